@@ -1,0 +1,154 @@
+//! The system's C compiler: text to a shared library, and the library into this process.
+
+use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use vectorvisor_driver::{Error, Result, Source};
+
+const OPTIMISATION: &str = "-O2";
+
+/// WebAssembly's arithmetic: no contraction, and x * 1.0 still makes a signalling NaN quiet. `math-errno` would only turn
+/// square roots into calls. A fortified longjmp aborts when it jumps as threads' exits do. Warnings about generated
+/// text help nobody.
+const FLAGS: &str = "-std=gnu11 -fPIC -fno-strict-aliasing -ffp-contract=off -fsignaling-nans -fno-math-errno \
+                     -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -w";
+
+/// Names only when it is needed: the device's identity holds the processor's features.
+const NATIVE: &[&str] = if cfg!(target_arch = "x86_64") { &["-march=native"] } else { &[] };
+
+/// The compiler's command: `CC`, which may hold arguments as in make, else `cc`.
+fn compiler() -> Command {
+    let named = std::env::var("CC").unwrap_or_default();
+    let mut words = named.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or("cc"));
+    command.args(words);
+    command
+}
+
+/// Runs a compiler; its standard output, or its complaints as [`Error::Compile`].
+fn run(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => Error::Unavailable {
+            what: format!("the C compiler `{program}` cannot be run: {error}"),
+            advice: "install one (apt-get install gcc), or name one in the environment variable CC".into(),
+        },
+        _ => Error::Device(format!("cannot run {program}: {error}")),
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let log = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Compile { log: format!("{program}: {}\n{log}", output.status) })
+}
+
+/// Compiler version and options.
+pub fn identity() -> Result<String> {
+    let version = run(compiler().arg("--version"))?;
+    Ok(format!("{} {OPTIMISATION} {FLAGS} {}", version.lines().next().unwrap_or_default(), NATIVE.join(" ")))
+}
+
+fn file_error(what: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::Device(format!("cannot {what} in {}: {error}", std::env::temp_dir().display()))
+}
+
+/// Compiles a program to the bytes of a shared library, `jobs` units at a time.
+pub fn compile(source: Source<'_>, jobs: usize, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+    let folder = tempfile::Builder::new().prefix("vectorvisor-").tempdir().map_err(file_error("make a folder"))?;
+    let library = folder.path().join("program.so");
+    let link = ["-shared", "-Wl,-Bsymbolic", "-lm", "-o"];
+    if let [unit] = source.units {
+        // Alone, a unit's functions may be static: the optimiser sees all their callers.
+        progress(0, 1);
+        let text = write_unit(folder.path(), 0, source.header, unit)?;
+        run(compiler()
+            .arg(OPTIMISATION)
+            .args(FLAGS.split_whitespace())
+            .args(NATIVE)
+            .arg(text)
+            .args(link)
+            .arg(&library))?;
+        progress(1, 1);
+    } else {
+        let objects = compile_units(folder.path(), source, jobs, progress)?;
+        run(compiler().args(objects).args(link).arg(&library))?;
+    }
+    std::fs::read(&library).map_err(file_error("read the library"))
+}
+
+fn compile_units(
+    folder: &Path,
+    source: Source<'_>,
+    jobs: usize,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<PathBuf>> {
+    let total = source.units.len();
+    let next = AtomicUsize::new(0);
+    let (sender, results) = channel();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, total.max(1)) {
+            let (next, sender) = (&next, sender.clone());
+            scope.spawn(move || {
+                // A refused unit moves `next` past the end: the others would be in vain.
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(unit) = source.units.get(index)
+                {
+                    let object = compile_unit(folder, index, source.header, unit);
+                    if object.is_err() {
+                        next.store(total, Ordering::Relaxed);
+                    }
+                    _ = sender.send(object);
+                }
+            });
+        }
+        drop(sender);
+        progress(0, total);
+        let mut objects = Vec::with_capacity(total);
+        for object in results {
+            objects.push(object?);
+            progress(objects.len(), total);
+        }
+        // The order of linking must not depend on who was first.
+        objects.sort();
+        Ok(objects)
+    })
+}
+
+fn compile_unit(folder: &Path, index: usize, header: &str, unit: &str) -> Result<PathBuf> {
+    let text = write_unit(folder, index, header, unit)?;
+    let object = text.with_extension("o");
+    let flags = FLAGS.split_whitespace();
+    run(compiler()
+        .args([OPTIMISATION, "-DVV_UNITS=1", "-c"])
+        .args(flags)
+        .args(NATIVE)
+        .arg(&text)
+        .arg("-o")
+        .arg(&object))?;
+    Ok(object)
+}
+
+fn write_unit(folder: &Path, index: usize, header: &str, unit: &str) -> Result<PathBuf> {
+    let path = folder.join(format!("unit{index:06}.c"));
+    let text = format!("#line 1 \"header\"\n{header}\n#line 1 \"unit{index}\"\n{unit}\n");
+    std::fs::write(&path, text).map_err(file_error("write kernel text"))?;
+    Ok(path)
+}
+
+/// Opens the bytes of a shared library. The file is gone when this returns.
+pub fn open(binary: &[u8]) -> Result<libloading::Library> {
+    let file = tempfile::Builder::new().prefix("vectorvisor-").suffix(".so").tempfile();
+    let mut file = file.map_err(file_error("make a file"))?;
+    file.write_all(binary).map_err(file_error("write a library"))?;
+    // SAFETY: the library was made from our own text, and has no constructors.
+    let opened = unsafe { Opened::open(Some(file.path()), RTLD_NOW | RTLD_LOCAL) };
+    opened.map(Into::into).map_err(|error| {
+        let error = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        Error::Invalid(format!(
+            "this is no binary for the cpu driver: {error} (a folder that forbids execution? set TMPDIR)"
+        ))
+    })
+}

@@ -1,0 +1,52 @@
+//! Facts about the machine that we run on.
+
+use std::fs::read_to_string;
+
+/// The name of the processor, and a hash of what it can do: code for `-march=native` runs only where both agree.
+pub struct Processor {
+    pub name: String,
+    pub features: u64,
+}
+
+/// Reads /proc/cpuinfo. Where that says nothing, the name is the architecture.
+pub fn processor() -> Processor {
+    let text = read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |names: &[&str]| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(name, _)| names.contains(&name.trim())).map(|(_, value)| value.trim())
+    };
+    let name = field(&["model name", "uarch"]).unwrap_or(std::env::consts::ARCH);
+    // FNV-1a: the same in every build of this driver, which the standard library's hasher does not promise.
+    let features = field(&["flags", "Features", "isa"]).unwrap_or_default().bytes();
+    let features = features
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    Processor { name: name.to_owned(), features }
+}
+
+/// Cores that this process may use.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
+}
+
+/// Bytes that VMs may use: three quarters of what the system, and our control group, have left.
+pub fn memory() -> u64 {
+    let meminfo = read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = meminfo.lines().find_map(|line| {
+        let kib = line.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?;
+        kib.trim().parse::<u64>().ok()?.checked_mul(1024)
+    });
+    let bytes = |path: &str| read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let group = bytes("/sys/fs/cgroup/memory.max")
+        .and_then(|max| Some(max.saturating_sub(bytes("/sys/fs/cgroup/memory.current")?)));
+    // 4 GiB where the system tells nothing: enough to work, little enough to be there.
+    let left = available.unwrap_or(4 << 30).min(group.unwrap_or(u64::MAX));
+    left / 4 * 3
+}
+
+/// CLOCK_MONOTONIC in nanoseconds: the same clock that kernels read.
+pub fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local of the right type. The call cannot fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

@@ -1,0 +1,99 @@
+//! In-order queues: one thread each, which also works on the launches it submits.
+
+use crate::host;
+use crate::pool::{Job, Pool, lock, thread};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use vectorvisor_driver::memory::HostMemory;
+use vectorvisor_driver::{Error, Result};
+
+/// One piece of work.
+pub enum Task {
+    /// Copies `bytes`; one side lies in `_memory`, the other is the caller's and valid until the event.
+    Copy { src: *const u8, dst: *mut u8, bytes: usize, _memory: Arc<HostMemory> },
+    /// Runs a kernel.
+    Launch(Arc<Job>),
+    /// Only marks a point in the queue.
+    Nothing,
+}
+
+// SAFETY: `Device::write` and `Device::read` oblige their callers to keep the pointers valid until the event.
+unsafe impl Send for Task {}
+
+/// A point in a queue: when its work began and ended, once it has.
+#[derive(Default)]
+pub struct Event {
+    times: OnceLock<(u64, u64)>,
+    ended: (Mutex<()>, Condvar),
+}
+
+impl Event {
+    /// Begin and end, if it was reached.
+    pub fn times(&self) -> Option<(u64, u64)> {
+        self.times.get().copied()
+    }
+    /// Blocks until it is reached.
+    pub fn wait(&self) {
+        let mut guard = lock(&self.ended.0);
+        while self.times.get().is_none() {
+            guard = self.ended.1.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+    fn reach(&self, times: (u64, u64)) {
+        // Under the lock, so that no waiter is between its look and its sleep.
+        let _guard = lock(&self.ended.0);
+        self.times.get_or_init(|| times);
+        self.ended.1.notify_all();
+    }
+}
+
+/// A task and the event that it reaches.
+type Entry = (Task, Arc<Event>);
+
+/// A queue and its thread. Dropping it waits for its work.
+pub struct Worklist {
+    tasks: Mutex<Option<Sender<Entry>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worklist {
+    /// Starts the thread.
+    pub fn new(pool: Arc<Pool>) -> Result<Self> {
+        let (sender, tasks) = channel::<Entry>();
+        let body = move || {
+            for (task, event) in tasks {
+                let begin = host::now();
+                match &task {
+                    // SAFETY: both sides hold `bytes` bytes (checked, or the caller's promise). They may lie in the
+                    // same buffer when the caller copies out of shared memory, hence not `copy_nonoverlapping`.
+                    Task::Copy { src, dst, bytes, .. } => unsafe { std::ptr::copy(*src, *dst, *bytes) },
+                    Task::Launch(job) => pool.run(job),
+                    Task::Nothing => {}
+                }
+                // Before the event: who waited for it may expect that freed memory is free.
+                drop(task);
+                event.reach((begin, host::now()));
+            }
+        };
+        Ok(Self { tasks: Mutex::new(Some(sender)), thread: Some(thread("vv-queue", body)?) })
+    }
+    /// Adds work at the end.
+    pub fn push(&self, task: Task) -> Result<Arc<Event>> {
+        let event = Arc::new(Event::default());
+        let tasks = lock(&self.tasks);
+        let sent = tasks.as_ref().and_then(|tasks| tasks.send((task, event.clone())).ok());
+        sent.map(|()| event).ok_or_else(|| Error::Device("the queue's thread has ended".into()))
+    }
+}
+
+impl Drop for Worklist {
+    fn drop(&mut self) {
+        // The thread ends when the channel is closed and empty.
+        lock(&self.tasks).take();
+        if let Some(thread) = self.thread.take() {
+            // An error means that it panicked; its work is over in any case.
+            _ = thread.join();
+        }
+    }
+}

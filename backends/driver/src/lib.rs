@@ -1,0 +1,224 @@
+//! The contract between the VectorVisor runtime and a device driver.
+//!
+//! A [`Driver`] lists and opens devices. A [`Device`] compiles kernel text, loads binaries, owns
+//! memory, copies asynchronously, launches, and reports times. Everything that a device owns is named
+//! by a small integer handle, so that the same contract can cross a C ABI; [`Buffer`], [`Pinned`],
+//! [`Shared`], [`Queue`] and [`Module`] are the safe owners that the runtime uses.
+
+pub mod conformance;
+pub mod handles;
+pub mod memory;
+mod owned;
+pub use owned::{Buffer, Event, Module, Pinned, Queue, Shared};
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What can go wrong in a driver. Every message names the thing, the reason and, where there is one, the next step.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The driver cannot work here: no vendor library, no device.
+    #[error("{what}; {advice}")]
+    Unavailable {
+        /// What is missing and why.
+        what: String,
+        /// What the user can do about it.
+        advice: String,
+    },
+    /// The kernel compiler refused the text. `log` is its own output.
+    #[error("the kernel compiler failed:\n{log}")]
+    Compile {
+        /// The compiler's log, unshortened.
+        log: String,
+    },
+    /// The device (or the host, for pinned memory) has not this much memory left.
+    #[error("out of memory: {wanted} bytes of {what}")]
+    OutOfMemory {
+        /// Bytes asked for.
+        wanted: u64,
+        /// Which memory.
+        what: &'static str,
+    },
+    /// The caller asked for something that does not exist (a range, a name, a handle).
+    #[error("invalid request to the driver: {0}")]
+    Invalid(String),
+    /// The device or its runtime reported an error; the text has the vendor's error name.
+    #[error("{0}")]
+    Device(String),
+}
+
+/// The result of every driver call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The kernel language that a device's compiler takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Language {
+    /// C99 for the system's C compiler.
+    C,
+    /// OpenCL C 1.2.
+    OpenCl,
+    /// CUDA C++ for NVRTC.
+    Cuda,
+    /// HIP C++ for hipRTC.
+    Hip,
+}
+
+/// What sort of device it is; `--backend auto` only takes a GPU by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceKind {
+    /// Runs on the host's processors.
+    Cpu,
+    /// A graphics processor.
+    Gpu,
+    /// Anything else.
+    Accelerator,
+}
+
+/// Quirks that the user can force; `None` leaves the decision to the driver.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// `--nvidia`: vendor intrinsics, per-thread exit, pinned mapping kept.
+    pub nvidia: Option<bool>,
+    /// `--patch`: software versions of math builtins that the vendor never implemented.
+    pub patch: Option<bool>,
+}
+
+/// What a device is and can do. Sizes are bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Number within its driver, as in `--backend opencl:1`.
+    pub index: usize,
+    /// The device's own name.
+    pub name: String,
+    /// Everything a compiled kernel depends on (device, driver and compiler versions): part of the cache key.
+    pub identity: String,
+    /// What sort of device.
+    pub kind: DeviceKind,
+    /// The language of [`Device::compile`].
+    pub language: Language,
+    /// Memory that VMs can use, all allocations together.
+    pub memory: u64,
+    /// The largest single allocation.
+    pub max_alloc: u64,
+    /// Lanes that run in lockstep, hence the default number of VMs in a tile (32 NVIDIA, 64 CDNA, 1 cpu).
+    pub lane_width: u32,
+    /// Tiles that make progress at the same time, at most (cores for a CPU). A hint for batching.
+    pub parallel_tiles: u32,
+    /// One thread of a launch can end itself from inside a function.
+    pub thread_exit: bool,
+    /// Kernels can read a clock in nanoseconds.
+    pub timer: bool,
+    /// A store by the host into [`Device::alloc_shared`] memory is seen by a kernel that already runs (probed, not assumed).
+    pub live_shared: bool,
+    /// [`Device::alloc`] returns zeroed memory at no cost.
+    pub zeroed: bool,
+    /// The `nvidia` quirk is on.
+    pub nvidia: bool,
+    /// The `patch` quirk is on.
+    pub patch: bool,
+}
+
+/// Kernel text to compile. The whole program is `header` followed by all `units`; a backend that can link may
+/// compile `header + units[i]` separately and in parallel, with the macro `VV_UNITS` defined to 1.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Prelude, small inline functions, and declarations of everything in the units.
+    pub header: &'a str,
+    /// Function bodies in pieces of bounded size; the kernels are in the last one.
+    pub units: &'a [String],
+}
+
+macro_rules! handle {
+    ($($(#[$m:meta])* $name:ident),*) => {$(
+        $(#[$m])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(transparent)]
+        pub struct $name(pub u64);
+    )*};
+}
+handle!(
+    /// Names device memory.
+    BufferId,
+    /// Names page-locked host memory.
+    PinnedId,
+    /// Names an in-order queue of work (a CUDA stream).
+    QueueId,
+    /// Names a point in a queue.
+    EventId,
+    /// Names a loaded binary.
+    ModuleId,
+    /// Names a kernel of a loaded binary; lives as long as its module.
+    KernelId
+);
+
+/// One family of devices.
+pub trait Driver: Send + Sync {
+    /// The name in `--backend NAME`.
+    fn name(&self) -> &'static str;
+    /// All devices, in the order of their indices. [`Error::Unavailable`] if the vendor's library or a device is missing.
+    fn devices(&self) -> Result<Vec<DeviceInfo>>;
+    /// Opens one device.
+    fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>>;
+}
+
+/// One open device. All calls may come from any thread. Ids that were freed or never given out are [`Error::Invalid`].
+pub trait Device: Send + Sync {
+    /// What it is and can do.
+    fn info(&self) -> &DeviceInfo;
+
+    /// Compiles text to a binary that [`Device::load`] takes, now or in another process on the same device.
+    /// `progress(done, total)` counts units.
+    fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>>;
+    /// Loads a binary.
+    fn load(&self, binary: &[u8]) -> Result<ModuleId>;
+    /// Forgets a binary and its kernels.
+    fn unload(&self, module: ModuleId);
+    /// Finds a kernel by name.
+    fn kernel(&self, module: ModuleId, name: &str) -> Result<KernelId>;
+
+    /// Device memory, aligned to 256 bytes at least; zeroed if [`DeviceInfo::zeroed`].
+    fn alloc(&self, bytes: u64) -> Result<BufferId>;
+    /// Gives device memory back. Work in flight that uses it must have ended.
+    fn free(&self, buffer: BufferId);
+    /// Page-locked host memory, zeroed.
+    fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)>;
+    /// Gives it back.
+    fn free_pinned(&self, pinned: PinnedId);
+    /// Memory that host and kernels both see at once, zeroed; the id is passed to kernels, the pointer is the host's view.
+    /// Freed by [`Device::free`].
+    fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)>;
+    /// Brings what the host stored through that pointer to the device, and to a kernel that already runs if
+    /// [`DeviceInfo::live_shared`]. Nothing to do where host and device use the same memory.
+    fn publish(&self, _shared: BufferId) -> Result<()> {
+        Ok(())
+    }
+
+    /// A new in-order queue. Different queues may overlap.
+    fn queue(&self) -> Result<QueueId>;
+    /// Waits for its work, then forgets the queue.
+    fn free_queue(&self, queue: QueueId);
+    /// Copies host memory to the device, asynchronously.
+    ///
+    /// # Safety
+    /// `src..src + bytes` stays readable and unchanged until the event is reached.
+    unsafe fn write(&self, queue: QueueId, dst: BufferId, offset: u64, src: *const u8, bytes: usize) -> Result<EventId>;
+    /// Copies device memory to the host, asynchronously.
+    ///
+    /// # Safety
+    /// `dst..dst + bytes` stays writable, and nobody looks at it, until the event is reached.
+    unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId>;
+    /// Runs `kernel` on `tiles * lanes` threads in blocks of `lanes`; thread i is lane `i % lanes` of tile `i / lanes`.
+    /// Every argument is a buffer. `None` passes a null pointer.
+    fn launch(&self, queue: QueueId, kernel: KernelId, args: &[Option<BufferId>], tiles: u32, lanes: u32) -> Result<EventId>;
+    /// Blocks until everything in the queue is done; errors of that work are reported here.
+    fn finish(&self, queue: QueueId) -> Result<()>;
+
+    /// Whether the event was reached.
+    fn reached(&self, event: EventId) -> Result<bool>;
+    /// Blocks until it is reached.
+    fn wait(&self, event: EventId) -> Result<()>;
+    /// When the event's work began and ended, in nanoseconds of the device's clock; only differences mean something.
+    fn times(&self, event: EventId) -> Result<(u64, u64)>;
+    /// Forgets an event, reached or not.
+    fn free_event(&self, event: EventId);
+}

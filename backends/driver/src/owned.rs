@@ -1,0 +1,245 @@
+//! Owners of device objects: freed on drop, ranges checked, and no raw pointer in their interface.
+
+use crate::{BufferId, Device, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Result, Source};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Device memory.
+pub struct Buffer {
+    device: Arc<dyn Device>,
+    id: BufferId,
+    bytes: u64,
+}
+
+impl Buffer {
+    /// Allocates `bytes` (at least one) on the device.
+    pub fn new(device: &Arc<dyn Device>, bytes: u64) -> Result<Self> {
+        let id = device.alloc(bytes.max(1))?;
+        Ok(Self { device: device.clone(), id, bytes: bytes.max(1) })
+    }
+    /// The handle for [`Queue::launch`].
+    pub fn id(&self) -> BufferId {
+        self.id
+    }
+    /// Its size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.device.free(self.id);
+    }
+}
+
+/// Page-locked host memory for transfers.
+pub struct Pinned {
+    device: Arc<dyn Device>,
+    id: PinnedId,
+    ptr: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: the memory belongs to this value alone; the pointer is only used through `&self`/`&mut self`.
+unsafe impl Send for Pinned {}
+// SAFETY: shared access only reads.
+unsafe impl Sync for Pinned {}
+
+impl Pinned {
+    /// Allocates `bytes` (at least one) of zeroed page-locked host memory.
+    pub fn new(device: &Arc<dyn Device>, bytes: usize) -> Result<Self> {
+        let bytes = bytes.max(1);
+        let (id, ptr) = device.alloc_pinned(bytes)?;
+        Ok(Self { device: device.clone(), id, ptr, bytes })
+    }
+}
+
+impl std::ops::Deref for Pinned {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the driver gave us `bytes` initialised bytes that live until `drop`.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.bytes) }
+    }
+}
+
+impl std::ops::DerefMut for Pinned {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`, and `&mut self` makes it exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr, self.bytes) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.device.free_pinned(self.id);
+    }
+}
+
+/// A few words that the host and a running kernel both see.
+pub struct Shared {
+    device: Arc<dyn Device>,
+    id: BufferId,
+    ptr: *mut u8,
+}
+
+// SAFETY: all access goes through atomics.
+unsafe impl Send for Shared {}
+// SAFETY: all access goes through atomics.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// One zeroed 32-bit word (a page is allocated).
+    pub fn new(device: &Arc<dyn Device>) -> Result<Self> {
+        let (id, ptr) = device.alloc_shared(4096)?;
+        Ok(Self { device: device.clone(), id, ptr })
+    }
+    /// The handle for [`Queue::launch`].
+    pub fn id(&self) -> BufferId {
+        self.id
+    }
+    /// Stores into the word; a running kernel sees it if [`crate::DeviceInfo::live_shared`].
+    pub fn store(&self, value: u32) {
+        // SAFETY: the allocation is page aligned, at least four bytes, and lives until `drop`.
+        unsafe { &*(self.ptr as *const std::sync::atomic::AtomicU32) }.store(value, std::sync::atomic::Ordering::SeqCst);
+        // A device that fails here fails the launch too, and says so there.
+        _ = self.device.publish(self.id);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.device.free(self.id);
+    }
+}
+
+/// A loaded binary.
+pub struct Module {
+    device: Arc<dyn Device>,
+    id: ModuleId,
+}
+
+impl Module {
+    /// Compiles text to a binary.
+    pub fn compile(device: &Arc<dyn Device>, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+        device.compile(source, progress)
+    }
+    /// Loads a binary.
+    pub fn load(device: &Arc<dyn Device>, binary: &[u8]) -> Result<Self> {
+        Ok(Self { device: device.clone(), id: device.load(binary)? })
+    }
+    /// Finds a kernel; valid while this module lives.
+    pub fn kernel(&self, name: &str) -> Result<KernelId> {
+        self.device.kernel(self.id, name)
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        self.device.unload(self.id);
+    }
+}
+
+/// A point in a queue.
+pub struct Event {
+    device: Arc<dyn Device>,
+    id: EventId,
+}
+
+impl Event {
+    /// Whether it was reached.
+    pub fn reached(&self) -> Result<bool> {
+        self.device.reached(self.id)
+    }
+    /// Blocks until it is reached.
+    pub fn wait(&self) -> Result<()> {
+        self.device.wait(self.id)
+    }
+    /// Begin and end of its work in nanoseconds of the device's clock.
+    pub fn times(&self) -> Result<(u64, u64)> {
+        self.device.times(self.id)
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        self.device.free_event(self.id);
+    }
+}
+
+/// An in-order queue of work.
+pub struct Queue {
+    device: Arc<dyn Device>,
+    id: QueueId,
+}
+
+fn check(range: &Range<u64>, bytes: u64, what: &str) -> Result<()> {
+    if range.start > range.end || range.end > bytes {
+        return Err(Error::Invalid(format!("{what} of bytes {}..{} in a buffer of {bytes}", range.start, range.end)));
+    }
+    Ok(())
+}
+
+impl Queue {
+    /// A new queue on the device.
+    pub fn new(device: &Arc<dyn Device>) -> Result<Self> {
+        Ok(Self { device: device.clone(), id: device.queue()? })
+    }
+    /// Writes the first `bytes` of a pinned buffer to the device and returns at once.
+    ///
+    /// # Safety
+    /// Nobody changes `src` until the event is reached or the queue finished.
+    pub unsafe fn write_async(&self, dst: &Buffer, offset: u64, src: &Pinned, bytes: usize) -> Result<Event> {
+        check(&(offset..offset + bytes as u64), dst.bytes, "write")?;
+        check(&(0..bytes as u64), src.bytes as u64, "write from pinned memory")?;
+        // SAFETY: the ranges were checked; the caller keeps `src` unchanged.
+        let id = unsafe { self.device.write(self.id, dst.id, offset, src.ptr, bytes)? };
+        Ok(Event { device: self.device.clone(), id })
+    }
+    /// Reads into the first `bytes` of a pinned buffer and returns at once.
+    ///
+    /// # Safety
+    /// Nobody looks at `dst` until the event is reached or the queue finished.
+    pub unsafe fn read_async(&self, src: &Buffer, offset: u64, dst: &mut Pinned, bytes: usize) -> Result<Event> {
+        check(&(offset..offset + bytes as u64), src.bytes, "read")?;
+        check(&(0..bytes as u64), dst.bytes as u64, "read into pinned memory")?;
+        // SAFETY: the ranges were checked; the caller does not look before the event.
+        let id = unsafe { self.device.read(self.id, src.id, offset, dst.ptr, bytes)? };
+        Ok(Event { device: self.device.clone(), id })
+    }
+    /// Writes and waits.
+    pub fn write(&self, dst: &Buffer, offset: u64, src: &[u8]) -> Result<()> {
+        check(&(offset..offset + src.len() as u64), dst.bytes, "write")?;
+        if src.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: `src` is borrowed until the event was reached.
+        let id = unsafe { self.device.write(self.id, dst.id, offset, src.as_ptr(), src.len())? };
+        Event { device: self.device.clone(), id }.wait()
+    }
+    /// Reads and waits.
+    pub fn read(&self, src: &Buffer, offset: u64, dst: &mut [u8]) -> Result<()> {
+        check(&(offset..offset + dst.len() as u64), src.bytes, "read")?;
+        if dst.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: `dst` is borrowed exclusively until the event was reached.
+        let id = unsafe { self.device.read(self.id, src.id, offset, dst.as_mut_ptr(), dst.len())? };
+        Event { device: self.device.clone(), id }.wait()
+    }
+    /// Launches a kernel on `tiles` blocks of `lanes` threads.
+    pub fn launch(&self, kernel: KernelId, args: &[Option<BufferId>], tiles: u32, lanes: u32) -> Result<Event> {
+        let id = self.device.launch(self.id, kernel, args, tiles, lanes)?;
+        Ok(Event { device: self.device.clone(), id })
+    }
+    /// Blocks until all work in the queue is done.
+    pub fn finish(&self) -> Result<()> {
+        self.device.finish(self.id)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.device.free_queue(self.id);
+    }
+}

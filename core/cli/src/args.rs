@@ -1,0 +1,423 @@
+//! The command line: options, their help, and the small languages their values are written in.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Run thousands of copies of one WebAssembly/WASI program on a GPU.
+///
+/// Every copy is a small virtual machine (VM) with its own memory, its own input and its own output.
+#[derive(Debug, Parser)]
+#[command(name = "vectorvisor", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program in one or many VMs, all with the same arguments and standard input.
+    Run(RunArgs),
+    /// Run a program once for each input file or JSONL line: standard input in, standard output out.
+    Map(MapArgs),
+    /// List the devices of every driver, or why a driver has none.
+    Devices(DevicesArgs),
+    /// Show what a program is translated to.
+    Inspect(InspectArgs),
+}
+
+/// Where to run.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Device")]
+pub struct DeviceArgs {
+    /// Driver, and the index of one of its devices: auto|cpu|opencl|cuda|hip[:INDEX]. `auto` takes a GPU if there is one.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub backend: vectorvisor::BackendSpec,
+    /// Force NVIDIA intrinsics on or off [default: what the device is].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub nvidia: Option<bool>,
+    /// Force software versions of math builtins that a vendor never implemented on or off [default: what the device needs].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub patch: Option<bool>,
+}
+
+/// How to translate.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Translation")]
+pub struct TranslateArgs {
+    /// VMs in a tile: 1, 8, 32 or 64 [default: the device's lane width].
+    #[arg(long, value_name = "N", value_parser = parse_lanes)]
+    pub lanes: Option<u32>,
+    /// Bytes of one VM that lie together before the next VM's: auto, 0 (all of them), 4, 8, 16 or 32.
+    #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave)]
+    pub interleave: Interleave,
+    /// Most memory that a VM can grow to, as 16MiB, 64k or bytes [default: its initial memory + 16 MiB].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub heap: Option<u64>,
+    /// Call stack of a VM whose program recurses, as 64k or bytes.
+    #[arg(long, value_name = "SIZE", value_parser = parse_stack)]
+    pub stack: Option<u32>,
+    /// When a bad memory access is noticed: soon after (sticky: fast), or at the access (exact).
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = TrapsArg::Sticky)]
+    pub traps: TrapsArg,
+    /// What accesses to growable memory are tested against: its current size, or its capacity (faster; isolation is whole,
+    /// but an access between the two is not noticed).
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = BoundsArg::Size)]
+    pub bounds: BoundsArg,
+    /// Suspend at every call (a test of suspension; slow).
+    #[arg(long)]
+    pub force_framed: bool,
+    /// Folder for compiled programs [default: vectorvisor in the user's cache folder].
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache_dir: Option<PathBuf>,
+    /// Neither look for a compiled program nor keep this one.
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+/// How VMs run.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "VMs")]
+pub struct VmArgs {
+    /// An environment variable of the guest; can be repeated. The guest sees no others.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_env)]
+    pub env: Vec<(String, String)>,
+    /// Seed of the guests' random numbers, which makes a run repeatable [default: from the system].
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Loop turns and calls that a VM may make before it is stopped [default: no limit].
+    #[arg(long, value_name = "N")]
+    pub fuel: Option<u64>,
+    /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds [default: no limit].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// Print nothing but the guest's output and errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(override_usage = "vectorvisor run [OPTIONS] PROG [ARGS]...", after_help = RUN_HELP)]
+pub struct RunArgs {
+    /// VMs to run [default: 1, or as many as a range of arguments has values].
+    #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub vms: Option<u32>,
+    /// Call this export instead of `_start`, with ARGS as its arguments, and print its results.
+    #[arg(long, value_name = "NAME")]
+    pub invoke: Option<String>,
+    /// Print the output of VM K [default: 0].
+    #[arg(long, value_name = "K")]
+    pub vm: Option<u32>,
+    /// Print the output of all VMs, each line with its VM's number in front.
+    #[arg(long, conflicts_with = "vm")]
+    pub all: bool,
+    /// The program, if it does not stand in front of its arguments.
+    #[arg(short = 'i', long = "input", value_name = "PROG")]
+    pub input: Option<PathBuf>,
+    /// Print the results of the entry even without --invoke.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    pub printreturn: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub translate: TranslateArgs,
+    #[command(flatten)]
+    pub vm_args: VmArgs,
+    /// The program (.wasm, or .wat text), then its own arguments.
+    #[arg(value_name = "PROG [ARGS]", trailing_var_arg = true, help_heading = "Guest")]
+    pub program_and_args: Vec<OsString>,
+}
+
+const RUN_HELP: &str = "\
+Options stand before PROG; everything after it belongs to the guest.
+
+With --invoke, an integer argument can be a range: 0..20 (or 0..=19) gives VM k the k-th value, over again from the
+first when there are more VMs than values.
+
+Standard input goes to every VM; if it is a terminal, the guest finds it empty.
+
+Exit code: the guest's own. With several VMs that of the first (by number) that did not end with 0.
+134: a trap, or stopped by --fuel or --timeout. 1: vectorvisor or the device failed. 2: wrong arguments.";
+
+/// Arguments of `map`.
+#[derive(Debug, Args)]
+#[command(override_usage = "vectorvisor map [OPTIONS] PROG --in DIR|FILE.jsonl --out DIR|FILE.jsonl [-- ARGS]...", after_help = MAP_HELP)]
+pub struct MapArgs {
+    /// The program (.wasm, or .wat text).
+    #[arg(value_name = "PROG")]
+    pub program: PathBuf,
+    /// A folder, each file of which is an input; or a file of JSON lines (`-`: standard input), each line of which is one.
+    #[arg(long = "in", value_name = "DIR|FILE.jsonl")]
+    pub input: PathBuf,
+    /// A folder, in which an output has its input's relative name; or a file of JSON lines (`-`: standard output).
+    #[arg(long = "out", value_name = "DIR|FILE.jsonl")]
+    pub output: PathBuf,
+    /// VMs that run at the same time [default: as many as there are inputs and as fit into memory].
+    #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub vms: Option<u32>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub translate: TranslateArgs,
+    #[command(flatten)]
+    pub vm_args: VmArgs,
+    /// Arguments of the guest.
+    #[arg(last = true, value_name = "ARGS", help_heading = "Guest")]
+    pub args: Vec<String>,
+}
+
+const MAP_HELP: &str = "\
+A JSON line that is an object with a string `stdin` (or `stdin_base64`) gives that as the input; any other line is the
+input itself, as it stands. An output line has `index`, `name` (of a file), `exit`, and `stdout` (`stdout_base64` if it is not
+UTF-8); `error` says why there is no output, and `stderr` what the guest said. Output lines are in the order of the inputs.
+
+Inputs are files at any depth of the folder, symbolic links to files included. A failed input (a trap, an exit code other than 0)
+writes no file. Files appear whole or not at all.
+
+Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments.";
+
+/// Arguments of `devices`.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The program (.wasm, or .wat text).
+    #[arg(value_name = "PROG")]
+    pub program: PathBuf,
+    /// What to print.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub emit: Emit,
+    /// With --emit calls: also run the program with this file as its standard input, and count where its loops turn.
+    #[arg(long = "in", value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub translate: TranslateArgs,
+}
+
+/// What `inspect` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// The kernel IR.
+    Ir,
+    /// OpenCL C.
+    Opencl,
+    /// CUDA C++.
+    Cuda,
+    /// HIP C++.
+    Hip,
+    /// C for the system's compiler.
+    C,
+    /// The memory of a VM, and the entries.
+    Plan,
+    /// Which functions can suspend (framed) and which cannot (direct), and why.
+    Calls,
+}
+
+/// `--interleave`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interleave {
+    /// Chosen for the program.
+    Auto,
+    /// Bytes; 0 is linear.
+    Cell(u32),
+}
+
+/// `--traps`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrapsArg {
+    Sticky,
+    Exact,
+}
+
+/// `--bounds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BoundsArg {
+    Size,
+    Capacity,
+}
+
+/// Adds `run` in front of options that stand alone: `vectorvisor -i prog.wasm --printreturn=true`.
+pub fn with_subcommand(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let bare = args.get(1).and_then(|a| a.to_str()).is_some_and(|a| {
+        a.starts_with('-') && !matches!(a, "-h" | "--help" | "-V" | "--version") && args.iter().any(is_input_option)
+    });
+    if bare {
+        args.insert(1, "run".into());
+    }
+    args
+}
+
+fn is_input_option(arg: &OsString) -> bool {
+    arg.to_str().is_some_and(|a| a == "-i" || a == "--input" || a.starts_with("--input="))
+}
+
+fn parse_lanes(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(n @ (1 | 8 | 32 | 64)) => Ok(n),
+        _ => Err("a tile has 1, 8, 32 or 64 lanes".into()),
+    }
+}
+
+fn parse_interleave(text: &str) -> Result<Interleave, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Interleave::Auto),
+        Ok(n @ (0 | 4 | 8 | 16 | 32)) => Ok(Interleave::Cell(n)),
+        _ => Err("a cell is auto, 0 (linear), 4, 8, 16 or 32 bytes".into()),
+    }
+}
+
+/// Bytes: `4096`, `64k`, `64KiB`, `16M`, `16MiB`, `1g`. Units are powers of 1024, `kB`, `MB` and `GB` included.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err(format!("no size has the unit {unit:?}; write bytes, 64k, 16MiB or 1GiB")),
+    };
+    let number: u64 = number.parse().map_err(|_| "a size is a whole number, as in 65536, 64k or 16MiB".to_string())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "the size is too large".into())
+}
+
+fn parse_stack(text: &str) -> Result<u32, String> {
+    u32::try_from(parse_size(text)?).map_err(|_| "a stack is smaller than 4 GiB".into())
+}
+
+/// `500ms`, `1s`, `1.5s`, `2m`, `1h`, or seconds without a unit.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a duration is a number with ms, s, m or h, as in 500ms, 1.5s or 2m".to_string();
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit.trim() {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let duration = Duration::try_from_secs_f64(number * scale).map_err(|_| wrong())?;
+    if duration.is_zero() { Err("a duration is longer than nothing".into()) } else { Ok(duration) }
+}
+
+fn parse_env(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !text.contains('\0') => Ok((name.into(), value.into())),
+        _ => Err("an environment variable is written NAME=VALUE".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        let words = std::iter::once("vectorvisor").chain(line.split(' ')).map(OsString::from);
+        Cli::try_parse_from(with_subcommand(words))
+    }
+
+    fn run(line: &str) -> RunArgs {
+        match parse(line).expect(line).command {
+            Command::Run(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("0", 0), ("65536", 65536), ("64k", 65536), ("64KiB", 65536), ("16MiB", 16 << 20), ("1g", 1 << 30)]
+        {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "k", "-1", "1.5M", "12 parsecs", "99999999999g"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, ms) in
+            [("500ms", 500), ("1s", 1000), ("1.5s", 1500), ("2m", 120_000), ("3", 3000), ("1h", 3_600_000)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "s", "-1s", "0", "1 fortnight", "1e999"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_after_the_program_is_the_guests() {
+        let args = run("run --vms 8 --env A=b=c prog.wasm --vms 9 -x -- --help");
+        assert_eq!(args.vms, Some(8));
+        assert_eq!(args.vm_args.env, [("A".to_string(), "b=c".to_string())]);
+        assert_eq!(args.program_and_args, ["prog.wasm", "--vms", "9", "-x", "--", "--help"]);
+        assert_eq!(run("run --invoke f p.wat -5").program_and_args, ["p.wat", "-5"]);
+    }
+
+    #[test]
+    fn options_of_the_original_need_no_subcommand() {
+        for line in [
+            "-i p.wat --printreturn=true",
+            "--input=p.wat --printreturn=true --vmcount=4",
+            "run -i p.wat --printreturn",
+        ] {
+            let args = run(line);
+            assert_eq!(args.input.as_deref(), Some("p.wat".as_ref()), "{line}");
+            assert!(args.printreturn, "{line}");
+        }
+        assert!(!run("run -i p.wat --printreturn=false").printreturn);
+        assert!(parse("--vms 3 p.wat").is_err());
+    }
+
+    #[test]
+    fn guest_arguments_of_map_follow_two_dashes() {
+        let Command::Map(args) =
+            parse("map p.wasm --in a --out b --lanes 32 --interleave 0 -- -x y").expect("map").command
+        else {
+            panic!("not map")
+        };
+        assert_eq!(args.args, ["-x", "y"]);
+        assert_eq!(args.translate.lanes, Some(32));
+        assert_eq!(args.translate.interleave, Interleave::Cell(0));
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for line in [
+            "run --lanes 7 p.wat",
+            "run --interleave 5 p.wat",
+            "run --vms 0 p.wat",
+            "run --heap lots p.wat",
+            "run --env novalue p.wat",
+            "run --bogus p.wat",
+            "run --no-cache --cache-dir d p.wat",
+            "run --all --vm 3 p.wat",
+            "run --nvidia=maybe p.wat",
+            "map p.wat --in a",
+            "map p.wat --in a --out b stray",
+            "inspect p.wat",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `vectorvisor inspect`: what a program is translated to, and which of its functions can suspend.
+
+use crate::args::{DeviceArgs, Emit, InspectArgs};
+use crate::report::{self, Progress};
+use crate::setup;
+use anyhow::{Context, Result, anyhow, bail};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use vectorvisor::driver::Language;
+use vectorvisor::translate::{self, Meta, Options};
+use vectorvisor::{DeviceInfo, DeviceKind, Fleet, FleetOptions, Input};
+
+/// Prints it; the exit code.
+pub fn inspect(args: &InspectArgs) -> Result<i32> {
+    if args.input.is_some() && args.emit != Emit::Calls {
+        return Err(crate::Usage("--in only goes with --emit calls".into()).into());
+    }
+    let bytes = setup::read(&args.program)?;
+    let wasm = vectorvisor::to_wasm(&bytes).with_context(|| args.program.display().to_string())?;
+    let language = match args.emit {
+        Emit::Opencl => Language::OpenCl,
+        Emit::Cuda => Language::Cuda,
+        Emit::Hip => Language::Hip,
+        Emit::C => Language::C,
+        Emit::Ir | Emit::Plan | Emit::Calls => match args.device.backend.name.as_str() {
+            "opencl" => Language::OpenCl,
+            "cuda" => Language::Cuda,
+            "hip" => Language::Hip,
+            _ => Language::C,
+        },
+    };
+    let options = setup::program_options(&args.translate, &[]).for_device(&typical(language, &args.device));
+    let text = match args.emit {
+        Emit::Opencl | Emit::Cuda | Emit::Hip | Emit::C => {
+            let kernel = translate::translate(&wasm, &options).with_context(|| args.program.display().to_string())?;
+            std::iter::once(kernel.header).chain(kernel.units).collect()
+        }
+        Emit::Plan => {
+            let kernel = translate::translate(&wasm, &options).with_context(|| args.program.display().to_string())?;
+            plan(&kernel.meta, &options)
+        }
+        Emit::Ir => ir(&wasm, &options)?,
+        Emit::Calls if args.input.is_some() => String::new(),
+        Emit::Calls => calls(&wasm, &options)?,
+    };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if let Some(input) = &args.input {
+        writeln!(out, "{}", edges(args, &bytes, input)?)?;
+    }
+    out.flush()?;
+    Ok(0)
+}
+
+/// A device of the kind that a language is for, so that nothing need be opened.
+fn typical(language: Language, args: &DeviceArgs) -> DeviceInfo {
+    let nvidia = language == Language::Cuda || args.nvidia == Some(true);
+    let gpu = language != Language::C;
+    DeviceInfo {
+        index: 0,
+        name: "typical".into(),
+        identity: String::new(),
+        kind: if gpu { DeviceKind::Gpu } else { DeviceKind::Cpu },
+        language,
+        memory: u64::MAX,
+        max_alloc: u64::MAX,
+        lane_width: if gpu { 32 } else { 1 },
+        parallel_tiles: 1,
+        thread_exit: matches!(language, Language::C | Language::Cuda) || nvidia,
+        timer: matches!(language, Language::C | Language::Cuda),
+        live_shared: true,
+        zeroed: !gpu,
+        nvidia,
+        patch: args.patch == Some(true),
+    }
+}
+
+// What only the translator can say, it will say in functions of its own.
+
+fn ir(_wasm: &[u8], _options: &Options) -> Result<String> {
+    bail!("this version cannot print the IR; --emit c|opencl|cuda|hip prints what becomes of it")
+}
+
+fn calls(_wasm: &[u8], _options: &Options) -> Result<String> {
+    bail!("this version cannot list the functions; --emit calls --in FILE counts where loops turn")
+}
+
+fn plan(meta: &Meta, options: &Options) -> String {
+    let p = &meta.plan;
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| _ = writeln!(text, "{name:<18}{value}");
+    row("lanes", p.lanes.to_string());
+    row("cell", if p.cell == 0 { "linear".into() } else { format!("{} bytes", p.cell) });
+    row("VM", format!("{} bytes; a tile {}", p.region, p.region * u64::from(p.lanes)));
+    row("globals, tables", format!("0..{}", p.frames_at));
+    row("frames", format!("{}..{}", p.frames_at, p.frames_at + p.frames));
+    row("request slot", format!("{}..{}", p.slot_at, p.slot_at + p.slot));
+    row("memory", format!("from {}: {} bytes, can grow to {}", p.memory_at, p.memory_initial, p.memory_capacity));
+    row("offsets", if p.wide { "64 bits".into() } else { "32 bits".into() });
+    let image = &meta.image;
+    let low = image.low;
+    row(
+        "image",
+        format!(
+            "head {} bytes, memory {low}..{}, passive segments {} bytes",
+            image.head.len(),
+            low + image.memory.len() as u64,
+            image.segments.len()
+        ),
+    );
+    row("host calls", if meta.remote { "some suspend the VM".into() } else { "none suspends the VM".into() });
+    if !meta.missing.is_empty() {
+        row("return ENOSYS", meta.missing.join(", "));
+    }
+    row("bounds, traps", format!("{:?}, {:?}", options.bounds, options.traps).to_lowercase());
+    for entry in &meta.entries {
+        let types = |types: &[translate::ValType]| {
+            types.iter().map(|t| format!("{t:?}").to_lowercase()).collect::<Vec<_>>().join(" ")
+        };
+        row("entry", format!("{} ({}) -> ({})", entry.name, types(&entry.params), types(&entry.results)));
+    }
+    text
+}
+
+/// Runs the program with a file as its standard input and counts in which kind of function its loops turn.
+fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
+    let stdin = std::fs::read(input).with_context(|| format!("cannot read the input {}", input.display()))?;
+    let mut progress = Progress::new(false);
+    let engine = setup::engine(&args.device)?;
+    let mut options = setup::program_options(&args.translate, &["_start"]);
+    options.profile = true;
+    let program = setup::program(&engine, &args.program, bytes, &options, &mut progress)?;
+    let name = args.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let options = FleetOptions { vms: Some(1), args: vec![name], ..FleetOptions::default() };
+    let mut fleet = Fleet::new(&program, &options, Some(1))?;
+    let mut outcome = None;
+    fleet.run("_start", &mut std::iter::once(Input::stdin(stdin)), &mut |o| outcome = Some(o))?;
+    progress.end();
+    let outcome = outcome.ok_or_else(|| anyhow!("the run with {} has no outcome", input.display()))?;
+    if let Some(why) = report::failure(&outcome.end) {
+        bail!("the run with {} failed: {why}", input.display());
+    }
+    let (direct, framed) = outcome.edges.ok_or_else(|| anyhow!("the run with {} counted no loops", input.display()))?;
+    let share = if direct + framed == 0 { 100.0 } else { 100.0 * direct as f64 / (direct + framed) as f64 };
+    Ok(format!("loop back-edges executed: {direct} in direct functions, {framed} in framed ones ({share:.2}% direct)"))
+}

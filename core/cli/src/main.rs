@@ -1,0 +1,55 @@
+//! The `vectorvisor` command.
+
+mod args;
+mod devices;
+mod inspect;
+mod map;
+mod report;
+mod run;
+mod setup;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use std::fmt;
+
+/// A mistake in the command line that only shows when the program or the files are known: exit code 2.
+#[derive(Debug)]
+struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn main() {
+    let cli = Cli::parse_from(args::with_subcommand(std::env::args_os()));
+    let result = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Map(args) => map::map(args),
+        Command::Devices(_) => devices::devices(),
+        Command::Inspect(args) => inspect::inspect(args),
+    };
+    std::process::exit(match result {
+        Ok(code) => code,
+        Err(error) if closed_output(&error) => 0,
+        Err(error) => {
+            report::line(&format!("vectorvisor: {}", report::chain(&error)));
+            if is_usage(&error) { 2 } else { 1 }
+        }
+    });
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    use vectorvisor::Error::{BackendSyntax, Option, UnknownBackend};
+    let option = |e: &vectorvisor::Error| matches!(e, BackendSyntax(_) | UnknownBackend { .. } | Option(_));
+    error.is::<Usage>() || error.downcast_ref().is_some_and(option)
+}
+
+/// Whoever read our standard output has read enough, as `head` does.
+fn closed_output(error: &anyhow::Error) -> bool {
+    let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
+}

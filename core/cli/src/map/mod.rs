@@ -1,0 +1,159 @@
+//! `vectorvisor map`: one VM an input, standard input in, standard output out.
+
+mod output;
+mod source;
+
+use crate::args::MapArgs;
+use crate::report::{self, Failures, Progress};
+use crate::{Usage, setup};
+use anyhow::{Context, Result};
+use output::{Done, Output};
+use source::Source;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use vectorvisor::{End, Fleet, Input, Outcome};
+
+/// Runs it; the exit code.
+pub fn map(args: &MapArgs) -> Result<i32> {
+    let quiet = args.vm_args.quiet;
+    if same_place(&args.input, &args.output) {
+        let text = format!(
+            "--in and --out are both {}, so outputs would replace inputs; name another --out",
+            args.input.display()
+        );
+        return Err(Usage(text).into());
+    }
+    let bytes = setup::read(&args.program)?;
+    let options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
+    let source = Source::open(&args.input, &args.output)?;
+    let count = source.total();
+    if count == Some(0) {
+        report::note(quiet, &format!("{} has no files, so there is nothing to do", args.input.display()));
+        return Output::open(&args.output)?.finish(false).map(|()| 0);
+    }
+
+    // Lines on standard output and a bar may share a terminal.
+    let mut progress = Progress::new(quiet || args.output == Path::new("-"));
+    let engine = setup::engine(&args.device)?;
+    let program_options = setup::program_options(&args.translate, &["_start"]);
+    let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut progress)?;
+    let mut fleet = Fleet::new(&program, &options, count)?;
+    let output = Output::open(&args.output)?;
+    progress.begin(count);
+
+    let batch =
+        RefCell::new(Batch { output, progress, pending: HashMap::new(), done: 0, failures: Failures::default() });
+    let mut inputs = Inputs { source, batch: &batch, taken: 0 };
+    let ran = fleet.run("_start", &mut inputs, &mut |outcome| batch.borrow_mut().outcome(&outcome));
+    let Batch { output, progress, pending, done, mut failures } = batch.into_inner();
+    let elapsed = progress.end();
+
+    // Only if the run failed as a whole are any left.
+    for (index, name) in pending.values() {
+        failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
+    }
+    let finished = output.finish(ran.is_err());
+    failures.print(done + pending.len());
+    ran.context("the run ended early, and further inputs were not taken")?;
+    finished?;
+    let ok = done - failures.count;
+    report::note(
+        quiet,
+        &format!("{ok} of {done} inputs succeeded, in {:.2} s on {} VMs", elapsed.as_secs_f64(), fleet.vms()),
+    );
+    Ok(i32::from(failures.count > 0))
+}
+
+fn same_place(input: &Path, output: &Path) -> bool {
+    match (input.canonicalize(), output.canonicalize()) {
+        (Ok(input), Ok(output)) => input == output,
+        _ => false,
+    }
+}
+
+/// How messages call an input.
+fn label(index: usize, name: Option<&Path>) -> String {
+    match name {
+        Some(name) => name.display().to_string(),
+        None => format!("line {}", index + 1),
+    }
+}
+
+/// What the inputs' iterator and the outcomes' sink share.
+struct Batch {
+    output: Output,
+    progress: Progress,
+    /// Inputs under way: the fleet's number -> ours (which counts unreadable ones too), and a name.
+    pending: HashMap<usize, (usize, Option<PathBuf>)>,
+    done: usize,
+    failures: Failures,
+}
+
+impl Batch {
+    fn outcome(&mut self, outcome: &Outcome) {
+        let Some((index, name)) = self.pending.remove(&outcome.index) else { return };
+        let why = match &outcome.end {
+            End::Exit(0) => None,
+            End::Exit(code) => Some(format!("exit code {code}")),
+            end => report::failure(end),
+        };
+        let exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
+        self.finish(&Done {
+            index,
+            name: name.as_deref(),
+            exit,
+            error: why.as_deref(),
+            stdout: &outcome.stdout,
+            stderr: &outcome.stderr,
+        });
+    }
+
+    fn finish(&mut self, done: &Done<'_>) {
+        let put = self.output.put(done);
+        if let Some(why) = done.error {
+            self.failures.add(done.index, &label(done.index, done.name), why, done.stderr);
+        } else if let Err(e) = put {
+            self.failures.add(done.index, &label(done.index, done.name), &report::chain(&e), b"");
+        }
+        self.done += 1;
+        self.progress.step(self.failures.count);
+    }
+}
+
+/// Reads an input when the fleet asks for one. What cannot be read fails at once and the next is taken.
+struct Inputs<'a> {
+    source: Source,
+    batch: &'a RefCell<Batch>,
+    taken: usize,
+}
+
+impl Iterator for Inputs<'_> {
+    type Item = Input;
+
+    fn next(&mut self) -> Option<Input> {
+        while !self.batch.borrow().output.broken() {
+            let item = self.source.next()?;
+            let mut batch = self.batch.borrow_mut();
+            match item.stdin {
+                Ok(stdin) => {
+                    batch.pending.insert(self.taken, (item.index, item.name));
+                    self.taken += 1;
+                    return Some(Input::stdin(stdin));
+                }
+                Err(why) => {
+                    let name = item.name.as_deref();
+                    batch.finish(&Done {
+                        index: item.index,
+                        name,
+                        exit: None,
+                        error: Some(&why),
+                        stdout: b"",
+                        stderr: b"",
+                    });
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,247 @@
+//! Outputs of `map`: files that appear whole or not at all, or JSON lines in the order of the inputs.
+
+use super::source::is_lines;
+use crate::Usage;
+use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// What became of one input.
+pub struct Done<'a> {
+    /// The input's number.
+    pub index: usize,
+    /// Its name, if it was a file.
+    pub name: Option<&'a Path>,
+    /// Exit code, if the guest ended by itself.
+    pub exit: Option<i32>,
+    /// Why there is no output.
+    pub error: Option<&'a str>,
+    /// What the guest wrote.
+    pub stdout: &'a [u8],
+    /// What it complained.
+    pub stderr: &'a [u8],
+}
+
+/// Where outputs go.
+pub enum Output {
+    /// One file each.
+    Folder(PathBuf),
+    /// One line each.
+    Lines(Lines),
+}
+
+impl Output {
+    /// Opens `--out`. A folder is created; a file of lines is written beside its place and moved there by [`Output::finish`].
+    pub fn open(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::Lines(Lines::new(Box::new(io::stdout()), "standard output".into(), None)));
+        }
+        let found = fs::metadata(path).ok();
+        if is_lines(path) && !found.as_ref().is_some_and(|m| m.is_dir()) {
+            // A pipe or a device is written straight.
+            let partial = found.is_none_or(|m| m.is_file()).then(|| with_suffix(path, ".partial"));
+            let target = partial.as_deref().unwrap_or(path);
+            let file = File::create(target)
+                .with_context(|| format!("cannot write the outputs (--out) {}", target.display()))?;
+            let moved = partial.map(|p| (p, path.to_path_buf()));
+            return Ok(Self::Lines(Lines::new(Box::new(file), path.display().to_string(), moved)));
+        }
+        if found.is_some_and(|m| !m.is_dir()) {
+            let text = format!("--out {} is neither a folder nor a .jsonl file; name one of these", path.display());
+            return Err(Usage(text).into());
+        }
+        fs::create_dir_all(path).with_context(|| format!("cannot create the folder (--out) {}", path.display()))?;
+        Ok(Self::Folder(path.into()))
+    }
+
+    /// Writes one result. An error names the file; the next results may still be written unless [`Output::broken`].
+    pub fn put(&mut self, done: &Done<'_>) -> Result<()> {
+        match self {
+            Self::Folder(_) if done.error.is_some() => Ok(()),
+            Self::Folder(root) => {
+                let path = match done.name {
+                    Some(name) => root.join(name),
+                    None => root.join(done.index.to_string()),
+                };
+                write_whole(&path, done.stdout).with_context(|| format!("cannot write {}", path.display()))
+            }
+            Self::Lines(lines) => lines.put(done),
+        }
+    }
+
+    /// Nothing more can be written, so nothing more need run.
+    pub fn broken(&self) -> bool {
+        matches!(self, Self::Lines(lines) if lines.broken)
+    }
+
+    /// Flushes, and moves a file of lines to its place, unless the run ended early.
+    pub fn finish(self, early: bool) -> Result<()> {
+        match self {
+            Self::Folder(_) => Ok(()),
+            Self::Lines(lines) => lines.finish(early),
+        }
+    }
+}
+
+/// A file of JSON lines.
+pub struct Lines {
+    writer: BufWriter<Box<dyn Write>>,
+    /// For messages.
+    name: String,
+    /// From where to where the finished file is moved.
+    moved: Option<(PathBuf, PathBuf)>,
+    /// The index of the next line to be written.
+    next: usize,
+    /// Lines that came before their turn.
+    held: BTreeMap<usize, Vec<u8>>,
+    broken: bool,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr: Option<String>,
+}
+
+impl Lines {
+    fn new(writer: Box<dyn Write>, name: String, moved: Option<(PathBuf, PathBuf)>) -> Self {
+        Self {
+            writer: BufWriter::with_capacity(1 << 16, writer),
+            name,
+            moved,
+            next: 0,
+            held: BTreeMap::new(),
+            broken: false,
+        }
+    }
+
+    fn put(&mut self, done: &Done<'_>) -> Result<()> {
+        if self.broken {
+            bail!("not written: {} could not be written before", self.name);
+        }
+        let text = done.exit.map(|_| std::str::from_utf8(done.stdout));
+        let line = Line {
+            index: done.index,
+            name: done.name.map(|n| n.to_string_lossy().into_owned()),
+            exit: done.exit,
+            stdout: text.and_then(Result::ok),
+            stdout_base64: text
+                .is_some_and(|t| t.is_err())
+                .then(|| base64::engine::general_purpose::STANDARD.encode(done.stdout)),
+            // The exit code says it.
+            error: done.error.filter(|_| done.exit.is_none()).map(one_line),
+            stderr: (!done.stderr.is_empty()).then(|| String::from_utf8_lossy(done.stderr).into_owned()),
+        };
+        let mut bytes = serde_json::to_vec(&line).context("cannot write a JSON line")?;
+        bytes.push(b'\n');
+        self.held.insert(done.index, bytes);
+        while let Some(bytes) = self.held.remove(&self.next) {
+            self.next += 1;
+            if let Err(e) = self.writer.write_all(&bytes) {
+                self.broken = true;
+                return Err(e).with_context(|| format!("cannot write {}", self.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, early: bool) -> Result<()> {
+        let whole = !early && !self.broken;
+        // Lines are still held only if the run ended early: better with a gap than not at all.
+        let held = std::mem::take(&mut self.held);
+        let written =
+            held.values().try_for_each(|bytes| self.writer.write_all(bytes)).and_then(|()| self.writer.flush());
+        written.with_context(|| format!("cannot write {}", self.name))?;
+        match self.moved {
+            Some((from, to)) if whole => {
+                fs::rename(&from, &to).with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
+            }
+            Some((from, _)) => bail!("{} is incomplete; the lines that there are lie in {}", self.name, from.display()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+/// Writes a file beside its place, then moves it there, so that no one ever sees half of it.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let partial = folder.join(format!(".vectorvisor-{}.partial", std::process::id()));
+    let create = || OpenOptions::new().write(true).create(true).truncate(true).open(&partial);
+    let file = match create() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| create()),
+        other => other,
+    };
+    let written = file.and_then(|mut f| f.write_all(bytes)).and_then(|()| fs::rename(&partial, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[derive(Clone, Default)]
+    struct Shared(Rc<RefCell<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn done(index: usize, stdout: &[u8]) -> Done<'_> {
+        Done { index, name: None, exit: Some(0), error: None, stdout, stderr: b"" }
+    }
+
+    #[test]
+    fn lines_are_in_the_order_of_the_inputs() {
+        let text = Shared::default();
+        let mut lines = Lines::new(Box::new(text.clone()), "test".into(), None);
+        lines.put(&done(1, b"\xff\x00")).expect("held");
+        lines.put(&Done { error: Some("trap"), exit: None, stderr: b"oh", ..done(2, b"half") }).expect("held");
+        assert!(text.0.borrow().is_empty());
+        lines.put(&done(0, b"a\n")).expect("written");
+        lines.finish(false).expect("flushed");
+        let want = concat!(
+            r#"{"index":0,"exit":0,"stdout":"a\n"}"#,
+            "\n",
+            r#"{"index":1,"exit":0,"stdout_base64":"/wA="}"#,
+            "\n",
+            r#"{"index":2,"error":"trap","stderr":"oh"}"#,
+            "\n"
+        );
+        assert_eq!(String::from_utf8_lossy(&text.0.borrow()), want);
+    }
+}

@@ -1,0 +1,229 @@
+//! What the user reads on standard error: progress, traps, failures.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::time::{Duration, Instant};
+use vectorvisor::{End, Place, Stage};
+
+/// Silence before the first plain progress line, and between two of them.
+const PLAIN: Duration = Duration::from_secs(2);
+/// Failures that a list shows.
+const SHOWN: usize = 10;
+/// Lines of a guest's standard error that a list shows.
+const SHOWN_LINES: usize = 3;
+
+/// Writes a line to standard error. If that is closed there is nobody to tell.
+pub fn line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// An error and its causes, each once: some say their cause themselves.
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            _ = write!(text, ": {cause}");
+        }
+    }
+    text
+}
+
+/// Like [`line`], unless `quiet`.
+pub fn note(quiet: bool, text: &str) {
+    if !quiet {
+        line(&format!("vectorvisor: {text}"));
+    }
+}
+
+/// A bar on a terminal, a line now and then elsewhere, nothing with `--quiet`.
+pub struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+    plain: bool,
+    started: Instant,
+    told: Instant,
+    total: Option<usize>,
+    done: usize,
+}
+
+impl Progress {
+    /// Nothing is shown yet.
+    pub fn new(quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let now = Instant::now();
+        Self { bar, quiet, plain: !quiet && !terminal, started: now, told: now, total: None, done: 0 }
+    }
+
+    /// The program is being prepared.
+    pub fn stage(&mut self, stage: Stage<'_>) {
+        let text = match stage {
+            Stage::Translating => "translating".to_string(),
+            Stage::Compiling { done, total } => format!("compiling, unit {done} of {total}"),
+            Stage::Loading { .. } => "loading".to_string(),
+            Stage::Warning(text) => return self.bar.suspend(|| note(self.quiet, text)),
+        };
+        self.bar.set_style(ProgressStyle::default_spinner());
+        self.tell(text);
+    }
+
+    /// Inputs begin to run.
+    pub fn begin(&mut self, total: Option<usize>) {
+        self.total = total;
+        if let Some(total) = total {
+            self.bar.set_length(total as u64);
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {elapsed}, {eta} left  {msg}");
+            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        } else {
+            let style = ProgressStyle::with_template("{spinner} {pos} done  {elapsed}  {msg}");
+            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        }
+        self.bar.set_message("");
+        self.bar.reset_elapsed();
+        self.started = Instant::now();
+        self.told = self.started;
+    }
+
+    /// One more input has ended.
+    pub fn step(&mut self, failures: usize) {
+        self.done += 1;
+        self.bar.inc(1);
+        if failures > 0 {
+            self.bar.set_message(format!("{failures} failed"));
+        }
+        if self.plain && self.told.elapsed() >= PLAIN {
+            let of = self.total.map(|n| format!(" of {n}")).unwrap_or_default();
+            let failed = if failures > 0 { format!(", {failures} failed") } else { String::new() };
+            self.tell(format!("{}{of} inputs done{failed}", self.done));
+        }
+    }
+
+    /// Does something that prints, without a bar in its way.
+    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
+    /// Takes the bar away; the time since [`Progress::begin`].
+    pub fn end(&self) -> Duration {
+        self.bar.finish_and_clear();
+        self.started.elapsed()
+    }
+
+    fn tell(&mut self, text: String) {
+        if self.plain && self.told.elapsed() >= PLAIN {
+            line(&format!("vectorvisor: {text}"));
+            self.told = Instant::now();
+        }
+        self.bar.set_message(text);
+        self.bar.tick();
+    }
+}
+
+/// Why a VM ended otherwise than by its own exit; `None` if it did exit.
+pub fn failure(end: &End) -> Option<String> {
+    match end {
+        End::Exit(_) => None,
+        End::Trap(trap) => {
+            let near = if trap.exact { "at" } else { "at or before" };
+            Some(format!("wasm trap: {}{}", trap.kind.text(), place(&trap.place, near)))
+        }
+        End::OutOfFuel(at) => Some(format!("stopped: all fuel consumed; raise --fuel{}", place(at, "near"))),
+        End::Timeout(at) => Some(format!("stopped: out of time; raise --timeout{}", place(at, "near"))),
+        End::Failed(why) => Some(why.clone()),
+    }
+}
+
+/// The function and the offset in the wasm file, on a line of their own.
+fn place(place: &Place, near: &str) -> String {
+    let function = match (&place.function, place.function_index) {
+        (Some(name), Some(index)) => format!("in `{name}` (function {index})"),
+        (Some(name), None) => format!("in `{name}`"),
+        (None, Some(index)) => format!("in function {index}"),
+        (None, None) => String::new(),
+    };
+    let offset = place.offset.map(|o| format!("{near} wasm offset {o:#x}")).unwrap_or_default();
+    let comma = if function.is_empty() || offset.is_empty() { "" } else { ", " };
+    let text = format!("{function}{comma}{offset}");
+    if text.is_empty() { text } else { format!("\n    {text}") }
+}
+
+/// Says for VMs that failed alike which ones and why: `VM 3 and 17 more: wasm trap: …`. First VM -> why, how many.
+pub fn failed_vms(groups: BTreeMap<usize, (String, usize)>, vms: usize) {
+    let kinds = groups.len();
+    for (first, (why, count)) in groups.into_iter().take(SHOWN) {
+        line(&match count {
+            _ if vms == 1 => format!("vectorvisor: {why}"),
+            1 => format!("vectorvisor: VM {first}: {why}"),
+            n if n == vms => format!("vectorvisor: all {n} VMs: {why}"),
+            n => format!("vectorvisor: VM {first} and {} more: {why}", n - 1),
+        });
+    }
+    if kinds > SHOWN {
+        line(&format!("vectorvisor: … and {} more kinds of failure", kinds - SHOWN));
+    }
+}
+
+/// The failures of a `map`: how many, and the first few by number of the input.
+#[derive(Default)]
+pub struct Failures {
+    /// How many.
+    pub count: usize,
+    shown: BTreeMap<usize, String>,
+}
+
+impl Failures {
+    /// One more.
+    pub fn add(&mut self, index: usize, name: &str, why: &str, stderr: &[u8]) {
+        self.count += 1;
+        let late = self.shown.last_key_value().is_some_and(|(last, _)| self.shown.len() >= SHOWN && index > *last);
+        if late {
+            return;
+        }
+        let mut text = format!("  {name}: {}", why.replace('\n', "\n  "));
+        let said = String::from_utf8_lossy(stderr);
+        let mut lines = said.lines();
+        for line in lines.by_ref().take(SHOWN_LINES) {
+            _ = write!(text, "\n      | {line}");
+        }
+        if lines.next().is_some() {
+            text.push_str("\n      | …");
+        }
+        self.shown.insert(index, text);
+        if self.shown.len() > SHOWN {
+            self.shown.pop_last();
+        }
+    }
+
+    /// Prints the list, if there is one.
+    pub fn print(&self, done: usize) {
+        if self.count == 0 {
+            return;
+        }
+        line(&format!("vectorvisor: {} of {done} inputs failed:", self.count));
+        for text in self.shown.values() {
+            line(text);
+        }
+        if self.count > self.shown.len() {
+            line(&format!("  … and {} more", self.count - self.shown.len()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failures_are_kept() {
+        let mut failures = Failures::default();
+        for index in (0..30).rev() {
+            failures.add(index, &format!("f{index}"), "exit code 3", b"one\ntwo\nthree\nfour\n");
+        }
+        assert_eq!(failures.count, 30);
+        assert_eq!(failures.shown.keys().copied().collect::<Vec<_>>(), (0..SHOWN).collect::<Vec<_>>());
+        assert_eq!(failures.shown[&0], "  f0: exit code 3\n      | one\n      | two\n      | three\n      | …");
+    }
+}

@@ -1,0 +1,369 @@
+//! `vectorvisor run`: one program, the same arguments and standard input for every VM.
+
+use crate::args::RunArgs;
+use crate::report::{self, Progress};
+use crate::{Usage, setup};
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vectorvisor::translate::Error as TranslateError;
+use vectorvisor::{End, Entry, Error, Fleet, Input, Outcome, Program, ValType, Value};
+
+/// Wasmtime's exit code after a trap, which is a shell's after SIGABRT.
+const TRAPPED: i32 = 134;
+
+/// Runs it; the exit code.
+pub fn run(args: &RunArgs) -> Result<i32> {
+    let (path, guest) = program_and_arguments(args)?;
+    let bytes = setup::read(&path)?;
+    let mut progress = Progress::new(args.vm_args.quiet);
+    let engine = setup::engine(&args.device)?;
+    let program = program(args, &engine, &path, &bytes, &mut progress)?;
+    let entry = entry(args, &program)?;
+    // Arguments of a call are the export's; of a command, the program's.
+    let typed = args.invoke.is_some() || entry.name != "_start";
+    let (values, guest) = if typed { (arguments(entry, &guest)?, Vec::new()) } else { (Vec::new(), guest) };
+
+    let longest = values.iter().map(Argument::count).max().unwrap_or(1);
+    let vms = match args.vms {
+        Some(n) => n,
+        None => u32::try_from(longest)
+            .map_err(|_| Usage(format!("a range of {longest} values is too long; shorten it or give --vms")))?,
+    };
+    let chosen = args.vm.unwrap_or(0);
+    if chosen >= vms {
+        return Err(Usage(format!("--vm {chosen}: VMs are numbered from 0 to {}", vms - 1)).into());
+    }
+    let stdin = stdin_for(program.wasm())?;
+    let options = setup::fleet_options(&args.vm_args, &path, &guest, args.vms)?;
+    let mut fleet = Fleet::new(&program, &options, Some(vms as usize))?;
+
+    let mut inputs = (0..vms).map(|vm| Input { stdin: stdin.clone(), args: values.iter().map(|a| a.of(vm)).collect() });
+    let mut results = Results {
+        all: args.all,
+        chosen: chosen as usize,
+        vms: vms as usize,
+        print_values: typed || args.printreturn,
+        ..Results::default()
+    };
+    progress.begin(Some(vms as usize));
+    let name = entry.name.clone();
+    let ran = fleet.run(&name, &mut inputs, &mut |outcome| {
+        if results.prints(&outcome) {
+            progress.aside(|| results.add(outcome));
+        } else {
+            results.add(outcome);
+        }
+        progress.step(results.failures());
+    });
+    progress.end();
+    let code = results.finish();
+    ran?;
+    code
+}
+
+fn program_and_arguments(args: &RunArgs) -> Result<(PathBuf, Vec<String>)> {
+    let mut words = args.program_and_args.iter();
+    let path = match (&args.input, words.as_slice()) {
+        (Some(path), _) => path.clone(),
+        (None, [path, ..]) => {
+            words.next();
+            PathBuf::from(path)
+        }
+        (None, []) => return Err(Usage("no program is given: vectorvisor run [OPTIONS] PROG [ARGS]...".into()).into()),
+    };
+    let text = |word: &OsString| match word.to_str() {
+        Some(text) => Ok(text.to_string()),
+        None => Err(Usage(format!("the argument {} is not UTF-8, which no guest can be given", word.display()))),
+    };
+    Ok((path, words.map(text).collect::<std::result::Result<_, _>>()?))
+}
+
+fn program(
+    args: &RunArgs,
+    engine: &vectorvisor::Engine,
+    path: &Path,
+    bytes: &[u8],
+    progress: &mut Progress,
+) -> Result<Program> {
+    let roots = match &args.invoke {
+        Some(name) => vec![name.as_str()],
+        None if args.printreturn => vec![],
+        None => vec!["_start"],
+    };
+    let options = setup::program_options(&args.translate, &roots);
+    let result = setup::program(engine, path, bytes, &options, progress);
+    let missing = |e: &Error| matches!(e, Error::NoEntry { .. } | Error::Translate(TranslateError::NoExport { .. }));
+    match result {
+        Err(e) if e.downcast_ref().is_some_and(missing) => {
+            Err(Usage(format!("{}; call an export with --invoke NAME", report::chain(&e))).into())
+        }
+        other => other,
+    }
+}
+
+/// What `--invoke` names, or `_start`; with `--printreturn` also the only export of a program that has no `_start`.
+fn entry<'a>(args: &RunArgs, program: &'a Program) -> Result<&'a Entry> {
+    let name = args.invoke.as_deref().unwrap_or("_start");
+    match (program.entry(name), program.meta().entries.as_slice()) {
+        (Some(entry), _) => Ok(entry),
+        (None, [only]) if args.invoke.is_none() => Ok(only),
+        (None, entries) => {
+            let names: Vec<_> = entries.iter().map(|e| e.name.as_str()).collect();
+            let text = format!(
+                "the program exports no function {name:?}; it exports {}; name one with --invoke",
+                names.join(", ")
+            );
+            Err(Usage(text).into())
+        }
+    }
+}
+
+/// Standard input for every VM. Empty if it is a terminal, or if the program could not read it anyway: then an open
+/// pipe that nobody writes to must not keep us waiting.
+fn stdin_for(wasm: &[u8]) -> Result<Arc<[u8]>> {
+    let mut bytes = Vec::new();
+    if !io::stdin().is_terminal() && wasm.windows(7).any(|w| w == b"fd_read") {
+        io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+    }
+    Ok(bytes.into())
+}
+
+/// An argument of `--invoke`.
+#[derive(Debug, Clone, PartialEq)]
+enum Argument {
+    /// The same for every VM.
+    Same(Value),
+    /// Integers `first .. first + count`, one a VM, over and over.
+    Range { wide: bool, first: i64, count: u64 },
+}
+
+impl Argument {
+    fn parse(ty: ValType, text: &str) -> Result<Self> {
+        let wrong = |why: &str| Usage(format!("the range {text:?} {why}; write 0..20 (without 20) or 0..=19"));
+        let Some((from, to)) = text.split_once("..") else {
+            return Ok(Self::Same(Value::parse(ty, text).map_err(|e| Usage(e.to_string()))?));
+        };
+        let wide = match ty {
+            ValType::I32 => false,
+            ValType::I64 => true,
+            ValType::F32 | ValType::F64 => {
+                return Err(wrong("stands for a floating-point parameter, but only integers have ranges").into());
+            }
+        };
+        let (to, inclusive) = to.strip_prefix('=').map_or((to, false), |to| (to, true));
+        let bound = |text: &str| match Value::parse(ty, text) {
+            Ok(Value::I32(v)) => Ok(i128::from(v)),
+            Ok(Value::I64(v)) => Ok(i128::from(v)),
+            _ => Err(wrong("does not have two integers that fit the parameter")),
+        };
+        let (first, end) = (bound(from)?, bound(to)? + i128::from(inclusive));
+        if end <= first {
+            return Err(wrong("is empty").into());
+        }
+        let count = u64::try_from(end - first).map_err(|_| wrong("is too long"))?;
+        let first = i64::try_from(first).map_err(|_| wrong("does not fit the parameter"))?;
+        Ok(Self::Range { wide, first, count })
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Self::Same(_) => 1,
+            Self::Range { count, .. } => *count,
+        }
+    }
+
+    /// The value for one VM.
+    fn of(&self, vm: u32) -> Value {
+        match *self {
+            Self::Same(value) => value,
+            Self::Range { wide, first, count } => {
+                // Below the range's end, so neither sum nor conversion wraps.
+                let value = first.wrapping_add((u64::from(vm) % count) as i64);
+                if wide { Value::I64(value) } else { Value::I32(value as i32) }
+            }
+        }
+    }
+}
+
+fn arguments(entry: &Entry, texts: &[String]) -> Result<Vec<Argument>> {
+    if texts.len() != entry.params.len() {
+        let types: Vec<_> = entry.params.iter().map(|t| format!("{t:?}").to_lowercase()).collect();
+        let (name, want, got) = (&entry.name, types.len(), texts.len());
+        return Err(
+            Usage(format!("{name} takes {want} argument(s) ({}), but {got} were given", types.join(", "))).into()
+        );
+    }
+    entry.params.iter().zip(texts).map(|(ty, text)| Argument::parse(*ty, text)).collect()
+}
+
+/// Prints outcomes and sums up those of many VMs.
+#[derive(Default)]
+struct Results {
+    all: bool,
+    chosen: usize,
+    vms: usize,
+    print_values: bool,
+    /// Result values and failures as text -> first VM, how many VMs.
+    values: HashMap<String, (usize, usize)>,
+    failed: HashMap<String, (usize, usize)>,
+    /// The first VM that did not end with 0, and its exit code.
+    worst: Option<(usize, i32)>,
+    /// With `all`: outcomes before their turn, and whose turn it is.
+    held: BTreeMap<usize, Outcome>,
+    next: usize,
+    /// Our own output failed.
+    broken: Option<io::Error>,
+}
+
+impl Results {
+    fn failures(&self) -> usize {
+        self.failed.values().map(|(_, n)| n).sum()
+    }
+
+    /// Whether [`Results::add`] writes something at once.
+    fn prints(&self, outcome: &Outcome) -> bool {
+        self.all || outcome.index == self.chosen
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        let code = match &outcome.end {
+            End::Exit(code) => *code,
+            End::Failed(_) => 1,
+            End::Trap(_) | End::OutOfFuel(_) | End::Timeout(_) => TRAPPED,
+        };
+        if code != 0 && self.worst.is_none_or(|(vm, _)| outcome.index < vm) {
+            self.worst = Some((outcome.index, code));
+        }
+        let why = match &outcome.end {
+            // The exit code of the only VM becomes ours, as for any command.
+            End::Exit(code) if *code != 0 && self.vms > 1 => Some(format!("exit code {code}")),
+            end => report::failure(end),
+        };
+        let count = |map: &mut HashMap<String, (usize, usize)>, text| {
+            let (first, n) = map.entry(text).or_insert((outcome.index, 0));
+            *first = outcome.index.min(*first);
+            *n += 1;
+        };
+        if let Some(why) = why {
+            count(&mut self.failed, why);
+        }
+        if self.print_values && !self.all && !outcome.values.is_empty() {
+            let separator = if self.vms == 1 { "\n" } else { ", " };
+            count(&mut self.values, text_of(&outcome.values, separator));
+        }
+        if self.all {
+            self.held.insert(outcome.index, outcome);
+            while let Some(outcome) = self.held.remove(&self.next) {
+                self.next += 1;
+                self.print_labelled(&outcome);
+            }
+        } else if self.prints(&outcome) {
+            self.write_out(&outcome.stdout);
+            // If standard error is closed there is nobody to tell.
+            let _ = io::stderr().lock().write_all(&outcome.stderr);
+        }
+    }
+
+    fn print_labelled(&mut self, outcome: &Outcome) {
+        let label = format!("[{}] ", outcome.index);
+        let _ = io::stderr().lock().write_all(&labelled(&label, &outcome.stderr));
+        self.write_out(&labelled(&label, &outcome.stdout));
+        if self.print_values && !outcome.values.is_empty() {
+            self.write_out(format!("{label}{}\n", text_of(&outcome.values, ", ")).as_bytes());
+        }
+    }
+
+    fn write_out(&mut self, bytes: &[u8]) {
+        if self.broken.is_none() {
+            self.broken = io::stdout().lock().write_all(bytes).err();
+        }
+    }
+
+    /// Prints what could only be known at the end; the exit code.
+    fn finish(mut self) -> Result<i32> {
+        // Only if the run ended early.
+        for outcome in std::mem::take(&mut self.held).into_values() {
+            self.print_labelled(&outcome);
+        }
+        let mut values: Vec<_> = std::mem::take(&mut self.values).into_iter().collect();
+        values.sort_unstable_by_key(|(_, (first, _))| *first);
+        for (text, (_, count)) in values {
+            let line = match (self.vms, count) {
+                (1, _) => format!("{text}\n"),
+                (_, 1) => format!("{text}  (1 VM)\n"),
+                (_, n) => format!("{text}  ({n} VMs)\n"),
+            };
+            self.write_out(line.as_bytes());
+        }
+        self.broken = self.broken.or_else(|| io::stdout().flush().err());
+        report::failed_vms(self.failed.into_iter().map(|(why, (first, n))| (first, (why, n))).collect(), self.vms);
+        match self.broken {
+            Some(e) => Err(e).context("cannot write standard output"),
+            None => Ok(self.worst.map_or(0, |(_, code)| code)),
+        }
+    }
+}
+
+fn text_of(values: &[Value], separator: &str) -> String {
+    values.iter().map(Value::to_string).collect::<Vec<_>>().join(separator)
+}
+
+/// Every line with the label in front, the last one ended.
+fn labelled(label: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 16);
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        out.extend_from_slice(label.as_bytes());
+        out.extend_from_slice(line);
+    }
+    if out.last().is_some_and(|b| *b != b'\n') {
+        out.push(b'\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(ty: ValType, text: &str) -> Result<(u64, Value, Value)> {
+        let argument = Argument::parse(ty, text)?;
+        let last = u32::try_from(argument.count() - 1).expect("a short range");
+        Ok((argument.count(), argument.of(0), argument.of(last)))
+    }
+
+    #[test]
+    fn ranges_are_half_open_or_inclusive() -> Result<()> {
+        assert_eq!(range(ValType::I32, "0..20")?, (20, Value::I32(0), Value::I32(19)));
+        assert_eq!(range(ValType::I64, "-3..=3")?, (7, Value::I64(-3), Value::I64(3)));
+        assert_eq!(range(ValType::I64, "7")?, (1, Value::I64(7), Value::I64(7)));
+        assert_eq!(Argument::parse(ValType::I32, "5..8")?.of(4), Value::I32(6));
+        let top = Argument::parse(ValType::I64, "9223372036854775806..=9223372036854775807")?;
+        assert_eq!(top.of(1), Value::I64(i64::MAX));
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        for (ty, text) in [
+            (ValType::I32, "3..3"),
+            (ValType::I32, "4..=3"),
+            (ValType::I32, "..3"),
+            (ValType::F64, "0..3"),
+            (ValType::I32, "x"),
+        ] {
+            let error = Argument::parse(ty, text).expect_err(text);
+            assert!(error.is::<Usage>(), "{error}");
+        }
+    }
+
+    #[test]
+    fn labels_stand_before_every_line() {
+        assert_eq!(labelled("[1] ", b"a\nb"), b"[1] a\n[1] b\n");
+        assert_eq!(labelled("[1] ", b"a\n\n"), b"[1] a\n[1] \n");
+        assert_eq!(labelled("[1] ", b""), b"");
+    }
+}

@@ -1,0 +1,117 @@
+//! From options to an open device, a compiled program and the options of a fleet.
+
+use crate::Usage;
+use crate::args::{BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
+use crate::report::Progress;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::sync::Arc;
+use vectorvisor::driver::{Device, Driver, Error as DriverError};
+use vectorvisor::{
+    Bounds, CachePolicy, DeviceInfo, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks, Traps,
+};
+
+/// Every driver that can be named.
+pub fn drivers() -> Drivers {
+    Drivers(vec![
+        vectorvisor_cpu::driver(),
+        vectorvisor_opencl::driver(),
+        Box::new(NotBuilt { name: "cuda", instead: "NVIDIA GPUs also work with --backend opencl" }),
+        Box::new(NotBuilt { name: "hip", instead: "AMD GPUs also work with --backend opencl" }),
+    ])
+}
+
+/// Stands for a driver that this build does not have.
+struct NotBuilt {
+    name: &'static str,
+    instead: &'static str,
+}
+
+impl NotBuilt {
+    fn error(&self) -> DriverError {
+        DriverError::Unavailable {
+            what: format!("this build has no {} driver", self.name),
+            advice: self.instead.into(),
+        }
+    }
+}
+
+impl Driver for NotBuilt {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn devices(&self) -> vectorvisor::driver::Result<Vec<DeviceInfo>> {
+        Err(self.error())
+    }
+    fn open(&self, _: usize, _: Quirks) -> vectorvisor::driver::Result<Arc<dyn Device>> {
+        Err(self.error())
+    }
+}
+
+/// Opens the device that `--backend` names.
+pub fn engine(args: &DeviceArgs) -> Result<Engine> {
+    let quirks = Quirks { nvidia: args.nvidia, patch: args.patch };
+    Ok(Engine::open(&drivers(), &args.backend, quirks)?)
+}
+
+/// Reads a program's file: a binary module or text.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read the program {}", path.display()))
+}
+
+/// Translates and compiles `bytes`, the contents of `path`.
+pub fn program(
+    engine: &Engine,
+    path: &Path,
+    bytes: &[u8],
+    options: &ProgramOptions,
+    progress: &mut Progress,
+) -> Result<Program> {
+    Program::new(engine, bytes, options, &mut |stage| progress.stage(stage)).with_context(|| path.display().to_string())
+}
+
+/// The translation options that the command line gives; empty `roots` are all exports.
+pub fn program_options(args: &TranslateArgs, roots: &[&str]) -> ProgramOptions {
+    ProgramOptions {
+        lanes: args.lanes,
+        interleave: match args.interleave {
+            Interleave::Auto => None,
+            Interleave::Cell(bytes) => Some(bytes),
+        },
+        heap: args.heap,
+        stack: args.stack,
+        traps: match args.traps {
+            TrapsArg::Sticky => Traps::Sticky,
+            TrapsArg::Exact => Traps::Exact,
+        },
+        bounds: match args.bounds {
+            BoundsArg::Size => Bounds::Size,
+            BoundsArg::Capacity => Bounds::Capacity,
+        },
+        force_framed: args.force_framed,
+        roots: roots.iter().map(ToString::to_string).collect(),
+        cache: match &args.cache_dir {
+            Some(folder) => CachePolicy::Dir(folder.clone()),
+            None if args.no_cache => CachePolicy::Off,
+            None => CachePolicy::Default,
+        },
+        ..ProgramOptions::default()
+    }
+}
+
+/// How the VMs run; `guest` are the guest's arguments without its name.
+pub fn fleet_options(args: &VmArgs, path: &Path, guest: &[String], vms: Option<u32>) -> Result<FleetOptions> {
+    if let Some(bad) = guest.iter().find(|a| a.contains('\0')) {
+        return Err(Usage(format!("the argument {bad:?} contains a NUL byte, which no guest can be given")).into());
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(FleetOptions {
+        vms,
+        args: std::iter::once(name).chain(guest.iter().cloned()).collect(),
+        env: args.env.clone(),
+        seed: args.seed,
+        fuel: args.fuel,
+        timeout: args.timeout,
+        ..FleetOptions::default()
+    })
+}

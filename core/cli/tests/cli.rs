@@ -1,0 +1,359 @@
+//! The command as a user types it, on the `cpu` backend.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// Runs `vectorvisor` with these words and this standard input.
+fn vv_in(stdin: &[u8], words: &[&str]) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vectorvisor"))
+        .args(words)
+        // Not the user's cache.
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("vectorvisor starts");
+    // It may well end without reading this.
+    let _ = child.stdin.take().expect("a pipe").write_all(stdin);
+    let output = child.wait_with_output().expect("vectorvisor ends");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn vv(words: &[&str]) -> Ran {
+    vv_in(b"", words)
+}
+
+fn example(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name).to_str().expect("UTF-8").into()
+}
+
+fn folder() -> TempDir {
+    TempDir::new().expect("a folder")
+}
+
+fn write(path: PathBuf, bytes: impl AsRef<[u8]>) -> String {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+    fs::write(&path, bytes).expect("a file");
+    path.to_str().expect("UTF-8").into()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn wrong_command_lines_end_with_2() {
+    let factorial = example("factorial.wat");
+    let misbehave = example("misbehave.wasm");
+    let empty = folder();
+    for (words, says) in [
+        (vec![], "Usage"),
+        (vec!["fly"], "fly"),
+        (vec!["run"], "no program"),
+        (vec!["run", "--lanes", "7", &factorial], "1, 8, 32 or 64"),
+        (vec!["run", "--backend", "abacus", &factorial], "abacus"),
+        (vec!["run", "--vms", "2", "--vm", "2", "--invoke", "factorial", &factorial, "1"], "from 0 to 1"),
+        (vec!["run", &factorial], "--invoke"),
+        (vec!["run", "--invoke", "nothing", &factorial], "factorial"),
+        (vec!["run", "--invoke", "factorial", &factorial], "1 argument"),
+        (vec!["run", "--invoke", "factorial", &factorial, "ten"], "ten"),
+        (vec!["run", "--invoke", "factorial", &factorial, "5..5"], "empty"),
+        (vec!["map", &misbehave, "--in", &misbehave, "--out", "x"], "neither a folder nor"),
+        (vec!["map", &misbehave, "--in", text(empty.path()), "--out", text(empty.path())], "name another"),
+        (vec!["inspect", "--emit", "plan", "--in", &misbehave, &misbehave], "--emit calls"),
+    ] {
+        let ran = vv(&words);
+        assert_eq!(ran.code, Some(2), "{words:?}: {}", ran.err);
+        assert!(ran.err.contains(says), "{words:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn missing_things_are_named_and_end_with_1() {
+    let misbehave = example("misbehave.wasm");
+    for (words, says) in [
+        (vec!["run", "no/such.wasm"], "no/such.wasm"),
+        (vec!["map", &misbehave, "--in", "no/such", "--out", "x"], "no/such"),
+        (vec!["run", "--backend", "cuda", &misbehave], "this build has no cuda driver"),
+        (vec!["run", "--backend", "hip:1", &misbehave], "this build has no hip driver"),
+        (vec!["run", "--backend", "cpu:7", &misbehave], "cpu:7"),
+    ] {
+        let ran = vv(&words);
+        assert_eq!(ran.code, Some(1), "{words:?}: {}", ran.err);
+        assert!(ran.err.contains(says), "{words:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_bad_program_is_named() {
+    let temp = folder();
+    let program = write(temp.path().join("bad.wat"), "(module (func (export \"_start\") (i32.add)))");
+    let ran = vv(&["run", &program]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("bad.wat"), "{}", ran.err);
+}
+
+#[test]
+fn devices_lists_every_driver() {
+    let ran = vv(&["devices"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("cpu:0: "), "{}", ran.out);
+    assert!(ran.out.contains("\nopencl"), "{}", ran.out);
+    assert!(ran.out.contains("\ncuda: unavailable, because this build has no cuda driver; "), "{}", ran.out);
+}
+
+#[test]
+fn equal_results_are_counted() {
+    let ran = vv(&["run", "--vms", "4096", "--invoke", "factorial", &example("factorial.wat"), "20"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "2432902008176640000  (4096 VMs)\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_range_spreads_over_the_vms() {
+    let factorial = example("factorial.wat");
+    let ran = vv(&["run", "--invoke", "factorial", &factorial, "0..5"]);
+    assert_eq!(ran.out, "1  (2 VMs)\n2  (1 VM)\n6  (1 VM)\n24  (1 VM)\n", "{}", ran.err);
+    let ran = vv(&["run", "--all", "--lanes", "8", "--vms", "6", "--invoke", "factorial", &factorial, "2..=4"]);
+    assert_eq!(ran.out, "[0] 2\n[1] 6\n[2] 24\n[3] 2\n[4] 6\n[5] 24\n", "{}", ran.err);
+}
+
+#[test]
+fn options_of_the_original() {
+    for words in [vec!["-i"], vec!["run", "-i"]] {
+        let factorial = example("factorial.wat");
+        let words = [words.as_slice(), &[factorial.as_str(), "--printreturn=true", "5"]].concat();
+        let ran = vv(&words);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(0), "120\n"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn run_gives_stdin_to_the_guest() {
+    let ran = vv_in(b"abc", &["run", &example("sha256.wasm")]);
+    let want = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), want), "{}", ran.err);
+}
+
+#[test]
+fn run_prints_the_chosen_vm_or_all() {
+    let misbehave = example("misbehave.wasm");
+    let input = b"ok\none\ntwo";
+    assert_eq!(vv_in(input, &["run", "--vms", "40", &misbehave]).out, "one\ntwo");
+    assert_eq!(vv_in(input, &["run", "--vms", "40", "--vm", "39", &misbehave]).out, "one\ntwo");
+    assert_eq!(vv_in(input, &["run", "--vms", "2", "--all", &misbehave]).out, "[0] one\n[0] two\n[1] one\n[1] two\n");
+    let ran = vv_in(b"warn\ncareful\n", &["run", "--quiet", &misbehave]);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", "careful\n"));
+}
+
+#[test]
+fn exit_codes_are_the_guests() {
+    let misbehave = example("misbehave.wasm");
+    assert_eq!(vv_in(b"exit 3", &["run", &misbehave]).code, Some(3));
+    let ran = vv_in(b"exit 3", &["run", "--vms", "40", "--lanes", "32", &misbehave]);
+    assert_eq!(ran.code, Some(3));
+    assert!(ran.err.contains("all 40 VMs: exit code 3"), "{}", ran.err);
+}
+
+#[test]
+fn a_trap_ends_with_134_and_names_its_place() {
+    for (command, why) in [
+        ("trap", "unreachable"),
+        ("divzero", "integer divide by zero"),
+        ("oob", "out of bounds memory access"),
+        ("recurse", "call stack exhausted"),
+        ("mismatch", "indirect call type mismatch"),
+    ] {
+        let ran = vv_in(command.as_bytes(), &["run", &example("misbehave.wasm")]);
+        assert_eq!(ran.code, Some(134), "{command}: {}", ran.err);
+        assert!(ran.err.contains(&format!("wasm trap: {why}")), "{command}: {}", ran.err);
+        assert!(ran.err.contains("in `"), "{command}: {}", ran.err);
+        assert!(ran.err.contains(" wasm offset 0x"), "{command}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_loop_ends_at_the_limit() {
+    let misbehave = example("misbehave.wasm");
+    let ran = vv_in(b"loop", &["run", "--timeout", "300ms", &misbehave]);
+    assert_eq!(ran.code, Some(134), "{}", ran.err);
+    assert!(ran.err.contains("--timeout"), "{}", ran.err);
+    let ran = vv_in(b"loop", &["run", "--fuel", "100000", &misbehave]);
+    assert_eq!(ran.code, Some(134), "{}", ran.err);
+    assert!(ran.err.contains("--fuel"), "{}", ran.err);
+}
+
+/// Exits with the number of its arguments.
+const COUNT_ARGUMENTS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (call $exit (i32.load (i32.const 0)))))"#;
+
+#[test]
+fn what_follows_the_program_is_the_guests() {
+    let temp = folder();
+    let program = write(temp.path().join("count.wat"), COUNT_ARGUMENTS);
+    assert_eq!(vv(&["run", &program]).code, Some(1));
+    assert_eq!(vv(&["run", "--seed", "1", &program, "--vms", "-x", "--"]).code, Some(4));
+    write(temp.path().join("in/a"), "");
+    let (input, output) = (temp.path().join("in"), temp.path().join("out"));
+    let ran = vv(&["map", &program, "--in", text(&input), "--out", text(&output), "--", "-x", "y"]);
+    assert!(ran.err.contains("exit code 3"), "{}", ran.err);
+}
+
+#[test]
+fn map_writes_a_file_for_each_file() {
+    let temp = folder();
+    let (input, output) = (temp.path().join("in"), temp.path().join("deep/out"));
+    let name = |i: usize| format!("{}{i}.txt", ["", "sub/", "sub/sub 2/"][i % 3]);
+    for i in 0..100 {
+        write(input.join(name(i)), format!("ok\nfile {i}\n{}", "x".repeat(i * 37)));
+    }
+    for lanes in ["1", "32"] {
+        let words =
+            ["map", &example("misbehave.wasm"), "--in", text(&input), "--out", text(&output), "--lanes", lanes, "-q"];
+        let ran = vv(&words);
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "", ""));
+        for i in 0..100 {
+            let got = fs::read_to_string(output.join(name(i))).expect("an output");
+            assert_eq!(got, format!("file {i}\n{}", "x".repeat(i * 37)), "{lanes} lanes");
+        }
+        let names = fs::read_dir(&output).expect("a folder").count();
+        assert_eq!(names, 34 + 1, "nothing else lies there");
+        fs::remove_dir_all(&output).expect("removed");
+    }
+}
+
+#[test]
+fn map_goes_on_after_failures_and_lists_them() {
+    let temp = folder();
+    let (input, output) = (temp.path().join("in"), temp.path().join("out"));
+    for i in 0..40 {
+        let text = if i < 10 {
+            "trap".into()
+        } else if i < 20 {
+            "exit 3".into()
+        } else {
+            format!("ok\n{i}")
+        };
+        write(input.join(format!("{i:02}")), text);
+    }
+    fs::create_dir_all(output.join("39")).expect("a folder in the way");
+    let ran = vv(&["map", &example("misbehave.wasm"), "--in", text(&input), "--out", text(&output)]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("21 of 40 inputs failed"), "{}", ran.err);
+    assert!(ran.err.contains("  00: wasm trap: unreachable"), "{}", ran.err);
+    assert!(ran.err.contains("… and 11 more"), "{}", ran.err);
+    for i in 0..39 {
+        let got = fs::read_to_string(output.join(format!("{i:02}"))).ok();
+        assert_eq!(got, (i >= 20).then(|| i.to_string()), "{i}");
+    }
+}
+
+#[test]
+fn map_of_json_lines() {
+    let temp = folder();
+    let lines = concat!(
+        "ok\n",
+        r#"{"stdin":"ok\nhi\n","other":1}"#,
+        "\n",
+        r#"{"stdin":"trap"}"#,
+        "\n",
+        r#"{"stdin":"exit 3"}"#,
+        "\n",
+        r#"{"stdin":7}"#,
+        "\n",
+        r#"{"stdin_base64":"b2sK/w=="}"#
+    );
+    let input = write(temp.path().join("in.jsonl"), lines);
+    let output = temp.path().join("out.jsonl");
+    let ran = vv(&["map", &example("misbehave.wasm"), "--in", &input, "--out", text(&output)]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("line 5: `stdin` of this line is not a string"), "{}", ran.err);
+    let got = fs::read_to_string(&output).expect("output");
+    let got: Vec<serde_json::Value> = got.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    assert_eq!(got.len(), 6);
+    for (i, line) in got.iter().enumerate() {
+        assert_eq!(line["index"], i);
+    }
+    assert_eq!((&got[0]["exit"], &got[0]["stdout"]), (&0.into(), &"".into()));
+    assert_eq!(got[1]["stdout"], "hi\n");
+    assert!(got[2]["error"].as_str().is_some_and(|e| e.starts_with("wasm trap: unreachable in `")), "{}", got[2]);
+    assert_eq!((&got[3]["exit"], got[3].get("error")), (&3.into(), None));
+    assert!(got[4]["error"].is_string());
+    assert_eq!((&got[5]["stdout_base64"], got[5].get("stdout")), (&"/w==".into(), None));
+    assert!(!temp.path().join("out.jsonl.partial").exists());
+}
+
+#[test]
+fn map_joins_folders_and_lines() {
+    let temp = folder();
+    let misbehave = example("misbehave.wasm");
+    write(temp.path().join("in/a"), "ok\nA");
+    write(temp.path().join("in/b/c"), "ok\nC");
+    let ran = vv(&["map", &misbehave, "--in", text(&temp.path().join("in")), "--out", "-", "-q"]);
+    let want = "{\"index\":0,\"name\":\"a\",\"exit\":0,\"stdout\":\"A\"}\n{\"index\":1,\"name\":\"b/c\",\"exit\":0,\"stdout\":\"C\"}\n";
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), want), "{}", ran.err);
+    let output = temp.path().join("out");
+    let ran = vv_in(b"{\"stdin\":\"ok\\nX\"}\n", &["map", &misbehave, "--in", "-", "--out", text(&output)]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(fs::read_to_string(output.join("0")).expect("output"), "X");
+}
+
+#[test]
+fn a_full_disk_is_named() {
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    let temp = folder();
+    let input = write(temp.path().join("in.jsonl"), "ok\nok\n");
+    let output = temp.path().join("full.jsonl");
+    std::os::unix::fs::symlink("/dev/full", &output).expect("a link");
+    let ran = vv(&["map", &example("misbehave.wasm"), "--in", &input, "--out", text(&output)]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("full.jsonl: No space left"), "{}", ran.err);
+}
+
+#[test]
+fn nothing_to_do_is_no_error() {
+    let temp = folder();
+    let (input, output) = (temp.path().join("in"), temp.path().join("out"));
+    fs::create_dir(&input).expect("a folder");
+    let ran = vv(&["map", &example("misbehave.wasm"), "--in", text(&input), "--out", text(&output)]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(output.is_dir());
+}
+
+#[test]
+fn inspect_prints_text_and_plan() {
+    let factorial = example("factorial.wat");
+    for language in ["c", "opencl", "cuda", "hip"] {
+        let ran = vv(&["inspect", "--emit", language, &factorial]);
+        assert_eq!(ran.code, Some(0), "{language}: {}", ran.err);
+        assert!(ran.out.contains("vv_run"), "{language}");
+    }
+    let ran = vv(&["inspect", "--emit", "plan", "--lanes", "32", &factorial]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("lanes             32\n"), "{}", ran.out);
+    assert!(ran.out.contains("factorial (i64) -> (i64)"), "{}", ran.out);
+}
+
+#[test]
+fn inspect_counts_loop_turns() {
+    let ran = vv(&["inspect", "--emit", "calls", "--in", &example("sha256.wasm"), &example("sha256.wasm")]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("loop back-edges executed: "), "{}", ran.out);
+}

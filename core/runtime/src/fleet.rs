@@ -1,0 +1,234 @@
+//! Fleet: device memory for many VMs of one program, and the loop that runs inputs through them.
+
+mod cancel;
+mod gather;
+mod group;
+mod image;
+mod job;
+mod run;
+mod settle;
+mod sizes;
+mod start;
+mod watchdog;
+mod words;
+
+pub use cancel::CancelHandle;
+
+use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
+use group::{Common, Group};
+use job::Job;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use vectorvisor_driver::{Buffer, Queue};
+use vectorvisor_translate::Entry;
+use vectorvisor_translate::abi::UNLIMITED_FUEL;
+use watchdog::Watchdog;
+
+/// Many VMs of one program on one device.
+///
+/// ```no_run
+/// # fn f(program: &vectorvisor::Program) -> vectorvisor::Result<()> {
+/// use vectorvisor::{End, Fleet, FleetOptions, Input, Value};
+/// let mut fleet = Fleet::new(program, &FleetOptions::default(), Some(100))?;
+/// let mut inputs = (0..100).map(|n| Input::args(vec![Value::I64(n)]));
+/// let summary = fleet.run("factorial", &mut inputs, &mut |outcome| {
+///     assert_eq!(outcome.end, End::Exit(0));
+///     println!("{}! = {}", outcome.index, outcome.values[0]);
+/// })?;
+/// println!("{} launches", summary.launches);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Fleet {
+    // Before `common`: what is in flight uses its buffers, and groups wait when they are dropped.
+    groups: Vec<Group>,
+    common: Common,
+    options: FleetOptions,
+    /// Output room that each VM gets: the largest so far with which all VMs can work.
+    out_capacity: u64,
+    /// State of the start function, if each VM has to run it.
+    init: Option<u32>,
+    watchdog: Option<Watchdog>,
+    cancel: CancelHandle,
+    exact: Exact,
+    /// Fuel per second that one VM was seen to use at least; for devices that cannot be told to stop.
+    rate: f64,
+}
+
+/// The program that stops at each bad access, with one VM.
+enum Exact {
+    NotYet,
+    Ready(Box<Fleet>),
+    /// It could not be made; traps keep their approximate place.
+    Failed,
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet").field("vms", &self.vms()).field("program", &self.common.program).finish_non_exhaustive()
+    }
+}
+
+/// A loop that takes a microsecond a round: slower than nearly all, so the first guess stops too early, not too late.
+const FIRST_RATE: f64 = 1e6;
+
+impl Fleet {
+    /// Allocates memory for VMs and prepares them. `inputs_hint` bounds their number by how many inputs there will be.
+    ///
+    /// # Errors
+    /// Not even one tile fits, an option makes no sense, or the program's initialisation fails.
+    pub fn new(program: &Program, options: &FleetOptions, inputs_hint: Option<usize>) -> Result<Self> {
+        Self::with_cancel(program, options, inputs_hint, CancelHandle::default())
+    }
+
+    fn with_cancel(program: &Program, options: &FleetOptions, inputs: Option<usize>, cancel: CancelHandle) -> Result<Self> {
+        let device = program.engine().device();
+        let info = device.info();
+        let meta = program.meta();
+        let queue = Queue::new(device)?;
+        let environment = image::environment(options)?;
+        let env = Buffer::new(device, environment.len() as u64 + image::SLACK)?;
+        queue.write(&env, 0, &environment)?;
+        let image = image::ImageBuffer::new(device, &queue, &meta.image, meta.plan.frames_at)?;
+        let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
+        let common = Common { program: program.clone(), env, image, fuel };
+        let (groups, out_capacity) = allocate(&common, options, inputs)?;
+        for group in &groups {
+            cancel.watch(&group.stop);
+        }
+        let watchdog = match options.timeout {
+            Some(_) if info.live_shared => Some(Watchdog::new()?),
+            _ => None,
+        };
+        let mut fleet = Self {
+            groups,
+            common,
+            options: options.clone(),
+            out_capacity,
+            init: meta.init,
+            watchdog,
+            cancel,
+            exact: Exact::NotYet,
+            rate: FIRST_RATE,
+        };
+        if meta.init_for_image && meta.init.is_some() {
+            fleet.initialise()?;
+        }
+        Ok(fleet)
+    }
+
+    /// Number of VMs, in whole tiles.
+    pub fn vms(&self) -> usize {
+        self.groups.iter().map(|g| g.vms).sum()
+    }
+
+    /// Ends runs of this fleet early, from any thread.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
+    }
+
+    /// Runs every input through an exported function. Outcomes arrive in the order in which they end, each with its
+    /// input's number. Inputs are taken from the iterator when a VM is free for them.
+    ///
+    /// # Errors
+    /// There is no such entry; or [`Error::Lost`] when the device fails: what was delivered by then stands. What goes
+    /// wrong in one VM is that input's [`Outcome`], and ends no other.
+    pub fn run(
+        &mut self,
+        entry: &str,
+        inputs: &mut dyn Iterator<Item = Input>,
+        sink: &mut dyn FnMut(Outcome),
+    ) -> Result<Summary> {
+        let program = self.common.program.clone();
+        let entry = program.entry(entry).ok_or_else(|| Error::NoEntry {
+            name: entry.into(),
+            available: match program.meta().entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>() {
+                names if names.is_empty() => "nothing that can be entered".into(),
+                names => names.join(", "),
+            },
+        })?;
+        let seed = match self.options.seed {
+            Some(seed) => seed,
+            None => random()?,
+        };
+        let mut jobs = inputs.enumerate().map(|(index, input)| Job::new(index, input, seed_of(seed, index)));
+        run::run(self, entry, &mut jobs, sink)
+    }
+
+    /// The exact place of an out-of-bounds access, by running its input again.
+    fn exact_place(&mut self, entry: &Entry, job: &Job) -> Option<Trap> {
+        if matches!(self.exact, Exact::NotYet) {
+            let made = self.make_exact();
+            self.exact = made.map_or(Exact::Failed, |fleet| Exact::Ready(Box::new(fleet)));
+        }
+        let Exact::Ready(fleet) = &mut self.exact else { return None };
+        let mut again = Job::new(job.index, job.input.clone(), job.seed);
+        again.clock = job.clock;
+        let mut found = None;
+        let mut sink = |outcome: Outcome| {
+            if let crate::End::Trap(trap) = outcome.end {
+                found = Some(trap);
+            }
+        };
+        // The names are the same, the states need not be.
+        let program = fleet.common.program.clone();
+        run::run(fleet, program.entry(&entry.name)?, &mut std::iter::once(again), &mut sink).ok()?;
+        found
+    }
+
+    fn make_exact(&self) -> Result<Self> {
+        let program = self.common.program.exact()?;
+        let options = FleetOptions {
+            vms: Some(1),
+            exact_reruns: 0,
+            out_capacity: u32::try_from(self.out_capacity).ok(),
+            // Nobody waits longer for a detail of a message.
+            timeout: Some(self.options.timeout.unwrap_or(Duration::from_secs(60))),
+            ..self.options.clone()
+        };
+        Self::with_cancel(&program, &options, Some(1), self.cancel.clone())
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for group in &self.groups {
+            self.cancel.forget(&group.stop);
+        }
+    }
+}
+
+/// Allocates the groups; if the caller left their number open, fewer when memory is short.
+fn allocate(common: &Common, options: &FleetOptions, inputs: Option<usize>) -> Result<(Vec<Group>, u64)> {
+    let info = common.program.engine().info();
+    let plan = &common.program.meta().plan;
+    let mut options = options.clone();
+    let fixed = options.vms.is_some();
+    loop {
+        let sizes = sizes::sizes(info, plan, &options, inputs)?;
+        let groups: Result<Vec<Group>> =
+            sizes.groups.iter().map(|&vms| Group::new(common, vms, sizes.out_capacity, sizes.out_limit)).collect();
+        let total: u32 = sizes.groups.iter().sum();
+        match groups {
+            Err(Error::Driver(vectorvisor_driver::Error::OutOfMemory { .. })) if !fixed && total > plan.lanes => {
+                options.vms = Some(total / 2);
+            }
+            groups => return Ok((groups?, sizes.out_capacity)),
+        }
+    }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn random() -> Result<u64> {
+    getrandom::u64().map_err(|e| Error::System { what: "the system gives no random numbers", reason: e.to_string() })
+}
+
+/// Each input has a stream of its own, whichever VM it runs in.
+fn seed_of(seed: u64, index: usize) -> u64 {
+    let hash = crate::cache::key(&[b"seed", &seed.to_le_bytes(), &(index as u64).to_le_bytes()]);
+    u64::from_le_bytes(std::array::from_fn(|i| hash[i]))
+}

@@ -1,0 +1,214 @@
+//! Fetching pieces of VM memory and output: packed by the device, one transfer.
+
+use crate::Result;
+use std::sync::Arc;
+use vectorvisor_driver::{Buffer, BufferId, Device, KernelId, Pinned, Queue};
+use vectorvisor_translate::abi::{ARGS, Arg, Area, Par, Segment};
+
+/// Bytes that one thread copies at most, so that a long piece is shared among threads.
+const SEGMENT: u64 = 4096;
+/// The most that is packed at once; more goes in several rounds.
+const PACK: u64 = 64 << 20;
+/// Each piece begins at a multiple of this in the pack, so that copies may use wide stores.
+const ALIGN: u64 = 16;
+
+/// What to fetch.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece {
+    pub vm: u32,
+    pub area: Area,
+    pub offset: u64,
+    pub length: u64,
+}
+
+/// A part of a piece in a round's pack.
+#[derive(Debug, PartialEq, Eq)]
+struct Span {
+    piece: usize,
+    at: usize,
+    bytes: usize,
+}
+
+/// Splits pieces into rounds of segments.
+struct Rounds<'a> {
+    pieces: &'a [Piece],
+    next: usize,
+    /// Bytes of the next piece that earlier rounds fetched.
+    done: u64,
+}
+
+impl Rounds<'_> {
+    /// The segments and spans of the next round, and its size in the pack.
+    fn round(&mut self, room: u64, segments: &mut Vec<Segment>, spans: &mut Vec<Span>) -> u64 {
+        segments.clear();
+        spans.clear();
+        let mut at = 0;
+        while let Some(piece) = self.pieces.get(self.next) {
+            let bytes = (piece.length - self.done).min(room.saturating_sub(at));
+            if bytes == 0 && self.done < piece.length {
+                break;
+            }
+            if bytes > 0 {
+                spans.push(Span { piece: self.next, at: at as usize, bytes: bytes as usize });
+            }
+            let mut from = 0;
+            while from < bytes {
+                let length = (bytes - from).min(SEGMENT);
+                let offset = piece.offset + self.done + from;
+                segments.push(Segment { vm: piece.vm, area: piece.area, offset, length, to: at + from });
+                from += length;
+            }
+            at = (at + bytes).next_multiple_of(ALIGN);
+            self.done += bytes;
+            if self.done == piece.length {
+                self.next += 1;
+                self.done = 0;
+            }
+        }
+        at
+    }
+}
+
+/// The buffers of `vv_gather`.
+pub struct Gather {
+    device: Arc<dyn Device>,
+    par: Buffer,
+    par_host: Pinned,
+    segments: Buffer,
+    segments_host: Pinned,
+    pack: Buffer,
+    pack_host: Pinned,
+}
+
+impl Gather {
+    pub fn new(device: &Arc<dyn Device>) -> Result<Self> {
+        const SEGMENTS: usize = 64 * Segment::BYTES;
+        const BYTES: usize = 64 << 10;
+        Ok(Self {
+            device: device.clone(),
+            par: Buffer::new(device, (Par::COUNT * 8) as u64)?,
+            par_host: Pinned::new(device, Par::COUNT * 8)?,
+            segments: Buffer::new(device, SEGMENTS as u64)?,
+            segments_host: Pinned::new(device, SEGMENTS)?,
+            pack: Buffer::new(device, BYTES as u64)?,
+            pack_host: Pinned::new(device, BYTES)?,
+        })
+    }
+
+    /// Fetches pieces, in order. `args` are the kernel's, without those that belong to this; the queue must be idle.
+    pub fn run(
+        &mut self,
+        queue: &Queue,
+        kernel: KernelId,
+        lanes: u32,
+        mut args: [Option<BufferId>; ARGS],
+        mut par: [u64; Par::COUNT],
+        pieces: &[Piece],
+    ) -> Result<Vec<Vec<u8>>> {
+        let mut fetched: Vec<Vec<u8>> = pieces.iter().map(|p| Vec::with_capacity(p.length as usize)).collect();
+        let total: u64 = pieces.iter().map(|p| p.length.next_multiple_of(ALIGN)).sum();
+        if total == 0 {
+            return Ok(fetched);
+        }
+        let room = total.min(PACK).next_power_of_two();
+        if self.pack.bytes() < room {
+            self.pack_host = Pinned::new(&self.device, room as usize)?;
+            self.pack = Buffer::new(&self.device, room)?;
+        }
+        let mut rounds = Rounds { pieces, next: 0, done: 0 };
+        let (mut segments, mut spans) = (Vec::new(), Vec::new());
+        loop {
+            let packed = rounds.round(self.pack.bytes(), &mut segments, &mut spans) as usize;
+            if segments.is_empty() {
+                return Ok(fetched);
+            }
+            let bytes = segments.len() * Segment::BYTES;
+            if self.segments_host.len() < bytes {
+                self.segments_host = Pinned::new(&self.device, bytes.next_power_of_two())?;
+                self.segments = Buffer::new(&self.device, bytes.next_power_of_two() as u64)?;
+            }
+            let words = segments.iter().flat_map(Segment::words);
+            for (to, word) in self.segments_host.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+                *to = word.to_le_bytes();
+            }
+            par[Par::Segments as usize] = segments.len() as u64;
+            for (to, word) in self.par_host.as_chunks_mut::<8>().0.iter_mut().zip(par) {
+                *to = word.to_le_bytes();
+            }
+            args[Arg::Input as usize] = Some(self.segments.id());
+            args[Arg::Par as usize] = Some(self.par.id());
+            args[Arg::Pack as usize] = Some(self.pack.id());
+            let tiles = segments.len().div_ceil(lanes as usize) as u32;
+            let ended = self.transfer(queue, kernel, &args, tiles, lanes, bytes, packed);
+            // Also after an error: transfers that were begun must not outlive this.
+            queue.finish().map_err(crate::Error::from).and(ended)?;
+            for span in &spans {
+                fetched[span.piece].extend(&self.pack_host[span.at..span.at + span.bytes]);
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the inner half of `run`, apart so that it can fail anywhere")]
+    fn transfer(
+        &mut self,
+        queue: &Queue,
+        kernel: KernelId,
+        args: &[Option<BufferId>; ARGS],
+        tiles: u32,
+        lanes: u32,
+        segments: usize,
+        packed: usize,
+    ) -> Result<()> {
+        // SAFETY: `run` waits for the queue before it, or anyone, touches these buffers again.
+        unsafe {
+            queue.write_async(&self.segments, 0, &self.segments_host, segments)?;
+            queue.write_async(&self.par, 0, &self.par_host, Par::COUNT * 8)?;
+            queue.launch(kernel, args, tiles, lanes)?;
+            queue.read_async(&self.pack, 0, &mut self.pack_host, packed)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(vm: u32, offset: u64, length: u64) -> Piece {
+        Piece { vm, area: Area::Region, offset, length }
+    }
+
+    #[test]
+    fn short_pieces_share_a_round() {
+        let pieces = [piece(1, 8, 5), piece(2, 0, 0), piece(3, 100, 4097)];
+        let mut rounds = Rounds { pieces: &pieces, next: 0, done: 0 };
+        let (mut segments, mut spans) = (Vec::new(), Vec::new());
+        assert_eq!(rounds.round(PACK, &mut segments, &mut spans), 16 + 4112);
+        let seen: Vec<_> = segments.iter().map(|s| (s.vm, s.offset, s.length, s.to)).collect();
+        assert_eq!(seen, [(1, 8, 5, 0), (3, 100, 4096, 16), (3, 4196, 1, 4112)]);
+        assert_eq!(spans, [Span { piece: 0, at: 0, bytes: 5 }, Span { piece: 2, at: 16, bytes: 4097 }]);
+        rounds.round(PACK, &mut segments, &mut spans);
+        assert!(segments.is_empty());
+    }
+
+    #[test]
+    fn a_long_piece_takes_several_rounds() {
+        let pieces = [piece(0, 0, 10), piece(1, 0, 100)];
+        let mut rounds = Rounds { pieces: &pieces, next: 0, done: 0 };
+        let (mut segments, mut spans) = (Vec::new(), Vec::new());
+        let mut fetched = [0, 0];
+        let mut count = 0;
+        loop {
+            let packed = rounds.round(48, &mut segments, &mut spans);
+            if segments.is_empty() {
+                break;
+            }
+            assert!(packed <= 48);
+            count += 1;
+            for span in &spans {
+                fetched[span.piece] += span.bytes;
+            }
+        }
+        assert_eq!((fetched, count), ([10, 100], 3));
+    }
+}

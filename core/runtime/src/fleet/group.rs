@@ -1,0 +1,363 @@
+//! A group: VMs whose memory is one allocation, their buffers, and one launch after another.
+
+use super::gather::{Gather, Piece};
+use super::image::{ImageBuffer, SLACK};
+use super::job::{Job, Slot, State};
+use super::sizes::MAX_OUT;
+use super::words::Words;
+use crate::{Error, Program, Result};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use vectorvisor_driver::{Buffer, BufferId, Device, Event, Pinned, Queue, Shared};
+use vectorvisor_translate::abi::{ARGS, Arg, Par, Status, Word};
+
+/// Loop back-edges between two looks at the stop word: far below a millisecond, far above the cost of a look.
+const FUEL_SLICE: u64 = 1 << 16;
+/// Room for packed inputs at first.
+const INPUT: usize = 64 << 10;
+
+/// What all groups of a fleet share.
+pub struct Common {
+    pub program: Program,
+    pub env: Buffer,
+    pub image: ImageBuffer,
+    /// Total fuel of an input.
+    pub fuel: u64,
+}
+
+/// How a VM begins: where, with what message.
+pub struct Start {
+    pub state: u32,
+    pub message: Vec<u8>,
+    /// `state` is the start function's.
+    pub initialising: bool,
+}
+
+/// The VMs and their buffers.
+pub struct Group {
+    device: Arc<dyn Device>,
+    queue: Queue,
+    /// VMs, padded to whole tiles.
+    pub vms: usize,
+    lanes: u32,
+    memory: Buffer,
+    words_device: Buffer,
+    pub words: Words,
+    input: Buffer,
+    input_host: Pinned,
+    /// Bytes of `input` that hold something.
+    input_used: u64,
+    output: Option<Buffer>,
+    /// Output bytes of a VM.
+    pub out_capacity: u64,
+    out_limit: u64,
+    par: Buffer,
+    pub stop: Arc<Shared>,
+    gather: Gather,
+    pub slots: Vec<Option<Slot>>,
+    /// VMs whose memory was never written, on a device that gives out zeroed memory.
+    fresh: Vec<bool>,
+    /// VMs of the present launch.
+    pub launched: Vec<u32>,
+    pub in_flight: bool,
+    begun: Instant,
+    run: Option<Event>,
+}
+
+impl Group {
+    /// Allocates everything for `vms` VMs.
+    pub fn new(common: &Common, vms: u32, out_capacity: u64, out_limit: u64) -> Result<Self> {
+        let device = common.program.engine().device();
+        let plan = &common.program.meta().plan;
+        let vms = vms as usize;
+        let words = Words::new(device, vms)?;
+        let zeroed = device.info().zeroed;
+        let mut group = Self {
+            device: device.clone(),
+            queue: Queue::new(device)?,
+            vms,
+            lanes: plan.lanes,
+            memory: Buffer::new(device, plan.region * vms as u64)?,
+            words_device: Buffer::new(device, words.bytes() as u64)?,
+            words,
+            input: Buffer::new(device, INPUT as u64 + SLACK)?,
+            input_host: Pinned::new(device, INPUT)?,
+            input_used: 0,
+            output: Some(Buffer::new(device, out_capacity * vms as u64 + SLACK)?),
+            out_capacity,
+            out_limit,
+            par: Buffer::new(device, (Par::COUNT * 8) as u64)?,
+            stop: Arc::new(Shared::new(device)?),
+            gather: Gather::new(device)?,
+            slots: (0..vms).map(|_| None).collect(),
+            fresh: vec![zeroed; vms],
+            launched: Vec::new(),
+            in_flight: false,
+            begun: Instant::now(),
+            run: None,
+        };
+        group.write_par(common)?;
+        Ok(group)
+    }
+
+    fn par(&self, common: &Common) -> [u64; Par::COUNT] {
+        let mut par = [0; Par::COUNT];
+        par[Par::Vms as usize] = self.vms as u64;
+        par[Par::OutCapacity as usize] = self.out_capacity;
+        par[Par::ImageLow as usize] = common.image.low;
+        par[Par::ImageHigh as usize] = common.image.high;
+        par[Par::SegmentsAt as usize] = common.image.segments_at;
+        par[Par::FuelSlice as usize] = FUEL_SLICE;
+        par
+    }
+
+    /// Tells the device the parameters; needed after a change of the image.
+    pub fn write_par(&mut self, common: &Common) -> Result<()> {
+        let bytes = self.par(common).map(u64::to_le_bytes);
+        Ok(self.queue.write(&self.par, 0, bytes.as_flattened())?)
+    }
+
+    /// The most output bytes that one VM can ever have room for.
+    pub fn max_out(&self) -> u64 {
+        (self.out_limit / u64::from(self.lanes)).min(MAX_OUT) / 64 * 64
+    }
+
+    /// VMs that have room for output at the present capacity.
+    pub fn usable(&self) -> usize {
+        Self::usable_at(self.out_limit, self.out_capacity, self.vms, self.lanes as usize)
+    }
+
+    fn usable_at(limit: u64, capacity: u64, vms: usize, lanes: usize) -> usize {
+        let fit = usize::try_from(limit / capacity.max(1)).unwrap_or(usize::MAX);
+        (fit / lanes * lanes).clamp(lanes, vms)
+    }
+
+    /// Whether all VMs would have room for so much output.
+    pub fn all_fit(&self, capacity: u64) -> bool {
+        capacity.saturating_mul(self.vms as u64) <= self.out_limit
+    }
+
+    /// Gives each VM another amount of room for output, and fewer VMs work if it is large. No VM may be occupied.
+    pub fn set_out_capacity(&mut self, common: &Common, capacity: u64) -> Result<()> {
+        let usable = Self::usable_at(self.out_limit, capacity, self.vms, self.lanes as usize);
+        // The old one first: both together may not fit.
+        self.output = None;
+        match Buffer::new(&self.device, capacity * usable as u64 + SLACK) {
+            Ok(buffer) => {
+                self.output = Some(buffer);
+                self.out_capacity = capacity;
+            }
+            Err(error) => {
+                self.output = Some(Buffer::new(&self.device, self.out_capacity * self.usable() as u64 + SLACK)?);
+                return Err(error.into());
+            }
+        }
+        self.write_par(common)
+    }
+
+    /// Occupied VMs.
+    pub fn occupied(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
+    /// Puts an input into a free VM; it begins at the next launch. `now` is its clock if it never ran before.
+    pub fn place(&mut self, common: &Common, vm: usize, mut job: Job, start: Start, now: u64) {
+        let w = &mut self.words;
+        w.set(Word::Where, vm, u64::MAX);
+        w.set(Word::State, vm, start.state.into());
+        w.set(Word::Out, vm, 0);
+        w.set(Word::Memory, vm, common.program.meta().plan.memory_initial);
+        w.set(Word::Frame, vm, 0);
+        w.set(Word::Stdin, vm, 0);
+        w.set(Word::Clock, vm, *job.clock.get_or_insert(now));
+        w.set(Word::Random, vm, 0);
+        w.set(Word::Request, vm, 0);
+        w.set(Word::Seed, vm, job.seed);
+        w.set(Word::Reset, vm, if self.fresh[vm] { 2 } else { 1 });
+        w.set(Word::EdgesDirect, vm, 0);
+        w.set(Word::EdgesFramed, vm, 0);
+        self.fresh[vm] = false;
+        job.spent = 0;
+        let mut slot = Slot {
+            job,
+            state: State::Ready(Status::Start),
+            message: start.message,
+            stdin_at: None,
+            given: 0,
+            initialising: start.initialising,
+        };
+        slot.refuel(common, w, vm);
+        self.slots[vm] = Some(slot);
+    }
+
+    /// Begins a launch of the VMs in `launched`. Returns without waiting for it.
+    pub fn submit(&mut self, common: &Common) -> Result<()> {
+        self.stage()?;
+        self.words.clear(Word::Status);
+        let mut last = 0;
+        for &vm in &self.launched {
+            let vm = vm as usize;
+            if let Some(Slot { state: State::Ready(status), .. }) = &self.slots[vm] {
+                self.words.set(Word::Status, vm, *status as u64);
+                last = last.max(vm);
+            }
+        }
+        let tiles = (last / self.lanes as usize + 1) as u32;
+        let reset = self.launched.iter().any(|&vm| self.words.get(Word::Reset, vm as usize) != 0);
+        let profile = common.program.options().profile;
+        let args = self.args(common)?;
+        let kernels = common.program.kernels();
+        // From here on the pinned buffers belong to the device, also if one of the calls fails.
+        self.in_flight = true;
+        self.begun = Instant::now();
+        // SAFETY: nobody touches `words` and `input_host` until `finish`, which every way out of here goes through:
+        // the owner calls it while `in_flight` is set, and so does `drop`.
+        unsafe {
+            self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
+            if reset {
+                self.queue.launch(kernels.reset, &args, tiles, self.lanes)?;
+            }
+            self.run = Some(self.queue.launch(kernels.run, &args, tiles, self.lanes)?);
+            let bytes = self.words.changed_bytes(profile);
+            self.queue.read_async(&self.words_device, 0, &mut self.words.pinned, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the launch. Returns how long it took, and how long the device was in the program's kernel.
+    pub fn finish(&mut self) -> Result<(Duration, Duration)> {
+        let ended = self.queue.finish();
+        self.in_flight = false;
+        let elapsed = self.begun.elapsed();
+        self.words.clear(Word::Reset);
+        // A driver that cannot tell the time is no reason to fail.
+        let times = self.run.take().and_then(|event| event.times().ok());
+        ended?;
+        let kernel = times.map_or(0, |(begin, end)| end.saturating_sub(begin));
+        Ok((elapsed, Duration::from_nanos(kernel)))
+    }
+
+    /// Fetches pieces of VMs. Nothing may be in flight.
+    pub fn fetch(&mut self, common: &Common, pieces: &[Piece]) -> Result<Vec<Vec<u8>>> {
+        let args = self.args(common)?;
+        let kernel = common.program.kernels().gather;
+        self.gather.run(&self.queue, kernel, self.lanes, args, self.par(common), pieces)
+    }
+
+    /// Forgets all inputs; returns their numbers.
+    pub fn abandon(&mut self) -> Vec<usize> {
+        if self.in_flight {
+            // Whatever it says: it is over, and its results are not wanted.
+            _ = self.finish();
+        }
+        self.launched.clear();
+        self.slots.iter_mut().filter_map(Option::take).map(|slot| slot.job.index).collect()
+    }
+
+    /// Replaces the image by another.
+    pub fn upload_image(&mut self, common: &mut Common, image: &vectorvisor_translate::Image) -> Result<()> {
+        let head = common.program.meta().plan.frames_at;
+        common.image = ImageBuffer::new(&self.device, &self.queue, image, head)?;
+        Ok(())
+    }
+
+    fn args(&self, common: &Common) -> Result<[Option<BufferId>; ARGS]> {
+        let output = self.output.as_ref().ok_or_else(|| Error::Memory("there is no memory left for output".into()))?;
+        let mut args = [None; ARGS];
+        args[Arg::Memory as usize] = Some(self.memory.id());
+        args[Arg::Words as usize] = Some(self.words_device.id());
+        args[Arg::Input as usize] = Some(self.input.id());
+        args[Arg::Output as usize] = Some(output.id());
+        args[Arg::Image as usize] = Some(common.image.buffer.id());
+        args[Arg::Env as usize] = Some(common.env.id());
+        args[Arg::Par as usize] = Some(self.par.id());
+        args[Arg::Stop as usize] = Some(self.stop.id());
+        Ok(args)
+    }
+
+    /// Sends standard inputs and messages of the VMs in `launched` to the device, packed, in one transfer.
+    ///
+    /// The input buffer fills from its start. What suspended VMs have not read yet stays where it is; when the buffer
+    /// is full everything begins anew, and a VM's standard input is sent again when it is next launched.
+    fn stage(&mut self) -> Result<()> {
+        let room = self.input.bytes() - SLACK;
+        let held = self.slots.iter().flatten().any(|s| s.stdin_at.is_some() && !s.job.input.stdin.is_empty());
+        let mut base = if held { self.input_used } else { 0 };
+        let mut need = self.needed();
+        if base + need > room {
+            for slot in self.slots.iter_mut().flatten() {
+                slot.stdin_at = None;
+            }
+            base = 0;
+            need = self.needed();
+            if need > room {
+                // Twice as much, or inputs of rising size would each take a new buffer.
+                let bytes = need.saturating_mul(2).min(self.device.info().max_alloc.saturating_sub(SLACK)).max(need);
+                self.input = Buffer::new(&self.device, bytes + SLACK)?;
+            }
+        }
+        let Ok(bytes) = usize::try_from(need) else {
+            return Err(Error::Memory("the inputs are too large for this computer".into()));
+        };
+        if self.input_host.len() < bytes {
+            self.input_host = Pinned::new(&self.device, bytes.next_power_of_two())?;
+        }
+        let mut at = 0;
+        for i in 0..self.launched.len() {
+            let vm = self.launched[i] as usize;
+            let Some(slot) = &mut self.slots[vm] else { continue };
+            if slot.stdin_at.is_none() {
+                let stdin = &slot.job.input.stdin;
+                self.input_host[at..at + stdin.len()].copy_from_slice(stdin);
+                slot.stdin_at = Some(base + at as u64);
+                self.words.set(Word::InputOffset, vm, base + at as u64);
+                self.words.set(Word::InputLength, vm, stdin.len() as u64);
+                at += padded(stdin.len());
+            }
+            let message = &slot.message;
+            self.input_host[at..at + message.len()].copy_from_slice(message);
+            self.words.set(Word::MessageOffset, vm, base + at as u64);
+            self.words.set(Word::MessageLength, vm, message.len() as u64);
+            at += padded(message.len());
+        }
+        self.input_used = base + need;
+        if at > 0 {
+            self.in_flight = true;
+            // SAFETY: as in `submit`, which follows; if it fails, `in_flight` makes the owner wait.
+            unsafe { self.queue.write_async(&self.input, base, &self.input_host, at)? };
+        }
+        Ok(())
+    }
+
+    /// Bytes that `launched` VMs have to be sent.
+    fn needed(&self) -> u64 {
+        let slots = self.launched.iter().filter_map(|&vm| self.slots[vm as usize].as_ref());
+        let bytes = |slot: &Slot| {
+            let stdin = if slot.stdin_at.is_none() { padded(slot.job.input.stdin.len()) } else { 0 };
+            (stdin + padded(slot.message.len())) as u64
+        };
+        slots.map(bytes).sum()
+    }
+}
+
+/// Each part of the packed input begins aligned, for wide loads.
+fn padded(bytes: usize) -> usize {
+    bytes.next_multiple_of(16)
+}
+
+impl Slot {
+    /// Fills up the fuel for the next launch.
+    pub fn refuel(&mut self, common: &Common, words: &mut Words, vm: usize) {
+        self.given = common.fuel.saturating_sub(self.job.spent).min(self.job.slice);
+        words.set(Word::Fuel, vm, self.given);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.in_flight {
+            // The pinned buffers must outlive the transfers; an error changes nothing about that.
+            _ = self.queue.finish();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What VMs are reset to, and what they are told about their environment: the two read-only buffers of a fleet.
+
+use crate::{Error, FleetOptions, Result};
+use std::sync::Arc;
+use vectorvisor_driver::{Buffer, Device, Queue};
+use vectorvisor_translate::Image;
+
+/// Kernels may load whole words at the end of a buffer.
+pub const SLACK: u64 = 64;
+
+/// The image on the device.
+pub struct ImageBuffer {
+    pub buffer: Buffer,
+    /// Where the nonzero span of memory begins and ends.
+    pub low: u64,
+    pub high: u64,
+    /// Where the passive segments lie in the buffer.
+    pub segments_at: u64,
+}
+
+impl ImageBuffer {
+    /// Uploads an image; its head is padded to `head` bytes.
+    pub fn new(device: &Arc<dyn Device>, queue: &Queue, image: &Image, head: u64) -> Result<Self> {
+        let mut bytes = image.head.clone();
+        bytes.resize(usize::try_from(head).map_err(|_| Error::Memory("the globals are too large".into()))?, 0);
+        bytes.extend(&image.memory);
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        let segments_at = bytes.len() as u64;
+        bytes.extend(&image.segments);
+        let buffer = Buffer::new(device, bytes.len() as u64 + SLACK)?;
+        queue.write(&buffer, 0, &bytes)?;
+        Ok(Self { buffer, low: image.low, high: image.low + image.memory.len() as u64, segments_at })
+    }
+}
+
+/// The image that a VM is after its start function: `head` and all of its `memory`.
+pub fn after_init(head: Vec<u8>, memory: &[u8], segments: &[u8]) -> Image {
+    const STEP: usize = 64;
+    let first = memory.iter().position(|b| *b != 0).map_or(0, |at| at / STEP * STEP);
+    let last = memory.iter().rposition(|b| *b != 0).map_or(0, |at| (at + 1).next_multiple_of(STEP).min(memory.len()));
+    Image { head, low: first as u64, memory: memory[first..last].to_vec(), segments: segments.to_vec() }
+}
+
+/// The bytes of the environment buffer.
+pub fn environment(options: &FleetOptions) -> Result<Vec<u8>> {
+    let env: Vec<String> = options.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if let Some((name, _)) = options.env.iter().find(|(name, _)| name.is_empty() || name.contains('=')) {
+        return Err(Error::Option(format!("{name:?} is no name of an environment variable")));
+    }
+    let mut counts = Vec::new();
+    let mut strings = Vec::new();
+    for list in [&options.args, &env] {
+        let begin = strings.len();
+        for text in list {
+            if text.contains('\0') {
+                return Err(Error::Option(format!("{text:?} has a NUL character, which no argument or variable can hold")));
+            }
+            strings.extend(text.bytes());
+            strings.push(0);
+        }
+        for count in [list.len(), strings.len() - begin] {
+            let count = u32::try_from(count).map_err(|_| Error::Option("the arguments or the environment are too long".into()))?;
+            counts.extend(count.to_le_bytes());
+        }
+    }
+    counts.extend(strings);
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_cut_to_its_nonzero_span() {
+        let mut memory = vec![0; 1000];
+        memory[130] = 1;
+        memory[700] = 2;
+        let image = after_init(vec![7], &memory, &[9]);
+        assert_eq!((image.low, image.memory.len()), (128, 704 - 128));
+        assert_eq!((image.memory[2], image.head, image.segments), (1, vec![7], vec![9]));
+        memory[999] = 3;
+        assert_eq!(after_init(vec![], &memory, &[]).memory.len(), 1000 - 128);
+        assert_eq!(after_init(vec![], &[0; 128], &[]).memory.len(), 0);
+    }
+
+    #[test]
+    fn the_environment_is_counts_and_strings() -> Result<()> {
+        let options = FleetOptions { args: vec!["a".into(), "bc".into()], env: vec![("K".into(), "v=w".into())], ..Default::default() };
+        let bytes = environment(&options)?;
+        assert_eq!(bytes[..16], [2, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 6, 0, 0, 0]);
+        assert_eq!(&bytes[16..], b"a\0bc\0K=v=w\0");
+        assert_eq!(environment(&FleetOptions::default())?, [0; 16]);
+        assert!(environment(&FleetOptions { args: vec!["a\0".into()], ..Default::default() }).is_err());
+        assert!(environment(&FleetOptions { env: vec![("".into(), "x".into())], ..Default::default() }).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! One input on its way through the fleet, and the VM that it occupies.
+
+use crate::Input;
+use std::time::{Duration, Instant};
+use vectorvisor_translate::abi::Status;
+
+/// An input and what must be the same each time it runs.
+pub struct Job {
+    /// Its number in this run.
+    pub index: usize,
+    pub input: Input,
+    /// Of its random stream.
+    pub seed: u64,
+    /// When it was first started, nanoseconds since 1970; `None` before.
+    pub clock: Option<u64>,
+    /// Output that was taken out of the VM while it ran.
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    /// A remote call was answered, so it must not run again.
+    pub answered: bool,
+    /// It was stopped once, and now runs alone in its tile.
+    pub solo: bool,
+    /// Fuel that one launch gives it, where the device cannot be told to stop.
+    pub slice: u64,
+    /// Output bytes that it needs at least.
+    pub capacity: u64,
+    /// Fuel used so far.
+    pub spent: u64,
+    /// Time slept so far.
+    pub slept: Duration,
+}
+
+impl Job {
+    pub fn new(index: usize, input: Input, seed: u64) -> Self {
+        Self {
+            index,
+            input,
+            seed,
+            clock: None,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            answered: false,
+            solo: false,
+            slice: u64::MAX,
+            capacity: 0,
+            spent: 0,
+            slept: Duration::ZERO,
+        }
+    }
+
+    /// Forgets what an unfinished run did. Seed, clock and what was learnt about it stay.
+    pub fn rewind(&mut self) {
+        self.stdout.clear();
+        self.stderr.clear();
+        self.spent = 0;
+        self.slept = Duration::ZERO;
+    }
+}
+
+/// What an occupied VM waits for.
+pub enum State {
+    /// The next launch, with this status.
+    Ready(Status),
+    /// A time.
+    Asleep {
+        wake: Instant,
+        /// What its clock must show by then.
+        clock: u64,
+        /// It has then used up the time it may sleep.
+        over: bool,
+    },
+}
+
+/// An occupied VM.
+pub struct Slot {
+    pub job: Job,
+    pub state: State,
+    /// Entry arguments, or the answer to a call. Kept while the VM may not have begun to read it.
+    pub message: Vec<u8>,
+    /// Where its standard input lies in the input buffer, once it does.
+    pub stdin_at: Option<u64>,
+    /// Fuel it was given at the last launch.
+    pub given: u64,
+    /// It runs the start function, and enters its entry after that.
+    pub initialising: bool,
+}

@@ -1,0 +1,387 @@
+//! One run: inputs into free VMs, launches, and what comes back, until everything has ended.
+
+use super::group::Start;
+use super::job::{Job, State};
+use super::settle::{Fate, message};
+use super::{Fleet, now};
+use crate::{End, Error, Outcome, Place, Result, Summary};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use vectorvisor_driver::Error as DriverError;
+use vectorvisor_translate::Entry;
+
+/// Bytes of standard input that one launch sends at most, unless a single one is longer.
+const STAGED: usize = 256 << 20;
+
+/// The state of a run.
+pub struct Run<'a> {
+    pub fleet: &'a mut Fleet,
+    pub entry: &'a Entry,
+    source: &'a mut dyn Iterator<Item = Job>,
+    sink: &'a mut dyn FnMut(Outcome),
+    /// The iterator has ended.
+    exhausted: bool,
+    /// Taken from the iterator, and no VM was free.
+    waiting: Option<Job>,
+    /// To run again with more room for output.
+    pub retry: VecDeque<Job>,
+    /// To run again alone.
+    pub solo: VecDeque<Job>,
+    /// VMs that such an input occupies.
+    pub solo_running: usize,
+    /// VMs that wait for a time.
+    pub asleep: usize,
+    /// Groups with a launch in flight, oldest first.
+    flying: VecDeque<usize>,
+    /// Inputs that may still run again for the exact place of a trap.
+    pub exact_left: usize,
+    pub summary: Summary,
+}
+
+/// Runs jobs until there are no more.
+pub fn run(
+    fleet: &mut Fleet,
+    entry: &Entry,
+    source: &mut dyn Iterator<Item = Job>,
+    sink: &mut dyn FnMut(Outcome),
+) -> Result<Summary> {
+    let begin = Instant::now();
+    let exact_left = fleet.options.exact_reruns;
+    let mut run = Run {
+        fleet,
+        entry,
+        source,
+        sink,
+        exhausted: false,
+        waiting: None,
+        retry: VecDeque::new(),
+        solo: VecDeque::new(),
+        solo_running: 0,
+        asleep: 0,
+        flying: VecDeque::new(),
+        exact_left,
+        summary: Summary::default(),
+    };
+    let result = run.all();
+    if let Some(watchdog) = &run.fleet.watchdog {
+        (0..run.fleet.groups.len()).for_each(|g| watchdog.disarm(g));
+    }
+    let mut lost: Vec<usize> = run.fleet.groups.iter_mut().flat_map(|g| g.abandon()).collect();
+    lost.extend(run.waiting.iter().chain(&run.retry).chain(&run.solo).map(|job| job.index));
+    lost.sort_unstable();
+    let mut summary = run.summary;
+    summary.elapsed = begin.elapsed();
+    match result {
+        Ok(()) => Ok(summary),
+        Err(source) => Err(Error::Lost { lost, source: Box::new(source) }),
+    }
+}
+
+impl Run<'_> {
+    fn all(&mut self) -> Result<()> {
+        loop {
+            if self.fleet.cancel.cancelled() {
+                self.summary.cancelled = true;
+                while let Some(g) = self.flying.front().copied() {
+                    self.complete(g)?;
+                }
+                return Ok(());
+            }
+            // Inputs that run alone on their clock have the device for themselves, so everything else ends first.
+            if !self.solo.is_empty() || self.solo_running > 0 {
+                if let Some(g) = self.flying.front().copied() {
+                    self.complete(g)?;
+                    continue;
+                }
+                if self.launch_solo()? {
+                    continue;
+                }
+            }
+            self.wake()?;
+            for g in 0..self.fleet.groups.len() {
+                if !self.fleet.groups[g].in_flight {
+                    self.fill(g)?;
+                    self.launch(g, |job| !job.solo)?;
+                }
+            }
+            if let Some(g) = self.flying.front().copied() {
+                self.complete(g)?;
+            } else if let Some(wake) = self.next_wake() {
+                self.fleet.cancel.sleep_until(wake);
+            } else if self.exhausted && self.waiting.is_none() && self.retry.is_empty() && self.solo.is_empty() && !self.ready() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether some VM could be launched.
+    fn ready(&self) -> bool {
+        let mut slots = self.fleet.groups.iter().flat_map(|g| g.slots.iter().flatten());
+        slots.any(|s| matches!(s.state, State::Ready(_)))
+    }
+
+    pub fn deliver(&mut self, outcome: Outcome) {
+        self.summary.delivered += 1;
+        (self.sink)(outcome);
+    }
+
+    fn fail(&mut self, job: &Job, reason: String) {
+        self.deliver(Outcome {
+            index: job.index,
+            end: End::Failed(reason),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            values: Vec::new(),
+            fuel_used: 0,
+            edges: None,
+        });
+    }
+
+    /// The next new input that can run at all.
+    fn next_job(&mut self) -> Option<Job> {
+        if let Some(job) = self.waiting.take() {
+            return Some(job);
+        }
+        while !self.exhausted {
+            let Some(mut job) = self.source.next() else {
+                self.exhausted = true;
+                return None;
+            };
+            self.summary.inputs += 1;
+            match self.refuse(&job) {
+                Some(reason) => self.fail(&job, reason),
+                None => {
+                    job.slice = self.slice();
+                    return Some(job);
+                }
+            }
+        }
+        None
+    }
+
+    fn refuse(&self, job: &Job) -> Option<String> {
+        let params = &self.entry.params;
+        let args: Vec<_> = job.input.args.iter().map(|v| v.ty()).collect();
+        if args != *params {
+            return Some(format!("{} takes arguments of types {params:?}, and got {args:?}", self.entry.name));
+        }
+        let limit = self.fleet.common.program.engine().info().max_alloc / 2;
+        let length = job.input.stdin.len() as u64;
+        (length > limit).then(|| format!("its standard input of {length} bytes is larger than the {limit} that the device takes"))
+    }
+
+    /// Fuel for a launch: unlimited, unless it has to stand for time.
+    fn slice(&self) -> u64 {
+        match self.fleet.options.timeout {
+            Some(timeout) if self.fleet.watchdog.is_none() => (timeout.as_secs_f64() * self.fleet.rate).max(1.0) as u64,
+            _ => u64::MAX,
+        }
+    }
+
+    fn place(&mut self, g: usize, vm: usize, job: Job) {
+        let start = match self.fleet.init {
+            Some(state) => Start { state, message: Vec::new(), initialising: true },
+            None => Start { state: self.entry.state, message: message(&job.input.args), initialising: false },
+        };
+        self.solo_running += usize::from(job.solo);
+        self.fleet.groups[g].place(&self.fleet.common, vm, job, start, now());
+    }
+
+    /// Puts inputs into the free VMs of a group.
+    fn fill(&mut self, g: usize) -> Result<()> {
+        let base = self.fleet.out_capacity;
+        let group = &mut self.fleet.groups[g];
+        // Inputs with a long output wait until they are worth a larger buffer with perhaps fewer VMs.
+        let begun = group.out_capacity > base;
+        let retry = !self.retry.is_empty() && (self.exhausted || begun || self.retry.len() * 4 >= group.vms);
+        let wanted = match self.retry.front() {
+            Some(job) if retry => job.capacity.max(base),
+            _ => base,
+        };
+        if group.out_capacity < wanted || (group.out_capacity > wanted && !retry) {
+            if group.occupied() > 0 {
+                return Ok(());
+            }
+            match group.set_out_capacity(&self.fleet.common, wanted) {
+                Err(Error::Driver(DriverError::OutOfMemory { .. })) if wanted > group.out_capacity => {
+                    self.no_room(g, wanted);
+                    return Ok(());
+                }
+                result => result?,
+            }
+        }
+        let group = &self.fleet.groups[g];
+        let (capacity, usable) = (group.out_capacity, group.usable());
+        let mut staged = 0;
+        for vm in 0..usable {
+            if self.fleet.groups[g].slots[vm].is_some() {
+                continue;
+            }
+            let again = if retry { self.retry.iter().position(|job| job.capacity <= capacity) } else { None };
+            let job = match again.and_then(|at| self.retry.remove(at)) {
+                Some(job) => job,
+                None if retry && capacity > base => break,
+                None => match self.next_job() {
+                    Some(job) => job,
+                    None => break,
+                },
+            };
+            staged += job.input.stdin.len();
+            if staged > STAGED && staged > job.input.stdin.len() {
+                self.waiting = Some(job);
+                break;
+            }
+            self.place(g, vm, job);
+        }
+        Ok(())
+    }
+
+    /// The device has not the memory for so much output.
+    fn no_room(&mut self, g: usize, wanted: u64) {
+        let have = self.fleet.groups[g].out_capacity;
+        self.fleet.out_capacity = have;
+        let (fail, keep): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retry).into_iter().partition(|job| job.capacity >= wanted);
+        self.retry = keep.into();
+        for job in fail {
+            self.fail(&job, format!("its output is longer than {have} bytes, and the device has no memory for more; try fewer --vms"));
+        }
+    }
+
+    /// Launches the VMs of a group that are ready and whose job is wanted.
+    fn launch(&mut self, g: usize, wanted: impl Fn(&Job) -> bool) -> Result<bool> {
+        let group = &mut self.fleet.groups[g];
+        group.launched.clear();
+        for (vm, slot) in group.slots.iter().enumerate() {
+            if let Some(slot) = slot
+                && matches!(slot.state, State::Ready(_))
+                && wanted(&slot.job)
+            {
+                group.launched.push(vm as u32);
+            }
+        }
+        self.submit(g)
+    }
+
+    /// Launches inputs that run alone in their tiles.
+    fn launch_solo(&mut self) -> Result<bool> {
+        let plan = &self.fleet.common.program.meta().plan;
+        let (lanes, info) = (plan.lanes as usize, self.fleet.common.program.engine().info());
+        // Fuel is measured against the time of the whole launch, so there it has to be one VM.
+        let limit = if self.fleet.watchdog.is_some() { info.parallel_tiles.max(1) as usize } else { 1 };
+        let usable = self.fleet.groups[0].usable();
+        let mut launched = Vec::new();
+        for first in (0..usable).step_by(lanes) {
+            if launched.len() == limit {
+                break;
+            }
+            let slots = &self.fleet.groups[0].slots[first..first + lanes];
+            let resumed = |s: &Option<super::job::Slot>| {
+                s.as_ref().is_some_and(|s| s.job.solo && matches!(s.state, State::Ready(_)))
+            };
+            let vm = match slots.iter().position(resumed) {
+                Some(lane) => first + lane,
+                None => {
+                    let Some(lane) = slots.iter().position(Option::is_none) else { continue };
+                    let Some(job) = self.solo.pop_front() else { continue };
+                    self.place(0, first + lane, job);
+                    first + lane
+                }
+            };
+            launched.push(vm as u32);
+        }
+        self.fleet.groups[0].launched = launched;
+        let any = self.submit(0)?;
+        if any {
+            self.complete(0)?;
+        }
+        Ok(any)
+    }
+
+    fn submit(&mut self, g: usize) -> Result<bool> {
+        let fleet = &mut *self.fleet;
+        let group = &mut fleet.groups[g];
+        if group.launched.is_empty() {
+            return Ok(false);
+        }
+        group.stop.store(0);
+        // After the store, or a cancellation just before it would be wiped out.
+        if fleet.cancel.cancelled() {
+            return Ok(false);
+        }
+        group.submit(&fleet.common)?;
+        if let (Some(watchdog), Some(timeout)) = (&fleet.watchdog, fleet.options.timeout)
+            && let Some(at) = Instant::now().checked_add(timeout)
+        {
+            watchdog.arm(g, at, &group.stop);
+        }
+        self.flying.push_back(g);
+        Ok(true)
+    }
+
+    /// Waits for a launch and deals with what it brought.
+    fn complete(&mut self, g: usize) -> Result<()> {
+        self.flying.retain(|f| *f != g);
+        let finished = self.fleet.groups[g].finish();
+        if let Some(watchdog) = &self.fleet.watchdog {
+            watchdog.disarm(g);
+        }
+        let (elapsed, kernel) = finished?;
+        self.summary.launches += 1;
+        self.summary.kernel += kernel;
+        let launched = std::mem::take(&mut self.fleet.groups[g].launched);
+        let mut fates = Vec::with_capacity(launched.len());
+        let mut most = 0;
+        for &vm in &launched {
+            fates.push((vm, self.decide(g, vm as usize, elapsed)?));
+            most = most.max(self.fleet.groups[g].slots[vm as usize].as_ref().map_or(0, |s| s.job.spent.min(s.given)));
+        }
+        // Short launches say more about the overhead than about the program.
+        if elapsed > Duration::from_millis(1) {
+            self.fleet.rate = self.fleet.rate.max(most as f64 / elapsed.as_secs_f64());
+        }
+        self.fleet.groups[g].launched = launched;
+        self.settle(g, fates)
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        if self.asleep == 0 {
+            return None;
+        }
+        let slots = self.fleet.groups.iter().flat_map(|g| g.slots.iter().flatten());
+        slots.filter_map(|s| if let State::Asleep { wake, .. } = s.state { Some(wake) } else { None }).min()
+    }
+
+    /// Wakes the VMs whose time has come, in groups that are not in flight.
+    fn wake(&mut self) -> Result<()> {
+        if self.asleep == 0 {
+            return Ok(());
+        }
+        let time = Instant::now();
+        for g in 0..self.fleet.groups.len() {
+            if self.fleet.groups[g].in_flight {
+                continue;
+            }
+            let mut ended = Vec::new();
+            for vm in 0..self.fleet.groups[g].vms {
+                let Some(slot) = &self.fleet.groups[g].slots[vm] else { continue };
+                let State::Asleep { wake, clock, over } = slot.state else { continue };
+                if wake > time {
+                    continue;
+                }
+                self.asleep -= 1;
+                if over {
+                    ended.push((vm as u32, Fate::End(End::Timeout(Place::default()))));
+                } else {
+                    let words = &mut self.fleet.groups[g].words;
+                    use vectorvisor_translate::abi::Word::Clock;
+                    words.set(Clock, vm, words.get(Clock, vm).max(clock));
+                    self.resume(g, vm);
+                }
+            }
+            if !ended.is_empty() {
+                self.settle(g, ended)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! After a launch: what became of each VM, and what follows from it.
+
+use super::gather::Piece;
+use super::job::{Job, Slot, State};
+use super::now;
+use super::run::Run;
+use crate::{End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
+use std::time::{Duration, Instant};
+use vectorvisor_translate::abi::{Area, FLUSH, Status, Word};
+use vectorvisor_wasi::{Answer, answer};
+
+/// What follows for a VM.
+pub enum Fate {
+    /// It is launched again.
+    Again(Status),
+    /// Its start function has ended: it enters its entry.
+    Enter,
+    /// It has ended.
+    End(End),
+    /// Its output is taken, and it goes on.
+    Flush,
+    /// It waits for the answer to a call.
+    Call(usize),
+    /// Its input runs again with more room for output.
+    Larger,
+    /// Its input runs again alone in its tile, on its own clock, with so much fuel.
+    Alone(u64),
+}
+
+/// Splits a status word.
+pub fn decode(word: u64) -> Result<(Status, u32)> {
+    let status = Status::of(word).ok_or_else(|| Error::Corrupt(format!("status {:#x}", word as u32)))?;
+    Ok((status, (word >> 32) as u32))
+}
+
+/// The place in a [`Word::Where`].
+pub fn place(program: &Program, word: u64) -> Place {
+    let known = |half: u32| (half != u32::MAX).then_some(half);
+    let function_index = known(word as u32);
+    let name = function_index.and_then(|i| program.meta().functions.get(i as usize));
+    Place { function: name.filter(|n| !n.is_empty()).cloned(), function_index, offset: known((word >> 32) as u32) }
+}
+
+impl Run<'_> {
+    /// Looks at one VM of a launch that took `elapsed`.
+    pub fn decide(&mut self, g: usize, vm: usize, elapsed: Duration) -> Result<Fate> {
+        let fleet = &mut *self.fleet;
+        let program = &fleet.common.program;
+        let group = &mut fleet.groups[g];
+        let words = &group.words;
+        let (room, most_room) = (group.out_capacity, group.max_out());
+        let Some(slot) = &mut group.slots[vm] else {
+            return Err(Error::Corrupt("a VM without an input was launched".into()));
+        };
+        // A charge in front of a loop may take more than is left.
+        let left = (words.get(Word::Fuel, vm) as i64).max(0) as u64;
+        let used = slot.given.saturating_sub(left);
+        slot.job.spent = slot.job.spent.saturating_add(used);
+        let at = place(program, words.get(Word::Where, vm));
+        let (status, code) = decode(words.get(Word::Status, vm))?;
+        let job = &slot.job;
+        Ok(match status {
+            Status::Start | Status::Run => Fate::Again(status),
+            Status::Exit if slot.initialising && code == 0 => Fate::Enter,
+            Status::Exit => Fate::End(End::Exit(code as i32)),
+            Status::Trap => {
+                let kind = TrapKind::of(code).ok_or_else(|| Error::Corrupt(format!("trap {code}")))?;
+                let exact = kind != TrapKind::OutOfBoundsMemory || program.options().traps == Traps::Exact;
+                Fate::End(End::Trap(Trap { kind, place: at, exact }))
+            }
+            Status::Call if code == FLUSH => Fate::Flush,
+            Status::Call => Fate::Call(code as usize),
+            Status::Full if job.answered => {
+                Fate::End(End::Failed("its output has no room, and a host call was answered, so it cannot run again".into()))
+            }
+            Status::Full if room >= most_room => Fate::End(End::Failed(format!(
+                "its output is longer than {room} bytes, which is all the room that one VM can have here; try --lanes 1"
+            ))),
+            Status::Full => Fate::Larger,
+            // Everything ends now; nothing of it is delivered.
+            Status::Stopped if fleet.cancel.cancelled() => Fate::Again(Status::Run),
+            Status::Stopped if job.solo || job.answered => Fate::End(End::Timeout(at)),
+            Status::Stopped => Fate::Alone(job.slice),
+            Status::Fuel if job.spent >= fleet.common.fuel => Fate::End(End::OutOfFuel(at)),
+            Status::Fuel => {
+                // Only where fuel stands for time. The guess was too small if the time is not over yet.
+                let timeout = fleet.options.timeout.unwrap_or(Duration::MAX).as_secs_f64();
+                let share = elapsed.as_secs_f64().max(1e-6) / timeout;
+                if job.answered || (job.solo && share >= 0.9) {
+                    Fate::End(End::Timeout(at))
+                } else {
+                    Fate::Alone((job.slice as f64 * (1.0 / share).clamp(2.0, 64.0)) as u64)
+                }
+            }
+            Status::Idle => return Err(Error::Corrupt("a VM that was launched is idle".into())),
+        })
+    }
+
+    /// What has to be fetched from a VM for its fate.
+    fn pieces(&self, g: usize, vm: u32, fate: &Fate, pieces: &mut Vec<Piece>) -> Result<()> {
+        let group = &self.fleet.groups[g];
+        let plan = &self.fleet.common.program.meta().plan;
+        if let Fate::Call(_) = fate {
+            let length = group.words.get(Word::Request, vm as usize);
+            if length > plan.slot {
+                return Err(Error::Corrupt(format!("a request of {length} bytes in a slot of {}", plan.slot)));
+            }
+            pieces.push(Piece { vm, area: Area::Region, offset: plan.slot_at, length });
+        }
+        if let Fate::End(_) | Fate::Flush = fate {
+            let out = group.words.get(Word::Out, vm as usize);
+            let (stdout, stderr) = (out & u64::from(u32::MAX), out >> 32);
+            if stdout + stderr > group.out_capacity {
+                return Err(Error::Corrupt(format!("{stdout} + {stderr} bytes of output in {}", group.out_capacity)));
+            }
+            pieces.push(Piece { vm, area: Area::Stdout, offset: 0, length: stdout });
+            pieces.push(Piece { vm, area: Area::Stderr, offset: 0, length: stderr });
+        }
+        if let Fate::End(End::Exit(_)) = fate {
+            let length = self.entry.results.len() as u64 * 8;
+            pieces.push(Piece { vm, area: Area::Region, offset: plan.frames_at + 8, length });
+        }
+        Ok(())
+    }
+
+    /// Lets each VM meet its fate.
+    pub fn settle(&mut self, g: usize, fates: Vec<(u32, Fate)>) -> Result<()> {
+        let mut pieces = Vec::new();
+        for (vm, fate) in &fates {
+            self.pieces(g, *vm, fate, &mut pieces)?;
+        }
+        let mut fetched = self.fleet.groups[g].fetch(&self.fleet.common, &pieces)?.into_iter();
+        let mut next = || fetched.next().unwrap_or_default();
+        for (vm, fate) in fates {
+            let vm = vm as usize;
+            match fate {
+                Fate::End(end) => {
+                    let (stdout, stderr) = (next(), next());
+                    let results = if let End::Exit(_) = end { next() } else { Vec::new() };
+                    self.end(g, vm, end, stdout, stderr, &results);
+                }
+                Fate::Flush => {
+                    let (stdout, stderr) = (next(), next());
+                    let group = &mut self.fleet.groups[g];
+                    group.words.set(Word::Out, vm, 0);
+                    if let Some(slot) = &mut group.slots[vm] {
+                        slot.job.stdout.extend(stdout);
+                        slot.job.stderr.extend(stderr);
+                    }
+                    self.resume(g, vm);
+                }
+                Fate::Call(call) => {
+                    let request = next();
+                    self.call(g, vm, call, &request)?;
+                }
+                Fate::Again(status) => {
+                    if let Some(slot) = &mut self.fleet.groups[g].slots[vm] {
+                        slot.state = State::Ready(status);
+                    }
+                }
+                Fate::Enter => {
+                    let state = self.entry.state;
+                    let group = &mut self.fleet.groups[g];
+                    group.words.set(Word::State, vm, state.into());
+                    group.words.set(Word::Frame, vm, 0);
+                    if let Some(slot) = &mut group.slots[vm] {
+                        slot.initialising = false;
+                        slot.message = message(&slot.job.input.args);
+                        slot.state = State::Ready(Status::Start);
+                        slot.refuel(&self.fleet.common, &mut group.words, vm);
+                    }
+                }
+                Fate::Larger => {
+                    let group = &self.fleet.groups[g];
+                    let wanted = (group.out_capacity * 4).min(group.max_out());
+                    if self.fleet.groups.iter().all(|g| g.all_fit(wanted)) {
+                        self.fleet.out_capacity = self.fleet.out_capacity.max(wanted);
+                    }
+                    if let Some(mut job) = self.again(g, vm) {
+                        job.capacity = wanted;
+                        self.retry.push_back(job);
+                    }
+                }
+                Fate::Alone(slice) => {
+                    if let Some(mut job) = self.again(g, vm) {
+                        job.solo = true;
+                        job.slice = slice;
+                        self.solo.push_back(job);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an input out of its VM to run it again.
+    fn again(&mut self, g: usize, vm: usize) -> Option<Job> {
+        let mut job = self.vacate(g, vm)?.job;
+        job.rewind();
+        self.summary.reruns += 1;
+        Some(job)
+    }
+
+    fn vacate(&mut self, g: usize, vm: usize) -> Option<Slot> {
+        let slot = self.fleet.groups[g].slots[vm].take()?;
+        self.solo_running -= usize::from(slot.job.solo);
+        Some(slot)
+    }
+
+    /// Makes an outcome of a VM and delivers it.
+    fn end(&mut self, g: usize, vm: usize, mut end: End, stdout: Vec<u8>, stderr: Vec<u8>, results: &[u8]) {
+        let Some(Slot { mut job, .. }) = self.vacate(g, vm) else { return };
+        let words = &self.fleet.groups[g].words;
+        let edges = (words.get(Word::EdgesDirect, vm), words.get(Word::EdgesFramed, vm));
+        let edges = self.fleet.common.program.options().profile.then_some(edges);
+        if let End::Trap(trap) = &mut end
+            && !trap.exact
+            && !job.answered
+            && self.exact_left > 0
+        {
+            self.exact_left -= 1;
+            self.summary.reruns += 1;
+            if let Some(found) = self.fleet.exact_place(self.entry, &job)
+                && found.kind == trap.kind
+            {
+                *trap = found;
+            }
+        }
+        let append = |before: &mut Vec<u8>, last: Vec<u8>| {
+            let mut all = std::mem::take(before);
+            if all.is_empty() {
+                return last;
+            }
+            all.extend(last);
+            all
+        };
+        let words = results.as_chunks::<8>().0;
+        let values = self.entry.results.iter().zip(words).map(|(ty, w)| Value::of_word(*ty, u64::from_le_bytes(*w)));
+        self.deliver(Outcome {
+            index: job.index,
+            values: values.collect(),
+            stdout: append(&mut job.stdout, stdout),
+            stderr: append(&mut job.stderr, stderr),
+            fuel_used: job.spent,
+            edges,
+            end,
+        });
+    }
+
+    /// Lets a suspended VM go on at the next launch. Its clock never goes back.
+    pub fn resume(&mut self, g: usize, vm: usize) {
+        let group = &mut self.fleet.groups[g];
+        let clock = group.words.get(Word::Clock, vm).max(now());
+        group.words.set(Word::Clock, vm, clock);
+        if let Some(slot) = &mut group.slots[vm] {
+            slot.state = State::Ready(Status::Run);
+            slot.refuel(&self.fleet.common, &mut group.words, vm);
+        }
+    }
+
+    fn call(&mut self, g: usize, vm: usize, call: usize, request: &[u8]) -> Result<()> {
+        let group = &mut self.fleet.groups[g];
+        let clock = group.words.get(Word::Clock, vm).max(now());
+        let answer = answer(call, request, clock).map_err(|e| Error::Corrupt(e.to_string()))?;
+        let Some(slot) = &mut group.slots[vm] else { return Ok(()) };
+        slot.job.answered = true;
+        match answer {
+            Answer::Ready(bytes) => {
+                slot.message = bytes;
+                self.resume(g, vm);
+            }
+            Answer::At { time, answer } => {
+                slot.message = answer;
+                let wait = Duration::from_nanos(time.saturating_sub(clock));
+                // What a VM may sleep is bounded like what it may compute.
+                let rest = self.fleet.options.timeout.map(|limit| limit.saturating_sub(slot.job.slept));
+                let over = rest.is_some_and(|rest| wait > rest);
+                let wait = rest.map_or(wait, |rest| rest.min(wait));
+                slot.job.slept += wait;
+                let begin = Instant::now();
+                // A time that this computer cannot count to is as good as never.
+                let wake = begin.checked_add(wait).unwrap_or_else(|| begin + Duration::from_secs(1 << 31));
+                slot.state = State::Asleep { wake, clock: time, over };
+                self.asleep += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Arguments as an entry takes them.
+pub fn message(args: &[Value]) -> Vec<u8> {
+    args.iter().flat_map(|v| v.word().to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_faulty_device_are_errors() {
+        assert!(matches!(decode(3 | 7 << 32), Ok((Status::Exit, 7))));
+        assert!(decode(99).is_err());
+        assert!(decode(u64::MAX).is_err());
+    }
+
+    #[test]
+    fn arguments_are_one_u64_each() {
+        let bytes = message(&[Value::I32(-1), Value::F64(2)]);
+        assert_eq!(bytes, [255, 255, 255, 255, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,147 @@
+//! How many VMs a fleet has, in how many groups, and how much output they have room for.
+
+use crate::{DeviceInfo, DeviceKind, Error, FleetOptions, Result};
+use vectorvisor_translate::abi::{Plan, Word};
+
+/// VMs for each core: enough that the work of a launch outweighs its overhead, few enough for the memory of a host.
+const VMS_PER_CORE: u64 = 64;
+/// Tiles for each one that can make progress: evens out inputs of different length.
+const TILES_PER_SLOT: u64 = 4;
+
+/// Sizes of a fleet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// VMs of each group; multiples of a tile.
+    pub groups: Vec<u32>,
+    /// Output bytes of a VM at first.
+    pub out_capacity: u64,
+    /// The most that a group's output buffer may grow to.
+    pub out_limit: u64,
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+/// Decides the sizes.
+pub fn sizes(info: &DeviceInfo, plan: &Plan, options: &FleetOptions, inputs: Option<usize>) -> Result<Sizes> {
+    let lanes = u64::from(plan.lanes);
+    let default_out = if info.kind == DeviceKind::Cpu { 64 << 10 } else { 16 << 10 };
+    let out_capacity = u64::from(options.out_capacity.unwrap_or(default_out)).max(64).next_multiple_of(64).min(MAX_OUT);
+    let region = plan.region.saturating_mul(lanes);
+    let tile = region.saturating_add(lanes * (out_capacity + Word::COUNT as u64 * 8));
+    let advice = "use a smaller --heap or fewer --lanes";
+    if tile > info.memory {
+        let (need, have) = (mib(tile), mib(info.memory));
+        return Err(Error::Memory(format!("{lanes} VMs (one tile) need {need}, and {} has {have}; {advice}", info.name)));
+    }
+    let per_group = info.max_alloc / region.max(1);
+    if per_group == 0 {
+        let (need, have) = (mib(region), mib(info.max_alloc));
+        return Err(Error::Memory(format!(
+            "{lanes} VMs (one tile) need {need} in one piece, and {} allocates at most {have} at once; {advice}",
+            info.name
+        )));
+    }
+    let tiles = match options.vms {
+        Some(vms) => u64::from(vms.max(1)).div_ceil(lanes),
+        None => {
+            let slots = u64::from(info.parallel_tiles.max(1));
+            let sensible = match info.kind {
+                DeviceKind::Cpu => (slots * VMS_PER_CORE).div_ceil(lanes).max(slots),
+                _ => slots * TILES_PER_SLOT,
+            };
+            // The rest is for inputs, larger outputs, and whoever else uses the device.
+            let fit = info.memory / 10 * 6 / tile;
+            let needed = inputs.map_or(u64::MAX, |n| (n as u64).div_ceil(lanes));
+            sensible.min(fit).min(needed).max(1)
+        }
+    };
+    let count = tiles.div_ceil(per_group);
+    // Even shares: a small last group would only be one more launch.
+    let share = |i: u64| (tiles / count + u64::from(i < tiles % count)) * lanes;
+    let groups: Option<Vec<u32>> = (0..count).map(|i| u32::try_from(share(i)).ok()).collect();
+    let groups = groups.ok_or_else(|| Error::Option(format!("{} VMs are too many", tiles.saturating_mul(lanes))))?;
+    let largest = u64::from(groups.iter().copied().max().unwrap_or(1));
+    let out_limit = (largest * out_capacity).max(info.memory / 10 * 3 / count).max(lanes * out_capacity).min(info.max_alloc);
+    Ok(Sizes { groups, out_capacity, out_limit })
+}
+
+/// Output lengths are 32 bits.
+pub const MAX_OUT: u64 = (1 << 32) - 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vectorvisor_driver::Language;
+
+    fn info(kind: DeviceKind, memory: u64, max_alloc: u64) -> DeviceInfo {
+        DeviceInfo {
+            index: 0,
+            name: "test".into(),
+            identity: String::new(),
+            kind,
+            language: Language::C,
+            memory,
+            max_alloc,
+            lane_width: 1,
+            parallel_tiles: 2,
+            thread_exit: true,
+            timer: true,
+            live_shared: true,
+            zeroed: true,
+            nvidia: false,
+            patch: false,
+        }
+    }
+
+    fn plan(lanes: u32, region: u64) -> Plan {
+        Plan {
+            lanes,
+            cell: 0,
+            region,
+            frames_at: 0,
+            frames: 0,
+            slot_at: 0,
+            slot: 0,
+            memory_at: 0,
+            memory_initial: 0,
+            memory_capacity: 0,
+            wide: false,
+        }
+    }
+
+    fn groups(info: &DeviceInfo, plan: &Plan, vms: Option<u32>, inputs: Option<usize>) -> Result<Vec<u32>> {
+        Ok(sizes(info, plan, &FleetOptions { vms, ..Default::default() }, inputs)?.groups)
+    }
+
+    #[test]
+    fn a_cpu_has_few_vms_and_never_more_than_inputs() -> Result<()> {
+        let cpu = info(DeviceKind::Cpu, 1 << 34, 1 << 34);
+        assert_eq!(groups(&cpu, &plan(1, 1 << 20), None, None)?, [128]);
+        assert_eq!(groups(&cpu, &plan(1, 1 << 20), None, Some(3))?, [3]);
+        assert_eq!(groups(&cpu, &plan(32, 1 << 20), None, Some(33))?, [64]);
+        assert_eq!(groups(&cpu, &plan(32, 1 << 20), None, Some(0))?, [32]);
+        assert_eq!(groups(&cpu, &plan(1, 1 << 28), None, None)?, [38], "60% of 16 GiB");
+        Ok(())
+    }
+
+    #[test]
+    fn groups_keep_to_the_largest_allocation() -> Result<()> {
+        let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 28);
+        assert_eq!(groups(&gpu, &plan(32, 1 << 22), Some(160), None)?, [64, 64, 32]);
+        let whole = sizes(&gpu, &plan(32, 1 << 22), &FleetOptions::default(), None)?;
+        assert_eq!(whole.groups.iter().sum::<u32>(), 256);
+        assert!(whole.out_limit <= 1 << 28);
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_fit_is_an_error_with_advice() {
+        let gpu = info(DeviceKind::Gpu, 1 << 30, 1 << 28);
+        for region in [1 << 26, 1 << 24] {
+            let text = groups(&gpu, &plan(32, region), None, None).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(text.contains("--heap"), "{text}");
+        }
+    }
+}

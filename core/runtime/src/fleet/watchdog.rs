@@ -1,0 +1,87 @@
+//! A thread that sets stop words when their time has come.
+
+use crate::{Error, Result};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use vectorvisor_driver::Shared;
+
+struct Alarm {
+    group: usize,
+    at: Instant,
+    stop: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct State {
+    alarms: Vec<Alarm>,
+    quit: bool,
+}
+
+type Both = (Mutex<State>, Condvar);
+
+/// The thread and its alarms, at most one a group.
+pub struct Watchdog {
+    state: Arc<Both>,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn lock(state: &Both) -> MutexGuard<'_, State> {
+    state.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn watch(both: &Both) {
+    let mut state = lock(both);
+    while !state.quit {
+        let now = Instant::now();
+        state.alarms.retain(|alarm| {
+            let due = alarm.at <= now;
+            if due {
+                // Under the lock: once `disarm` has returned, no alarm of the past sets the word.
+                alarm.stop.store(1);
+            }
+            !due
+        });
+        state = match state.alarms.iter().map(|a| a.at).min() {
+            Some(at) => both.1.wait_timeout(state, at.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0,
+            None => both.1.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+    }
+}
+
+impl Watchdog {
+    /// Starts the thread.
+    pub fn new() -> Result<Self> {
+        let state = Arc::new(Both::default());
+        let shared = state.clone();
+        let thread = std::thread::Builder::new()
+            .name("vv-watchdog".into())
+            .spawn(move || watch(&shared))
+            .map_err(|e| Error::System { what: "cannot start the thread that watches the time", reason: e.to_string() })?;
+        Ok(Self { state, thread: Some(thread) })
+    }
+
+    /// At a time, sets a group's stop word.
+    pub fn arm(&self, group: usize, at: Instant, stop: &Arc<Shared>) {
+        let mut state = lock(&self.state);
+        state.alarms.retain(|a| a.group != group);
+        state.alarms.push(Alarm { group, at, stop: stop.clone() });
+        self.state.1.notify_all();
+    }
+
+    /// Forgets a group's alarm.
+    pub fn disarm(&self, group: usize) {
+        lock(&self.state).alarms.retain(|a| a.group != group);
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        lock(&self.state).quit = true;
+        self.state.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // It cannot have panicked; if it had, there is nothing left to stop.
+            _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs thousands of copies of one WebAssembly/WASI program as virtual machines (VMs) on a GPU or on the host's cores.
+//!
+//! Three steps: an [`Engine`] is an open device, a [`Program`] is a module translated and compiled for it, and a
+//! [`Fleet`] is memory on the device for many VMs that run it. [`Fleet::run`] takes inputs from an iterator, gives
+//! each to a VM, and delivers an [`Outcome`] for each as it ends.
+//!
+//! ```no_run
+//! use vectorvisor::{Drivers, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions};
+//!
+//! # fn main() -> vectorvisor::Result<()> {
+//! # let drivers = Drivers::default();
+//! let engine = Engine::open(&drivers, &"auto".parse()?, Default::default())?;
+//! let wasm = std::fs::read("sha256.wasm").expect("a program");
+//! let program = Program::new(&engine, &wasm, &ProgramOptions::default(), &mut |_| {})?;
+//! let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(1000))?;
+//! let mut inputs = (0..1000).map(|i| Input::stdin(format!("message {i}").into_bytes()));
+//! fleet.run("_start", &mut inputs, &mut |outcome| {
+//!     println!("{}: {}", outcome.index, String::from_utf8_lossy(&outcome.stdout));
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod cache;
+mod engine;
+mod error;
+mod fleet;
+mod options;
+mod outcome;
+mod program;
+mod value;
+
+pub use cache::CachePolicy;
+pub use engine::{BackendSpec, Drivers, Engine};
+pub use error::{Error, Result};
+pub use fleet::{CancelHandle, Fleet};
+pub use options::{FleetOptions, Input, ProgramOptions};
+pub use outcome::{End, Outcome, Place, Summary, Trap};
+pub use program::{Program, Stage, to_wasm};
+pub use value::Value;
+pub use vectorvisor_driver as driver;
+pub use vectorvisor_driver::{DeviceInfo, DeviceKind, Quirks};
+pub use vectorvisor_translate as translate;
+pub use vectorvisor_translate::abi::TrapKind;
+pub use vectorvisor_translate::{Bounds, Entry, Meta, Traps, ValType};

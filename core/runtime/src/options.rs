@@ -1,0 +1,158 @@
+//! What callers choose: how a program is translated, how a fleet runs, and what one VM is given.
+
+use crate::{CachePolicy, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use vectorvisor_driver::DeviceInfo;
+use vectorvisor_translate::{Bounds, Language, Options, Target, Traps};
+
+/// How to translate a program. The default suits the device.
+///
+/// ```
+/// let options = vectorvisor::ProgramOptions { lanes: Some(32), ..Default::default() };
+/// assert_eq!(options.interleave, None);
+/// ```
+#[derive(Debug, Clone)]
+pub struct ProgramOptions {
+    /// VMs in a tile (1 to 1024, a power of two); `None` is the device's own lane width.
+    pub lanes: Option<u32>,
+    /// Interleave cell in bytes (0, 4, 8, 16 or 32); `None` is 8, or 0 where a tile has one VM.
+    pub interleave: Option<u32>,
+    /// Capacity of linear memory in bytes; `None` is the initial size and 16 MiB.
+    pub heap: Option<u64>,
+    /// Bytes for the frames of a recursive program; `None` is 64 KiB.
+    pub stack: Option<u32>,
+    /// When a bad memory access is reported.
+    pub traps: Traps,
+    /// What an access to growable memory is tested against.
+    pub bounds: Bounds,
+    /// Frame every function and suspend at every call (tests).
+    pub force_framed: bool,
+    /// Count loop back-edges by kind of function.
+    pub profile: bool,
+    /// Exports that may be entered; empty means all.
+    pub roots: Vec<String>,
+    /// Where compiled programs are kept.
+    pub cache: CachePolicy,
+}
+
+impl Default for ProgramOptions {
+    fn default() -> Self {
+        Self {
+            lanes: None,
+            interleave: None,
+            heap: None,
+            stack: None,
+            traps: Traps::Sticky,
+            bounds: Bounds::Size,
+            force_framed: false,
+            profile: false,
+            roots: Vec::new(),
+            cache: CachePolicy::Default,
+        }
+    }
+}
+
+/// Frames of a recursive program, unless the caller says otherwise.
+const STACK: u32 = 64 << 10;
+
+impl ProgramOptions {
+    /// These options as the translator takes them, for a device.
+    pub fn for_device(&self, info: &DeviceInfo) -> Options {
+        let lanes = self.lanes.unwrap_or(info.lane_width).max(1);
+        Options {
+            target: Target {
+                language: match info.language {
+                    vectorvisor_driver::Language::C => Language::C,
+                    vectorvisor_driver::Language::OpenCl => Language::OpenCl,
+                    vectorvisor_driver::Language::Cuda => Language::Cuda,
+                    vectorvisor_driver::Language::Hip => Language::Hip,
+                },
+                thread_exit: info.thread_exit,
+                timer: info.timer,
+            },
+            lanes,
+            cell: self.interleave.unwrap_or(if lanes == 1 { 0 } else { 8 }),
+            heap: self.heap,
+            stack: self.stack.unwrap_or(STACK),
+            traps: self.traps,
+            bounds: self.bounds,
+            force_framed: self.force_framed,
+            profile: self.profile,
+            roots: self.roots.clone(),
+        }
+    }
+}
+
+/// How a fleet runs.
+///
+/// ```
+/// use std::time::Duration;
+/// let options = vectorvisor::FleetOptions {
+///     args: vec!["sha256".into()],
+///     timeout: Some(Duration::from_secs(10)),
+///     ..Default::default()
+/// };
+/// assert_eq!(options.exact_reruns, 8);
+/// ```
+#[derive(Debug, Clone)]
+pub struct FleetOptions {
+    /// Number of VMs, rounded up to whole tiles; `None` is as many as inputs, memory and device make sensible.
+    pub vms: Option<u32>,
+    /// The program's arguments, its own name first.
+    pub args: Vec<String>,
+    /// The program's environment.
+    pub env: Vec<(String, String)>,
+    /// Makes random numbers the same in every run; `None` draws a seed for each run.
+    pub seed: Option<u64>,
+    /// Loop back-edges and calls that one input may use; `None` is unlimited.
+    pub fuel: Option<u64>,
+    /// Time that one input may compute, and time that it may sleep.
+    pub timeout: Option<Duration>,
+    /// Bytes of output that a VM has room for at first, stdout and stderr together; grows as inputs need it.
+    pub out_capacity: Option<u32>,
+    /// Inputs of one run that may run again, stopping at each access, to name the place of an out-of-bounds access exactly.
+    pub exact_reruns: usize,
+}
+
+impl Default for FleetOptions {
+    fn default() -> Self {
+        Self {
+            vms: None,
+            args: Vec::new(),
+            env: Vec::new(),
+            seed: None,
+            fuel: None,
+            timeout: None,
+            out_capacity: None,
+            exact_reruns: 8,
+        }
+    }
+}
+
+/// What one VM is given.
+///
+/// ```
+/// use vectorvisor::{Input, Value};
+/// let text = Input::stdin("some text");
+/// let call = Input::args(vec![Value::I32(20)]);
+/// assert_eq!((text.stdin.len(), call.args.len()), (9, 1));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    /// Bytes of its standard input.
+    pub stdin: Arc<[u8]>,
+    /// Arguments of the entry; their types must be the entry's.
+    pub args: Vec<Value>,
+}
+
+impl Input {
+    /// Only standard input.
+    pub fn stdin(bytes: impl AsRef<[u8]>) -> Self {
+        Self { stdin: bytes.as_ref().into(), args: Vec::new() }
+    }
+    /// Only arguments.
+    pub fn args(args: Vec<Value>) -> Self {
+        Self { args, ..Self::default() }
+    }
+}

@@ -1,0 +1,121 @@
+//! What became of an input, and of a run.
+
+use crate::Value;
+use std::fmt;
+use std::time::Duration;
+use vectorvisor_translate::abi::TrapKind;
+
+/// What became of one input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The input's number in this run, from 0.
+    pub index: usize,
+    /// How it ended.
+    pub end: End,
+    /// What it wrote to standard output, also if it trapped later.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+    /// The entry's results, if it returned.
+    pub values: Vec<Value>,
+    /// Loop back-edges and calls that were charged.
+    pub fuel_used: u64,
+    /// With `profile`: loop back-edges executed in direct and in framed functions.
+    pub edges: Option<(u64, u64)>,
+}
+
+/// How an input ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The entry returned (0), or the program called `proc_exit`.
+    Exit(i32),
+    /// A trap.
+    Trap(Trap),
+    /// The fuel ran out.
+    OutOfFuel(Place),
+    /// The time ran out.
+    Timeout(Place),
+    /// The input could not be run at all, or its output has no room on the device.
+    Failed(String),
+}
+
+/// Where in the program something happened, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The function's name.
+    pub function: Option<String>,
+    /// Its index in the module, imports counted.
+    pub function_index: Option<u32>,
+    /// Byte offset in the module.
+    pub offset: Option<u32>,
+}
+
+/// A trap and where it happened.
+///
+/// ```
+/// use vectorvisor::{Place, Trap, TrapKind};
+/// let place = Place { function: Some("main".into()), function_index: Some(3), offset: Some(0x1f) };
+/// let trap = Trap { kind: TrapKind::OutOfBoundsMemory, place, exact: false };
+/// assert_eq!(trap.to_string(), "out of bounds memory access at or before main, offset 0x1f");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trap {
+    /// Why.
+    pub kind: TrapKind,
+    /// Where.
+    pub place: Place,
+    /// The place is the very instruction; else the trap happened there or before.
+    pub exact: bool,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.function, self.function_index) {
+            (Some(name), _) => write!(f, "{name}")?,
+            (None, Some(index)) => write!(f, "function {index}")?,
+            (None, None) => write!(f, "an unknown function")?,
+        }
+        match self.offset {
+            Some(offset) => write!(f, ", offset {offset:#x}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = if self.exact { "in" } else { "at or before" };
+        write!(f, "{} {at} {}", self.kind.text(), self.place)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "exit code {code}"),
+            Self::Trap(trap) => write!(f, "trap: {trap}"),
+            Self::OutOfFuel(place) => write!(f, "out of fuel in {place}"),
+            Self::Timeout(place) => write!(f, "out of time in {place}"),
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// Figures of one run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Inputs taken from the iterator.
+    pub inputs: usize,
+    /// Outcomes delivered; fewer than `inputs` only after a cancellation.
+    pub delivered: usize,
+    /// Launches of the program's kernel.
+    pub launches: u64,
+    /// Inputs that ran again (larger output, alone on its clock, exact place), each time counted.
+    pub reruns: u64,
+    /// Someone used the [`crate::CancelHandle`].
+    pub cancelled: bool,
+    /// From the first to the last moment of the run.
+    pub elapsed: Duration,
+    /// Time that the device spent in the program's kernel, where the driver can say.
+    pub kernel: Duration,
+}

@@ -1,0 +1,247 @@
+//! A module, translated and compiled for one device, by way of the disk cache.
+
+use crate::cache::{Cache, Key, key};
+use crate::{DeviceInfo, Engine, Error, ProgramOptions, Result};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use vectorvisor_driver::{KernelId, Module, Source};
+use vectorvisor_translate::{Entry, Meta, Options, Traps, translate};
+
+/// What [`Program::new`] is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage<'a> {
+    /// Making kernel text of the module.
+    Translating,
+    /// The device's compiler is at work.
+    Compiling {
+        /// Units that are done.
+        done: usize,
+        /// Units there are.
+        total: usize,
+    },
+    /// Loading the binary.
+    Loading {
+        /// It came from the disk cache.
+        cached: bool,
+    },
+    /// Something that does not stop the work but that the user should know.
+    Warning(&'a str),
+}
+
+/// The binary form of a module given as text or binary.
+///
+/// # Errors
+/// [`Error::Text`] if it is text and that is not valid.
+///
+/// ```
+/// assert_eq!(vectorvisor::to_wasm(b"(module)")?[..4], *b"\0asm");
+/// # Ok::<(), vectorvisor::Error>(())
+/// ```
+pub fn to_wasm(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+    wat::parse_bytes(bytes).map_err(|error| Error::Text(error.to_string()))
+}
+
+/// The kernels of a loaded program.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kernels {
+    pub run: KernelId,
+    pub reset: KernelId,
+    pub gather: KernelId,
+}
+
+struct Inner {
+    engine: Engine,
+    wasm: Vec<u8>,
+    options: ProgramOptions,
+    meta: Meta,
+    kernels: Kernels,
+    cached: bool,
+    // Keeps the kernels alive.
+    _module: Module,
+}
+
+/// A translated, compiled and loaded program. Clones share it.
+#[derive(Clone)]
+pub struct Program(Arc<Inner>);
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("engine", &self.0.engine).field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+/// A `meta` entry of the cache.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    meta: Meta,
+    binary: Key,
+}
+
+impl Program {
+    /// Translates and compiles a module (binary or text) for a device, or takes both from the cache.
+    ///
+    /// # Errors
+    /// The module is invalid or needs something that is not provided; an option makes no sense; the device's
+    /// compiler fails.
+    ///
+    /// ```no_run
+    /// # fn f(engine: &vectorvisor::Engine) -> vectorvisor::Result<()> {
+    /// use vectorvisor::{Program, ProgramOptions, Stage};
+    /// let text = br#"(module (func (export "answer") (result i32) (i32.const 42)))"#;
+    /// let program = Program::new(engine, text, &ProgramOptions::default(), &mut |stage| {
+    ///     if let Stage::Compiling { done, total } = stage {
+    ///         eprintln!("unit {done} of {total}");
+    ///     }
+    /// })?;
+    /// assert!(program.entry("answer").is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(engine: &Engine, bytes: &[u8], options: &ProgramOptions, progress: &mut dyn FnMut(Stage<'_>)) -> Result<Self> {
+        let wasm = to_wasm(bytes)?.into_owned();
+        let translation = options.for_device(engine.info());
+        check(&translation)?;
+        let mut builder = Builder { engine, wasm: &wasm, translation: &translation, cache: Cache::open(&options.cache), progress };
+        let (meta, module, cached) = builder.build()?;
+        let kernels = Kernels {
+            run: module.kernel("vv_run")?,
+            reset: module.kernel("vv_reset")?,
+            gather: module.kernel("vv_gather")?,
+        };
+        Ok(Self(Arc::new(Inner {
+            engine: engine.clone(),
+            wasm,
+            options: options.clone(),
+            meta,
+            kernels,
+            cached,
+            _module: module,
+        })))
+    }
+
+    /// What the translator found out: memory layout, entries, function names.
+    pub fn meta(&self) -> &Meta {
+        &self.0.meta
+    }
+
+    /// The exported function of this name.
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        self.0.meta.entries.iter().find(|e| e.name == name)
+    }
+
+    /// Whether the compiled binary came from the cache.
+    pub fn cached(&self) -> bool {
+        self.0.cached
+    }
+
+    /// The device it was compiled for.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The module in binary form.
+    pub fn wasm(&self) -> &[u8] {
+        &self.0.wasm
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &ProgramOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn kernels(&self) -> Kernels {
+        self.0.kernels
+    }
+
+    /// The same program for tiles of one VM, stopping at each bad access.
+    pub(crate) fn exact(&self) -> Result<Self> {
+        // For one VM: a whole tile would need its memory for nothing.
+        let (lanes, interleave) = (Some(1), Some(0));
+        let options = ProgramOptions { traps: Traps::Exact, lanes, interleave, ..self.0.options.clone() };
+        Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
+    }
+}
+
+fn check(options: &Options) -> Result<()> {
+    if !options.lanes.is_power_of_two() || options.lanes > 1024 {
+        return Err(Error::Option(format!("{} lanes: a tile has 1, 2, 4, ... or 1024 VMs", options.lanes)));
+    }
+    if ![0, 4, 8, 16, 32].contains(&options.cell) {
+        return Err(Error::Option(format!("an interleave of {} bytes: it is 0 (linear), 4, 8, 16 or 32", options.cell)));
+    }
+    Ok(())
+}
+
+/// Everything that a translated module depends on.
+fn meta_key(wasm: &[u8], options: &Options, backend: &str, info: &DeviceInfo) -> Option<Key> {
+    let options = postcard::to_stdvec(options).ok()?;
+    let translator = env!("VECTORVISOR_TRANSLATOR").as_bytes();
+    Some(key(&[b"meta", wasm, &options, translator, backend.as_bytes(), info.identity.as_bytes()]))
+}
+
+struct Builder<'a> {
+    engine: &'a Engine,
+    wasm: &'a [u8],
+    translation: &'a Options,
+    cache: Option<Cache>,
+    progress: &'a mut dyn FnMut(Stage<'_>),
+}
+
+impl Builder<'_> {
+    fn build(&mut self) -> Result<(Meta, Module, bool)> {
+        let meta_key = meta_key(self.wasm, self.translation, self.engine.backend(), self.engine.info());
+        if let Some(known) = self.known(meta_key.as_ref())
+            && let Some(module) = self.load_cached(&known.binary)
+        {
+            return Ok((known.meta, module, true));
+        }
+        (self.progress)(Stage::Translating);
+        let kernel = translate(self.wasm, self.translation)?;
+        let identity = self.engine.info().identity.as_bytes();
+        let mut parts: Vec<&[u8]> = vec![b"bin", self.engine.backend().as_bytes(), identity, kernel.header.as_bytes()];
+        parts.extend(kernel.units.iter().map(|u| u.as_bytes()));
+        let binary_key = key(&parts);
+        let known = Known { meta: kernel.meta, binary: binary_key };
+        let (module, cached) = match self.load_cached(&binary_key) {
+            Some(module) => (module, true),
+            None => {
+                let progress = &mut *self.progress;
+                progress(Stage::Compiling { done: 0, total: kernel.units.len() });
+                let source = Source { header: &kernel.header, units: &kernel.units };
+                let device = self.engine.device();
+                let binary = Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
+                progress(Stage::Loading { cached: false });
+                let module = Module::load(device, &binary)?;
+                self.keep("bin", &binary_key, &binary);
+                (module, false)
+            }
+        };
+        if let (Some(key), Ok(bytes)) = (meta_key, postcard::to_stdvec(&known)) {
+            self.keep("meta", &key, &bytes);
+        }
+        Ok((known.meta, module, cached))
+    }
+
+    fn known(&self, key: Option<&Key>) -> Option<Known> {
+        postcard::from_bytes(&self.cache.as_ref()?.get("meta", key?)?).ok()
+    }
+
+    /// A binary that the device refuses is as good as none: it is made again.
+    fn load_cached(&mut self, key: &Key) -> Option<Module> {
+        let binary = self.cache.as_ref()?.get("bin", key)?;
+        (self.progress)(Stage::Loading { cached: true });
+        Module::load(self.engine.device(), &binary).ok()
+    }
+
+    /// One warning is enough: after it nothing more is written.
+    fn keep(&mut self, kind: &str, key: &Key, bytes: &[u8]) {
+        if let Some(cache) = &self.cache
+            && let Err(warning) = cache.put(kind, key, bytes)
+        {
+            (self.progress)(Stage::Warning(&warning));
+            self.cache = None;
+        }
+    }
+}

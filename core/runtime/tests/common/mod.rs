@@ -1,0 +1,120 @@
+//! A device that is the cpu's but says of itself what a test wants, and fails when a test wants.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use vectorvisor::driver::{
+    BufferId, Device, DeviceInfo, Driver, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Quirks, Result, Source,
+};
+use vectorvisor::{Drivers, Engine};
+
+/// An engine on the cpu whose device was changed by `change`, and the number of launches until one fails
+/// (negative: none does).
+pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engine, Arc<AtomicI64>) {
+    let launches = Arc::new(AtomicI64::new(-1));
+    let driver = Changed { inner: vectorvisor_cpu::driver(), change: Arc::new(change), launches: launches.clone() };
+    let spec = "cpu".parse().expect("cpu names a backend");
+    let engine = Engine::open(&Drivers(vec![Box::new(driver)]), &spec, Quirks::default()).expect("the cpu opens");
+    (engine, launches)
+}
+
+type Change = Arc<dyn Fn(&mut DeviceInfo) + Send + Sync>;
+
+struct Changed {
+    inner: Box<dyn Driver>,
+    change: Change,
+    launches: Arc<AtomicI64>,
+}
+
+impl Driver for Changed {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn devices(&self) -> Result<Vec<DeviceInfo>> {
+        let mut devices = self.inner.devices()?;
+        devices.iter_mut().for_each(|info| (self.change)(info));
+        Ok(devices)
+    }
+    fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>> {
+        let inner = self.inner.open(index, quirks)?;
+        let mut info = inner.info().clone();
+        (self.change)(&mut info);
+        Ok(Arc::new(ChangedDevice { inner, info, launches: self.launches.clone() }))
+    }
+}
+
+struct ChangedDevice {
+    inner: Arc<dyn Device>,
+    info: DeviceInfo,
+    launches: Arc<AtomicI64>,
+}
+
+impl Device for ChangedDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+    fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+        self.inner.compile(source, progress)
+    }
+    fn load(&self, binary: &[u8]) -> Result<ModuleId> {
+        self.inner.load(binary)
+    }
+    fn unload(&self, module: ModuleId) {
+        self.inner.unload(module);
+    }
+    fn kernel(&self, module: ModuleId, name: &str) -> Result<KernelId> {
+        self.inner.kernel(module, name)
+    }
+    fn alloc(&self, bytes: u64) -> Result<BufferId> {
+        if bytes > self.info.max_alloc {
+            return Err(Error::OutOfMemory { wanted: bytes, what: "one allocation" });
+        }
+        self.inner.alloc(bytes)
+    }
+    fn free(&self, buffer: BufferId) {
+        self.inner.free(buffer);
+    }
+    fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)> {
+        self.inner.alloc_pinned(bytes)
+    }
+    fn free_pinned(&self, pinned: PinnedId) {
+        self.inner.free_pinned(pinned);
+    }
+    fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
+        self.inner.alloc_shared(bytes)
+    }
+    fn queue(&self) -> Result<QueueId> {
+        self.inner.queue()
+    }
+    fn free_queue(&self, queue: QueueId) {
+        self.inner.free_queue(queue);
+    }
+    unsafe fn write(&self, queue: QueueId, dst: BufferId, offset: u64, src: *const u8, bytes: usize) -> Result<EventId> {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.inner.write(queue, dst, offset, src, bytes) }
+    }
+    unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId> {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.inner.read(queue, src, offset, dst, bytes) }
+    }
+    fn launch(&self, queue: QueueId, kernel: KernelId, args: &[Option<BufferId>], tiles: u32, lanes: u32) -> Result<EventId> {
+        if self.launches.load(Ordering::SeqCst) >= 0 && self.launches.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Err(Error::Device("the device fell off the bus".into()));
+        }
+        self.inner.launch(queue, kernel, args, tiles, lanes)
+    }
+    fn finish(&self, queue: QueueId) -> Result<()> {
+        self.inner.finish(queue)
+    }
+    fn reached(&self, event: EventId) -> Result<bool> {
+        self.inner.reached(event)
+    }
+    fn wait(&self, event: EventId) -> Result<()> {
+        self.inner.wait(event)
+    }
+    fn times(&self, event: EventId) -> Result<(u64, u64)> {
+        self.inner.times(event)
+    }
+    fn free_event(&self, event: EventId) {
+        self.inner.free_event(event);
+    }
+}

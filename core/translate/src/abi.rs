@@ -1,0 +1,287 @@
+//! The agreement between kernel text and the runtime: kernels, their arguments, state words, messages.
+//!
+//! Every kernel has the same nine buffer arguments, in the order of [`Arg`], and one thread per VM
+//! (thread `i` is lane `i % L` of tile `i / L`):
+//!
+//! - `vv_run` runs every VM whose status is [`Status::Start`] or [`Status::Run`] until it ends, traps or suspends;
+//! - `vv_reset` brings the memory of every VM with a nonzero [`Word::Reset`] back to the image, and clears that word;
+//! - `vv_gather` copies pieces of VM memory or output into `pack`, one [`Segment`] a thread.
+//!
+//! All integers are little-endian. The state words of a group are a structure of arrays of `u64`:
+//! word `w` of VM `v` lies at index `w * vms + v`, where `vms` is the padded number of VMs (a multiple of L).
+
+use serde::{Deserialize, Serialize};
+
+/// Positions of the kernels' buffer arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Arg {
+    /// The group's tiles: `tiles * L * region` bytes.
+    Memory = 0,
+    /// State words, `Word::COUNT * vms` u64.
+    Words = 1,
+    /// Packed inputs, entry arguments and answers; for `vv_gather` the array of [`Segment`]s.
+    Input = 2,
+    /// Output buffers: tiled like VM memory, [`Par::OutCapacity`] bytes a VM.
+    Output = 3,
+    /// The image: head bytes (`plan.frames_at` of them), then the nonzero span of linear memory
+    /// (`ImageLow..ImageHigh`), then passive data segments at `SegmentsAt`.
+    Image = 4,
+    /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both.
+    Env = 5,
+    /// [`Par`] as u64.
+    Par = 6,
+    /// One u32 that the host may set to 1 while `vv_run` runs: every VM stops soon after.
+    Stop = 7,
+    /// Destination of `vv_gather`. Null elsewhere.
+    Pack = 8,
+}
+
+/// Number of kernel arguments.
+pub const ARGS: usize = 9;
+
+/// Rows of the state words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Word {
+    /// Low 32 bits: [`Status`]; high 32 bits: its code.
+    Status = 0,
+    /// Where it stopped: low 32 bits wasm function index, high 32 bits wasm byte offset, either `u32::MAX` if unknown.
+    Where = 1,
+    /// Trampoline state to go on with (for `Start`: the entry's state).
+    State = 2,
+    /// Fuel left. `u64::MAX >> 1` is "unlimited".
+    Fuel = 3,
+    /// Bytes of output: low 32 bits stdout (ascending from 0), high 32 bits stderr (descending from the end of the buffer).
+    Out = 4,
+    /// Current size of linear memory in bytes.
+    Memory = 5,
+    /// Frame pointer: byte offset into the frame area.
+    Frame = 6,
+    /// Bytes of stdin already read.
+    Stdin = 7,
+    /// The clock, nanoseconds since 1970. The host sets it before a start, and advances it before a resume.
+    Clock = 8,
+    /// Bytes of the random stream already given out.
+    Random = 9,
+    /// Bytes of the request in the VM's slot (status `Call`).
+    Request = 10,
+    /// Seed of the random stream (host).
+    Seed = 11,
+    /// Where stdin begins in `Input` (host).
+    InputOffset = 12,
+    /// Bytes of stdin (host).
+    InputLength = 13,
+    /// Where the entry's arguments (`Start`, one u64 each) or the answer (`Run` after `Call`) begin in `Input` (host).
+    MessageOffset = 14,
+    /// Their bytes (host).
+    MessageLength = 15,
+    /// 0 = nothing; 1 = restore the whole initial memory; 2 = memory is all zero, copy only the image's nonzero span (host).
+    Reset = 16,
+    /// `--profile`: loop back-edges executed in direct functions.
+    EdgesDirect = 17,
+    /// `--profile`: loop back-edges executed in framed functions.
+    EdgesFramed = 18,
+}
+
+impl Word {
+    /// Number of rows.
+    pub const COUNT: usize = 19;
+}
+
+/// Parameters that are the same for all VMs of a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Par {
+    /// VMs of the group, padded to whole tiles.
+    Vms = 0,
+    /// Output bytes per VM, stdout and stderr together; a multiple of 64.
+    OutCapacity = 1,
+    /// Where the image's nonzero memory span begins (an address in linear memory, a multiple of 64).
+    ImageLow = 2,
+    /// Where it ends (a multiple of 64, or the initial size).
+    ImageHigh = 3,
+    /// Offset of the passive data segments in the image buffer.
+    SegmentsAt = 4,
+    /// Number of [`Segment`]s for `vv_gather`.
+    Segments = 5,
+    /// Fuel between two looks at the stop word.
+    FuelSlice = 6,
+}
+
+impl Par {
+    /// Number of parameters.
+    pub const COUNT: usize = 7;
+}
+
+/// What a VM is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Status {
+    /// Nothing to do.
+    Idle = 0,
+    /// Enter the program at [`Word::State`] with the arguments in the message.
+    Start = 1,
+    /// Go on at [`Word::State`].
+    Run = 2,
+    /// Ended; the code is the exit code. Results of an entry lie at `plan.frames_at + 8`, one u64 each.
+    Exit = 3,
+    /// Trapped; the code is a [`TrapKind`].
+    Trap = 4,
+    /// Waits for the host; the code is an index into [`crate::host::CALLS`], or [`FLUSH`].
+    Call = 5,
+    /// The output buffer is full and the VM cannot suspend: run the input again with a larger one.
+    Full = 6,
+    /// Saw the stop word.
+    Stopped = 7,
+    /// Used up its fuel.
+    Fuel = 8,
+}
+
+impl Status {
+    /// The status in the low half of a status word.
+    pub fn of(word: u64) -> Option<Self> {
+        use Status::*;
+        [Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel].into_iter().find(|s| *s as u32 == word as u32)
+    }
+}
+
+/// Code of [`Status::Call`]: the output buffer is full; take the output, set [`Word::Out`] to 0, and go on.
+pub const FLUSH: u32 = u32::MAX;
+
+/// "Unlimited" in [`Word::Fuel`].
+pub const UNLIMITED_FUEL: u64 = u64::MAX >> 1;
+
+/// Why a VM trapped. The texts are the WebAssembly spec suite's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u32)]
+pub enum TrapKind {
+    /// `unreachable` was executed.
+    Unreachable = 1,
+    /// Integer division by zero.
+    DivideByZero = 2,
+    /// `INT_MIN / -1`, or a float out of range in a conversion.
+    IntegerOverflow = 3,
+    /// NaN converted to an integer.
+    InvalidConversion = 4,
+    /// Memory access beyond the memory's size.
+    OutOfBoundsMemory = 5,
+    /// Table access beyond the table's size.
+    OutOfBoundsTable = 6,
+    /// `call_indirect` index beyond the table.
+    UndefinedElement = 7,
+    /// `call_indirect` of a null element.
+    UninitializedElement = 8,
+    /// `call_indirect` with another signature than the function has.
+    IndirectCallType = 9,
+    /// No room for another frame.
+    StackExhausted = 10,
+    /// An access that `--trust-alignment` took for aligned was not.
+    Misaligned = 11,
+}
+
+impl TrapKind {
+    /// All kinds, for decoding.
+    pub const ALL: [Self; 11] = {
+        use TrapKind::*;
+        [
+            Unreachable,
+            DivideByZero,
+            IntegerOverflow,
+            InvalidConversion,
+            OutOfBoundsMemory,
+            OutOfBoundsTable,
+            UndefinedElement,
+            UninitializedElement,
+            IndirectCallType,
+            StackExhausted,
+            Misaligned,
+        ]
+    };
+
+    /// Decodes the code of [`Status::Trap`].
+    pub fn of(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| *k as u32 == code)
+    }
+
+    /// The text of the spec suite.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::DivideByZero => "integer divide by zero",
+            Self::IntegerOverflow => "integer overflow",
+            Self::InvalidConversion => "invalid conversion to integer",
+            Self::OutOfBoundsMemory => "out of bounds memory access",
+            Self::OutOfBoundsTable => "out of bounds table access",
+            Self::UndefinedElement => "undefined element",
+            Self::UninitializedElement => "uninitialized element",
+            Self::IndirectCallType => "indirect call type mismatch",
+            Self::StackExhausted => "call stack exhausted",
+            Self::Misaligned => "unaligned memory access",
+        }
+    }
+}
+
+/// What `vv_gather` copies from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Area {
+    /// The output buffer from its start: stdout.
+    Stdout = 0,
+    /// The output buffer from its end, reversed back into order: stderr.
+    Stderr = 1,
+    /// The VM's region (globals, frames, slot, linear memory), by byte offset.
+    Region = 2,
+}
+
+/// One piece for `vv_gather`: 4 u64 in the `Input` argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// The VM's number in its group.
+    pub vm: u32,
+    /// What to copy from.
+    pub area: Area,
+    /// First byte in that area.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Where they go in `pack`.
+    pub to: u64,
+}
+
+impl Segment {
+    /// Bytes of one segment in the buffer.
+    pub const BYTES: usize = 32;
+
+    /// As the kernel reads it.
+    pub fn words(&self) -> [u64; 4] {
+        [u64::from(self.vm) | (self.area as u64) << 32, self.offset, self.length, self.to]
+    }
+}
+
+/// The layout of a VM's region and of a tile. Sizes and offsets in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// VMs in a tile.
+    pub lanes: u32,
+    /// Interleave cell, 0 = linear.
+    pub cell: u32,
+    /// One VM's region; a tile is `lanes` times as large.
+    pub region: u64,
+    /// Globals and tables lie below; the frame area begins here.
+    pub frames_at: u64,
+    /// Size of the frame area.
+    pub frames: u64,
+    /// Where a remote call's request is packed.
+    pub slot_at: u64,
+    /// Size of the slot; 0 if no remote call is reachable.
+    pub slot: u64,
+    /// Where linear memory begins.
+    pub memory_at: u64,
+    /// Its size at the start.
+    pub memory_initial: u64,
+    /// The most it can grow to.
+    pub memory_capacity: u64,
+    /// Addresses within a tile need 64 bits.
+    pub wide: bool,
+}

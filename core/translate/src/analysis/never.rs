@@ -1,0 +1,70 @@
+//! Which functions never return: every path ends in a trap, `proc_exit`, or a call of such a function.
+
+use crate::host;
+use crate::ir::{Callee, Label, Program, Stmt};
+use std::collections::BTreeSet;
+
+/// The greatest fixpoint, so a function that only recurses never returns either.
+pub fn never_returns(program: &Program) -> Vec<bool> {
+    let mut never: Vec<bool> = program.functions.iter().map(|f| f.body.is_some()).collect();
+    loop {
+        let mut changed = false;
+        for (i, function) in program.functions.iter().enumerate() {
+            let (true, Some(body)) = (never[i], &function.body) else { continue };
+            let mut flow = Flow { never: &never, branched: BTreeSet::new(), returns: false };
+            if flow.list(&body.stmts) || flow.returns {
+                never[i] = false;
+                changed = true;
+            }
+        }
+        if !changed {
+            return never;
+        }
+    }
+}
+
+struct Flow<'a> {
+    never: &'a [bool],
+    branched: BTreeSet<Label>,
+    returns: bool,
+}
+
+impl Flow<'_> {
+    /// Whether control can fall off the end of the list.
+    fn list(&mut self, stmts: &[Stmt]) -> bool {
+        stmts.iter().all(|s| self.stmt(s))
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> bool {
+        match stmt {
+            Stmt::Trap { .. } => false,
+            Stmt::Return { .. } => {
+                self.returns = true;
+                false
+            }
+            Stmt::Branch { label } => {
+                self.branched.insert(*label);
+                false
+            }
+            Stmt::Host { call, .. } => host::CALLS[*call].returns,
+            Stmt::Call { callee: Callee::Function(f), .. } => !self.never[*f as usize],
+            Stmt::Block { label, body } => {
+                let falls = self.list(body);
+                falls | self.branched.remove(label)
+            }
+            Stmt::Loop { body, .. } => self.list(body),
+            Stmt::If { then, otherwise, .. } => {
+                let then = self.list(then);
+                self.list(otherwise) | then
+            }
+            Stmt::Switch { cases, default, .. } => {
+                let mut falls = self.list(default);
+                for (_, body) in cases {
+                    falls |= self.list(body);
+                }
+                falls
+            }
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+/* GNU C11 for the system's compiler. A thread ends by longjmp to its kernel. */
+#include <setjmp.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int8_t s8;
+typedef int16_t s16;
+typedef int32_t s32;
+typedef int64_t s64;
+typedef float f32;
+typedef double f64;
+typedef uint8_t *vv_gp;          /* device memory, bytes */
+typedef uint64_t *vv_gp64;       /* device memory, words */
+typedef volatile uint32_t *vv_gpv;
+#define VV_INLINE static inline __attribute__((always_inline, unused))
+#define VV_SMALL static inline __attribute__((unused))
+#define VV_COLD static __attribute__((noinline, cold, unused))
+#define VV_HELPER static __attribute__((noinline, unused))
+#ifdef VV_UNITS
+#define VV_FN __attribute__((visibility("hidden")))
+#else
+#define VV_FN static __attribute__((unused))
+#endif
+#define VV_BODY static __attribute__((noinline)) /* setjmp forbids inlining */
+#define VV_CONSTANT static const
+#define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define VV_BRANCHY 1             /* a branch is cheaper than two loads and a shift */
+VV_INLINE u32 vv_rd32(vv_gp p) { u32 v; memcpy(&v, p, 4); return v; }
+VV_INLINE u64 vv_rd64(vv_gp p) { u64 v; memcpy(&v, p, 8); return v; }
+VV_INLINE void vv_wr32(vv_gp p, u32 v) { memcpy(p, &v, 4); }
+VV_INLINE void vv_wr64(vv_gp p, u64 v) { memcpy(p, &v, 8); }
+VV_INLINE u32 vv_i32_reinterpret(f32 f) { u32 v; memcpy(&v, &f, 4); return v; }
+VV_INLINE u64 vv_i64_reinterpret(f64 f) { u64 v; memcpy(&v, &f, 8); return v; }
+VV_INLINE f32 vv_f32(u32 v) { f32 f; memcpy(&f, &v, 4); return f; }
+VV_INLINE f64 vv_f64(u64 v) { f64 f; memcpy(&f, &v, 8); return f; }
+VV_INLINE u32 vv_clz32(u32 v) { return v ? (u32)__builtin_clz(v) : 32; }
+VV_INLINE u64 vv_clz64(u64 v) { return v ? (u64)__builtin_clzll(v) : 64; }
+VV_INLINE u32 vv_popcnt32(u32 v) { return (u32)__builtin_popcount(v); }
+VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__builtin_popcountll(v); }
+#define vv_raw_ceilf __builtin_ceilf
+#define vv_raw_ceil __builtin_ceil
+#define vv_raw_floorf __builtin_floorf
+#define vv_raw_floor __builtin_floor
+#define vv_raw_truncf __builtin_truncf
+#define vv_raw_trunc __builtin_trunc
+#define vv_raw_rintf __builtin_rintf
+#define vv_raw_rint __builtin_rint
+#define vv_f32_sqrt __builtin_sqrtf
+#define vv_f64_sqrt __builtin_sqrt
+VV_INLINE u64 vv_timer(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+}
+#define VV_EXIT_STATE jmp_buf exit;
+#define VV_EXIT(vm) longjmp(vm->exit, 1)
+#define VV_ENTER(vm) (void)_setjmp(vm->exit)
+#define VV_KERNEL(name) \
+    __attribute__((visibility("default"))) void name(void *const *a, u32 tile, u32 lanes) { \
+        for (u32 lane = 0; lane < lanes; lane++) \
+            name##_thread((vv_gp)a[0], (vv_gp64)a[1], (vv_gp)a[2], (vv_gp)a[3], (vv_gp)a[4], (vv_gp)a[5], (vv_gp64)a[6], \
+                          (vv_gpv)a[7], (vv_gp)a[8], tile * lanes + lane); \
+    }

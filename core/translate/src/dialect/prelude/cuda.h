@@ -1,0 +1,52 @@
+/* CUDA C++ for NVRTC. One thread exits by PTX. */
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed char s8;
+typedef short s16;
+typedef int s32;
+typedef long long s64;
+typedef float f32;
+typedef double f64;
+typedef u8 *vv_gp;
+typedef u64 *vv_gp64;
+typedef volatile u32 *vv_gpv;
+#define VV_INLINE static __device__ __forceinline__
+#define VV_SMALL static __device__ __forceinline__
+#define VV_COLD static __device__ __noinline__
+#define VV_HELPER static __device__ __noinline__
+#define VV_FN static __device__ __noinline__
+#define VV_CONSTANT static __constant__ const
+#define VV_BODY VV_INLINE
+#define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
+VV_INLINE u32 vv_rd32(vv_gp p) { return *(u32 *)p; }
+VV_INLINE u64 vv_rd64(vv_gp p) { return *(u64 *)p; }
+VV_INLINE void vv_wr32(vv_gp p, u32 v) { *(u32 *)p = v; }
+VV_INLINE void vv_wr64(vv_gp p, u64 v) { *(u64 *)p = v; }
+VV_INLINE u32 vv_i32_reinterpret(f32 f) { return __float_as_uint(f); }
+VV_INLINE u64 vv_i64_reinterpret(f64 f) { return (u64)__double_as_longlong(f); }
+VV_INLINE f32 vv_f32(u32 v) { return __uint_as_float(v); }
+VV_INLINE f64 vv_f64(u64 v) { return __longlong_as_double((s64)v); }
+VV_INLINE u32 vv_clz32(u32 v) { return (u32)__clz((int)v); }
+VV_INLINE u64 vv_clz64(u64 v) { return (u64)__clzll((s64)v); }
+VV_INLINE u32 vv_popcnt32(u32 v) { return (u32)__popc(v); }
+VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__popcll(v); }
+#define vv_raw_ceilf ceilf
+#define vv_raw_ceil ceil
+#define vv_raw_floorf floorf
+#define vv_raw_floor floor
+#define vv_raw_truncf truncf
+#define vv_raw_trunc trunc
+#define vv_raw_rintf rintf
+#define vv_raw_rint rint
+#define vv_f32_sqrt __fsqrt_rn
+#define vv_f64_sqrt __dsqrt_rn
+VV_INLINE u64 vv_timer(void) { u64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
+#define VV_EXIT_STATE
+#define VV_EXIT(vm) do { vv_end(vm); asm volatile("exit;"); } while (0)
+#define VV_ENTER(vm)
+#define VV_KERNEL(name) \
+    extern "C" __global__ void name(vv_gp a0, vv_gp64 a1, vv_gp a2, vv_gp a3, vv_gp a4, vv_gp a5, vv_gp64 a6, vv_gpv a7, vv_gp a8) { \
+        name##_thread(a0, a1, a2, a3, a4, a5, a6, a7, a8, blockIdx.x * blockDim.x + threadIdx.x); \
+    }

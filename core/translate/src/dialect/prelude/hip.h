@@ -1,0 +1,55 @@
+/* HIP C++, with the compiler's builtins only: hipRTC and plain clang both take it. A wave ends as one. */
+#define __device__ __attribute__((device))
+#define __global__ __attribute__((global))
+#define __constant__ __attribute__((constant))
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed char s8;
+typedef short s16;
+typedef int s32;
+typedef long long s64;
+typedef float f32;
+typedef double f64;
+typedef u8 *vv_gp;
+typedef u64 *vv_gp64;
+typedef volatile u32 *vv_gpv;
+#pragma clang fp contract(off)
+#define VV_INLINE static __device__ inline __attribute__((always_inline))
+#define VV_SMALL static __device__ inline __attribute__((always_inline))
+#define VV_COLD static __device__ __attribute__((noinline))
+#define VV_HELPER static __device__ __attribute__((noinline))
+#define VV_FN static __device__ __attribute__((noinline))
+#define VV_CONSTANT static __constant__ const
+#define VV_BODY VV_INLINE
+#define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
+VV_INLINE u32 vv_rd32(vv_gp p) { return *(u32 *)p; }
+VV_INLINE u64 vv_rd64(vv_gp p) { return *(u64 *)p; }
+VV_INLINE void vv_wr32(vv_gp p, u32 v) { *(u32 *)p = v; }
+VV_INLINE void vv_wr64(vv_gp p, u64 v) { *(u64 *)p = v; }
+VV_INLINE u32 vv_i32_reinterpret(f32 f) { return __builtin_bit_cast(u32, f); }
+VV_INLINE u64 vv_i64_reinterpret(f64 f) { return __builtin_bit_cast(u64, f); }
+VV_INLINE f32 vv_f32(u32 v) { return __builtin_bit_cast(f32, v); }
+VV_INLINE f64 vv_f64(u64 v) { return __builtin_bit_cast(f64, v); }
+VV_INLINE u32 vv_clz32(u32 v) { return v ? (u32)__builtin_clz(v) : 32; }
+VV_INLINE u64 vv_clz64(u64 v) { return v ? (u64)__builtin_clzll(v) : 64; }
+VV_INLINE u32 vv_popcnt32(u32 v) { return (u32)__builtin_popcount(v); }
+VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__builtin_popcountll(v); }
+#define vv_raw_ceilf __builtin_ceilf
+#define vv_raw_ceil __builtin_ceil
+#define vv_raw_floorf __builtin_floorf
+#define vv_raw_floor __builtin_floor
+#define vv_raw_truncf __builtin_truncf
+#define vv_raw_trunc __builtin_trunc
+#define vv_raw_rintf __builtin_rintf
+#define vv_raw_rint __builtin_rint
+#define vv_f32_sqrt __builtin_sqrtf
+#define vv_f64_sqrt __builtin_sqrt
+#define VV_EXIT_STATE
+#define VV_ENTER(vm)
+#define VV_KERNEL(name) \
+    extern "C" __global__ void name(vv_gp a0, vv_gp64 a1, vv_gp a2, vv_gp a3, vv_gp a4, vv_gp a5, vv_gp64 a6, vv_gpv a7, vv_gp a8) { \
+        name##_thread(a0, a1, a2, a3, a4, a5, a6, a7, a8, \
+                      __builtin_amdgcn_workgroup_id_x() * VV_LANES + __builtin_amdgcn_workitem_id_x()); \
+    }

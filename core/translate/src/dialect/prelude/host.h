@@ -1,0 +1,161 @@
+/* Host calls that the device answers itself (WASI preview 1). Each returns an errno. */
+#define VV_EBADF 8u
+#define VV_EINVAL 28u
+#define VV_ENOSYS 52u
+#define VV_ESPIPE 70u
+
+VV_INLINE u32 vv_store_u32(VM *vm, u32 p, u32 v) {
+    if (!vv_in_bounds(vm, p, 4)) return VV_EFAULT;
+    vv_st32(vm->mem, p, v);
+    return 0;
+}
+VV_INLINE u32 vv_store_u64(VM *vm, u32 p, u64 v) {
+    if (!vv_in_bounds(vm, p, 8)) return VV_EFAULT;
+    vv_st64(vm->mem, p, v);
+    return 0;
+}
+
+#if defined(VV_HAS_args_get) || defined(VV_HAS_args_sizes_get) || defined(VV_HAS_environ_get) || defined(VV_HAS_environ_sizes_get)
+VV_HELPER u32 vv_strings(VM *vm, u32 which, u32 pointers, u32 bytes) {
+    u32 count = vv_rd32(vm->env + which * 8), length = vv_rd32(vm->env + which * 8 + 4);
+    vv_gp from = vm->env + 16 + (which ? vv_rd32(vm->env + 4) : 0);
+    if (!vv_in_bounds(vm, pointers, (u64)count * 4) || !vv_in_bounds(vm, bytes, length)) return VV_EFAULT;
+    u32 begins = 1;
+    for (u32 i = 0; i < length; i++) {
+        if (begins) {
+            vv_st32(vm->mem, pointers, bytes + i);
+            pointers += 4;
+        }
+        begins = from[i] == 0;
+        vv_st8(vm->mem, bytes + i, from[i]);
+    }
+    return 0;
+}
+VV_HELPER u32 vv_string_sizes(VM *vm, u32 which, u32 count, u32 length) {
+    u32 error = vv_store_u32(vm, count, vv_rd32(vm->env + which * 8));
+    return error ? error : vv_store_u32(vm, length, vv_rd32(vm->env + which * 8 + 4));
+}
+#define vv_args_get(vm, a, b) vv_strings(vm, 0, a, b)
+#define vv_args_sizes_get(vm, a, b) vv_string_sizes(vm, 0, a, b)
+#define vv_environ_get(vm, a, b) vv_strings(vm, 1, a, b)
+#define vv_environ_sizes_get(vm, a, b) vv_string_sizes(vm, 1, a, b)
+#endif
+
+#define vv_clock_res_get(vm, id, p) ((id) > 3 ? VV_EINVAL : vv_store_u64(vm, p, 1))
+#define vv_clock_time_get(vm, id, precision, p) ((id) > 3 ? VV_EINVAL : vv_store_u64(vm, p, vv_now(vm)))
+
+#define vv_fd_close(vm, fd) ((fd) > 2 ? VV_EBADF : 0u)
+#define vv_fd_seek(vm, fd, offset, whence, p) ((fd) > 2 ? VV_EBADF : VV_ESPIPE)
+#define vv_fd_tell(vm, fd, p) ((fd) > 2 ? VV_EBADF : VV_ESPIPE)
+#define vv_fd_prestat_get(vm, fd, p) VV_EBADF
+#define vv_fd_prestat_dir_name(vm, fd, p, n) VV_EBADF
+#define vv_fd_fdstat_set_flags(vm, fd, flags) ((fd) > 2 ? VV_EBADF : 0u)
+
+/* No file type and no seek right: a pipe, so that the C library buffers whole blocks. */
+VV_HELPER u32 vv_fd_fdstat_get(VM *vm, u32 fd, u32 p) {
+    if (fd > 2) return VV_EBADF;
+    if (!vv_in_bounds(vm, p, 24)) return VV_EFAULT;
+    vv_fill(vm->mem, p, 0, 24);
+    vv_st64(vm->mem, p + 8, fd ? 64 : 2); /* fd_write : fd_read */
+    return 0;
+}
+VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
+    if (fd > 2) return VV_EBADF;
+    if (!vv_in_bounds(vm, p, 64)) return VV_EFAULT;
+    vv_fill(vm->mem, p, 0, 64);
+    return 0;
+}
+
+#ifdef VV_HAS_fd_read
+VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
+    if (fd) return VV_EBADF;
+    if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_in_bounds(vm, result, 4)) return VV_EFAULT;
+    u64 pos = VV_WORD(vm, VV_WORD_STDIN), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
+    vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
+    u32 total = 0;
+    for (u32 i = 0; i < count; i++) {
+        u32 p = vv_ld32(vm->mem, iovs + i * 8), n = vv_ld32(vm->mem, iovs + i * 8 + 4);
+        if (!vv_in_bounds(vm, p, n)) return VV_EFAULT;
+        if (n > length - pos) n = (u32)(length - pos);
+        vv_copy_in(vm->mem, p, from + pos, n);
+        pos += n;
+        total += n;
+    }
+    VV_WORD(vm, VV_WORD_STDIN) = pos;
+    vv_st32(vm->mem, result, total);
+    return 0;
+}
+#endif
+
+#ifdef VV_HAS_fd_write
+VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
+    if (fd != 1 && fd != 2) return VV_EBADF;
+    if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_in_bounds(vm, result, 4)) return VV_EFAULT;
+    u32 total = 0;
+    for (u32 i = 0; i < count; i++) {
+        u32 p = vv_ld32(vm->mem, iovs + i * 8), n = vv_ld32(vm->mem, iovs + i * 8 + 4);
+        if (!vv_in_bounds(vm, p, n)) return VV_EFAULT;
+        u32 room = vm->out_cap - vm->out_len - vm->err_len;
+        u32 fits = n < room ? n : room, j = 0;
+        if (fd == 2) {
+            u64 end = (u64)vm->out_cap - 1 - vm->err_len;
+            for (; j < fits; j++) vm->out[VV_AT64(end - j)] = (u8)vv_ld8(vm->mem, p + j);
+            vm->err_len += fits;
+        } else {
+            u64 at = vm->out_len;
+            for (; j < fits && (at + j & 7); j++) vm->out[VV_AT64(at + j)] = (u8)vv_ld8(vm->mem, p + j);
+#if VV_LINEAR || VV_CELL > 4
+            for (; j + 8 <= fits; j += 8) vv_wr64(vm->out + VV_AT64(at + j), vv_ld64(vm->mem, p + j));
+#endif
+            for (; j < fits; j++) vm->out[VV_AT64(at + j)] = (u8)vv_ld8(vm->mem, p + j);
+            vm->out_len += fits;
+        }
+        total += fits;
+        if (fits < n) {
+#ifdef VV_REMOTE
+            if (total) break; /* a short write: the program asks again */
+            vm->flush = 1;
+            return 0;
+#else
+            vv_halt(vm, VV_FULL, 0, 0xffffffffu, 0xffffffffu);
+            return 0;
+#endif
+        }
+    }
+    vv_st32(vm->mem, result, total);
+    return 0;
+}
+#endif
+
+#ifdef VV_HAS_random_get
+/* ChaCha20 (RFC 8439): the key is the input's seed, the position counts bytes of the stream. */
+#define VV_QUARTER(a, b, c, d) \
+    a += b; d = vv_rotl32(d ^ a, 16); c += d; b = vv_rotl32(b ^ c, 12); \
+    a += b; d = vv_rotl32(d ^ a, 8); c += d; b = vv_rotl32(b ^ c, 7);
+VV_HELPER void vv_chacha(u32 *x, u64 seed, u64 block) {
+    u32 s[16];
+    s[0] = 0x61707865u; s[1] = 0x3320646eu; s[2] = 0x79622d32u; s[3] = 0x6b206574u;
+    for (u32 i = 4; i < 16; i++) s[i] = 0;
+    s[4] = (u32)seed; s[5] = (u32)(seed >> 32);
+    s[12] = (u32)block; s[13] = (u32)(block >> 32);
+    for (u32 i = 0; i < 16; i++) x[i] = s[i];
+    for (u32 i = 0; i < 10; i++) {
+        VV_QUARTER(x[0], x[4], x[8], x[12]) VV_QUARTER(x[1], x[5], x[9], x[13])
+        VV_QUARTER(x[2], x[6], x[10], x[14]) VV_QUARTER(x[3], x[7], x[11], x[15])
+        VV_QUARTER(x[0], x[5], x[10], x[15]) VV_QUARTER(x[1], x[6], x[11], x[12])
+        VV_QUARTER(x[2], x[7], x[8], x[13]) VV_QUARTER(x[3], x[4], x[9], x[14])
+    }
+    for (u32 i = 0; i < 16; i++) x[i] += s[i];
+}
+VV_HELPER u32 vv_random_get(VM *vm, u32 p, u32 n) {
+    if (!vv_in_bounds(vm, p, n)) return VV_EFAULT;
+    u64 pos = VV_WORD(vm, VV_WORD_RANDOM), seed = VV_WORD(vm, VV_WORD_SEED);
+    u32 x[16];
+    for (u32 i = 0; i < n; i++, pos++) {
+        if (i == 0 || (pos & 63) == 0) vv_chacha(x, seed, pos >> 6);
+        vv_st8(vm->mem, p + i, x[pos >> 2 & 15] >> ((pos & 3) * 8));
+    }
+    VV_WORD(vm, VV_WORD_RANDOM) = pos;
+    return 0;
+}
+#endif

@@ -1,0 +1,97 @@
+/* Tiled memory. Addresses of VM memory are 32 bits; `vv_off` is wide enough for a tile. Bases already hold the lane. */
+#ifdef VV_WIDE
+typedef u64 vv_off;
+#else
+typedef u32 vv_off;
+#endif
+#if VV_LINEAR
+#define VV_AT(a) ((vv_off)(a))
+#define VV_AT64(a) ((u64)(a))
+#else
+#define VV_AT(a) ((((vv_off)(a) & ~(vv_off)(VV_CELL - 1)) << VV_LOG_LANES) + ((vv_off)(a) & (VV_CELL - 1)))
+#define VV_AT64(a) ((((u64)(a) & ~(u64)(VV_CELL - 1)) << VV_LOG_LANES) + ((u64)(a) & (VV_CELL - 1)))
+#endif
+/* Where a lane's memory of `bytes` a VM begins. */
+#if VV_LINEAR
+#define VV_LANE_BASE(p, thread, bytes) ((p) + (u64)(thread) * (bytes))
+#else
+#define VV_LANE_BASE(p, thread, bytes) \
+    ((p) + (u64)((thread) >> VV_LOG_LANES) * (bytes) * VV_LANES + ((thread) & (VV_LANES - 1)) * VV_CELL)
+#endif
+/* Offset of a base that is itself a multiple of every cell. */
+#if VV_LINEAR
+#define VV_SKIP(bytes) ((u64)(bytes))
+#else
+#define VV_SKIP(bytes) ((u64)(bytes) * VV_LANES)
+#endif
+
+/* Aligned accesses: a multiple of the width. */
+VV_INLINE u32 vv_w32(vv_gp m, u32 a) { return vv_rd32(m + VV_AT(a)); }
+VV_INLINE void vv_sw32(vv_gp m, u32 a, u32 v) { vv_wr32(m + VV_AT(a), v); }
+#if !VV_LINEAR && VV_CELL == 4
+VV_INLINE u64 vv_w64(vv_gp m, u32 a) { return vv_w32(m, a) | (u64)vv_w32(m, a + 4) << 32; }
+VV_INLINE void vv_sw64(vv_gp m, u32 a, u64 v) { vv_sw32(m, a, (u32)v); vv_sw32(m, a + 4, (u32)(v >> 32)); }
+#else
+VV_INLINE u64 vv_w64(vv_gp m, u32 a) { return vv_rd64(m + VV_AT(a)); }
+VV_INLINE void vv_sw64(vv_gp m, u32 a, u64 v) { vv_wr64(m + VV_AT(a), v); }
+#endif
+
+/* Accesses of any alignment: without a branch two aligned words and a funnel shift, where branches are cheap a test. */
+VV_INLINE u32 vv_ld8(vv_gp m, u32 a) { return m[VV_AT(a)]; }
+VV_INLINE void vv_st8(vv_gp m, u32 a, u32 v) { m[VV_AT(a)] = (u8)v; }
+VV_INLINE u32 vv_ld16(vv_gp m, u32 a) { return vv_ld8(m, a) | vv_ld8(m, a + 1) << 8; }
+VV_INLINE void vv_st16(vv_gp m, u32 a, u32 v) { vv_st8(m, a, v); vv_st8(m, a + 1, v >> 8); }
+#if VV_LINEAR && defined(VV_BRANCHY)
+VV_INLINE u32 vv_ld32(vv_gp m, u32 a) { return vv_rd32(m + VV_AT(a)); }
+VV_INLINE void vv_st32(vv_gp m, u32 a, u32 v) { vv_wr32(m + VV_AT(a), v); }
+VV_INLINE u64 vv_ld64(vv_gp m, u32 a) { return vv_rd64(m + VV_AT(a)); }
+VV_INLINE void vv_st64(vv_gp m, u32 a, u64 v) { vv_wr64(m + VV_AT(a), v); }
+#else
+VV_INLINE u32 vv_ld32(vv_gp m, u32 a) {
+    u32 p = a & ~3u;
+#ifdef VV_BRANCHY
+    if (p == a) return vv_w32(m, p);
+#endif
+    return (u32)((vv_w32(m, p) | (u64)vv_w32(m, p + 4) << 32) >> ((a & 3) * 8));
+}
+VV_INLINE void vv_st32(vv_gp m, u32 a, u32 v) {
+    u32 p = a & ~3u, s = (a & 3) * 8;
+#ifdef VV_BRANCHY
+    if (p == a) { vv_sw32(m, p, v); return; }
+#endif
+    u64 mask = (u64)0xffffffffu << s, bits = (u64)v << s;
+    vv_sw32(m, p, (vv_w32(m, p) & ~(u32)mask) | (u32)bits);
+    vv_sw32(m, p + 4, (vv_w32(m, p + 4) & ~(u32)(mask >> 32)) | (u32)(bits >> 32));
+}
+VV_INLINE u64 vv_ld64(vv_gp m, u32 a) {
+    u32 p = a & ~7u, s = (a & 7) * 8;
+#ifdef VV_BRANCHY
+    if (p == a) return vv_w64(m, p);
+#endif
+    return vv_w64(m, p) >> s | vv_w64(m, p + 8) << 1 << (63 - s);
+}
+VV_INLINE void vv_st64(vv_gp m, u32 a, u64 v) {
+    u32 p = a & ~7u, s = (a & 7) * 8;
+#ifdef VV_BRANCHY
+    if (p == a) { vv_sw64(m, p, v); return; }
+#endif
+    u64 high = ~(u64)0 >> 1 >> (63 - s);
+    vv_sw64(m, p, (vv_w64(m, p) & ~(~(u64)0 << s)) | v << s);
+    vv_sw64(m, p + 8, (vv_w64(m, p + 8) & ~high) | (v >> 1 >> (63 - s)));
+}
+#endif
+VV_INLINE f32 vv_ldf32(vv_gp m, u32 a) { return vv_f32(vv_ld32(m, a)); }
+VV_INLINE f64 vv_ldf64(vv_gp m, u32 a) { return vv_f64(vv_ld64(m, a)); }
+VV_INLINE void vv_stf32(vv_gp m, u32 a, f32 v) { vv_st32(m, a, vv_i32_reinterpret(v)); }
+VV_INLINE void vv_stf64(vv_gp m, u32 a, f64 v) { vv_st64(m, a, vv_i64_reinterpret(v)); }
+
+/* Device buffers that are not tiled (inputs, image). */
+VV_INLINE u64 vv_in64(vv_gp p) {
+#ifdef VV_BRANCHY
+    return vv_rd64(p);
+#else
+    u64 v = 0;
+    for (u32 i = 0; i < 8; i++) v |= (u64)p[i] << (i * 8);
+    return v;
+#endif
+}

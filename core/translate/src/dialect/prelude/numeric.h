@@ -1,0 +1,78 @@
+/* Integer and float operations exactly as the WebAssembly spec has them, from the dialect's primitives. */
+VV_INLINE u32 vv_ctz32(u32 v) { return v ? 31 - vv_clz32(v & (0 - v)) : 32; }
+VV_INLINE u64 vv_ctz64(u64 v) { return v ? 63 - vv_clz64(v & (0 - v)) : 64; }
+VV_INLINE u32 vv_rotl32(u32 v, u32 n) { return v << (n & 31) | v >> ((0 - n) & 31); }
+VV_INLINE u64 vv_rotl64(u64 v, u64 n) { return v << (n & 63) | v >> ((0 - n) & 63); }
+VV_INLINE u32 vv_rotr32(u32 v, u32 n) { return v >> (n & 31) | v << ((0 - n) & 31); }
+VV_INLINE u64 vv_rotr64(u64 v, u64 n) { return v >> (n & 63) | v << ((0 - n) & 63); }
+VV_INLINE f32 vv_f32_abs(f32 v) { return vv_f32(vv_i32_reinterpret(v) & 0x7fffffffu); }
+VV_INLINE f64 vv_f64_abs(f64 v) { return vv_f64(vv_i64_reinterpret(v) & 0x7fffffffffffffffu); }
+VV_INLINE f32 vv_f32_neg(f32 v) { return vv_f32(vv_i32_reinterpret(v) ^ 0x80000000u); }
+VV_INLINE f64 vv_f64_neg(f64 v) { return vv_f64(vv_i64_reinterpret(v) ^ 0x8000000000000000u); }
+VV_INLINE f32 vv_f32_copysign(f32 a, f32 b) {
+    return vv_f32((vv_i32_reinterpret(a) & 0x7fffffffu) | (vv_i32_reinterpret(b) & 0x80000000u));
+}
+VV_INLINE f64 vv_f64_copysign(f64 a, f64 b) {
+    return vv_f64((vv_i64_reinterpret(a) & 0x7fffffffffffffffu) | (vv_i64_reinterpret(b) & 0x8000000000000000u));
+}
+/* A NaN operand comes out quiet, its payload kept. */
+VV_INLINE f32 vv_quiet32(f32 v) { return vv_f32(vv_i32_reinterpret(v) | 0x00400000u); }
+VV_INLINE f64 vv_quiet64(f64 v) { return vv_f64(vv_i64_reinterpret(v) | 0x0008000000000000u); }
+#define VV_ROUND(name, f, quiet, raw) VV_INLINE f name(f v) { return v != v ? quiet(v) : raw(v); }
+VV_ROUND(vv_f32_ceil, f32, vv_quiet32, vv_raw_ceilf)
+VV_ROUND(vv_f64_ceil, f64, vv_quiet64, vv_raw_ceil)
+VV_ROUND(vv_f32_floor, f32, vv_quiet32, vv_raw_floorf)
+VV_ROUND(vv_f64_floor, f64, vv_quiet64, vv_raw_floor)
+VV_ROUND(vv_f32_trunc, f32, vv_quiet32, vv_raw_truncf)
+VV_ROUND(vv_f64_trunc, f64, vv_quiet64, vv_raw_trunc)
+VV_ROUND(vv_f32_nearest, f32, vv_quiet32, vv_raw_rintf)
+VV_ROUND(vv_f64_nearest, f64, vv_quiet64, vv_raw_rint)
+VV_INLINE f32 vv_f32_min(f32 a, f32 b) {
+    if (a != a) return vv_quiet32(a);
+    if (b != b) return vv_quiet32(b);
+    if (a == b) return vv_f32(vv_i32_reinterpret(a) | vv_i32_reinterpret(b));
+    return a < b ? a : b;
+}
+VV_INLINE f32 vv_f32_max(f32 a, f32 b) {
+    if (a != a) return vv_quiet32(a);
+    if (b != b) return vv_quiet32(b);
+    if (a == b) return vv_f32(vv_i32_reinterpret(a) & vv_i32_reinterpret(b));
+    return a > b ? a : b;
+}
+VV_INLINE f64 vv_f64_min(f64 a, f64 b) {
+    if (a != a) return vv_quiet64(a);
+    if (b != b) return vv_quiet64(b);
+    if (a == b) return vv_f64(vv_i64_reinterpret(a) | vv_i64_reinterpret(b));
+    return a < b ? a : b;
+}
+VV_INLINE f64 vv_f64_max(f64 a, f64 b) {
+    if (a != a) return vv_quiet64(a);
+    if (b != b) return vv_quiet64(b);
+    if (a == b) return vv_f64(vv_i64_reinterpret(a) & vv_i64_reinterpret(b));
+    return a > b ? a : b;
+}
+/* Saturating conversions; a cast is only made of a value that fits. Bounds are exact in the float's type. */
+#define VV_SAT(name, f, i, s, low, low_value, high, high_value) \
+    VV_INLINE i name(f v) { \
+        if (v != v) return 0; \
+        if (!(v > (f)(low))) return (i)(low_value); \
+        if (!(v < (f)(high))) return (i)(high_value); \
+        return (i)(s)v; \
+    }
+VV_SAT(vv_i32_sat_f32_s, f32, u32, s32, -2147483648.0, 0x80000000u, 2147483648.0, 0x7fffffffu)
+VV_SAT(vv_i32_sat_f32_u, f32, u32, u32, -1.0, 0, 4294967296.0, 0xffffffffu)
+VV_SAT(vv_i32_sat_f64_s, f64, u32, s32, -2147483649.0, 0x80000000u, 2147483648.0, 0x7fffffffu)
+VV_SAT(vv_i32_sat_f64_u, f64, u32, u32, -1.0, 0, 4294967296.0, 0xffffffffu)
+VV_SAT(vv_i64_sat_f32_s, f32, u64, s64, -9223372036854775808.0, 0x8000000000000000u, 9223372036854775808.0, 0x7fffffffffffffffu)
+VV_SAT(vv_i64_sat_f32_u, f32, u64, u64, -1.0, 0, 18446744073709551616.0, 0xffffffffffffffffu)
+VV_SAT(vv_i64_sat_f64_s, f64, u64, s64, -9223372036854775808.0, 0x8000000000000000u, 9223372036854775808.0, 0x7fffffffffffffffu)
+VV_SAT(vv_i64_sat_f64_u, f64, u64, u64, -1.0, 0, 18446744073709551616.0, 0xffffffffffffffffu)
+/* Trapping conversions: 0 = fits, else the trap. f32 and f64 bounds differ: -2147483649 is no f32. */
+VV_INLINE u32 vv_range32(f32 v, f32 low, u32 closed, f32 high) {
+    if (v != v) return VV_INVALID_CONVERSION;
+    return (closed ? v >= low : v > low) && v < high ? 0 : VV_INTEGER_OVERFLOW;
+}
+VV_INLINE u32 vv_range64(f64 v, f64 low, u32 closed, f64 high) {
+    if (v != v) return VV_INVALID_CONVERSION;
+    return (closed ? v >= low : v > low) && v < high ? 0 : VV_INTEGER_OVERFLOW;
+}

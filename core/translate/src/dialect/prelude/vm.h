@@ -1,0 +1,300 @@
+/* The VM while it runs: loaded from the state words by `vv_begin`, written back by `vv_end`. */
+typedef struct VM {
+    vv_gp mem;      /* linear memory */
+    vv_gp head;     /* globals, tables */
+    vv_gp frames;   /* frame area */
+    vv_gp slot;     /* request of a remote call */
+    vv_gp out;      /* output buffer */
+    vv_gp in;       /* packed inputs of all VMs */
+    vv_gp image;
+    vv_gp env;
+    vv_gp64 words;  /* this VM's first state word */
+    vv_gp64 par;
+    vv_gpv host_stop;
+    u64 vms;        /* distance of state words */
+    u32 size;       /* bytes of linear memory */
+    u32 fp;         /* frame pointer: bytes into the frame area */
+    u32 state;      /* trampoline state */
+    u32 oob;        /* sticky: a bad access happened */
+    u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
+    u32 status, code, func, at;
+    s32 fuel;       /* of the current slice */
+    u64 fuel_left;  /* beyond it */
+    u64 fuel_begin;
+    u32 out_len, err_len, out_cap;
+    u32 request;    /* bytes packed so far */
+    u32 error;      /* errno of a request that could not be made */
+    u32 flush;      /* fd_write found the buffer full */
+    u64 clock, timer;
+#ifdef VV_PROFILE
+    u64 edges_direct, edges_framed;
+#endif
+    VV_EXIT_STATE
+    VV_GLOBALS
+} VM;
+
+#define VV_WORD(vm, row) (vm)->words[(u64)(row) * (vm)->vms]
+#define VV_HALT 0u
+#define VV_FINISH 1u
+
+VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp image, vv_gp env, vv_gp64 par, vv_gpv stop, u32 thread) {
+    vm->vms = par[VV_PAR_VMS];
+    if (thread >= vm->vms) return 0;
+    vm->words = words + thread;
+    u64 status = VV_WORD(vm, VV_WORD_STATUS);
+    if ((u32)status != VV_START && (u32)status != VV_RUN) return 0;
+    if (*stop) return 0; /* not begun: the host launches it again */
+    vm->head = VV_LANE_BASE(mem, thread, (u64)VV_REGION);
+    vm->frames = vm->head + VV_SKIP(VV_FRAMES_AT);
+    vm->slot = vm->head + VV_SKIP(VV_SLOT_AT);
+    vm->mem = vm->head + VV_SKIP(VV_MEMORY_AT);
+    vm->out_cap = (u32)par[VV_PAR_OUT];
+    vm->out = VV_LANE_BASE(out, thread, (u64)vm->out_cap);
+    vm->in = in;
+    vm->image = image;
+    vm->env = env;
+    vm->par = par;
+    vm->host_stop = stop;
+    vm->size = (u32)VV_WORD(vm, VV_WORD_MEMORY);
+    vm->fp = (u32)VV_WORD(vm, VV_WORD_FRAME);
+    vm->state = (u32)VV_WORD(vm, VV_WORD_STATE);
+    vm->oob = 0;
+    vm->stop = 0;
+    vm->status = VV_RUN;
+    vm->code = 0;
+    vm->func = vm->at = 0xffffffffu;
+    vm->fuel = 0;
+    vm->fuel_left = vm->fuel_begin = VV_WORD(vm, VV_WORD_FUEL);
+    u64 lengths = VV_WORD(vm, VV_WORD_OUT);
+    vm->out_len = (u32)lengths;
+    vm->err_len = (u32)(lengths >> 32);
+    vm->request = 0;
+    vm->error = 0;
+    vm->flush = 0;
+#ifdef VV_CLOCK
+    vm->clock = VV_WORD(vm, VV_WORD_CLOCK);
+#ifdef VV_TIMER
+    vm->timer = vv_timer();
+#endif
+#endif
+#ifdef VV_PROFILE
+    vm->edges_direct = VV_WORD(vm, VV_WORD_EDGES_DIRECT);
+    vm->edges_framed = VV_WORD(vm, VV_WORD_EDGES_FRAMED);
+#endif
+    VV_LOAD_GLOBALS
+    if ((u32)status == VV_START) {
+        vm->fp = 0;
+        vv_sw64(vm->frames, 0, VV_FINISH);
+        vv_gp message = in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET);
+        u32 count = (u32)(VV_WORD(vm, VV_WORD_MESSAGE_LENGTH) / 8);
+        for (u32 i = 0; i < count; i++) vv_sw64(vm->frames, 8 + i * 8, vv_in64(message + i * 8));
+    }
+    return 1;
+}
+
+#ifdef VV_CLOCK
+VV_HELPER u64 vv_now(VM *vm) {
+#ifdef VV_TIMER
+    u64 now = vv_timer(), passed = now - vm->timer;
+    vm->timer = now;
+#else
+    u64 left = vm->fuel_left + (u64)(s64)vm->fuel, passed = vm->fuel_begin - left;
+    vm->fuel_begin = left;
+#endif
+    vm->clock += passed + 1; /* strictly increasing */
+    return vm->clock;
+}
+#endif
+
+/* Everything that a VM is goes back to memory. */
+VV_HELPER void vv_end(VM *vm) {
+    VV_WORD(vm, VV_WORD_STATUS) = vm->status | (u64)vm->code << 32;
+    VV_WORD(vm, VV_WORD_WHERE) = vm->func | (u64)vm->at << 32;
+    VV_WORD(vm, VV_WORD_STATE) = vm->state;
+    s64 left = (s64)vm->fuel_left + vm->fuel;
+    VV_WORD(vm, VV_WORD_FUEL) = left < 0 ? 0 : (u64)left;
+    VV_WORD(vm, VV_WORD_OUT) = vm->out_len | (u64)vm->err_len << 32;
+    VV_WORD(vm, VV_WORD_MEMORY) = vm->size;
+    VV_WORD(vm, VV_WORD_FRAME) = vm->fp;
+    VV_WORD(vm, VV_WORD_REQUEST) = vm->request;
+#ifdef VV_CLOCK
+    VV_WORD(vm, VV_WORD_CLOCK) = vv_now(vm);
+#endif
+#ifdef VV_PROFILE
+    VV_WORD(vm, VV_WORD_EDGES_DIRECT) = vm->edges_direct;
+    VV_WORD(vm, VV_WORD_EDGES_FRAMED) = vm->edges_framed;
+#endif
+    VV_SAVE_GLOBALS
+}
+
+#ifdef VV_THREAD_EXIT
+#define VV_STOPPED(vm) 0
+#else
+#define VV_STOPPED(vm) ((vm)->stop)
+#endif
+
+/* Ends or suspends the VM. A bad access before it comes first. */
+VV_COLD void vv_halt(VM *vm, u32 status, u32 code, u32 func, u32 at) {
+    if (vm->oob) {
+        status = VV_TRAP;
+        code = VV_OUT_OF_BOUNDS_MEMORY;
+    }
+    vm->status = status;
+    vm->code = code;
+    vm->func = func;
+    vm->at = at;
+    vm->stop = 1;
+#ifdef VV_THREAD_EXIT
+    VV_EXIT(vm);
+#endif
+}
+VV_COLD void vv_trap(VM *vm, u32 kind, u32 func, u32 at) { vv_halt(vm, VV_TRAP, kind, func, at); }
+
+/* Goes on at another state with no frames; the caller has written the new frame. */
+VV_COLD void vv_abandon(VM *vm, u32 state) {
+    vm->fp = 0;
+    vm->state = state;
+    vm->status = VV_RUN;
+    vm->stop = 2;
+#ifdef VV_THREAD_EXIT
+    VV_EXIT(vm);
+#endif
+}
+
+/* A back-edge that has no fuel in its slice, or follows a bad access. Nonzero: the VM stops. */
+VV_COLD u32 vv_edge(VM *vm, u32 func, u32 at) {
+    if (vm->oob) {
+        vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, func, at);
+        return 1;
+    }
+    s64 left = (s64)vm->fuel_left + vm->fuel;
+    if (left < 0) {
+        vv_halt(vm, VV_OUT_OF_FUEL, 0, func, at);
+        return 1;
+    }
+    if (*vm->host_stop) {
+        vv_halt(vm, VV_STOP, 0, func, at);
+        return 1;
+    }
+    s64 slice = (s64)vm->par[VV_PAR_SLICE];
+    vm->fuel = (s32)(left < slice ? left : slice);
+    vm->fuel_left = (u64)(left - vm->fuel);
+    return 0;
+}
+#ifdef VV_PROFILE
+#define VV_COUNT(vm, kind) ((vm)->edges_##kind++)
+#else
+#define VV_COUNT(vm, kind)
+#endif
+#define VV_EDGE(func, at, ret) \
+    if (VV_UNLIKELY((--vm->fuel < 0) | vm->oob)) { if (vv_edge(vm, func, at)) ret; }
+
+/* Bounds. `w` and `o` are constants. */
+#if VV_FIXED
+VV_INLINE u32 vv_bad(u32 size, u32 a, u32 o, u32 w) {
+    return (u64)o + w > VV_CAPACITY || a > (u32)(VV_CAPACITY - o - w);
+}
+VV_INLINE u32 vv_ea(VM *vm, u32 size, u32 a, u32 o, u32 w) {
+    if ((u64)o + w > VV_CAPACITY) {
+        vm->oob = 1;
+        return VV_CAPACITY;
+    }
+    if (a > (u32)(VV_CAPACITY - o - w)) vm->oob = 1;
+    u32 most = VV_CAPACITY - o;
+    return (a < most ? a : most) + o;
+}
+#else
+VV_INLINE u32 vv_bad(u32 size, u32 a, u32 o, u32 w) { return (u64)a + ((u64)o + w) > size; }
+VV_INLINE u32 vv_ea(VM *vm, u32 size, u32 a, u32 o, u32 w) {
+    if ((u64)a + ((u64)o + w) > size) vm->oob = 1;
+    u32 ea = a + o;
+    return ea < VV_CAPACITY ? ea : VV_CAPACITY;
+}
+#endif
+VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
+
+/* memory.copy, memory.fill, memory.init on checked ranges. */
+VV_HELPER void vv_copy(vv_gp m, u32 to, u32 from, u32 n) {
+#if VV_LINEAR && defined(VV_BRANCHY)
+    memmove(m + to, m + from, n);
+#else
+    if (to - from >= n) { /* forwards is safe (to below from wraps around to a large number) */
+        while (n && (to & 7)) { vv_st8(m, to++, vv_ld8(m, from++)); n--; }
+        for (; n >= 8; n -= 8, to += 8, from += 8) vv_sw64(m, to, vv_ld64(m, from));
+        while (n--) vv_st8(m, to++, vv_ld8(m, from++));
+    } else {
+        to += n;
+        from += n;
+        while (n && (to & 7)) { vv_st8(m, --to, vv_ld8(m, --from)); n--; }
+        while (n >= 8) { n -= 8; to -= 8; from -= 8; vv_sw64(m, to, vv_ld64(m, from)); }
+        while (n--) vv_st8(m, --to, vv_ld8(m, --from));
+    }
+#endif
+}
+VV_HELPER void vv_fill(vv_gp m, u32 to, u32 value, u32 n) {
+#if VV_LINEAR && defined(VV_BRANCHY)
+    memset(m + to, (int)value, n);
+#else
+    u64 wide = (u64)(value & 255) * 0x0101010101010101u;
+    while (n && (to & 7)) { vv_st8(m, to++, value); n--; }
+    for (; n >= 8; n -= 8, to += 8) vv_sw64(m, to, wide);
+    while (n--) vv_st8(m, to++, value);
+#endif
+}
+VV_HELPER void vv_copy_in(vv_gp m, u32 to, vv_gp from, u64 n) {
+#if VV_LINEAR && defined(VV_BRANCHY)
+    memcpy(m + to, from, n);
+#else
+    while (n && (to & 7)) { vv_st8(m, to++, *from++); n--; }
+    for (; n >= 8; n -= 8, to += 8, from += 8) vv_sw64(m, to, vv_in64(from));
+    while (n--) vv_st8(m, to++, *from++);
+#endif
+}
+VV_INLINE u32 vv_memory_copy(VM *vm, u32 to, u32 from, u32 n) {
+    if (!vv_in_bounds(vm, to, n) || !vv_in_bounds(vm, from, n)) return 1;
+    vv_copy(vm->mem, to, from, n);
+    return 0;
+}
+VV_INLINE u32 vv_memory_fill(VM *vm, u32 to, u32 value, u32 n) {
+    if (!vv_in_bounds(vm, to, n)) return 1;
+    vv_fill(vm->mem, to, value, n);
+    return 0;
+}
+VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, u32 n) {
+    if (!vv_in_bounds(vm, to, n) || (u64)from + n > length) return 1;
+    vv_copy_in(vm->mem, to, vm->image + vm->par[VV_PAR_SEGMENTS] + segment + from, n);
+    return 0;
+}
+/* Pages beyond the size hold whatever a stray store or an earlier VM left, so growing clears them. */
+VV_HELPER u32 vv_memory_grow(VM *vm, u32 delta) {
+    u32 old = vm->size >> 16;
+    if ((u64)old + delta > VV_CAPACITY >> 16) return 0xffffffffu;
+    vv_fill(vm->mem, vm->size, 0, delta << 16);
+    vm->size += delta << 16;
+    return old;
+}
+
+/* Frames: words of 8 bytes at a byte offset from the frame pointer. */
+VV_INLINE u64 vv_get(VM *vm, u32 at) { return vv_w64(vm->frames, vm->fp + at); }
+VV_INLINE void vv_put(VM *vm, u32 at, u64 v) { vv_sw64(vm->frames, vm->fp + at, v); }
+
+/* Requests and answers of remote calls: see the schema in `host`. */
+VV_INLINE void vv_request_word(VM *vm, u64 v) {
+    if (vm->request + 8 > VV_SLOT) { vm->error = VV_E2BIG; return; }
+    vv_sw64(vm->slot, vm->request, v);
+    vm->request += 8;
+}
+VV_HELPER void vv_request_bytes(VM *vm, u32 p, u64 n) {
+    if (!vv_in_bounds(vm, p, n)) { vm->error = VV_EFAULT; return; }
+    if (vm->request + 8 + n + 8 > VV_SLOT) { vm->error = VV_E2BIG; return; }
+    vv_request_word(vm, n);
+    for (u64 i = 0; i < n; i++) vv_st8(vm->slot, vm->request + (u32)i, vv_ld8(vm->mem, p + (u32)i));
+    vm->request += (u32)((n + 7) & ~(u64)7);
+}
+VV_HELPER u64 vv_answer_bytes(VM *vm, u64 pos, u32 p, u64 most) {
+    vv_gp a = vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET);
+    u64 n = vv_in64(a + pos);
+    if (vv_in_bounds(vm, p, n < most ? n : most)) vv_copy_in(vm->mem, p, a + pos + 8, n < most ? n : most);
+    else vm->error = VV_EFAULT;
+    return pos + 8 + ((n + 7) & ~(u64)7);
+}

@@ -1,0 +1,957 @@
+//! Functions, dispatchers, states and kernels as text.
+
+use super::expr::{condition, ctype, expr, from_bits, load, store, to_bits, trapping};
+use super::{Dialect, Printer};
+use crate::abi::{Par, Status, TrapKind, Word};
+use crate::analysis::{Colours, may_stop};
+use crate::host::{CALLS, Length, Param, Place};
+use crate::ir::{Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
+use crate::layout::{Layout, frame, targets};
+use crate::{Bounds, Options, Traps, ValType};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+/// Text of a unit after which the next one begins.
+const UNIT_BYTES: usize = 96 << 10;
+/// Statements of a leaf that is inlined everywhere.
+const SMALL: usize = 24;
+
+/// Header and units.
+pub fn write(program: &Program, colours: &Colours, layout: &Layout, options: &Options) -> (String, Vec<String>) {
+    let stops = may_stop(program, colours, options.traps);
+    let w = Writer { p: program, c: colours, l: layout, o: options, stops };
+    w.all()
+}
+
+struct Writer<'a> {
+    p: &'a Program,
+    c: &'a Colours,
+    l: &'a Layout,
+    o: &'a Options,
+    stops: Vec<bool>,
+}
+
+/// Printing one function or state.
+struct Scope<'a> {
+    body: &'a Body,
+    function: u32,
+    /// How to leave after a stop.
+    leave: &'static str,
+    framed: bool,
+    loops: HashMap<Label, ()>,
+    refresh: bool,
+    out: String,
+    depth: usize,
+}
+
+macro_rules! line {
+    ($s:expr, $($t:tt)*) => {{
+        for _ in 0..$s.depth { $s.out.push_str("  "); }
+        // Writing to a String cannot fail.
+        let _ = writeln!($s.out, $($t)*);
+    }};
+}
+
+fn join(items: impl IntoIterator<Item = String>) -> String {
+    items.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+impl Writer<'_> {
+    fn all(&self) -> (String, Vec<String>) {
+        let mut header = self.defines();
+        header.push_str(Printer::of(self.o.target).prelude());
+        for part in [
+            include_str!("prelude/numeric.h"),
+            include_str!("prelude/memory.h"),
+            include_str!("prelude/vm.h"),
+            include_str!("prelude/host.h"),
+        ] {
+            header.push('\n');
+            header.push_str(part);
+        }
+        self.table(&mut header);
+
+        let mut bodies = Vec::new();
+        let mut small = String::new();
+        let (mut direct_types, mut framed_types) = (BTreeSet::new(), BTreeSet::new());
+        for (i, function) in self.p.functions.iter().enumerate() {
+            let Some(body) = &function.body else { continue };
+            let i = i as u32;
+            for stmts in body.states.iter().chain([&body.stmts]) {
+                walk(stmts, &mut |s| match s {
+                    Stmt::Call { callee: Callee::Table { ty, .. }, .. } => {
+                        direct_types.insert(*ty);
+                    }
+                    Stmt::CallFramed { callee: Callee::Table { ty, .. }, .. } => {
+                        framed_types.insert(*ty);
+                    }
+                    _ => {}
+                });
+            }
+            if self.c.framed(i) {
+                let first = self.l.states[&i];
+                for (n, stmts) in body.states.iter().enumerate() {
+                    let head = format!("u32 st{}(VM *vm)", first + n as u32);
+                    let _ = writeln!(header, "VV_FN {head};");
+                    bodies.push(self.state(i, body, n, stmts, &head));
+                }
+                continue;
+            }
+            let head = self.signature(i);
+            let text = self.direct(i, body, &head);
+            if is_small(body) {
+                let _ = write!(small, "VV_SMALL {text}");
+            } else {
+                let _ = writeln!(header, "VV_FN {head};");
+                bodies.push(format!("VV_FN {text}"));
+            }
+            if self.l.states.contains_key(&i) {
+                let head = format!("u32 st{}(VM *vm)", self.l.states[&i]);
+                let _ = writeln!(header, "VV_FN {head};");
+                bodies.push(self.adapter(i, &head));
+            }
+        }
+        for ty in direct_types {
+            let head = self.dispatcher_signature(ty);
+            let _ = writeln!(header, "VV_FN {head};");
+            bodies.push(self.dispatcher(ty, &head));
+        }
+        for ty in framed_types {
+            let head = format!("u32 cs{ty}(VM *vm, u32 i, u32 func, u32 at)");
+            let _ = writeln!(header, "VV_FN {head};");
+            bodies.push(self.framed_dispatcher(ty, &head));
+        }
+        header.push_str(&small);
+
+        let mut units = vec![String::new()];
+        for body in bodies {
+            if let Some(last) = units.last_mut() {
+                if last.len() + body.len() > UNIT_BYTES && !last.is_empty() {
+                    units.push(body);
+                } else {
+                    last.push_str(&body);
+                }
+            }
+        }
+        if let Some(last) = units.last_mut() {
+            last.push_str(&self.dispatch());
+            last.push_str(include_str!("prelude/kernels.h"));
+        }
+        (header, units)
+    }
+
+    fn defines(&self) -> String {
+        let plan = &self.l.plan;
+        let mut d = String::new();
+        let mut def = |name: &str, value: u64, suffix: &str| {
+            let _ = writeln!(d, "#define {name} {value}{suffix}");
+        };
+        def("VV_LANES", plan.lanes.into(), "u");
+        def("VV_LOG_LANES", plan.lanes.trailing_zeros().into(), "");
+        def("VV_CELL", plan.cell.into(), "");
+        def("VV_LINEAR", (plan.lanes == 1 || plan.cell == 0).into(), "");
+        def("VV_REGION", plan.region, if plan.region >> 32 == 0 { "u" } else { "ul" });
+        def("VV_FRAMES_AT", plan.frames_at, "u");
+        def("VV_FRAMES", plan.frames, "u");
+        def("VV_SLOT_AT", plan.slot_at, "u");
+        def("VV_SLOT", plan.slot, "u");
+        def("VV_MEMORY_AT", plan.memory_at, "u");
+        def("VV_INITIAL", plan.memory_initial, "u");
+        def("VV_CAPACITY", plan.memory_capacity, "u");
+        def("VV_FIXED", (!self.p.memory.grows || self.o.bounds == Bounds::Capacity).into(), "");
+        let words = [
+            ("STATUS", Word::Status),
+            ("WHERE", Word::Where),
+            ("STATE", Word::State),
+            ("FUEL", Word::Fuel),
+            ("OUT", Word::Out),
+            ("MEMORY", Word::Memory),
+            ("FRAME", Word::Frame),
+            ("STDIN", Word::Stdin),
+            ("CLOCK", Word::Clock),
+            ("RANDOM", Word::Random),
+            ("REQUEST", Word::Request),
+            ("SEED", Word::Seed),
+            ("INPUT_OFFSET", Word::InputOffset),
+            ("INPUT_LENGTH", Word::InputLength),
+            ("MESSAGE_OFFSET", Word::MessageOffset),
+            ("MESSAGE_LENGTH", Word::MessageLength),
+            ("RESET", Word::Reset),
+            ("EDGES_DIRECT", Word::EdgesDirect),
+            ("EDGES_FRAMED", Word::EdgesFramed),
+        ];
+        for (name, word) in words {
+            def(&format!("VV_WORD_{name}"), word as u64, "");
+        }
+        let pars = [
+            ("VMS", Par::Vms),
+            ("OUT", Par::OutCapacity),
+            ("LOW", Par::ImageLow),
+            ("HIGH", Par::ImageHigh),
+            ("SEGMENTS", Par::SegmentsAt),
+            ("SEGMENT_COUNT", Par::Segments),
+            ("SLICE", Par::FuelSlice),
+        ];
+        for (name, par) in pars {
+            def(&format!("VV_PAR_{name}"), par as u64, "");
+        }
+        let statuses = [
+            ("START", Status::Start),
+            ("RUN", Status::Run),
+            ("EXITED", Status::Exit),
+            ("TRAP", Status::Trap),
+            ("CALL", Status::Call),
+            ("FULL", Status::Full),
+            ("STOP", Status::Stopped),
+            ("OUT_OF_FUEL", Status::Fuel),
+        ];
+        for (name, status) in statuses {
+            def(&format!("VV_{name}"), status as u64, "u");
+        }
+        for kind in TrapKind::ALL {
+            def(&format!("VV_{}", trap_name(kind)), kind as u64, "u");
+        }
+        def("VV_EFAULT", 21, "u");
+        def("VV_E2BIG", 1, "u");
+        let mut flag = |on: bool, name: &str| {
+            if on {
+                let _ = writeln!(d, "#define {name} 1");
+            }
+        };
+        flag(plan.wide, "VV_WIDE");
+        flag(self.o.target.thread_exit, "VV_THREAD_EXIT");
+        flag(self.o.target.timer, "VV_TIMER");
+        flag(self.o.profile, "VV_PROFILE");
+        flag(self.o.force_framed, "VV_FORCE");
+        flag(self.c.remote, "VV_REMOTE");
+        let used = self.host_calls();
+        flag(used.contains("clock_time_get"), "VV_CLOCK");
+        for name in used {
+            flag(true, &format!("VV_HAS_{name}"));
+        }
+        // Mutable globals, and the results of multi-value functions, live in the VM's private struct.
+        let (mut fields, mut loads, mut saves) = (String::new(), String::new(), String::new());
+        for (g, at) in &self.l.globals {
+            let ty = self.p.globals[*g as usize].ty;
+            let _ = write!(fields, "{} g{g}; ", ctype(ty));
+            let _ = write!(loads, "vm->g{g} = {}; ", from_bits(ty, &format!("vv_w64(vm->head, {at}u)")));
+            let _ = write!(saves, "vv_sw64(vm->head, {at}u, {}); ", to_bits(ty, &format!("vm->g{g}")));
+        }
+        let results = self.p.types.iter().map(|t| t.results.len()).max().unwrap_or(0);
+        for i in 1..results {
+            let _ = write!(fields, "u64 r{i}; ");
+        }
+        let _ = writeln!(
+            d,
+            "#define VV_GLOBALS {fields}\n#define VV_LOAD_GLOBALS {loads}\n#define VV_SAVE_GLOBALS {saves}"
+        );
+        d
+    }
+
+    fn host_calls(&self) -> BTreeSet<&'static str> {
+        let mut used = BTreeSet::new();
+        for body in self.p.functions.iter().filter_map(|f| f.body.as_ref()) {
+            for stmts in body.states.iter().chain([&body.stmts]) {
+                walk(stmts, &mut |s| match s {
+                    Stmt::Host { call, .. } => {
+                        used.insert(CALLS[*call].name);
+                    }
+                    Stmt::Write { .. } => {
+                        used.insert("fd_write");
+                    }
+                    _ => {}
+                });
+            }
+        }
+        used
+    }
+
+    fn table(&self, header: &mut String) {
+        let t = &self.p.table;
+        let _ = writeln!(header, "\n#define VV_TABLE_LENGTH {}u", t.elements.len());
+        if t.mutable {
+            let _ = writeln!(header, "#define VV_TABLE(i) vv_w32(vm->head, {}u + (i) * 4)", self.l.table);
+            for (i, segment) in self.p.elements.iter().enumerate().filter(|(_, s)| !s.is_empty()) {
+                let _ = writeln!(
+                    header,
+                    "VV_CONSTANT u32 vv_elements{i}[] = {{{}}};",
+                    join(segment.iter().map(|e| format!("{e}u")))
+                );
+            }
+        } else if !t.elements.is_empty() {
+            let _ = writeln!(header, "#define VV_TABLE(i) vv_table[i]");
+            let _ = writeln!(
+                header,
+                "VV_CONSTANT u32 vv_table[] = {{{}}};",
+                join(t.elements.iter().map(|e| format!("{e}u")))
+            );
+        } else {
+            let _ = writeln!(header, "#define VV_TABLE(i) 0u");
+        }
+    }
+
+    fn result_type(&self, ty: u32) -> &'static str {
+        self.p.types[ty as usize].results.first().map_or("void", |t| ctype(*t))
+    }
+
+    fn signature(&self, f: u32) -> String {
+        let function = &self.p.functions[f as usize];
+        let params = &self.p.types[function.ty as usize].params;
+        let params: String = params.iter().enumerate().map(|(i, t)| format!(", {} v{i}", ctype(*t))).collect();
+        format!("{} fn{f}(VM *vm{params})", self.result_type(function.ty))
+    }
+
+    fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
+        Scope { body, function, leave, framed, loops: HashMap::new(), refresh: false, out: String::new(), depth: 1 }
+    }
+
+    fn leave(&self, ty: u32) -> &'static str {
+        if self.p.types[ty as usize].results.is_empty() { "return" } else { "return 0" }
+    }
+
+    /// Variables and cached bases at the top of a function or state.
+    fn prologue(&self, s: &mut Scope<'_>, stmts: &[Stmt], params: usize) {
+        let mut used = BTreeSet::new();
+        let mut memory = false;
+        let body = s.body;
+        walk(stmts, &mut |stmt| {
+            used.extend(stmt.sets());
+            for e in stmt.operands() {
+                body.reads(e, &mut |v| {
+                    used.insert(v);
+                });
+            }
+            memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. });
+        });
+        let mut by_type: BTreeMap<ValType, Vec<String>> = BTreeMap::new();
+        for v in used.iter().filter(|v| v.0 as usize >= params) {
+            by_type.entry(body.vars[v.0 as usize]).or_default().push(format!("v{}", v.0));
+        }
+        for (ty, vars) in by_type {
+            for vars in vars.chunks(16) {
+                line!(s, "{} {};", ctype(ty), vars.join(", "));
+            }
+        }
+        if memory {
+            line!(s, "vv_gp const mem = vm->mem;");
+            line!(s, "u32 size = vm->size;");
+            s.refresh = self.p.memory.grows;
+        }
+    }
+
+    fn direct(&self, f: u32, body: &Body, head: &str) -> String {
+        let function = &self.p.functions[f as usize];
+        let mut s = self.scope(f, body, self.leave(function.ty), false);
+        let _ = writeln!(s.out, "{head} {{ /* {} */", comment(&function.name));
+        self.prologue(&mut s, &body.stmts, self.p.types[function.ty as usize].params.len());
+        self.list(&mut s, &body.stmts);
+        if !body.stmts.last().is_some_and(Stmt::ends) && s.leave != "return" {
+            line!(s, "return 0;");
+        }
+        s.out.push_str("}\n");
+        s.out
+    }
+
+    fn state(&self, f: u32, body: &Body, n: usize, stmts: &[Stmt], head: &str) -> String {
+        let mut s = self.scope(f, body, "return VV_HALT", true);
+        let _ = writeln!(s.out, "VV_FN {head} {{ /* {} state {n} */", comment(&self.p.functions[f as usize].name));
+        self.prologue(&mut s, stmts, 0);
+        self.list(&mut s, stmts);
+        if !stmts.last().is_some_and(Stmt::ends) {
+            line!(s, "return VV_HALT;");
+        }
+        s.out.push_str("}\n");
+        s.out
+    }
+
+    /// A direct function entered by the trampoline: parameters come from the frame, results go there.
+    fn adapter(&self, f: u32, head: &str) -> String {
+        let ty = &self.p.types[self.p.functions[f as usize].ty as usize];
+        let args: String = ty
+            .params
+            .iter()
+            .enumerate()
+            .map(|(i, t)| format!(", {}", from_bits(*t, &format!("vv_get(vm, {}u)", 8 + 8 * i))))
+            .collect();
+        let mut out = format!("VV_FN {head} {{ /* enters {} */\n", comment(&self.p.functions[f as usize].name));
+        match ty.results.first() {
+            Some(t) => {
+                let _ = writeln!(out, "  {} r = fn{f}(vm{args});", ctype(*t));
+            }
+            None => {
+                let _ = writeln!(out, "  fn{f}(vm{args});");
+            }
+        }
+        let _ = writeln!(out, "  if (VV_STOPPED(vm)) return VV_HALT;");
+        for (i, t) in ty.results.iter().enumerate() {
+            let value = if i == 0 { to_bits(*t, "r") } else { format!("vm->r{i}") };
+            let _ = writeln!(out, "  vv_put(vm, {}u, {value});", 8 + 8 * i);
+        }
+        out.push_str("  return (u32)vv_get(vm, 0u);\n}\n");
+        out
+    }
+
+    fn dispatcher_signature(&self, ty: u32) -> String {
+        let params: String =
+            self.p.types[ty as usize].params.iter().enumerate().map(|(i, t)| format!(", {} v{i}", ctype(*t))).collect();
+        format!("{} ci{ty}(VM *vm, u32 i, u32 func, u32 at{params})", self.result_type(ty))
+    }
+
+    /// `call_indirect` from a direct function.
+    fn dispatcher(&self, ty: u32, head: &str) -> String {
+        let leave = self.leave(ty);
+        let value = if leave == "return" { "" } else { "return " };
+        let args: String = (0..self.p.types[ty as usize].params.len()).map(|i| format!(", v{i}")).collect();
+        let mut out = format!("VV_FN {head} {{\n");
+        let _ =
+            writeln!(out, "  if (i >= VV_TABLE_LENGTH) {{ vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); {leave}; }}");
+        let _ = writeln!(out, "  u32 id = VV_TABLE(i);\n  switch (id) {{");
+        for f in targets(self.c, &Callee::Table { ty, index: ExprId(0) }) {
+            if self.c.framed(f) {
+                // Such a function never returns, or the caller would be framed.
+                let frame: String = self.p.types[ty as usize]
+                    .params
+                    .iter()
+                    .enumerate()
+                    .map(|(n, t)| format!("vv_sw64(vm->frames, {}u, {}); ", 8 + 8 * n, to_bits(*t, &format!("v{n}"))))
+                    .collect();
+                let _ = writeln!(
+                    out,
+                    "  case {}u: vv_sw64(vm->frames, 0u, VV_FINISH); {frame}vv_abandon(vm, {}u); {leave};",
+                    f + 1,
+                    self.l.states[&f]
+                );
+            } else {
+                let end = if value.is_empty() { " return;" } else { "" };
+                let _ = writeln!(out, "  case {}u: {value}fn{f}(vm{args});{end}", f + 1);
+            }
+        }
+        let _ = writeln!(
+            out,
+            "  }}\n  vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);\n  {leave};\n}}"
+        );
+        out
+    }
+
+    /// `call_indirect` from a framed function: the entry state of the function, or halt after a trap.
+    fn framed_dispatcher(&self, ty: u32, head: &str) -> String {
+        let mut out = format!("VV_FN {head} {{\n");
+        let _ = writeln!(
+            out,
+            "  if (i >= VV_TABLE_LENGTH) {{ vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return VV_HALT; }}"
+        );
+        let _ = writeln!(out, "  u32 id = VV_TABLE(i);\n  switch (id) {{");
+        for f in targets(self.c, &Callee::Table { ty, index: ExprId(0) }) {
+            let _ = writeln!(out, "  case {}u: return {}u;", f + 1, self.l.states[&f]);
+        }
+        let _ = writeln!(
+            out,
+            "  }}\n  vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);\n  return VV_HALT;\n}}"
+        );
+        out
+    }
+
+    fn dispatch(&self) -> String {
+        let mut out = String::from("VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {\n  switch (state) {\n");
+        for state in 2..self.l.count {
+            let _ = writeln!(out, "  case {state}u: return st{state}(vm);");
+        }
+        out.push_str("  }\n  vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);\n  return VV_HALT;\n}\n");
+        out
+    }
+
+    fn list(&self, s: &mut Scope<'_>, stmts: &[Stmt]) {
+        for stmt in stmts {
+            self.stmt(s, stmt);
+            if stmt.ends() {
+                break; // what follows cannot be reached
+            }
+        }
+    }
+
+    fn e(&self, s: &Scope<'_>, e: ExprId) -> String {
+        expr(s.body, e)
+    }
+
+    fn args(&self, s: &Scope<'_>, args: &[ExprId]) -> String {
+        args.iter().map(|a| format!(", {}", self.e(s, *a))).collect()
+    }
+
+    fn check_stop(&self, s: &mut Scope<'_>, may: bool) {
+        if may && !self.o.target.thread_exit {
+            line!(s, "if (VV_STOPPED(vm)) {};", s.leave);
+        }
+    }
+
+    fn refresh(&self, s: &mut Scope<'_>) {
+        if s.refresh {
+            line!(s, "size = vm->size;");
+        }
+    }
+
+    /// The effective address of an access; in exact mode a trap stands before it.
+    fn address(&self, s: &mut Scope<'_>, addr: ExprId, offset: u32, bytes: u32, at: u32) -> String {
+        let a = self.e(s, addr);
+        if self.o.traps == Traps::Sticky {
+            return format!("vv_ea(vm, size, {a}, {offset}u, {bytes}u)");
+        }
+        line!(s, "u32 ea = {a};");
+        line!(
+            s,
+            "if (VV_UNLIKELY(vv_bad(size, ea, {offset}u, {bytes}u))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+            s.function,
+            s.leave
+        );
+        if offset == 0 { "ea".into() } else { format!("ea + {offset}u") }
+    }
+
+    fn open(&self, s: &mut Scope<'_>) {
+        if self.o.traps == Traps::Exact {
+            line!(s, "{{");
+            s.depth += 1;
+        }
+    }
+
+    fn close(&self, s: &mut Scope<'_>) {
+        if self.o.traps == Traps::Exact {
+            s.depth -= 1;
+            line!(s, "}}");
+        }
+    }
+
+    fn edge(&self, s: &mut Scope<'_>, at: u32) {
+        line!(s, "VV_COUNT(vm, {});", if s.framed { "framed" } else { "direct" });
+        line!(s, "VV_EDGE({}u, {at}u, {})", s.function, s.leave);
+    }
+
+    /// A test that traps.
+    fn trap_if(&self, s: &mut Scope<'_>, test: &str, kind: &str, at: u32) {
+        line!(s, "if ({test}) {{ vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.function, s.leave);
+    }
+
+    fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
+        match stmt {
+            Stmt::Set { var, value } => {
+                let value = self.e(s, *value);
+                line!(s, "v{} = {value};", var.0);
+            }
+            Stmt::GetGlobal { var, global } => line!(s, "v{} = vm->g{global};", var.0),
+            Stmt::SetGlobal { global, value } => {
+                let value = self.e(s, *value);
+                line!(s, "vm->g{global} = {value};");
+            }
+            Stmt::Load { var, op, addr, offset, at } => {
+                self.open(s);
+                let ea = self.address(s, *addr, *offset, op.bytes(), *at);
+                line!(s, "v{} = {};", var.0, load(*op, &ea));
+                self.close(s);
+            }
+            Stmt::Store { op, addr, value, offset, at } => {
+                self.open(s);
+                let ea = self.address(s, *addr, *offset, op.bytes(), *at);
+                let value = self.e(s, *value);
+                line!(s, "{};", store(*op, &ea, &value));
+                self.close(s);
+            }
+            Stmt::Trapping { var, op, a, b, at } => {
+                let operands = op.operands();
+                line!(s, "{{");
+                s.depth += 1;
+                let a = self.e(s, *a);
+                line!(s, "{} a = {a};", ctype(operands[0]));
+                if let Some(b) = b {
+                    let b = self.e(s, *b);
+                    line!(s, "{} b = {b};", ctype(operands[0]));
+                }
+                let (test, value) = trapping(*op, "a", "b");
+                line!(s, "u32 t = {test};");
+                line!(s, "if (VV_UNLIKELY(t)) {{ vv_trap(vm, t, {}u, {at}u); {}; }}", s.function, s.leave);
+                line!(s, "v{} = {value};", var.0);
+                s.depth -= 1;
+                line!(s, "}}");
+            }
+            Stmt::MemorySize { var } => line!(s, "v{} = vm->size >> 16;", var.0),
+            Stmt::MemoryGrow { var, delta } => {
+                let delta = self.e(s, *delta);
+                line!(s, "v{} = vv_memory_grow(vm, {delta});", var.0);
+                self.refresh(s);
+            }
+            Stmt::MemoryCopy { to, from, length, at } => {
+                let test = format!("vv_memory_copy(vm{})", self.args(s, &[*to, *from, *length]));
+                self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
+            }
+            Stmt::MemoryFill { to, value, length, at } => {
+                let test = format!("vv_memory_fill(vm{})", self.args(s, &[*to, *value, *length]));
+                self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
+            }
+            Stmt::MemoryInit { segment, to, from, length, at } => {
+                let (start, bytes) = self.p.segments[*segment as usize];
+                let bytes = self.alive(*segment, bytes);
+                let test = format!("vv_memory_init(vm, {start}u, {bytes}{})", self.args(s, &[*to, *from, *length]));
+                self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
+            }
+            Stmt::DataDrop { segment } => line!(s, "vv_sw32(vm->head, {}u, 1u);", self.l.dropped + 4 * segment),
+            Stmt::ElemDrop { segment } => {
+                line!(s, "vv_sw32(vm->head, {}u, 1u);", self.l.dropped + 4 * (self.p.segments.len() as u32 + segment));
+            }
+            Stmt::TableCopy { to, from, length, at } => {
+                line!(s, "{{");
+                s.depth += 1;
+                let (to, from, length) = (self.e(s, *to), self.e(s, *from), self.e(s, *length));
+                line!(s, "u32 to = {to}, from = {from}, n = {length};");
+                self.trap_if(
+                    s,
+                    "(u64)to + n > VV_TABLE_LENGTH || (u64)from + n > VV_TABLE_LENGTH",
+                    "VV_OUT_OF_BOUNDS_TABLE",
+                    *at,
+                );
+                line!(s, "vv_copy(vm->head, {0}u + to * 4, {0}u + from * 4, n * 4);", self.l.table);
+                s.depth -= 1;
+                line!(s, "}}");
+            }
+            Stmt::TableInit { segment, to, from, length, at } => {
+                line!(s, "{{");
+                s.depth += 1;
+                let (to, from, length) = (self.e(s, *to), self.e(s, *from), self.e(s, *length));
+                line!(s, "u32 to = {to}, from = {from}, n = {length};");
+                let items = self.p.elements[*segment as usize].len() as u32;
+                let alive = self.alive(self.p.segments.len() as u32 + segment, items);
+                self.trap_if(
+                    s,
+                    &format!("(u64)to + n > VV_TABLE_LENGTH || (u64)from + n > {alive}"),
+                    "VV_OUT_OF_BOUNDS_TABLE",
+                    *at,
+                );
+                if items > 0 {
+                    line!(
+                        s,
+                        "for (u32 i = 0; i < n; i++) vv_sw32(vm->head, {}u + (to + i) * 4, vv_elements{segment}[from + i]);",
+                        self.l.table
+                    );
+                }
+                s.depth -= 1;
+                line!(s, "}}");
+            }
+            Stmt::Call { callee, args, results, at } => {
+                let args = self.args(s, args);
+                let (call, may) = match callee {
+                    Callee::Function(f) => (format!("fn{f}(vm{args})"), self.stops[*f as usize]),
+                    Callee::Table { ty, index } => {
+                        (format!("ci{ty}(vm, {}, {}u, {at}u{args})", self.e(s, *index), s.function), true)
+                    }
+                };
+                match results.first() {
+                    Some(v) => line!(s, "v{} = {call};", v.0),
+                    None => line!(s, "{call};"),
+                }
+                self.check_stop(s, may);
+                for (i, v) in results.iter().enumerate().skip(1) {
+                    let value = from_bits(s.body.vars[v.0 as usize], &format!("vm->r{i}"));
+                    line!(s, "v{} = {value};", v.0);
+                }
+                self.refresh(s);
+            }
+            Stmt::Host { call, args, result, at } => self.host(s, *call, args, *result, *at),
+            Stmt::Block { label, body } => {
+                self.list(s, body);
+                // A label must stand before a statement.
+                line!(s, "L{}: ;", label.0);
+            }
+            Stmt::Loop { label, body, at } => {
+                line!(s, "for (;;) {{");
+                s.depth += 1;
+                s.loops.insert(*label, ());
+                self.list(s, body);
+                if !body.last().is_some_and(Stmt::ends) {
+                    line!(s, "break;");
+                }
+                line!(s, "L{}: ;", label.0);
+                self.edge(s, *at);
+                s.depth -= 1;
+                line!(s, "}}");
+            }
+            Stmt::If { cond, then, otherwise } => {
+                let cond = condition(s.body, *cond);
+                let (first, second, cond) = if then.is_empty() && !otherwise.is_empty() {
+                    (otherwise, then, format!("!({cond})"))
+                } else {
+                    (then, otherwise, cond)
+                };
+                line!(s, "if ({cond}) {{");
+                s.depth += 1;
+                self.list(s, first);
+                s.depth -= 1;
+                if !second.is_empty() {
+                    line!(s, "}} else {{");
+                    s.depth += 1;
+                    self.list(s, second);
+                    s.depth -= 1;
+                }
+                line!(s, "}}");
+            }
+            Stmt::Branch { label } => line!(s, "goto L{};", label.0),
+            Stmt::Switch { index, cases, default } => {
+                let index = self.e(s, *index);
+                line!(s, "switch ({index}) {{");
+                for (values, body) in cases {
+                    for chunk in values.chunks(8) {
+                        line!(s, "{}", chunk.iter().map(|v| format!("case {v}u:")).collect::<Vec<_>>().join(" "));
+                    }
+                    s.depth += 1;
+                    self.list(s, body);
+                    s.depth -= 1;
+                }
+                line!(s, "default:");
+                s.depth += 1;
+                self.list(s, default);
+                s.depth -= 1;
+                line!(s, "}}");
+            }
+            Stmt::Return { values } => {
+                let values: Vec<(ValType, String)> =
+                    values.iter().map(|v| (s.body.type_of(*v), self.e(s, *v))).collect();
+                for (i, (ty, value)) in values.iter().enumerate().skip(1) {
+                    line!(s, "vm->r{i} = {};", to_bits(*ty, value));
+                }
+                match values.first() {
+                    Some((_, value)) => line!(s, "return {value};"),
+                    None => line!(s, "return;"),
+                }
+            }
+            Stmt::Trap { kind, at } => {
+                line!(s, "vv_trap(vm, VV_{}, {}u, {at}u);", trap_name(*kind), s.function);
+                line!(s, "{};", s.leave);
+            }
+            Stmt::Edge { at } => self.edge(s, *at),
+            Stmt::Restore { vars } => {
+                for v in vars {
+                    let value = from_bits(s.body.vars[v.0 as usize], &format!("vv_get(vm, {}u)", 8 * s.body.slots[v]));
+                    line!(s, "v{} = {value};", v.0);
+                }
+            }
+            Stmt::Save { vars } => {
+                for v in vars {
+                    let value = to_bits(s.body.vars[v.0 as usize], &format!("v{}", v.0));
+                    line!(s, "vv_put(vm, {}u, {value});", 8 * s.body.slots[v]);
+                }
+            }
+            Stmt::Goto { state } => line!(s, "return {}u;", self.l.states[&s.function] + state.0),
+            Stmt::CallFramed { callee, args, then, at } => {
+                self.call_framed(s, callee, args, self.l.states[&s.function] + then.0, *at)
+            }
+            Stmt::Results { vars } => {
+                for (i, v) in vars.iter().enumerate() {
+                    let value = from_bits(s.body.vars[v.0 as usize], &format!("vv_get(vm, {}u)", 8 + 8 * i));
+                    line!(s, "v{} = {value};", v.0);
+                }
+                line!(s, "vm->fp -= {}u;", s.body.frame);
+            }
+            Stmt::ReturnFramed { values } => {
+                let values: Vec<String> = values.iter().map(|v| to_bits(s.body.type_of(*v), &self.e(s, *v))).collect();
+                for (i, value) in values.iter().enumerate() {
+                    line!(s, "vv_put(vm, {}u, {value});", 8 + 8 * i);
+                }
+                line!(s, "return (u32)vv_get(vm, 0u);");
+            }
+            Stmt::Abandon { function, args, .. } => {
+                line!(s, "{{");
+                s.depth += 1;
+                let values: Vec<String> = args.iter().map(|a| to_bits(s.body.type_of(*a), &self.e(s, *a))).collect();
+                line!(s, "vv_sw64(vm->frames, 0u, VV_FINISH);");
+                for (i, value) in values.iter().enumerate() {
+                    line!(s, "vv_sw64(vm->frames, {}u, {value});", 8 + 8 * i);
+                }
+                line!(s, "vv_abandon(vm, {}u);", self.l.states[function]);
+                line!(s, "{};", s.leave);
+                s.depth -= 1;
+                line!(s, "}}");
+            }
+            Stmt::Suspend { call, args, then, at } => {
+                self.suspend(s, *call, args, self.l.states[&s.function] + then.0, *at)
+            }
+            Stmt::Answer { call, args, result } => self.answer(s, *call, args, *result),
+            Stmt::Write { args, result, again, at } => {
+                line!(
+                    s,
+                    "if (vm->oob) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+                    s.function,
+                    s.leave
+                );
+                line!(s, "v{} = vv_fd_write(vm{});", result.0, self.args(s, args));
+                line!(s, "if (vm->flush) {{");
+                s.depth += 1;
+                line!(s, "vm->state = {}u;", self.l.states[&s.function] + again.0);
+                line!(s, "vv_halt(vm, VV_CALL, 0xffffffffu, {}u, {at}u);", s.function);
+                line!(s, "return VV_HALT;");
+                s.depth -= 1;
+                line!(s, "}}");
+            }
+        }
+    }
+
+    /// The length of a segment, 0 once it was dropped.
+    fn alive(&self, flag: u32, length: u32) -> String {
+        let drops = self.p.functions.iter().filter_map(|f| f.body.as_ref()).any(|b| {
+            let mut found = false;
+            for stmts in b.states.iter().chain([&b.stmts]) {
+                walk(stmts, &mut |s| found |= matches!(s, Stmt::DataDrop { .. } | Stmt::ElemDrop { .. }));
+            }
+            found
+        });
+        if drops {
+            format!("(vv_w32(vm->head, {}u) ? 0u : {length}u)", self.l.dropped + 4 * flag)
+        } else {
+            format!("{length}u")
+        }
+    }
+
+    fn host(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>, at: u32) {
+        let host = &CALLS[call];
+        // What a program says after a bad access must not reach anybody.
+        line!(
+            s,
+            "if (VV_UNLIKELY(vm->oob)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+            s.function,
+            s.leave
+        );
+        let text = self.args(s, args);
+        let value = match (host.name, host.place) {
+            ("proc_exit", _) => {
+                line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.function);
+                line!(s, "{};", s.leave);
+                return;
+            }
+            ("sched_yield", _) => "0u".to_string(),
+            (name, Place::Local) if name.starts_with("path_") => "VV_EBADF".to_string(),
+            (name, Place::Local) => format!("vv_{name}(vm{text})"),
+            (_, Place::Remote | Place::Missing) => "VV_ENOSYS".to_string(),
+        };
+        match result {
+            Some(v) => line!(s, "v{} = {value};", v.0),
+            None => line!(s, "(void)({value});"),
+        }
+        self.check_stop(s, host.name == "fd_write");
+    }
+
+    fn call_framed(&self, s: &mut Scope<'_>, callee: &Callee, args: &[ExprId], then: u32, at: u32) {
+        let values: Vec<String> = args.iter().map(|a| to_bits(s.body.type_of(*a), &self.e(s, *a))).collect();
+        let own = s.body.frame;
+        let most = targets(self.c, callee).iter().map(|f| frame(self.p, self.c, *f)).max().unwrap_or(0);
+        let callee = match callee {
+            Callee::Function(f) => format!("{}u", self.l.states[f]),
+            Callee::Table { ty, index } => {
+                let index = self.e(s, *index);
+                line!(s, "{{");
+                s.depth += 1;
+                line!(s, "u32 next = cs{ty}(vm, {index}, {}u, {at}u);", s.function);
+                line!(s, "if (next == VV_HALT) return VV_HALT;");
+                "next".to_string()
+            }
+        };
+        if self.l.recursive {
+            self.trap_if(s, &format!("vm->fp + {}u > VV_FRAMES", own + most), "VV_STACK_EXHAUSTED", at);
+        }
+        line!(s, "vv_put(vm, {own}u, {then}u);");
+        for (i, value) in values.iter().enumerate() {
+            line!(s, "vv_put(vm, {}u, {value});", own + 8 + 8 * i as u32);
+        }
+        line!(s, "vm->fp += {own}u;");
+        line!(s, "return {callee};");
+        if callee == "next" {
+            s.depth -= 1;
+            line!(s, "}}");
+        }
+    }
+
+    fn length(&self, s: &Scope<'_>, args: &[ExprId], length: Length) -> String {
+        match length {
+            Length::Bytes(n) => format!("(u64){n}u"),
+            Length::Times { index, size } => format!("(u64){} * {size}u", self.e(s, args[index])),
+        }
+    }
+
+    fn suspend(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], then: u32, at: u32) {
+        line!(
+            s,
+            "if (VV_UNLIKELY(vm->oob)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+            s.function,
+            s.leave
+        );
+        line!(s, "vm->request = 0; vm->error = 0;");
+        for arg in args {
+            let value = to_bits(s.body.type_of(*arg), &self.e(s, *arg));
+            line!(s, "vv_request_word(vm, {value});");
+        }
+        for (param, arg) in CALLS[call].params.iter().zip(args) {
+            if let Param::In(length) = param {
+                let (p, n) = (self.e(s, *arg), self.length(s, args, *length));
+                line!(s, "vv_request_bytes(vm, {p}, {n});");
+            }
+        }
+        // A request that cannot be made is answered at once with its errno.
+        line!(s, "if (vm->error) return {then}u;");
+        line!(s, "vm->state = {then}u;");
+        line!(s, "vv_halt(vm, VV_CALL, {call}u, {}u, {at}u);", s.function);
+        line!(s, "return VV_HALT;");
+    }
+
+    fn answer(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>) {
+        line!(s, "{{");
+        s.depth += 1;
+        line!(s, "u32 errno_ = vm->error;");
+        line!(s, "if (!errno_) {{");
+        s.depth += 1;
+        line!(s, "errno_ = (u32)vv_in64(vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET));");
+        line!(s, "u64 pos = 8;");
+        for (param, arg) in CALLS[call].params.iter().zip(args) {
+            if let Param::Out(length) = param {
+                let (p, n) = (self.e(s, *arg), self.length(s, args, *length));
+                line!(s, "pos = vv_answer_bytes(vm, pos, {p}, {n});");
+            }
+        }
+        line!(s, "if (vm->error) errno_ = vm->error;");
+        s.depth -= 1;
+        line!(s, "}}");
+        line!(s, "vm->error = 0;");
+        if let Some(v) = result {
+            line!(s, "v{} = errno_;", v.0);
+        }
+        s.depth -= 1;
+        line!(s, "}}");
+    }
+}
+
+/// A leaf that is cheaper inlined than called.
+fn is_small(body: &Body) -> bool {
+    let mut count = 0;
+    let mut leaf = true;
+    walk(&body.stmts, &mut |s| {
+        count += 1;
+        leaf &= !matches!(s, Stmt::Call { .. } | Stmt::Loop { .. } | Stmt::Abandon { .. } | Stmt::Host { .. });
+    });
+    leaf && count <= SMALL
+}
+
+fn trap_name(kind: TrapKind) -> &'static str {
+    match kind {
+        TrapKind::Unreachable => "UNREACHABLE",
+        TrapKind::DivideByZero => "DIVIDE_BY_ZERO",
+        TrapKind::IntegerOverflow => "INTEGER_OVERFLOW",
+        TrapKind::InvalidConversion => "INVALID_CONVERSION",
+        TrapKind::OutOfBoundsMemory => "OUT_OF_BOUNDS_MEMORY",
+        TrapKind::OutOfBoundsTable => "OUT_OF_BOUNDS_TABLE",
+        TrapKind::UndefinedElement => "UNDEFINED_ELEMENT",
+        TrapKind::UninitializedElement => "UNINITIALIZED_ELEMENT",
+        TrapKind::IndirectCallType => "INDIRECT_CALL_TYPE",
+        TrapKind::StackExhausted => "STACK_EXHAUSTED",
+        TrapKind::Misaligned => "MISALIGNED",
+    }
+}
+
+/// A name inside a comment: nothing that could end it, or continue the line.
+fn comment(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_graphic() && c != '*' && c != '\\' && c != '?' || c == ' ' { c } else { '_' })
+        .take(120)
+        .collect()
+}

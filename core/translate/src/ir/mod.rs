@@ -1,0 +1,395 @@
+//! The kernel IR.
+//!
+//! A [`Program`] is what one wasm module becomes before it is printed. A function body is a tree of
+//! statements ([`Stmt`]) over mutable, typed variables ([`Var`]); its expressions ([`Expr`]) lie in an arena
+//! and are **pure**: they read constants and variables and nothing else, cannot trap, and are used once, so
+//! a writer may print each of them in place. Everything that has an effect, reads memory or globals, or can trap is a
+//! statement, and statements happen in their order. A load is therefore a statement that sets a variable.
+//!
+//! Control is structured: `Block` is left forwards by `Branch` to its label, `Loop` is repeated by `Branch` to
+//! its label and left by falling off its end. There is no other jump, so no irreducible flow can be written.
+//!
+//! A *direct* function keeps this form and is printed as one plain function. A *framed* function is cut into
+//! states by [`crate::pass::frame`]: each state is again a body whose ends are [`Stmt::Goto`], [`Stmt::CallFramed`], …
+//! and whose variables are restored from, and saved to, the VM's frame ([`Stmt::Restore`], [`Stmt::Save`]).
+//!
+//! `at` in a statement is the byte offset in the wasm module; it is what a trap reports.
+
+mod dump;
+mod ops;
+pub mod verify;
+
+pub use ops::{BinOp, LoadOp, StoreOp, TrapOp, UnOp};
+
+use crate::ValType;
+use crate::abi::TrapKind;
+use crate::wasm::FuncType;
+
+/// A variable of a function: first the parameters, then wasm locals, then temporaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Var(pub u32);
+
+/// An expression in [`Body::exprs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ExprId(pub u32);
+
+/// A label of a `Block` or `Loop`, unique in its function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label(pub u32);
+
+/// A state of a framed function, numbered within it; state 0 is the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct State(pub u32);
+
+/// A pure expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expr {
+    /// A constant, as bits.
+    Const(ValType, u64),
+    /// The value of a variable.
+    Var(Var),
+    /// One operand.
+    Unary(UnOp, ExprId),
+    /// Two operands.
+    Binary(BinOp, ExprId, ExprId),
+    /// `cond != 0 ? then : otherwise`.
+    Select {
+        /// i32.
+        cond: ExprId,
+        /// Value if nonzero.
+        then: ExprId,
+        /// Value if zero.
+        otherwise: ExprId,
+    },
+}
+
+/// Who is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callee {
+    /// A function of the program.
+    Function(u32),
+    /// A function found in the table, with this (canonical) signature.
+    Table {
+        /// Signature.
+        ty: u32,
+        /// Index into the table.
+        index: ExprId,
+    },
+}
+
+/// A statement. Fields are named after what they are: `at` is a wasm byte offset.
+#[allow(missing_docs)]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stmt {
+    /// `var = value`.
+    Set { var: Var, value: ExprId },
+    /// `var = global`.
+    GetGlobal { var: Var, global: u32 },
+    /// `global = value`.
+    SetGlobal { global: u32, value: ExprId },
+    /// `var = memory[addr + offset]`.
+    Load { var: Var, op: LoadOp, addr: ExprId, offset: u32, at: u32 },
+    /// `memory[addr + offset] = value`.
+    Store { op: StoreOp, addr: ExprId, value: ExprId, offset: u32, at: u32 },
+    /// `var = op(a, b)`, which can trap.
+    Trapping { var: Var, op: TrapOp, a: ExprId, b: Option<ExprId>, at: u32 },
+    /// `var` = memory size in pages.
+    MemorySize { var: Var },
+    /// `var` = old size in pages, or -1.
+    MemoryGrow { var: Var, delta: ExprId },
+    /// `memory.copy`.
+    MemoryCopy { to: ExprId, from: ExprId, length: ExprId, at: u32 },
+    /// `memory.fill`.
+    MemoryFill { to: ExprId, value: ExprId, length: ExprId, at: u32 },
+    /// `memory.init`.
+    MemoryInit { segment: u32, to: ExprId, from: ExprId, length: ExprId, at: u32 },
+    /// `data.drop`.
+    DataDrop { segment: u32 },
+    /// `table.copy`.
+    TableCopy { to: ExprId, from: ExprId, length: ExprId, at: u32 },
+    /// `table.init`.
+    TableInit { segment: u32, to: ExprId, from: ExprId, length: ExprId, at: u32 },
+    /// `elem.drop`.
+    ElemDrop { segment: u32 },
+    /// A call.
+    Call { callee: Callee, args: Vec<ExprId>, results: Vec<Var>, at: u32 },
+    /// A host call, by index into [`crate::host::CALLS`].
+    Host { call: usize, args: Vec<ExprId>, result: Option<Var>, at: u32 },
+    /// Left by `Branch` to its label, or by its end.
+    Block { label: Label, body: Vec<Stmt> },
+    /// Repeated by `Branch` to its label, left by its end.
+    Loop { label: Label, body: Vec<Stmt>, at: u32 },
+    /// Two ways.
+    If { cond: ExprId, then: Vec<Stmt>, otherwise: Vec<Stmt> },
+    /// Leaves a block or repeats a loop.
+    Branch { label: Label },
+    /// `br_table`: each case ends in a jump.
+    Switch { index: ExprId, cases: Vec<(Vec<u32>, Vec<Stmt>)>, default: Vec<Stmt> },
+    /// Leaves the function.
+    Return { values: Vec<ExprId> },
+    /// Ends the VM.
+    Trap { kind: TrapKind, at: u32 },
+
+    // The rest is made by `pass::frame` and only occurs in states.
+    /// Charges fuel and looks at the sticky flag, as a loop back-edge does.
+    Edge { at: u32 },
+    /// Reads variables from the frame.
+    Restore { vars: Vec<Var> },
+    /// Writes variables to the frame.
+    Save { vars: Vec<Var> },
+    /// Goes on in another state.
+    Goto { state: State },
+    /// Pushes the callee's frame; the callee returns to `then`.
+    CallFramed { callee: Callee, args: Vec<ExprId>, then: State, at: u32 },
+    /// First statement of the state after a framed call: takes the results and pops the callee's frame.
+    Results { vars: Vec<Var> },
+    /// Returns from a framed function.
+    ReturnFramed { values: Vec<ExprId> },
+    /// Drops all frames and goes on at a framed function that never returns. Also in direct functions.
+    Abandon { function: u32, args: Vec<ExprId>, at: u32 },
+    /// Packs a request and suspends; the VM resumes in `then`.
+    Suspend { call: usize, args: Vec<ExprId>, then: State, at: u32 },
+    /// First statement of the state after `Suspend`: spreads the answer. `pointers` are the call's arguments.
+    Answer { call: usize, args: Vec<ExprId>, result: Option<Var> },
+    /// `fd_write` in a program that can suspend: asks for a flush and repeats `again` while the buffer is full.
+    Write { args: Vec<ExprId>, result: Var, again: State, at: u32 },
+}
+
+/// The variables, expressions and statements of one function.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Body {
+    /// Type of each variable; the parameters come first.
+    pub vars: Vec<ValType>,
+    /// The arena.
+    pub exprs: Vec<Expr>,
+    /// What happens.
+    pub stmts: Vec<Stmt>,
+    /// States, once a framed function was cut; `stmts` is then empty.
+    pub states: Vec<Vec<Stmt>>,
+    /// Frame slot of each variable that lives across states, in units of 8 bytes from the frame's start.
+    pub slots: std::collections::BTreeMap<Var, u32>,
+    /// Bytes of the frame.
+    pub frame: u32,
+}
+
+impl Body {
+    /// The expression behind a handle.
+    pub fn expr(&self, id: ExprId) -> Expr {
+        self.exprs[id.0 as usize]
+    }
+
+    /// Adds an expression.
+    pub fn add(&mut self, expr: Expr) -> ExprId {
+        self.exprs.push(expr);
+        ExprId(self.exprs.len() as u32 - 1)
+    }
+
+    /// Adds a variable.
+    pub fn var(&mut self, ty: ValType) -> Var {
+        self.vars.push(ty);
+        Var(self.vars.len() as u32 - 1)
+    }
+
+    /// The type of an expression.
+    pub fn type_of(&self, id: ExprId) -> ValType {
+        match self.expr(id) {
+            Expr::Const(ty, _) => ty,
+            Expr::Var(v) => self.vars[v.0 as usize],
+            Expr::Unary(op, _) => op.result(),
+            Expr::Binary(op, ..) => op.result(),
+            Expr::Select { then, .. } => self.type_of(then),
+        }
+    }
+
+    /// Calls `f` for each variable that an expression reads.
+    pub fn reads(&self, id: ExprId, f: &mut impl FnMut(Var)) {
+        match self.expr(id) {
+            Expr::Const(..) => {}
+            Expr::Var(v) => f(v),
+            Expr::Unary(_, a) => self.reads(a, f),
+            Expr::Binary(_, a, b) => {
+                self.reads(a, f);
+                self.reads(b, f);
+            }
+            Expr::Select { cond, then, otherwise } => {
+                self.reads(cond, f);
+                self.reads(then, f);
+                self.reads(otherwise, f);
+            }
+        }
+    }
+}
+
+impl Stmt {
+    /// The expressions that a statement itself evaluates (not those of nested statements).
+    pub fn operands(&self) -> Vec<ExprId> {
+        match self {
+            Self::Set { value, .. } | Self::SetGlobal { value, .. } => vec![*value],
+            Self::Load { addr, .. } => vec![*addr],
+            Self::Store { addr, value, .. } => vec![*addr, *value],
+            Self::Trapping { a, b, .. } => [Some(*a), *b].into_iter().flatten().collect(),
+            Self::MemoryGrow { delta, .. } => vec![*delta],
+            Self::MemoryFill { to, value, length, .. } => vec![*to, *value, *length],
+            Self::MemoryCopy { to, from, length, .. }
+            | Self::MemoryInit { to, from, length, .. }
+            | Self::TableCopy { to, from, length, .. }
+            | Self::TableInit { to, from, length, .. } => vec![*to, *from, *length],
+            Self::Call { callee, args, .. } | Self::CallFramed { callee, args, .. } => {
+                let mut all = args.clone();
+                if let Callee::Table { index, .. } = callee {
+                    all.push(*index);
+                }
+                all
+            }
+            Self::Host { args, .. }
+            | Self::Abandon { args, .. }
+            | Self::Suspend { args, .. }
+            | Self::Answer { args, .. }
+            | Self::Write { args, .. } => args.clone(),
+            Self::If { cond, .. } => vec![*cond],
+            Self::Switch { index, .. } => vec![*index],
+            Self::Return { values } | Self::ReturnFramed { values } => values.clone(),
+            Self::GetGlobal { .. }
+            | Self::MemorySize { .. }
+            | Self::DataDrop { .. }
+            | Self::ElemDrop { .. }
+            | Self::Block { .. }
+            | Self::Loop { .. }
+            | Self::Branch { .. }
+            | Self::Trap { .. }
+            | Self::Edge { .. }
+            | Self::Restore { .. }
+            | Self::Save { .. }
+            | Self::Goto { .. }
+            | Self::Results { .. } => Vec::new(),
+        }
+    }
+
+    /// The variables that a statement itself sets.
+    pub fn sets(&self) -> Vec<Var> {
+        match self {
+            Self::Set { var, .. }
+            | Self::GetGlobal { var, .. }
+            | Self::Load { var, .. }
+            | Self::Trapping { var, .. }
+            | Self::MemorySize { var }
+            | Self::MemoryGrow { var, .. } => vec![*var],
+            Self::Call { results, .. } => results.clone(),
+            Self::Host { result, .. } | Self::Answer { result, .. } => result.iter().copied().collect(),
+            Self::Write { result, .. } => vec![*result],
+            Self::Restore { vars } | Self::Results { vars } => vars.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The statement lists inside a statement.
+    pub fn children(&self) -> Vec<&Vec<Stmt>> {
+        match self {
+            Self::Block { body, .. } | Self::Loop { body, .. } => vec![body],
+            Self::If { then, otherwise, .. } => vec![then, otherwise],
+            Self::Switch { cases, default, .. } => cases.iter().map(|(_, b)| b).chain([default]).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The statement lists inside a statement, to change.
+    pub fn children_mut(&mut self) -> Vec<&mut Vec<Stmt>> {
+        match self {
+            Self::Block { body, .. } | Self::Loop { body, .. } => vec![body],
+            Self::If { then, otherwise, .. } => vec![then, otherwise],
+            Self::Switch { cases, default, .. } => cases.iter_mut().map(|(_, b)| b).chain([default]).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Control never passes to the statement behind this one.
+    pub fn ends(&self) -> bool {
+        matches!(
+            self,
+            Self::Branch { .. }
+                | Self::Return { .. }
+                | Self::Trap { .. }
+                | Self::Goto { .. }
+                | Self::CallFramed { .. }
+                | Self::ReturnFramed { .. }
+                | Self::Abandon { .. }
+                | Self::Suspend { .. }
+                | Self::Switch { .. }
+        )
+    }
+}
+
+/// Visits every statement of a list, outer before inner.
+pub fn walk<'a>(stmts: &'a [Stmt], f: &mut impl FnMut(&'a Stmt)) {
+    for stmt in stmts {
+        f(stmt);
+        for child in stmt.children() {
+            walk(child, f);
+        }
+    }
+}
+
+/// One function.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Function {
+    /// For messages.
+    pub name: String,
+    /// Canonical signature, an index into [`Program::types`].
+    pub ty: u32,
+    /// The code; `None` for functions that no entry reaches.
+    pub body: Option<Body>,
+}
+
+/// The table of functions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Function index + 1 for each element; 0 is null.
+    pub elements: Vec<u32>,
+    /// Some instruction writes it, so each VM has its own.
+    pub mutable: bool,
+}
+
+/// The linear memory. Sizes in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// At the start.
+    pub initial: u64,
+    /// The most it can grow to.
+    pub capacity: u64,
+    /// Some reached instruction is a `memory.grow`, and capacity is above initial.
+    pub grows: bool,
+}
+
+/// A mutable global.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Global {
+    /// Its type.
+    pub ty: ValType,
+    /// Its first value, as bits.
+    pub bits: u64,
+    /// Whether it changes; the rest was folded into the code.
+    pub mutable: bool,
+}
+
+/// A whole program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Program {
+    /// Distinct signatures.
+    pub types: Vec<FuncType>,
+    /// Functions by wasm index, imports included.
+    pub functions: Vec<Function>,
+    /// Globals by wasm index.
+    pub globals: Vec<Global>,
+    /// The table, empty if there is none.
+    pub table: Table,
+    /// The memory.
+    pub memory: Memory,
+    /// Passive data segments: offset and length in the image's segments.
+    pub segments: Vec<(u32, u32)>,
+    /// Passive element segments, as function index + 1.
+    pub elements: Vec<Vec<u32>>,
+    /// Exported functions that can be entered.
+    pub entries: Vec<(String, u32)>,
+    /// A function of our own that calls the start function and `_initialize`.
+    pub init: Option<u32>,
+}

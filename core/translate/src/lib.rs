@@ -1,0 +1,292 @@
+//! WebAssembly to kernel text: `bytes -> wasm::Module -> ir::Program -> passes -> text`.
+//!
+//! Pure: no device, no clock, no file, no global state; the output is the same to the byte for the same input.
+
+pub mod abi;
+mod analysis;
+mod dialect;
+pub mod host;
+pub mod ir;
+mod layout;
+mod lower;
+mod pass;
+pub mod wasm;
+
+pub use analysis::Colour;
+
+use abi::Plan;
+use serde::{Deserialize, Serialize};
+
+/// The kernel language to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Language {
+    /// GNU C11 for the system's compiler.
+    C,
+    /// OpenCL C 1.2.
+    OpenCl,
+    /// CUDA C++.
+    Cuda,
+    /// HIP C++.
+    Hip,
+}
+
+/// What the device can do, as far as text depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The language.
+    pub language: Language,
+    /// One thread can end itself inside a function.
+    pub thread_exit: bool,
+    /// The device has a nanosecond clock that the prelude of its language knows to read.
+    pub timer: bool,
+}
+
+/// When a bad memory access is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Traps {
+    /// At the next back-edge, host call or end, by the sticky flag.
+    Sticky,
+    /// At the access.
+    Exact,
+}
+
+/// What an access to growable memory is tested against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Bounds {
+    /// The current size, as the spec says.
+    Size,
+    /// The capacity: isolation whole, an access between size and capacity not caught.
+    Capacity,
+}
+
+/// How to translate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Options {
+    /// The device.
+    pub target: Target,
+    /// VMs in a tile, a power of two.
+    pub lanes: u32,
+    /// Interleave cell in bytes: 0 (linear), 4, 8, 16 or 32.
+    pub cell: u32,
+    /// Capacity of linear memory in bytes; `None` is initial + 16 MiB. The declared maximum bounds both.
+    pub heap: Option<u64>,
+    /// Bytes of frames in a program that recurses; one that does not gets what it needs.
+    pub stack: u32,
+    /// When a bad access is reported.
+    pub traps: Traps,
+    /// What growable memory is tested against.
+    pub bounds: Bounds,
+    /// Frame every function, and suspend at every call (tests).
+    pub force_framed: bool,
+    /// Count loop back-edges by kind of function.
+    pub profile: bool,
+    /// Exports that can be entered. Empty: all of them. What they do not reach is not translated.
+    pub roots: Vec<String>,
+}
+
+/// A wasm number type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ValType {
+    /// 32-bit integer.
+    I32,
+    /// 64-bit integer.
+    I64,
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+}
+
+/// An exported function that can be entered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The export's name.
+    pub name: String,
+    /// Parameter types.
+    pub params: Vec<ValType>,
+    /// Result types.
+    pub results: Vec<ValType>,
+    /// The state to start in ([`abi::Word::State`]).
+    pub state: u32,
+}
+
+/// What memory holds before the first instruction.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Globals and tables: `plan.frames_at` bytes.
+    pub head: Vec<u8>,
+    /// Where the bytes of `memory` go; a multiple of 64.
+    pub low: u64,
+    /// The nonzero span of linear memory, a multiple of 64 bytes (the initial size bounds it).
+    pub memory: Vec<u8>,
+    /// Passive data segments, one after another.
+    pub segments: Vec<u8>,
+}
+
+impl Image {
+    /// Keeps the nonzero span of `bytes`, which begin at address 0, in whole 64-byte lines.
+    pub fn set_memory(&mut self, bytes: &[u8]) {
+        let first = bytes.iter().position(|b| *b != 0).unwrap_or(bytes.len()) / 64 * 64;
+        let last = bytes.iter().rposition(|b| *b != 0).map_or(first, |i| (i + 64) / 64 * 64);
+        self.low = first as u64;
+        self.memory = bytes[first..last.min(bytes.len())].to_vec();
+        self.memory.resize(last - first, 0);
+    }
+}
+
+/// What the runtime must know about translated text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Memory layout.
+    pub plan: Plan,
+    /// Entries, in the order of the exports.
+    pub entries: Vec<Entry>,
+    /// State that runs the start function and `_initialize`, once before anything else, if there is one.
+    pub init: Option<u32>,
+    /// `init` cannot reach a remote call, so it runs once, for the image; else each VM begins with it.
+    pub init_for_image: bool,
+    /// A name for each function, imports included.
+    pub functions: Vec<String>,
+    /// The start contents of memory.
+    pub image: Image,
+    /// The program can suspend, so `Fd_write` flushes instead of filling up.
+    pub remote: bool,
+    /// Imports that return ENOSYS.
+    pub missing: Vec<String>,
+}
+
+/// Translated text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// Prelude, small inline functions, declarations.
+    pub header: String,
+    /// Function bodies in pieces of bounded size, kernels last.
+    pub units: Vec<String>,
+    /// For the runtime.
+    pub meta: Meta,
+}
+
+/// Why a module cannot be translated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The bytes are no valid module, or use a proposal that is not supported.
+    #[error("invalid or unsupported WebAssembly at offset {offset:#x}: {message}")]
+    Invalid {
+        /// Byte offset in the module.
+        offset: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// An import that nobody provides.
+    #[error("unknown import {module:?} {name:?}: VectorVisor provides wasi_snapshot_preview1 (and wasi_unstable)")]
+    UnknownImport {
+        /// Its module.
+        module: String,
+        /// Its name.
+        name: String,
+    },
+    /// An export that was asked for is not there.
+    #[error("the program exports no function {name:?}; it exports {available}")]
+    NoExport {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        available: String,
+    },
+    /// A size or count that the options or this version do not allow.
+    #[error("{0}")]
+    Limit(String),
+}
+
+/// A program on its way, for `inspect` and tests.
+pub struct Lowered {
+    /// The IR after all passes.
+    pub program: ir::Program,
+    /// Kind of each function, and why.
+    pub colours: Vec<Colour>,
+    facts: analysis::Colours,
+    layout: layout::Layout,
+    image: Image,
+    missing: Vec<String>,
+}
+
+/// Decodes, lowers, and runs all passes.
+pub fn lower_module(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
+    check(options)?;
+    let module = wasm::Module::decode(wasm)?;
+    let (mut program, image) = lower::lower(&module, options)?;
+    verify("lowering", &program)?;
+    let missing = module
+        .imports
+        .iter()
+        .filter(|i| host::find(&i.module, &i.name).is_some_and(|c| host::CALLS[c].place == host::Place::Missing))
+        .map(|i| i.name.clone())
+        .collect();
+    let facts = analysis::Colours::new(&program, options.force_framed);
+    let types = program.types.clone();
+    for (i, function) in program.functions.iter_mut().enumerate() {
+        let Some(body) = &mut function.body else { continue };
+        pass::frame::abandon(&mut body.stmts, &facts);
+        if facts.framed(i as u32) {
+            pass::frame::run(body, &types[function.ty as usize], &facts, module.code_offset(i as u32));
+        } else {
+            pass::charge::run(body);
+        }
+    }
+    verify("framing", &program)?;
+    let layout = layout::Layout::new(&program, &facts, options)?;
+    Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing })
+}
+
+/// Translates a binary module.
+pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
+    let lowered = lower_module(wasm, options)?;
+    let Lowered { program, facts, layout, mut image, missing, .. } = lowered;
+    let (header, units) = dialect::write(&program, &facts, &layout, options);
+    image.head = layout.head(&program);
+    let entries = program
+        .entries
+        .iter()
+        .map(|(name, f)| {
+            let ty = &program.types[program.functions[*f as usize].ty as usize];
+            Entry {
+                name: name.clone(),
+                params: ty.params.clone(),
+                results: ty.results.clone(),
+                state: layout.states[f],
+            }
+        })
+        .collect();
+    let meta = Meta {
+        plan: layout.plan.clone(),
+        entries,
+        init: program.init.map(|f| layout.states[&f]),
+        init_for_image: program.init.is_some_and(|f| !facts.reaches_remote(&program, f)),
+        functions: program.functions.iter().map(|f| f.name.clone()).collect(),
+        image,
+        remote: facts.remote,
+        missing,
+    };
+    Ok(Kernel { header, units, meta })
+}
+
+fn check(options: &Options) -> Result<(), Error> {
+    if !options.lanes.is_power_of_two() || options.lanes > 1024 {
+        return Err(Error::Limit(format!("{} lanes: a tile has a power of two, at most 1024", options.lanes)));
+    }
+    if ![0, 4, 8, 16, 32].contains(&options.cell) {
+        return Err(Error::Limit(format!(
+            "an interleave cell of {} bytes: choose 0 (linear), 4, 8, 16 or 32",
+            options.cell
+        )));
+    }
+    Ok(())
+}
+
+/// The IR verifier runs after each step in debug builds and tests.
+fn verify(step: &str, program: &ir::Program) -> Result<(), Error> {
+    if cfg!(debug_assertions) {
+        ir::verify::verify(program).map_err(|e| Error::Limit(format!("internal error after {step}: {e}")))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,580 @@
+//! One function body.
+
+use crate::abi::TrapKind;
+use crate::ir::{BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
+use crate::wasm::{FuncType, Module, val_type};
+use crate::{Error, ValType};
+use wasmparser::{BlockType, FunctionBody, Operator};
+
+/// C compilers bound the nesting of parentheses (clang at 256); deeper trees are cut into temporaries.
+const MAX_DEPTH: u32 = 24;
+
+/// What lowering a function needs to know about the module.
+pub struct Context<'a> {
+    pub module: &'a Module<'a>,
+    /// Canonical signature of each type index.
+    pub canonical: &'a [u32],
+    /// Host call of each imported function.
+    pub host: &'a [usize],
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    expr: ExprId,
+    depth: u32,
+}
+
+enum Kind {
+    Function,
+    Block,
+    Loop,
+    If { cond: ExprId },
+    Else { cond: ExprId, then: Vec<Stmt> },
+}
+
+struct Frame {
+    kind: Kind,
+    label: Label,
+    used: bool,
+    /// Height of the stack below the parameters.
+    height: usize,
+    /// What the label receives: loop parameters, else results.
+    label_vars: Vec<Var>,
+    results: Vec<Var>,
+    /// Parameters as they were at the start (for `else`).
+    params: Vec<Entry>,
+    /// Statements of the enclosing block, so far.
+    outer: Vec<Stmt>,
+    at: u32,
+}
+
+/// Lowers a function body.
+pub fn lower(context: &Context<'_>, ty: &FuncType, body: &FunctionBody<'_>) -> Result<Body, Error> {
+    let mut l = Lower {
+        c: context,
+        body: Body::default(),
+        out: Vec::new(),
+        stack: Vec::new(),
+        frames: Vec::new(),
+        labels: 0,
+        locals: 0,
+        dead: None,
+    };
+    for p in &ty.params {
+        l.body.var(*p);
+    }
+    for local in body.get_locals_reader()? {
+        let (count, ty) = local?;
+        for _ in 0..count {
+            let ty = val_type(ty)?;
+            let var = l.body.var(ty);
+            let zero = l.body.add(Expr::Const(ty, 0));
+            l.out.push(Stmt::Set { var, value: zero });
+        }
+    }
+    l.locals = l.body.vars.len() as u32;
+    let label = l.label();
+    l.frames.push(Frame {
+        kind: Kind::Function,
+        label,
+        used: false,
+        height: 0,
+        label_vars: Vec::new(),
+        results: ty.results.iter().map(|_| Var(u32::MAX)).collect(),
+        params: Vec::new(),
+        outer: Vec::new(),
+        at: 0,
+    });
+    for op in body.get_operators_reader()?.into_iter_with_offsets() {
+        let (op, at) = op?;
+        l.op(&op, at as u32)?;
+    }
+    let mut out = l.body;
+    out.stmts = l.out;
+    Ok(out)
+}
+
+struct Lower<'a> {
+    c: &'a Context<'a>,
+    body: Body,
+    out: Vec<Stmt>,
+    stack: Vec<Entry>,
+    frames: Vec<Frame>,
+    labels: u32,
+    /// Parameters and wasm locals: variables below this number can change while an entry waits.
+    locals: u32,
+    /// In code that cannot be reached: number of constructs opened in it.
+    dead: Option<u32>,
+}
+
+fn malformed() -> Error {
+    // The validator has passed the module, so this is our own mistake; say so without a panic.
+    Error::Limit("internal error: the operand stack does not match the validated module".into())
+}
+
+impl Lower<'_> {
+    fn label(&mut self) -> Label {
+        self.labels += 1;
+        Label(self.labels - 1)
+    }
+
+    fn push(&mut self, expr: Expr, depth: u32) {
+        let expr = self.body.add(expr);
+        self.stack.push(Entry { expr, depth });
+        if depth > MAX_DEPTH {
+            let top = self.stack.len() - 1;
+            self.settle(top);
+        }
+    }
+
+    fn push_var(&mut self, var: Var) {
+        self.push(Expr::Var(var), 0);
+    }
+
+    fn pop_entry(&mut self) -> Result<Entry, Error> {
+        self.stack.pop().ok_or_else(malformed)
+    }
+
+    fn pop(&mut self) -> Result<ExprId, Error> {
+        Ok(self.pop_entry()?.expr)
+    }
+
+    fn pop_many(&mut self, n: usize) -> Result<Vec<ExprId>, Error> {
+        let from = self.stack.len().checked_sub(n).ok_or_else(malformed)?;
+        Ok(self.stack.drain(from..).map(|e| e.expr).collect())
+    }
+
+    fn temp(&mut self, ty: ValType) -> Var {
+        self.body.var(ty)
+    }
+
+    /// Constant, or a temporary that is set once: can be evaluated later, and more than once.
+    fn stable(&self, expr: ExprId) -> bool {
+        match self.body.expr(expr) {
+            Expr::Const(..) => true,
+            Expr::Var(v) => v.0 >= self.locals,
+            _ => false,
+        }
+    }
+
+    /// Evaluates a stack entry into a temporary now.
+    fn settle(&mut self, i: usize) {
+        let expr = self.stack[i].expr;
+        if self.stable(expr) {
+            return;
+        }
+        let var = self.temp(self.body.type_of(expr));
+        self.out.push(Stmt::Set { var, value: expr });
+        self.stack[i] = Entry { expr: self.body.add(Expr::Var(var)), depth: 0 };
+    }
+
+    fn settle_all(&mut self) {
+        for i in 0..self.stack.len() {
+            self.settle(i);
+        }
+    }
+
+    /// Evaluates the entries that read a local which is about to change.
+    fn settle_readers(&mut self, local: Var) {
+        for i in 0..self.stack.len() {
+            let mut reads = false;
+            self.body.reads(self.stack[i].expr, &mut |v| reads |= v == local);
+            if reads {
+                self.settle(i);
+            }
+        }
+    }
+
+    /// A constant or temporary may be used twice: gives it a handle of its own.
+    fn again(&mut self, expr: ExprId) -> ExprId {
+        let e = self.body.expr(expr);
+        self.body.add(e)
+    }
+
+    fn block_type(&self, ty: BlockType) -> Result<FuncType, Error> {
+        Ok(match ty {
+            BlockType::Empty => FuncType::default(),
+            BlockType::Type(t) => FuncType { params: Vec::new(), results: vec![val_type(t)?] },
+            BlockType::FuncType(i) => self.c.module.types[i as usize].clone(),
+        })
+    }
+
+    fn enter(&mut self, ty: BlockType, kind: Kind, at: u32) -> Result<(), Error> {
+        let ty = self.block_type(ty)?;
+        self.settle_all();
+        let height = self.stack.len().checked_sub(ty.params.len()).ok_or_else(malformed)?;
+        let results: Vec<Var> = ty.results.iter().map(|t| self.body.var(*t)).collect();
+        let mut label_vars = results.clone();
+        if matches!(kind, Kind::Loop) {
+            label_vars = ty.params.iter().map(|t| self.body.var(*t)).collect();
+            let values = self.pop_many(ty.params.len())?;
+            for (var, value) in label_vars.iter().zip(values) {
+                self.out.push(Stmt::Set { var: *var, value });
+            }
+            for var in label_vars.clone() {
+                self.push_var(var);
+            }
+            // Loop parameters change on a back-edge, which is a jump: entries never outlive it.
+        }
+        let params = self.stack[height..].to_vec();
+        let label = self.label();
+        let outer = std::mem::take(&mut self.out);
+        self.frames.push(Frame { kind, label, used: false, height, label_vars, results, params, outer, at });
+        Ok(())
+    }
+
+    /// Sets variables from the top of the stack, without consuming it.
+    fn assign(&mut self, vars: &[Var]) -> Result<Vec<Stmt>, Error> {
+        let from = self.stack.len().checked_sub(vars.len()).ok_or_else(malformed)?;
+        let mut sets = Vec::new();
+        if vars.len() > 1 {
+            // A parallel move: loop parameters may be permuted.
+            let hazard = self.stack[from..].iter().any(|e| {
+                let mut hit = false;
+                self.body.reads(e.expr, &mut |v| hit |= vars.contains(&v));
+                hit
+            });
+            if hazard {
+                for (i, _) in vars.iter().enumerate() {
+                    let expr = self.stack[from + i].expr;
+                    let temp = self.temp(self.body.type_of(expr));
+                    let value = if self.stable(expr) { self.again(expr) } else { expr };
+                    sets.push(Stmt::Set { var: temp, value });
+                    self.stack[from + i] = Entry { expr: self.body.add(Expr::Var(temp)), depth: 0 };
+                }
+            }
+        }
+        for (i, var) in vars.iter().enumerate() {
+            let expr = self.stack[from + i].expr;
+            let value = if self.stable(expr) { self.again(expr) } else { expr };
+            sets.push(Stmt::Set { var: *var, value });
+        }
+        Ok(sets)
+    }
+
+    fn frame(&mut self, depth: u32) -> Result<&mut Frame, Error> {
+        let n = self.frames.len();
+        n.checked_sub(1 + depth as usize).and_then(|i| self.frames.get_mut(i)).ok_or_else(malformed)
+    }
+
+    /// The statements of a jump to the label `depth` constructs out.
+    fn jump(&mut self, depth: u32) -> Result<Vec<Stmt>, Error> {
+        let frame = self.frame(depth)?;
+        if matches!(frame.kind, Kind::Function) {
+            let n = frame.results.len();
+            let from = self.stack.len().checked_sub(n).ok_or_else(malformed)?;
+            let exprs: Vec<ExprId> = self.stack[from..].iter().map(|e| e.expr).collect();
+            let values = exprs.into_iter().map(|e| if self.stable(e) { self.again(e) } else { e }).collect();
+            return Ok(vec![Stmt::Return { values }]);
+        }
+        frame.used = true;
+        let (label, vars) = (frame.label, frame.label_vars.clone());
+        let mut stmts = self.assign(&vars)?;
+        stmts.push(Stmt::Branch { label });
+        Ok(stmts)
+    }
+
+    fn label_arity(&mut self, depth: u32) -> Result<usize, Error> {
+        let frame = self.frame(depth)?;
+        Ok(if matches!(frame.kind, Kind::Function) { frame.results.len() } else { frame.label_vars.len() })
+    }
+
+    fn die(&mut self) {
+        self.dead = Some(0);
+    }
+
+    /// Ends the current arm or body: the results go to their variables.
+    fn close(&mut self) -> Result<(), Error> {
+        if self.dead.is_none() {
+            let results = self.frames.last().ok_or_else(malformed)?.results.clone();
+            let sets = self.assign(&results)?;
+            self.out.extend(sets);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, at: u32) -> Result<(), Error> {
+        if let Some(Frame { kind: Kind::Function, .. }) = self.frames.last() {
+            if self.dead.is_none() {
+                let stmts = self.jump(0)?;
+                self.out.extend(stmts);
+            }
+            self.frames.pop();
+            return Ok(());
+        }
+        if let Some(Frame { kind: Kind::If { cond }, .. }) = self.frames.last() {
+            // An `if` without `else` passes its parameters on as results.
+            let cond = *cond;
+            self.close()?;
+            let frame = self.frames.last_mut().ok_or_else(malformed)?;
+            let then = std::mem::take(&mut self.out);
+            frame.kind = Kind::Else { cond, then };
+            let (height, params) = (frame.height, frame.params.clone());
+            self.stack.truncate(height);
+            self.stack.extend(params);
+            self.dead = None;
+        }
+        self.close()?;
+        self.dead = None;
+        let frame = self.frames.pop().ok_or_else(malformed)?;
+        let inner = std::mem::replace(&mut self.out, frame.outer);
+        self.stack.truncate(frame.height);
+        for var in frame.results {
+            self.push_var(var);
+        }
+        let body = match frame.kind {
+            Kind::Loop => {
+                if frame.used {
+                    self.out.push(Stmt::Loop { label: frame.label, body: inner, at: frame.at });
+                } else {
+                    self.out.extend(inner);
+                }
+                return Ok(());
+            }
+            Kind::Else { cond, then } => vec![Stmt::If { cond, then, otherwise: inner }],
+            _ => inner,
+        };
+        let _ = at;
+        if frame.used {
+            self.out.push(Stmt::Block { label: frame.label, body });
+        } else {
+            self.out.extend(body);
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, callee: Callee, ty: &FuncType, args: Vec<ExprId>, at: u32) {
+        let results: Vec<Var> = ty.results.iter().map(|t| self.body.var(*t)).collect();
+        self.out.push(Stmt::Call { callee, args, results: results.clone(), at });
+        for var in results {
+            self.push_var(var);
+        }
+    }
+
+    fn op(&mut self, op: &Operator<'_>, at: u32) -> Result<(), Error> {
+        if let Some(depth) = self.dead {
+            match op {
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.dead = Some(depth + 1),
+                Operator::End if depth > 0 => self.dead = Some(depth - 1),
+                Operator::End => return self.end(at),
+                Operator::Else if depth == 0 => return self.otherwise(),
+                _ => {}
+            }
+            return Ok(());
+        }
+        if let Some(op) = UnOp::from_wasm(op) {
+            let a = self.pop_entry()?;
+            self.push(Expr::Unary(op, a.expr), a.depth + 1);
+            return Ok(());
+        }
+        if let Some(op) = BinOp::from_wasm(op) {
+            let b = self.pop_entry()?;
+            let a = self.pop_entry()?;
+            self.push(Expr::Binary(op, a.expr, b.expr), a.depth.max(b.depth) + 1);
+            return Ok(());
+        }
+        if let Some(op) = TrapOp::from_wasm(op) {
+            let b = if op.operands().len() == 2 { Some(self.pop()?) } else { None };
+            let a = self.pop()?;
+            let var = self.temp(op.result());
+            self.out.push(Stmt::Trapping { var, op, a, b, at });
+            self.push_var(var);
+            return Ok(());
+        }
+        if let Some((op, memarg)) = LoadOp::from_wasm(op) {
+            let addr = self.pop()?;
+            let var = self.temp(op.ty());
+            self.out.push(Stmt::Load { var, op, addr, offset: memarg.offset as u32, at });
+            self.push_var(var);
+            return Ok(());
+        }
+        if let Some((op, memarg)) = StoreOp::from_wasm(op) {
+            let value = self.pop()?;
+            let addr = self.pop()?;
+            self.out.push(Stmt::Store { op, addr, value, offset: memarg.offset as u32, at });
+            return Ok(());
+        }
+        match *op {
+            Operator::Nop => {}
+            Operator::Unreachable => {
+                self.out.push(Stmt::Trap { kind: TrapKind::Unreachable, at });
+                self.die();
+            }
+            Operator::Block { blockty } => self.enter(blockty, Kind::Block, at)?,
+            Operator::Loop { blockty } => self.enter(blockty, Kind::Loop, at)?,
+            Operator::If { blockty } => {
+                let cond = self.pop()?;
+                // The condition is evaluated before anything that the arms change.
+                self.enter(blockty, Kind::If { cond }, at)?;
+            }
+            Operator::Else => self.otherwise()?,
+            Operator::End => self.end(at)?,
+            Operator::Br { relative_depth } => {
+                let stmts = self.jump(relative_depth)?;
+                self.out.extend(stmts);
+                self.die();
+            }
+            Operator::BrIf { relative_depth } => {
+                let cond = self.pop()?;
+                let n = self.label_arity(relative_depth)?;
+                // The values stay on the stack when the branch is not taken, so they are used twice.
+                for i in self.stack.len().saturating_sub(n)..self.stack.len() {
+                    self.settle(i);
+                }
+                let before = self.stack.clone();
+                let then = self.jump(relative_depth)?;
+                self.stack = before;
+                self.out.push(Stmt::If { cond, then, otherwise: Vec::new() });
+            }
+            Operator::BrTable { ref targets } => {
+                let index = self.pop()?;
+                let default_depth = targets.default();
+                let n = self.label_arity(default_depth)?;
+                for i in self.stack.len().saturating_sub(n)..self.stack.len() {
+                    self.settle(i);
+                }
+                let mut cases: Vec<(u32, Vec<u32>)> = Vec::new();
+                let mut places = std::collections::BTreeMap::new();
+                for (i, depth) in targets.targets().enumerate() {
+                    let depth = depth?;
+                    if depth == default_depth {
+                        continue;
+                    }
+                    let place = *places.entry(depth).or_insert_with(|| {
+                        cases.push((depth, Vec::new()));
+                        cases.len() - 1
+                    });
+                    cases[place].1.push(i as u32);
+                }
+                let before = self.stack.clone();
+                let mut arms = Vec::new();
+                for (depth, values) in cases {
+                    arms.push((values, self.jump(depth)?));
+                    self.stack.clone_from(&before);
+                }
+                let default = self.jump(default_depth)?;
+                self.out.push(Stmt::Switch { index, cases: arms, default });
+                self.die();
+            }
+            Operator::Return => {
+                let depth = self.frames.len() as u32 - 1;
+                let stmts = self.jump(depth)?;
+                self.out.extend(stmts);
+                self.die();
+            }
+            Operator::Drop => {
+                self.pop()?;
+            }
+            Operator::Select => {
+                let cond = self.pop_entry()?;
+                let otherwise = self.pop_entry()?;
+                let then = self.pop_entry()?;
+                let depth = cond.depth.max(otherwise.depth).max(then.depth) + 1;
+                self.push(Expr::Select { cond: cond.expr, then: then.expr, otherwise: otherwise.expr }, depth);
+            }
+            Operator::LocalGet { local_index } => self.push_var(Var(local_index)),
+            Operator::LocalSet { local_index } => {
+                let value = self.pop()?;
+                self.settle_readers(Var(local_index));
+                self.out.push(Stmt::Set { var: Var(local_index), value });
+            }
+            Operator::LocalTee { local_index } => {
+                let value = self.pop()?;
+                self.settle_readers(Var(local_index));
+                self.out.push(Stmt::Set { var: Var(local_index), value });
+                self.push_var(Var(local_index));
+            }
+            Operator::GlobalGet { global_index } => {
+                let global = &self.c.module.globals[global_index as usize];
+                if global.mutable {
+                    let var = self.temp(global.ty);
+                    self.out.push(Stmt::GetGlobal { var, global: global_index });
+                    self.push_var(var);
+                } else {
+                    self.push(Expr::Const(global.ty, global.bits), 0);
+                }
+            }
+            Operator::GlobalSet { global_index } => {
+                let value = self.pop()?;
+                self.out.push(Stmt::SetGlobal { global: global_index, value });
+            }
+            Operator::I32Const { value } => self.push(Expr::Const(ValType::I32, u64::from(value as u32)), 0),
+            Operator::I64Const { value } => self.push(Expr::Const(ValType::I64, value as u64), 0),
+            Operator::F32Const { value } => self.push(Expr::Const(ValType::F32, u64::from(value.bits())), 0),
+            Operator::F64Const { value } => self.push(Expr::Const(ValType::F64, value.bits()), 0),
+            Operator::MemorySize { .. } => {
+                let var = self.temp(ValType::I32);
+                self.out.push(Stmt::MemorySize { var });
+                self.push_var(var);
+            }
+            Operator::MemoryGrow { .. } => {
+                let delta = self.pop()?;
+                let var = self.temp(ValType::I32);
+                self.out.push(Stmt::MemoryGrow { var, delta });
+                self.push_var(var);
+            }
+            Operator::MemoryCopy { .. } => {
+                let (length, from, to) = (self.pop()?, self.pop()?, self.pop()?);
+                self.out.push(Stmt::MemoryCopy { to, from, length, at });
+            }
+            Operator::MemoryFill { .. } => {
+                let (length, value, to) = (self.pop()?, self.pop()?, self.pop()?);
+                self.out.push(Stmt::MemoryFill { to, value, length, at });
+            }
+            Operator::MemoryInit { data_index, .. } => {
+                let (length, from, to) = (self.pop()?, self.pop()?, self.pop()?);
+                self.out.push(Stmt::MemoryInit { segment: data_index, to, from, length, at });
+            }
+            Operator::DataDrop { data_index } => self.out.push(Stmt::DataDrop { segment: data_index }),
+            Operator::TableCopy { .. } => {
+                let (length, from, to) = (self.pop()?, self.pop()?, self.pop()?);
+                self.out.push(Stmt::TableCopy { to, from, length, at });
+            }
+            Operator::TableInit { elem_index, .. } => {
+                let (length, from, to) = (self.pop()?, self.pop()?, self.pop()?);
+                self.out.push(Stmt::TableInit { segment: elem_index, to, from, length, at });
+            }
+            Operator::ElemDrop { elem_index } => self.out.push(Stmt::ElemDrop { segment: elem_index }),
+            Operator::Call { function_index } => {
+                let ty = self.c.module.signature(function_index).clone();
+                let args = self.pop_many(ty.params.len())?;
+                match self.c.host.get(function_index as usize) {
+                    Some(call) => {
+                        let result = ty.results.first().map(|t| self.body.var(*t));
+                        self.out.push(Stmt::Host { call: *call, args, result, at });
+                        if let Some(var) = result {
+                            self.push_var(var);
+                        }
+                    }
+                    None => self.call(Callee::Function(function_index), &ty, args, at),
+                }
+            }
+            Operator::CallIndirect { type_index, .. } => {
+                let ty = self.c.module.types[type_index as usize].clone();
+                let index = self.pop()?;
+                let args = self.pop_many(ty.params.len())?;
+                self.call(Callee::Table { ty: self.c.canonical[type_index as usize], index }, &ty, args, at);
+            }
+            ref other => {
+                return Err(Error::Invalid {
+                    offset: at as usize,
+                    message: format!("the instruction {other:?} is not supported"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn otherwise(&mut self) -> Result<(), Error> {
+        self.close()?;
+        self.dead = None;
+        let then = std::mem::take(&mut self.out);
+        let frame = self.frames.last_mut().ok_or_else(malformed)?;
+        let Kind::If { cond } = frame.kind else { return Err(malformed()) };
+        frame.kind = Kind::Else { cond, then };
+        let (height, params) = (frame.height, frame.params.clone());
+        self.stack.truncate(height);
+        self.stack.extend(params);
+        Ok(())
+    }
+}

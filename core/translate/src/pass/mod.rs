@@ -1,0 +1,5 @@
+//! IR to IR, one file a pass.
+
+pub mod charge;
+pub mod frame;
+mod live;

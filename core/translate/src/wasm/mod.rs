@@ -1,0 +1,324 @@
+//! Decodes and validates a binary module (wasmparser) into the tables that lowering reads.
+
+use crate::{Error, ValType};
+use std::collections::BTreeMap;
+use wasmparser::{
+    ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FunctionBody, Name, NameSectionReader, Operator,
+    Parser, Payload, TypeRef, Validator, WasmFeatures,
+};
+
+/// A function signature.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct FuncType {
+    /// Parameter types.
+    pub params: Vec<ValType>,
+    /// Result types.
+    pub results: Vec<ValType>,
+}
+
+/// An imported function; imports come first in the function index space.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// Import module.
+    pub module: String,
+    /// Import name.
+    pub name: String,
+}
+
+/// A constant initialiser, evaluated when the image is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Init {
+    /// The bits of a number.
+    Bits(u64),
+    /// `ref.func`, or null.
+    Func(Option<u32>),
+}
+
+/// A global variable.
+#[derive(Debug, Clone)]
+pub struct Global {
+    /// Its type.
+    pub ty: ValType,
+    /// Whether `global.set` may change it.
+    pub mutable: bool,
+    /// Its first value.
+    pub bits: u64,
+}
+
+/// Where a segment goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Copied at instantiation to this offset.
+    Active(u32),
+    /// Copied by `memory.init` or `table.init`.
+    Passive,
+    /// Only declares function references.
+    Declared,
+}
+
+/// Limits of a memory (pages) or a table (elements).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// At the start.
+    pub min: u64,
+    /// Declared maximum.
+    pub max: Option<u64>,
+}
+
+/// A decoded, valid module.
+#[derive(Debug, Default)]
+pub struct Module<'a> {
+    /// Signatures by type index.
+    pub types: Vec<FuncType>,
+    /// Imported functions.
+    pub imports: Vec<Import>,
+    /// Type index of each function, imports first.
+    pub functions: Vec<u32>,
+    /// Bodies of the defined functions.
+    pub bodies: Vec<FunctionBody<'a>>,
+    /// The table.
+    pub table: Option<Limits>,
+    /// The memory.
+    pub memory: Option<Limits>,
+    /// Globals.
+    pub globals: Vec<Global>,
+    /// Exported functions: name and function index.
+    pub exports: Vec<(String, u32)>,
+    /// The start function.
+    pub start: Option<u32>,
+    /// Element segments.
+    pub elements: Vec<(Mode, Vec<Option<u32>>)>,
+    /// Data segments.
+    pub data: Vec<(Mode, &'a [u8])>,
+    /// Function names from the name section.
+    pub names: BTreeMap<u32, String>,
+}
+
+/// The proposals that are supported, on top of WebAssembly 1.0.
+pub fn features() -> WasmFeatures {
+    WasmFeatures::FLOATS
+        | WasmFeatures::GC_TYPES
+        | WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::MULTI_VALUE
+        | WasmFeatures::BULK_MEMORY
+        | WasmFeatures::CALL_INDIRECT_OVERLONG
+        | WasmFeatures::EXTENDED_CONST
+}
+
+impl From<wasmparser::BinaryReaderError> for Error {
+    fn from(e: wasmparser::BinaryReaderError) -> Self {
+        Self::Invalid { offset: e.offset() as usize, message: e.message().to_string() }
+    }
+}
+
+pub(crate) fn val_type(ty: wasmparser::ValType) -> Result<ValType, Error> {
+    match ty {
+        wasmparser::ValType::I32 => Ok(ValType::I32),
+        wasmparser::ValType::I64 => Ok(ValType::I64),
+        wasmparser::ValType::F32 => Ok(ValType::F32),
+        wasmparser::ValType::F64 => Ok(ValType::F64),
+        other => Err(Error::Limit(format!("values of type {other} are not supported"))),
+    }
+}
+
+impl<'a> Module<'a> {
+    /// Decodes and validates.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut validator = Validator::new_with_features(features());
+        let mut m = Module::default();
+        let mut allocations = wasmparser::FuncValidatorAllocations::default();
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload?;
+            if let wasmparser::ValidPayload::Func(func, body) = validator.payload(&payload)? {
+                let mut v = func.into_validator(allocations);
+                v.validate(&body)?;
+                allocations = v.into_allocations();
+                m.bodies.push(body);
+            }
+            m.section(payload)?;
+        }
+        Ok(m)
+    }
+
+    fn section(&mut self, payload: Payload<'a>) -> Result<(), Error> {
+        match payload {
+            Payload::TypeSection(reader) => {
+                for ty in reader.into_iter_err_on_gc_types() {
+                    let ty = ty?;
+                    self.types.push(FuncType {
+                        params: ty.params().iter().map(|t| val_type(*t)).collect::<Result<_, _>>()?,
+                        results: ty.results().iter().map(|t| val_type(*t)).collect::<Result<_, _>>()?,
+                    });
+                }
+            }
+            Payload::ImportSection(reader) => {
+                for import in reader.into_imports() {
+                    let import = import?;
+                    match import.ty {
+                        TypeRef::Func(ty) => {
+                            self.functions.push(ty);
+                            self.imports.push(Import { module: import.module.into(), name: import.name.into() });
+                        }
+                        _ => {
+                            return Err(Error::UnknownImport {
+                                module: import.module.into(),
+                                name: import.name.into(),
+                            });
+                        }
+                    }
+                }
+            }
+            Payload::FunctionSection(reader) => {
+                for ty in reader {
+                    self.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(reader) => {
+                for table in reader {
+                    let ty = table?.ty;
+                    self.table = Some(Limits { min: ty.initial, max: ty.maximum });
+                }
+            }
+            Payload::MemorySection(reader) => {
+                for memory in reader {
+                    let memory = memory?;
+                    self.memory = Some(Limits { min: memory.initial, max: memory.maximum });
+                }
+            }
+            Payload::GlobalSection(reader) => {
+                for global in reader {
+                    let global = global?;
+                    let ty = val_type(global.ty.content_type)?;
+                    let bits = self.bits(&global.init_expr)?;
+                    self.globals.push(Global { ty, mutable: global.ty.mutable, bits });
+                }
+            }
+            Payload::ExportSection(reader) => {
+                for export in reader {
+                    let export = export?;
+                    if export.kind == ExternalKind::Func {
+                        self.exports.push((export.name.into(), export.index));
+                    }
+                }
+            }
+            Payload::StartSection { func, .. } => self.start = Some(func),
+            Payload::ElementSection(reader) => {
+                for element in reader {
+                    let element = element?;
+                    let mode = match &element.kind {
+                        ElementKind::Active { offset_expr, .. } => Mode::Active(self.bits(offset_expr)? as u32),
+                        ElementKind::Passive => Mode::Passive,
+                        ElementKind::Declared => Mode::Declared,
+                    };
+                    let mut items = Vec::new();
+                    match element.items {
+                        ElementItems::Functions(reader) => {
+                            for f in reader {
+                                items.push(Some(f?));
+                            }
+                        }
+                        ElementItems::Expressions(_, reader) => {
+                            for expr in reader {
+                                let Init::Func(f) = self.constant(&expr?)? else {
+                                    return Err(Error::Limit("an element segment holds a number".into()));
+                                };
+                                items.push(f);
+                            }
+                        }
+                    }
+                    self.elements.push((mode, items));
+                }
+            }
+            Payload::DataSection(reader) => {
+                for data in reader {
+                    let data = data?;
+                    let mode = match &data.kind {
+                        DataKind::Active { offset_expr, .. } => Mode::Active(self.bits(offset_expr)? as u32),
+                        DataKind::Passive => Mode::Passive,
+                    };
+                    self.data.push((mode, data.data));
+                }
+            }
+            Payload::CustomSection(section) if section.name() == "name" => {
+                // A broken name section must not refuse a good program: names are only for messages.
+                let reader =
+                    NameSectionReader::new(wasmparser::BinaryReader::new(section.data(), section.data_offset()));
+                for name in reader.into_iter().map_while(Result::ok) {
+                    if let Name::Function(map) = name {
+                        for naming in map.into_iter().map_while(Result::ok) {
+                            self.names.insert(naming.index, naming.name.to_string());
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn bits(&self, expr: &ConstExpr) -> Result<u64, Error> {
+        match self.constant(expr)? {
+            Init::Bits(bits) => Ok(bits),
+            Init::Func(_) => Err(Error::Limit("a global holds a function reference".into())),
+        }
+    }
+
+    fn constant(&self, expr: &ConstExpr) -> Result<Init, Error> {
+        let mut stack: Vec<Init> = Vec::new();
+        for op in expr.get_operators_reader() {
+            let mut two = |f: fn(u64, u64) -> u64| match (stack.pop(), stack.pop()) {
+                (Some(Init::Bits(b)), Some(Init::Bits(a))) => Ok(Init::Bits(f(a, b))),
+                _ => Err(Error::Limit("a constant expression is malformed".into())),
+            };
+            let value = match op? {
+                Operator::I32Const { value } => Init::Bits(u64::from(value as u32)),
+                Operator::I64Const { value } => Init::Bits(value as u64),
+                Operator::F32Const { value } => Init::Bits(u64::from(value.bits())),
+                Operator::F64Const { value } => Init::Bits(value.bits()),
+                Operator::GlobalGet { global_index } => match self.globals.get(global_index as usize) {
+                    Some(g) => Init::Bits(g.bits),
+                    None => return Err(Error::Limit("a constant expression reads an imported global".into())),
+                },
+                Operator::RefNull { .. } => Init::Func(None),
+                Operator::RefFunc { function_index } => Init::Func(Some(function_index)),
+                Operator::I32Add => two(|a, b| u64::from((a as u32).wrapping_add(b as u32)))?,
+                Operator::I32Sub => two(|a, b| u64::from((a as u32).wrapping_sub(b as u32)))?,
+                Operator::I32Mul => two(|a, b| u64::from((a as u32).wrapping_mul(b as u32)))?,
+                Operator::I64Add => two(u64::wrapping_add)?,
+                Operator::I64Sub => two(u64::wrapping_sub)?,
+                Operator::I64Mul => two(u64::wrapping_mul)?,
+                Operator::End => continue,
+                other => return Err(Error::Limit(format!("constant expressions with {other:?} are not supported"))),
+            };
+            stack.push(value);
+        }
+        stack.pop().ok_or_else(|| Error::Limit("a constant expression is empty".into()))
+    }
+
+    /// The signature of a function.
+    pub fn signature(&self, function: u32) -> &FuncType {
+        &self.types[self.functions[function as usize] as usize]
+    }
+
+    /// Where a function's code begins in the module.
+    pub fn code_offset(&self, function: u32) -> u32 {
+        let body = (function as usize).checked_sub(self.imports.len()).and_then(|i| self.bodies.get(i));
+        body.map_or(u32::MAX, |b| b.range().start as u32)
+    }
+
+    /// A printable name: the name section's, the export's, or `func[N]`.
+    pub fn function_name(&self, function: u32) -> String {
+        if let Some(name) = self.names.get(&function) {
+            return name.clone();
+        }
+        if let Some(import) = self.imports.get(function as usize) {
+            return format!("{}.{}", import.module, import.name);
+        }
+        if let Some((name, _)) = self.exports.iter().find(|(_, f)| *f == function) {
+            return name.clone();
+        }
+        format!("func[{function}]")
+    }
+}
