@@ -16,7 +16,7 @@ const OPTIMISATION: &str = "-O2";
 const FLAGS: &str = "-std=gnu11 -fPIC -fno-strict-aliasing -ffp-contract=off -fsignaling-nans -fno-math-errno \
                      -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -w";
 
-/// Names only when it is needed: the device's identity holds the processor's features.
+/// Safe, since the device's identity holds the processor's features. Other compilers' native flags differ too much.
 const NATIVE: &[&str] = if cfg!(target_arch = "x86_64") { &["-march=native"] } else { &[] };
 
 /// The compiler's command: `CC`, which may hold arguments as in make, else `cc`.
@@ -47,7 +47,13 @@ fn run(command: &mut Command) -> Result<String> {
 
 /// Compiler version and options.
 pub fn identity() -> Result<String> {
-    let version = run(compiler().arg("--version"))?;
+    let version = run(compiler().arg("--version")).map_err(|error| match error {
+        Error::Compile { log } => Error::Unavailable {
+            what: format!("the C compiler does not tell its version: {log}"),
+            advice: "name gcc or clang in the environment variable CC".into(),
+        },
+        error => error,
+    })?;
     Ok(format!("{} {OPTIMISATION} {FLAGS} {}", version.lines().next().unwrap_or_default(), NATIVE.join(" ")))
 }
 

@@ -201,7 +201,8 @@ pub trait Device: Send + Sync {
     ///
     /// # Safety
     /// `src..src + bytes` stays readable and unchanged until the event is reached.
-    unsafe fn write(&self, queue: QueueId, dst: BufferId, offset: u64, src: *const u8, bytes: usize) -> Result<EventId>;
+    unsafe fn write(&self, queue: QueueId, dst: BufferId, offset: u64, src: *const u8, bytes: usize)
+    -> Result<EventId>;
     /// Copies device memory to the host, asynchronously.
     ///
     /// # Safety
@@ -209,7 +210,14 @@ pub trait Device: Send + Sync {
     unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId>;
     /// Runs `kernel` on `tiles * lanes` threads in blocks of `lanes`; thread i is lane `i % lanes` of tile `i / lanes`.
     /// Every argument is a buffer. `None` passes a null pointer.
-    fn launch(&self, queue: QueueId, kernel: KernelId, args: &[Option<BufferId>], tiles: u32, lanes: u32) -> Result<EventId>;
+    fn launch(
+        &self,
+        queue: QueueId,
+        kernel: KernelId,
+        args: &[Option<BufferId>],
+        tiles: u32,
+        lanes: u32,
+    ) -> Result<EventId>;
     /// Blocks until everything in the queue is done; errors of that work are reported here.
     fn finish(&self, queue: QueueId) -> Result<()>;
 

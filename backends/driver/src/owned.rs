@@ -101,7 +101,8 @@ impl Shared {
     /// Stores into the word; a running kernel sees it if [`crate::DeviceInfo::live_shared`].
     pub fn store(&self, value: u32) {
         // SAFETY: the allocation is page aligned, at least four bytes, and lives until `drop`.
-        unsafe { &*(self.ptr as *const std::sync::atomic::AtomicU32) }.store(value, std::sync::atomic::Ordering::SeqCst);
+        unsafe { &*(self.ptr as *const std::sync::atomic::AtomicU32) }
+            .store(value, std::sync::atomic::Ordering::SeqCst);
         // A device that fails here fails the launch too, and says so there.
         _ = self.device.publish(self.id);
     }
@@ -121,7 +122,11 @@ pub struct Module {
 
 impl Module {
     /// Compiles text to a binary.
-    pub fn compile(device: &Arc<dyn Device>, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+    pub fn compile(
+        device: &Arc<dyn Device>,
+        source: Source<'_>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<u8>> {
         device.compile(source, progress)
     }
     /// Loads a binary.

@@ -12,7 +12,9 @@ pub enum Error {
         known: String,
     },
     /// The text is no backend specification.
-    #[error("{0:?} names no backend: write a driver's name, and a device's number after a colon if need be, as in \"opencl:1\"")]
+    #[error(
+        "{0:?} names no backend: write a driver's name, and a device's number after a colon if need be, as in \"opencl:1\""
+    )]
     BackendSyntax(String),
     /// A backend could not be opened.
     #[error("backend {backend}: {source}")]
@@ -70,7 +72,9 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A VM's state as read back from the device makes no sense.
-    #[error("the device gave back a state that cannot be ({0}); the device or its driver is faulty, try `vectorvisor devices --check`")]
+    #[error(
+        "the device gave back a state that cannot be ({0}); the device or its driver is faulty, try `vectorvisor devices --check`"
+    )]
     Corrupt(String),
     /// The system refused something that a run needs (random bytes, a thread).
     #[error("{what}: {reason}")]

@@ -81,7 +81,12 @@ impl Fleet {
         Self::with_cancel(program, options, inputs_hint, CancelHandle::default())
     }
 
-    fn with_cancel(program: &Program, options: &FleetOptions, inputs: Option<usize>, cancel: CancelHandle) -> Result<Self> {
+    fn with_cancel(
+        program: &Program,
+        options: &FleetOptions,
+        inputs: Option<usize>,
+        cancel: CancelHandle,
+    ) -> Result<Self> {
         let device = program.engine().device();
         let info = device.info();
         let meta = program.meta();

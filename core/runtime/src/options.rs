@@ -69,6 +69,7 @@ impl ProgramOptions {
                     vectorvisor_driver::Language::Hip => Language::Hip,
                 },
                 thread_exit: info.thread_exit,
+                cheap_branches: info.kind == vectorvisor_driver::DeviceKind::Cpu,
                 timer: info.timer,
             },
             lanes,

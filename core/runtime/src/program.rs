@@ -68,7 +68,10 @@ pub struct Program(Arc<Inner>);
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program").field("engine", &self.0.engine).field("options", &self.0.options).finish_non_exhaustive()
+        f.debug_struct("Program")
+            .field("engine", &self.0.engine)
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,11 +102,17 @@ impl Program {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn new(engine: &Engine, bytes: &[u8], options: &ProgramOptions, progress: &mut dyn FnMut(Stage<'_>)) -> Result<Self> {
+    pub fn new(
+        engine: &Engine,
+        bytes: &[u8],
+        options: &ProgramOptions,
+        progress: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<Self> {
         let wasm = to_wasm(bytes)?.into_owned();
         let translation = options.for_device(engine.info());
         check(&translation)?;
-        let mut builder = Builder { engine, wasm: &wasm, translation: &translation, cache: Cache::open(&options.cache), progress };
+        let mut builder =
+            Builder { engine, wasm: &wasm, translation: &translation, cache: Cache::open(&options.cache), progress };
         let (meta, module, cached) = builder.build()?;
         let kernels = Kernels {
             run: module.kernel("vv_run")?,
@@ -169,7 +178,10 @@ fn check(options: &Options) -> Result<()> {
         return Err(Error::Option(format!("{} lanes: a tile has 1, 2, 4, ... or 1024 VMs", options.lanes)));
     }
     if ![0, 4, 8, 16, 32].contains(&options.cell) {
-        return Err(Error::Option(format!("an interleave of {} bytes: it is 0 (linear), 4, 8, 16 or 32", options.cell)));
+        return Err(Error::Option(format!(
+            "an interleave of {} bytes: it is 0 (linear), 4, 8, 16 or 32",
+            options.cell
+        )));
     }
     Ok(())
 }
@@ -211,7 +223,8 @@ impl Builder<'_> {
                 progress(Stage::Compiling { done: 0, total: kernel.units.len() });
                 let source = Source { header: &kernel.header, units: &kernel.units };
                 let device = self.engine.device();
-                let binary = Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
+                let binary =
+                    Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
                 progress(Stage::Loading { cached: false });
                 let module = Module::load(device, &binary)?;
                 self.keep("bin", &binary_key, &binary);

@@ -57,8 +57,12 @@ impl Value {
                     .filter(|v| (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(v))
                     .map(|v| Self::I64(v as u64 as i64)),
             ),
-            ValType::F32 => ("an f32", "give a number, nan or inf", t.parse::<f32>().ok().map(|v| Self::F32(v.to_bits()))),
-            ValType::F64 => ("an f64", "give a number, nan or inf", t.parse::<f64>().ok().map(|v| Self::F64(v.to_bits()))),
+            ValType::F32 => {
+                ("an f32", "give a number, nan or inf", t.parse::<f32>().ok().map(|v| Self::F32(v.to_bits())))
+            }
+            ValType::F64 => {
+                ("an f64", "give a number, nan or inf", t.parse::<f64>().ok().map(|v| Self::F64(v.to_bits())))
+            }
         };
         value.ok_or_else(|| Error::Value { text: text.into(), type_name, expected })
     }
@@ -119,10 +123,13 @@ mod tests {
 
     #[test]
     fn integers_are_signed_or_unsigned() -> Result<()> {
-        for (text, value) in [("-1", -1), ("4294967295", -1), ("0xFFFFFFFF", -1), ("-2147483648", i32::MIN), ("+7", 7)] {
+        for (text, value) in [("-1", -1), ("4294967295", -1), ("0xFFFFFFFF", -1), ("-2147483648", i32::MIN), ("+7", 7)]
+        {
             assert_eq!(Value::parse(ValType::I32, text)?, Value::I32(value), "{text}");
         }
-        for (text, value) in [("18446744073709551615", -1), ("-9223372036854775808", i64::MIN), ("0x10", 16), ("1_000", 1000)] {
+        for (text, value) in
+            [("18446744073709551615", -1), ("-9223372036854775808", i64::MIN), ("0x10", 16), ("1_000", 1000)]
+        {
             assert_eq!(Value::parse(ValType::I64, text)?, Value::I64(value), "{text}");
         }
         for text in ["", "-", "4294967296", "-2147483649", "1.5", "0x", "--1", "0x-1", "ten"] {
@@ -133,7 +140,15 @@ mod tests {
 
     #[test]
     fn floats_print_their_shortest_text() -> Result<()> {
-        for (text, printed) in [("0.1", "0.1"), ("1", "1"), ("-0", "-0"), ("inf", "inf"), ("-inf", "-inf"), ("nan", "NaN"), ("1e3", "1000")] {
+        for (text, printed) in [
+            ("0.1", "0.1"),
+            ("1", "1"),
+            ("-0", "-0"),
+            ("inf", "inf"),
+            ("-inf", "-inf"),
+            ("nan", "NaN"),
+            ("1e3", "1000"),
+        ] {
             assert_eq!(Value::parse(ValType::F32, text)?.to_string(), printed);
             assert_eq!(Value::parse(ValType::F64, text)?.to_string(), printed);
         }
@@ -143,7 +158,8 @@ mod tests {
 
     #[test]
     fn words_round_trip() {
-        for value in [Value::I32(-5), Value::I64(i64::MIN), Value::F32(0x7fc0_0001), Value::F64(0x7ff8_0000_0000_0001)] {
+        for value in [Value::I32(-5), Value::I64(i64::MIN), Value::F32(0x7fc0_0001), Value::F64(0x7ff8_0000_0000_0001)]
+        {
             assert_eq!(Value::of_word(value.ty(), value.word()), value);
         }
         assert_eq!(Value::I32(-1).word(), 0xffff_ffff);

@@ -39,6 +39,8 @@ pub struct Target {
     pub thread_exit: bool,
     /// The device has a nanosecond clock that the prelude of its language knows to read.
     pub timer: bool,
+    /// A branch costs less than the two loads and the shift of an unaligned access: true for CPUs.
+    pub cheap_branches: bool,
 }
 
 /// When a bad memory access is reported.

@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn descriptors_are_ready_at_once() {
-        let subscriptions = [clock(1, 0, 100, 0), descriptor(2, 1, 0), descriptor(3, 2, 1), descriptor(4, 1, 5), descriptor(5, 9, 0)];
+        let subscriptions =
+            [clock(1, 0, 100, 0), descriptor(2, 1, 0), descriptor(3, 2, 1), descriptor(4, 1, 5), descriptor(5, 9, 0)];
         let events = vec![(2, 0, 1), (3, 0, 2), (4, errno::BADF, 1), (5, errno::INVAL, 9)];
         assert_eq!(poll(&subscriptions), (None, 0, events));
     }

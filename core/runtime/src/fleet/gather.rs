@@ -3,7 +3,7 @@
 use crate::Result;
 use std::sync::Arc;
 use vectorvisor_driver::{Buffer, BufferId, Device, KernelId, Pinned, Queue};
-use vectorvisor_translate::abi::{ARGS, Arg, Area, Par, Segment};
+use vectorvisor_translate::abi::{ARGS, Area, Arg, Par, Segment};
 
 /// Bytes that one thread copies at most, so that a long piece is shared among threads.
 const SEGMENT: u64 = 4096;

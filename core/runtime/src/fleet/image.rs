@@ -53,13 +53,16 @@ pub fn environment(options: &FleetOptions) -> Result<Vec<u8>> {
         let begin = strings.len();
         for text in list {
             if text.contains('\0') {
-                return Err(Error::Option(format!("{text:?} has a NUL character, which no argument or variable can hold")));
+                return Err(Error::Option(format!(
+                    "{text:?} has a NUL character, which no argument or variable can hold"
+                )));
             }
             strings.extend(text.bytes());
             strings.push(0);
         }
         for count in [list.len(), strings.len() - begin] {
-            let count = u32::try_from(count).map_err(|_| Error::Option("the arguments or the environment are too long".into()))?;
+            let count = u32::try_from(count)
+                .map_err(|_| Error::Option("the arguments or the environment are too long".into()))?;
             counts.extend(count.to_le_bytes());
         }
     }
@@ -86,7 +89,11 @@ mod tests {
 
     #[test]
     fn the_environment_is_counts_and_strings() -> Result<()> {
-        let options = FleetOptions { args: vec!["a".into(), "bc".into()], env: vec![("K".into(), "v=w".into())], ..Default::default() };
+        let options = FleetOptions {
+            args: vec!["a".into(), "bc".into()],
+            env: vec![("K".into(), "v=w".into())],
+            ..Default::default()
+        };
         let bytes = environment(&options)?;
         assert_eq!(bytes[..16], [2, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 6, 0, 0, 0]);
         assert_eq!(&bytes[16..], b"a\0bc\0K=v=w\0");

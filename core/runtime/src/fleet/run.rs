@@ -108,7 +108,12 @@ impl Run<'_> {
                 self.complete(g)?;
             } else if let Some(wake) = self.next_wake() {
                 self.fleet.cancel.sleep_until(wake);
-            } else if self.exhausted && self.waiting.is_none() && self.retry.is_empty() && self.solo.is_empty() && !self.ready() {
+            } else if self.exhausted
+                && self.waiting.is_none()
+                && self.retry.is_empty()
+                && self.solo.is_empty()
+                && !self.ready()
+            {
                 return Ok(());
             }
         }
@@ -167,7 +172,8 @@ impl Run<'_> {
         }
         let limit = self.fleet.common.program.engine().info().max_alloc / 2;
         let length = job.input.stdin.len() as u64;
-        (length > limit).then(|| format!("its standard input of {length} bytes is larger than the {limit} that the device takes"))
+        (length > limit)
+            .then(|| format!("its standard input of {length} bytes is larger than the {limit} that the device takes"))
     }
 
     /// Fuel for a launch: unlimited, unless it has to stand for time.
@@ -240,10 +246,16 @@ impl Run<'_> {
     fn no_room(&mut self, g: usize, wanted: u64) {
         let have = self.fleet.groups[g].out_capacity;
         self.fleet.out_capacity = have;
-        let (fail, keep): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retry).into_iter().partition(|job| job.capacity >= wanted);
+        let (fail, keep): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.retry).into_iter().partition(|job| job.capacity >= wanted);
         self.retry = keep.into();
         for job in fail {
-            self.fail(&job, format!("its output is longer than {have} bytes, and the device has no memory for more; try fewer --vms"));
+            self.fail(
+                &job,
+                format!(
+                    "its output is longer than {have} bytes, and the device has no memory for more; try fewer --vms"
+                ),
+            );
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Fate {
     Call(usize),
     /// Its input runs again with more room for output.
     Larger,
+    /// Its input runs again with so much fuel a launch.
+    Longer(u64),
     /// Its input runs again alone in its tile, on its own clock, with so much fuel.
     Alone(u64),
 }
@@ -70,9 +72,9 @@ impl Run<'_> {
             }
             Status::Call if code == FLUSH => Fate::Flush,
             Status::Call => Fate::Call(code as usize),
-            Status::Full if job.answered => {
-                Fate::End(End::Failed("its output has no room, and a host call was answered, so it cannot run again".into()))
-            }
+            Status::Full if job.answered => Fate::End(End::Failed(
+                "its output has no room, and a host call was answered, so it cannot run again".into(),
+            )),
             Status::Full if room >= most_room => Fate::End(End::Failed(format!(
                 "its output is longer than {room} bytes, which is all the room that one VM can have here; try --lanes 1"
             ))),
@@ -86,10 +88,11 @@ impl Run<'_> {
                 // Only where fuel stands for time. The guess was too small if the time is not over yet.
                 let timeout = fleet.options.timeout.unwrap_or(Duration::MAX).as_secs_f64();
                 let share = elapsed.as_secs_f64().max(1e-6) / timeout;
-                if job.answered || (job.solo && share >= 0.9) {
-                    Fate::End(End::Timeout(at))
-                } else {
-                    Fate::Alone((job.slice as f64 * (1.0 / share).clamp(2.0, 64.0)) as u64)
+                let more = (job.slice as f64 * (1.0 / share).clamp(2.0, 64.0)) as u64;
+                match share >= 0.9 {
+                    over if job.answered || (over && job.solo) => Fate::End(End::Timeout(at)),
+                    over if over || job.solo => Fate::Alone(more),
+                    _ => Fate::Longer(more),
                 }
             }
             Status::Idle => return Err(Error::Corrupt("a VM that was launched is idle".into())),
@@ -178,6 +181,12 @@ impl Run<'_> {
                     }
                     if let Some(mut job) = self.again(g, vm) {
                         job.capacity = wanted;
+                        self.retry.push_back(job);
+                    }
+                }
+                Fate::Longer(slice) => {
+                    if let Some(mut job) = self.again(g, vm) {
+                        job.slice = slice;
                         self.retry.push_back(job);
                     }
                 }

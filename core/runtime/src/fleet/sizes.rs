@@ -1,5 +1,6 @@
 //! How many VMs a fleet has, in how many groups, and how much output they have room for.
 
+use super::image::SLACK;
 use crate::{DeviceInfo, DeviceKind, Error, FleetOptions, Result};
 use vectorvisor_translate::abi::{Plan, Word};
 
@@ -33,7 +34,10 @@ pub fn sizes(info: &DeviceInfo, plan: &Plan, options: &FleetOptions, inputs: Opt
     let advice = "use a smaller --heap or fewer --lanes";
     if tile > info.memory {
         let (need, have) = (mib(tile), mib(info.memory));
-        return Err(Error::Memory(format!("{lanes} VMs (one tile) need {need}, and {} has {have}; {advice}", info.name)));
+        return Err(Error::Memory(format!(
+            "{lanes} VMs (one tile) need {need}, and {} has {have}; {advice}",
+            info.name
+        )));
     }
     let per_group = info.max_alloc / region.max(1);
     if per_group == 0 {
@@ -63,7 +67,8 @@ pub fn sizes(info: &DeviceInfo, plan: &Plan, options: &FleetOptions, inputs: Opt
     let groups: Option<Vec<u32>> = (0..count).map(|i| u32::try_from(share(i)).ok()).collect();
     let groups = groups.ok_or_else(|| Error::Option(format!("{} VMs are too many", tiles.saturating_mul(lanes))))?;
     let largest = u64::from(groups.iter().copied().max().unwrap_or(1));
-    let out_limit = (largest * out_capacity).max(info.memory / 10 * 3 / count).max(lanes * out_capacity).min(info.max_alloc);
+    let out_limit = (largest * out_capacity).max(info.memory / 10 * 3 / count).max(lanes * out_capacity);
+    let out_limit = out_limit.min(info.max_alloc.saturating_sub(SLACK));
     Ok(Sizes { groups, out_capacity, out_limit })
 }
 

@@ -3,8 +3,8 @@
 use super::gather::Piece;
 use super::group::Start;
 use super::job::{Job, State};
-use super::{Fleet, image, now, random, seed_of};
 use super::settle::{decode, place};
+use super::{Fleet, image, now, random, seed_of};
 use crate::{Error, Result, TrapKind};
 use std::time::Instant;
 use vectorvisor_translate::abi::{Area, Status, Word};

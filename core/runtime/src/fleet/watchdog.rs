@@ -43,7 +43,9 @@ fn watch(both: &Both) {
             !due
         });
         state = match state.alarms.iter().map(|a| a.at).min() {
-            Some(at) => both.1.wait_timeout(state, at.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0,
+            Some(at) => {
+                both.1.wait_timeout(state, at.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0
+            }
             None => both.1.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
     }
@@ -54,10 +56,10 @@ impl Watchdog {
     pub fn new() -> Result<Self> {
         let state = Arc::new(Both::default());
         let shared = state.clone();
-        let thread = std::thread::Builder::new()
-            .name("vv-watchdog".into())
-            .spawn(move || watch(&shared))
-            .map_err(|e| Error::System { what: "cannot start the thread that watches the time", reason: e.to_string() })?;
+        let thread =
+            std::thread::Builder::new().name("vv-watchdog".into()).spawn(move || watch(&shared)).map_err(|e| {
+                Error::System { what: "cannot start the thread that watches the time", reason: e.to_string() }
+            })?;
         Ok(Self { state, thread: Some(thread) })
     }
 

@@ -88,7 +88,14 @@ impl Device for ChangedDevice {
     fn free_queue(&self, queue: QueueId) {
         self.inner.free_queue(queue);
     }
-    unsafe fn write(&self, queue: QueueId, dst: BufferId, offset: u64, src: *const u8, bytes: usize) -> Result<EventId> {
+    unsafe fn write(
+        &self,
+        queue: QueueId,
+        dst: BufferId,
+        offset: u64,
+        src: *const u8,
+        bytes: usize,
+    ) -> Result<EventId> {
         // SAFETY: the caller's promise is passed on.
         unsafe { self.inner.write(queue, dst, offset, src, bytes) }
     }
@@ -96,7 +103,14 @@ impl Device for ChangedDevice {
         // SAFETY: the caller's promise is passed on.
         unsafe { self.inner.read(queue, src, offset, dst, bytes) }
     }
-    fn launch(&self, queue: QueueId, kernel: KernelId, args: &[Option<BufferId>], tiles: u32, lanes: u32) -> Result<EventId> {
+    fn launch(
+        &self,
+        queue: QueueId,
+        kernel: KernelId,
+        args: &[Option<BufferId>],
+        tiles: u32,
+        lanes: u32,
+    ) -> Result<EventId> {
         if self.launches.load(Ordering::SeqCst) >= 0 && self.launches.fetch_sub(1, Ordering::SeqCst) == 0 {
             return Err(Error::Device("the device fell off the bus".into()));
         }

@@ -221,6 +221,7 @@ impl Writer<'_> {
         flag(plan.wide, "VV_WIDE");
         flag(self.o.target.thread_exit, "VV_THREAD_EXIT");
         flag(self.o.target.timer, "VV_TIMER");
+        flag(self.o.target.cheap_branches, "VV_BRANCHY");
         flag(self.o.profile, "VV_PROFILE");
         flag(self.o.force_framed, "VV_FORCE");
         flag(self.c.remote, "VV_REMOTE");

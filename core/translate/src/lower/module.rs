@@ -5,7 +5,7 @@ use crate::abi::TrapKind;
 use crate::ir::{Body, Callee, Expr, Function, Global, Memory, Program, Stmt, Table, Var, walk};
 use crate::wasm::{FuncType, Limits, Mode, Module};
 use crate::{Error, Image, Options, host};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const PAGE: u64 = 65536;
 /// Default room to grow, beyond the initial size.
@@ -39,10 +39,12 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
             body: None,
         })
         .collect();
-    let in_table: BTreeSet<u32> =
-        module.elements.iter().flat_map(|(_, items)| items.iter().flatten().copied()).collect();
+    // A function in the table is only reached by a `call_indirect` of its own signature.
+    let mut in_table: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for f in module.elements.iter().flat_map(|(_, items)| items.iter().flatten()) {
+        in_table.entry(functions[*f as usize].ty).or_default().insert(*f);
+    }
     let mut todo: Vec<u32> = entries.iter().map(|(_, f)| *f).chain(before.iter().copied()).collect();
-    let mut uses_table = false;
     let (mut grows, mut writes_table) = (false, false);
     while let Some(f) = todo.pop() {
         if functions[f as usize].body.is_some() {
@@ -55,12 +57,7 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
         };
         walk(&body.stmts, &mut |s| match s {
             Stmt::Call { callee: Callee::Function(g), .. } => todo.push(*g),
-            Stmt::Call { callee: Callee::Table { .. }, .. } => {
-                if !uses_table {
-                    uses_table = true;
-                    todo.extend(&in_table);
-                }
-            }
+            Stmt::Call { callee: Callee::Table { ty, .. }, .. } => todo.extend(in_table.remove(ty).unwrap_or_default()),
             Stmt::MemoryGrow { .. } => grows = true,
             Stmt::TableCopy { .. } | Stmt::TableInit { .. } => writes_table = true,
             _ => {}

@@ -28,7 +28,7 @@ typedef volatile uint32_t *vv_gpv;
 #define VV_BODY static __attribute__((noinline)) /* setjmp forbids inlining */
 #define VV_CONSTANT static const
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define VV_BRANCHY 1             /* a branch is cheaper than two loads and a shift */
+#define VV_HOST 1                /* unaligned loads, memcpy and its family */
 VV_INLINE u32 vv_rd32(vv_gp p) { u32 v; memcpy(&v, p, 4); return v; }
 VV_INLINE u64 vv_rd64(vv_gp p) { u64 v; memcpy(&v, p, 8); return v; }
 VV_INLINE void vv_wr32(vv_gp p, u32 v) { memcpy(p, &v, 4); }

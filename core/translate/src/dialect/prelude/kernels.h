@@ -27,7 +27,7 @@ VV_INLINE void vv_reset_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vv_gp m = head + VV_SKIP(VV_MEMORY_AT);
     u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
     vv_gp data = image + VV_FRAMES_AT;
-#if VV_LINEAR && defined(VV_BRANCHY)
+#if VV_LINEAR && defined(VV_HOST)
     if (how == 1) {
         memset(m, 0, low);
         memset(m + high, 0, VV_INITIAL - high);

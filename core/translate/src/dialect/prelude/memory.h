@@ -36,49 +36,59 @@ VV_INLINE u64 vv_w64(vv_gp m, u32 a) { return vv_rd64(m + VV_AT(a)); }
 VV_INLINE void vv_sw64(vv_gp m, u32 a, u64 v) { vv_wr64(m + VV_AT(a), v); }
 #endif
 
-/* Accesses of any alignment: without a branch two aligned words and a funnel shift, where branches are cheap a test. */
+/* Accesses of any alignment: two aligned words and a funnel shift without a branch; where branches are cheap, a test. */
+#ifdef VV_BRANCHY
+#define VV_SLOW VV_HELPER
+#else
+#define VV_SLOW VV_INLINE
+#endif
 VV_INLINE u32 vv_ld8(vv_gp m, u32 a) { return m[VV_AT(a)]; }
 VV_INLINE void vv_st8(vv_gp m, u32 a, u32 v) { m[VV_AT(a)] = (u8)v; }
 VV_INLINE u32 vv_ld16(vv_gp m, u32 a) { return vv_ld8(m, a) | vv_ld8(m, a + 1) << 8; }
 VV_INLINE void vv_st16(vv_gp m, u32 a, u32 v) { vv_st8(m, a, v); vv_st8(m, a + 1, v >> 8); }
-#if VV_LINEAR && defined(VV_BRANCHY)
+#if VV_LINEAR && defined(VV_HOST)
 VV_INLINE u32 vv_ld32(vv_gp m, u32 a) { return vv_rd32(m + VV_AT(a)); }
 VV_INLINE void vv_st32(vv_gp m, u32 a, u32 v) { vv_wr32(m + VV_AT(a), v); }
 VV_INLINE u64 vv_ld64(vv_gp m, u32 a) { return vv_rd64(m + VV_AT(a)); }
 VV_INLINE void vv_st64(vv_gp m, u32 a, u64 v) { vv_wr64(m + VV_AT(a), v); }
 #else
-VV_INLINE u32 vv_ld32(vv_gp m, u32 a) {
+VV_SLOW u32 vv_funnel32(vv_gp m, u32 a) {
     u32 p = a & ~3u;
-#ifdef VV_BRANCHY
-    if (p == a) return vv_w32(m, p);
-#endif
     return (u32)((vv_w32(m, p) | (u64)vv_w32(m, p + 4) << 32) >> ((a & 3) * 8));
 }
-VV_INLINE void vv_st32(vv_gp m, u32 a, u32 v) {
+VV_SLOW void vv_unfunnel32(vv_gp m, u32 a, u32 v) {
     u32 p = a & ~3u, s = (a & 3) * 8;
-#ifdef VV_BRANCHY
-    if (p == a) { vv_sw32(m, p, v); return; }
-#endif
     u64 mask = (u64)0xffffffffu << s, bits = (u64)v << s;
     vv_sw32(m, p, (vv_w32(m, p) & ~(u32)mask) | (u32)bits);
     vv_sw32(m, p + 4, (vv_w32(m, p + 4) & ~(u32)(mask >> 32)) | (u32)(bits >> 32));
 }
-VV_INLINE u64 vv_ld64(vv_gp m, u32 a) {
+VV_SLOW u64 vv_funnel64(vv_gp m, u32 a) {
     u32 p = a & ~7u, s = (a & 7) * 8;
-#ifdef VV_BRANCHY
-    if (p == a) return vv_w64(m, p);
-#endif
     return vv_w64(m, p) >> s | vv_w64(m, p + 8) << 1 << (63 - s);
 }
-VV_INLINE void vv_st64(vv_gp m, u32 a, u64 v) {
+VV_SLOW void vv_unfunnel64(vv_gp m, u32 a, u64 v) {
     u32 p = a & ~7u, s = (a & 7) * 8;
-#ifdef VV_BRANCHY
-    if (p == a) { vv_sw64(m, p, v); return; }
-#endif
     u64 high = ~(u64)0 >> 1 >> (63 - s);
     vv_sw64(m, p, (vv_w64(m, p) & ~(~(u64)0 << s)) | v << s);
     vv_sw64(m, p + 8, (vv_w64(m, p + 8) & ~high) | (v >> 1 >> (63 - s)));
 }
+#ifdef VV_BRANCHY
+VV_INLINE u32 vv_ld32(vv_gp m, u32 a) { return a & 3 ? vv_funnel32(m, a) : vv_w32(m, a); }
+VV_INLINE u64 vv_ld64(vv_gp m, u32 a) { return a & 7 ? vv_funnel64(m, a) : vv_w64(m, a); }
+VV_INLINE void vv_st32(vv_gp m, u32 a, u32 v) {
+    if (a & 3) vv_unfunnel32(m, a, v);
+    else vv_sw32(m, a, v);
+}
+VV_INLINE void vv_st64(vv_gp m, u32 a, u64 v) {
+    if (a & 7) vv_unfunnel64(m, a, v);
+    else vv_sw64(m, a, v);
+}
+#else
+#define vv_ld32 vv_funnel32
+#define vv_ld64 vv_funnel64
+#define vv_st32 vv_unfunnel32
+#define vv_st64 vv_unfunnel64
+#endif
 #endif
 VV_INLINE f32 vv_ldf32(vv_gp m, u32 a) { return vv_f32(vv_ld32(m, a)); }
 VV_INLINE f64 vv_ldf64(vv_gp m, u32 a) { return vv_f64(vv_ld64(m, a)); }
@@ -87,7 +97,7 @@ VV_INLINE void vv_stf64(vv_gp m, u32 a, f64 v) { vv_st64(m, a, vv_i64_reinterpre
 
 /* Device buffers that are not tiled (inputs, image). */
 VV_INLINE u64 vv_in64(vv_gp p) {
-#ifdef VV_BRANCHY
+#ifdef VV_HOST
     return vv_rd64(p);
 #else
     u64 v = 0;

@@ -52,7 +52,7 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return popcount(v); }
 #endif
 #define VV_ENTER(vm)
 #define VV_KERNEL(name) \
-    __kernel void name(__global uchar *a0, __global ulong *a1, __global uchar *a2, __global uchar *a3, __global uchar *a4, \
+    __kernel __attribute__((reqd_work_group_size(VV_LANES, 1, 1))) void name(__global uchar *a0, __global ulong *a1, __global uchar *a2, __global uchar *a3, __global uchar *a4, \
                        __global uchar *a5, __global ulong *a6, volatile __global uint *a7, __global uchar *a8) { \
         name##_thread(a0, a1, a2, a3, a4, a5, a6, a7, a8, (u32)get_global_id(0)); \
     }

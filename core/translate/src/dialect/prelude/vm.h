@@ -215,7 +215,7 @@ VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
 VV_HELPER void vv_copy(vv_gp m, u32 to, u32 from, u32 n) {
-#if VV_LINEAR && defined(VV_BRANCHY)
+#if VV_LINEAR && defined(VV_HOST)
     memmove(m + to, m + from, n);
 #else
     if (to - from >= n) { /* forwards is safe (to below from wraps around to a large number) */
@@ -232,7 +232,7 @@ VV_HELPER void vv_copy(vv_gp m, u32 to, u32 from, u32 n) {
 #endif
 }
 VV_HELPER void vv_fill(vv_gp m, u32 to, u32 value, u32 n) {
-#if VV_LINEAR && defined(VV_BRANCHY)
+#if VV_LINEAR && defined(VV_HOST)
     memset(m + to, (int)value, n);
 #else
     u64 wide = (u64)(value & 255) * 0x0101010101010101u;
@@ -242,7 +242,7 @@ VV_HELPER void vv_fill(vv_gp m, u32 to, u32 value, u32 n) {
 #endif
 }
 VV_HELPER void vv_copy_in(vv_gp m, u32 to, vv_gp from, u64 n) {
-#if VV_LINEAR && defined(VV_BRANCHY)
+#if VV_LINEAR && defined(VV_HOST)
     memcpy(m + to, from, n);
 #else
     while (n && (to & 7)) { vv_st8(m, to++, *from++); n--; }

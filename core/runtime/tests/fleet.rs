@@ -1,0 +1,346 @@
+//! Whole programs through the whole way, on the cpu in tiles of 32 (and 1, and 64) VMs.
+
+mod common;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use vectorvisor::{
+    CachePolicy, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Place, Program, ProgramOptions, Stage,
+    Summary, Trap, TrapKind, Value,
+};
+
+type Outcomes = (Vec<Outcome>, Summary);
+
+fn options(lanes: u32) -> ProgramOptions {
+    ProgramOptions { lanes: Some(lanes), cache: CachePolicy::Off, heap: Some(1 << 20), ..Default::default() }
+}
+
+fn cpu() -> Engine {
+    common::engine(|_| ()).0
+}
+
+fn program(engine: &Engine, text: &str, options: &ProgramOptions) -> Program {
+    Program::new(engine, text.as_bytes(), options, &mut |_| {}).expect("the program compiles")
+}
+
+/// Runs inputs and returns their outcomes in the order of the inputs, each exactly once.
+fn run(fleet: &mut Fleet, entry: &str, inputs: Vec<Input>) -> Outcomes {
+    let count = inputs.len();
+    let mut outcomes = Vec::new();
+    let summary = fleet.run(entry, &mut inputs.into_iter(), &mut |o| outcomes.push(o)).expect("the run ends");
+    outcomes.sort_by_key(|o| o.index);
+    assert_eq!(outcomes.iter().map(|o| o.index).collect::<Vec<_>>(), (0..count).collect::<Vec<_>>());
+    (outcomes, summary)
+}
+
+fn fleet(text: &str, lanes: u32, fleet: &FleetOptions) -> Fleet {
+    Fleet::new(&program(&cpu(), text, &options(lanes)), fleet, None).expect("there is room")
+}
+
+const FACTORIAL: &str = include_str!("../../examples/factorial.wat");
+
+/// Copies stdin to stdout through memory; then what the first byte says: `l` loops as long as the second byte is not
+/// `0`, `o` reads beyond memory, `u` is unreachable, `b` writes 64 KiB, `x` exits with the second byte, `m` writes
+/// to memory and global, and says whether it found them as they are at first.
+const GUEST: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (global $dirty (mut i32) (i32.const 0))
+  (data (i32.const 4096) "clean")
+  (func $put (param $fd i32) (param $at i32) (param $bytes i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (local.get $bytes))
+    (drop (call $write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func $spin (result i32) (local $n i32)
+    (loop $again (result i32)
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br_if $again (i32.ne (i32.load8_u (i32.const 101)) (i32.const 48)))
+      (local.get $n)))
+  (func $far (drop (i32.load (i32.const 0x7fffff00))))
+  (func $never unreachable)
+  (func (export "_start") (local $c i32) (local $i i32)
+    (i32.store (i32.const 0) (i32.const 100))
+    (i32.store (i32.const 4) (i32.const 3000))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (call $put (i32.const 1) (i32.const 100) (i32.load (i32.const 8)))
+    (call $put (i32.const 2) (i32.const 4096) (i32.const 5))
+    (local.set $c (i32.load8_u (i32.const 100)))
+    (if (i32.eq (local.get $c) (i32.const 108)) (then (drop (call $spin))))
+    (if (i32.eq (local.get $c) (i32.const 111)) (then (call $far)))
+    (if (i32.eq (local.get $c) (i32.const 117)) (then (call $never)))
+    (if (i32.eq (local.get $c) (i32.const 120)) (then (call $exit (i32.load8_u (i32.const 101)))))
+    (if (i32.eq (local.get $c) (i32.const 114)) (then
+      (drop (call $random (i32.const 200) (i32.const 8)))
+      (call $put (i32.const 1) (i32.const 200) (i32.const 8))))
+    (if (i32.eq (local.get $c) (i32.const 98)) (then
+      (memory.fill (i32.const 65536) (i32.const 46) (i32.const 4096))
+      (loop $more
+        (call $put (i32.const 1) (i32.const 65536) (i32.const 4096))
+        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 16))))))
+    (if (i32.eq (local.get $c) (i32.const 109)) (then
+      (if (i32.or (global.get $dirty) (i32.load (i32.const 70000))) (then unreachable))
+      (global.set $dirty (i32.const 1))
+      (i32.store8 (i32.const 4096) (i32.const 33))
+      (i32.store (i32.const 70000) (i32.const 1))))))"#;
+
+#[test]
+fn each_vm_gets_its_own_arguments() {
+    for lanes in [1, 32, 64] {
+        let mut fleet = fleet(FACTORIAL, lanes, &FleetOptions { vms: Some(100), ..Default::default() });
+        let inputs = (0..500).map(|n| Input::args(vec![Value::I64(n % 21)])).collect();
+        for outcome in run(&mut fleet, "factorial", inputs).0 {
+            let n = outcome.index as i64 % 21;
+            assert_eq!((outcome.end, outcome.values), (End::Exit(0), vec![Value::I64((1..=n).product())]));
+        }
+    }
+}
+
+#[test]
+fn vms_do_not_see_each_other() {
+    for lanes in [1, 32, 64] {
+        let mut fleet = fleet(GUEST, lanes, &FleetOptions { vms: Some(70), ..Default::default() });
+        let texts = ["echo", "x7", "unreachable", "memory", "", "eagain and again", "m", "b"];
+        let inputs = (0..1000).map(|i| Input::stdin(texts[i % texts.len()])).collect();
+        for outcome in run(&mut fleet, "_start", inputs).0 {
+            let text = texts[outcome.index % texts.len()];
+            assert_eq!(outcome.stderr, b"clean", "{text}");
+            assert!(outcome.stdout.starts_with(text.as_bytes()), "{text}");
+            let more = outcome.stdout.len() - text.len();
+            match text.bytes().next() {
+                Some(b'u') => assert_eq!(outcome.end.to_string().split(',').next(), Some("trap: unreachable in never")),
+                Some(b'x') => assert_eq!(outcome.end, End::Exit(b'7'.into())),
+                Some(b'b') => assert_eq!((outcome.end, more), (End::Exit(0), 65536)),
+                _ => assert_eq!((outcome.end, more), (End::Exit(0), 0), "{text}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn output_that_is_too_long_runs_again() {
+    for lanes in [1, 32] {
+        let options = FleetOptions { out_capacity: Some(64), seed: Some(1), ..Default::default() };
+        let mut fleet = fleet(GUEST, lanes, &options);
+        let inputs = (0..200).map(|i| Input::stdin(if i % 3 == 0 { "b" } else { "r" })).collect();
+        let (outcomes, summary) = run(&mut fleet, "_start", inputs);
+        assert!(summary.reruns >= 67, "{summary:?}");
+        for outcome in outcomes {
+            assert_eq!(outcome.stdout.len(), if outcome.index % 3 == 0 { 65537 } else { 9 });
+        }
+    }
+}
+
+#[test]
+fn random_numbers_belong_to_the_input() {
+    let draw = |lanes, vms| {
+        let options = FleetOptions { seed: Some(7), vms: Some(vms), ..Default::default() };
+        let inputs = (0..100).map(|_| Input::stdin("r")).collect();
+        run(&mut fleet(GUEST, lanes, &options), "_start", inputs).0.into_iter().map(|o| o.stdout).collect::<Vec<_>>()
+    };
+    let first = draw(32, 32);
+    assert_eq!(first, draw(1, 100));
+    assert_ne!(first[0], first[1]);
+}
+
+#[test]
+fn an_access_out_of_bounds_is_placed_exactly() {
+    for lanes in [1, 32] {
+        let mut fleet = fleet(GUEST, lanes, &FleetOptions { exact_reruns: 3, ..Default::default() });
+        let (outcomes, _) = run(&mut fleet, "_start", (0..10).map(|_| Input::stdin("o")).collect());
+        let mut offsets = Vec::new();
+        for outcome in outcomes {
+            let End::Trap(Trap { kind, place: Place { function, offset, .. }, exact }) = outcome.end else {
+                panic!("{}", outcome.end);
+            };
+            assert_eq!(kind, TrapKind::OutOfBoundsMemory);
+            if exact {
+                assert_eq!(function.as_deref(), Some("far"));
+                offsets.push(offset);
+            }
+        }
+        assert_eq!(offsets.len(), 3);
+        assert!(offsets[0].is_some() && offsets.iter().all(|o| *o == offsets[0]));
+    }
+}
+
+#[test]
+fn a_loop_without_end_is_the_only_one_to_time_out() {
+    for (lanes, live) in [(1, true), (32, true), (32, false)] {
+        let (engine, _) = common::engine(move |info| info.live_shared = live);
+        let options_ = FleetOptions { timeout: Some(Duration::from_millis(300)), ..Default::default() };
+        let mut fleet =
+            Fleet::new(&program(&engine, GUEST, &options(lanes)), &options_, Some(64)).expect("there is room");
+        let inputs = (0..64).map(|i| Input::stdin(if i == 40 { "l1" } else { "l0" })).collect();
+        for outcome in run(&mut fleet, "_start", inputs).0 {
+            match outcome.end {
+                End::Timeout(place) => assert_eq!((outcome.index, place.function.as_deref()), (40, Some("spin"))),
+                end => assert_eq!((end, outcome.stdout.as_slice()), (End::Exit(0), &b"l0"[..])),
+            }
+        }
+    }
+}
+
+#[test]
+fn fuel_ends_a_loop() {
+    let mut fleet = fleet(GUEST, 32, &FleetOptions { fuel: Some(10_000), ..Default::default() });
+    let (outcomes, _) = run(&mut fleet, "_start", vec![Input::stdin("l1"), Input::stdin("l0")]);
+    assert!(matches!(&outcomes[0].end, End::OutOfFuel(place) if place.function.as_deref() == Some("spin")));
+    assert_eq!(outcomes[1].end, End::Exit(0));
+    assert!(outcomes[1].fuel_used < 10_000);
+}
+
+#[test]
+fn a_run_can_be_cancelled() {
+    let mut fleet = fleet(GUEST, 32, &FleetOptions::default());
+    let handle = fleet.cancel_handle();
+    let begin = Instant::now();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        handle.cancel();
+    });
+    let summary = fleet.run("_start", &mut (0..40).map(|_| Input::stdin("l1")), &mut |_| {}).expect("it ends");
+    assert!(summary.cancelled && summary.delivered == 0 && begin.elapsed() < Duration::from_secs(20));
+    assert!(thread.join().is_ok());
+}
+
+#[test]
+fn a_device_that_fails_names_what_it_lost() {
+    let (engine, fail) = common::engine(|info| info.max_alloc = 64 << 20);
+    let program = program(&engine, GUEST, &options(32));
+    let mut fleet =
+        Fleet::new(&program, &FleetOptions { vms: Some(96), ..Default::default() }, None).expect("there is room");
+    for after in 0..12 {
+        fail.store(after, Ordering::SeqCst);
+        let mut seen = Vec::new();
+        let result = fleet.run("_start", &mut (0..1000).map(|_| Input::stdin("e")), &mut |o| seen.push(o.index));
+        let Err(Error::Lost { lost, .. }) = result else { panic!("{result:?}") };
+        seen.extend(lost);
+        seen.sort_unstable();
+        assert_eq!(seen, (0..seen.len()).collect::<Vec<_>>(), "each input is delivered or lost");
+        fail.store(-1, Ordering::SeqCst);
+        run(&mut fleet, "_start", (0..100).map(|_| Input::stdin("e")).collect());
+    }
+}
+
+/// The start function writes memory and a global; `draw` makes it draw a random number too, which is each VM's own.
+fn with_start(draw: bool) -> String {
+    let draw = if draw { "(drop (call $random (i32.const 16) (i32.const 8)))" } else { "" };
+    format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+        (memory 1) (global $g (mut i32) (i32.const 1))
+        (func $init {draw} (global.set $g (i32.const 40)) (i32.store (i32.const 5000) (i32.const 2)))
+        (start $init)
+        (func (export "random") (result i64) (i64.load (i32.const 16)))
+        (func (export "sum") (result i32)
+            (global.set $g (i32.add (global.get $g) (i32.load (i32.const 5000))))
+            (i32.store (i32.const 5000) (i32.const 100))
+            (global.get $g)))"#
+    )
+}
+
+#[test]
+fn the_start_function_runs_before_every_entry() {
+    for draw in [false, true] {
+        for lanes in [1, 32] {
+            let mut fleet = fleet(&with_start(draw), lanes, &FleetOptions { vms: Some(40), ..Default::default() });
+            for outcome in run(&mut fleet, "sum", vec![Input::default(); 200]).0 {
+                assert_eq!((outcome.end, outcome.values), (End::Exit(0), vec![Value::I32(42)]));
+            }
+            let mut seen: Vec<_> =
+                run(&mut fleet, "random", vec![Input::default(); 50]).0.into_iter().map(|o| o.values).collect();
+            seen.dedup();
+            assert_eq!(seen.len(), if draw { 50 } else { 1 });
+        }
+    }
+}
+
+#[test]
+fn a_start_function_that_traps_is_a_clear_error() {
+    let program = program(&cpu(), "(module (func $bad unreachable) (start $bad) (func (export \"f\")))", &options(32));
+    let error = Fleet::new(&program, &FleetOptions::default(), None).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(error.contains("unreachable in bad"), "{error}");
+}
+
+#[test]
+fn sleepers_wake_at_their_own_times() {
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+      (memory 1)
+      (func $now (result i64) (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 8))) (i64.load (i32.const 8)))
+      (func (export "nap") (param $ms i64) (result i64 i32) (local $begin i64) (local $errno i32)
+        (local.set $begin (call $now))
+        (i64.store (i32.const 64) (i64.const 123))
+        (i32.store (i32.const 80) (i32.const 1))
+        (i64.store (i32.const 88) (i64.mul (local.get $ms) (i64.const 1000000)))
+        (local.set $errno (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 512)))
+        (i64.div_u (i64.sub (call $now) (local.get $begin)) (i64.const 1000000))
+        (i32.add (local.get $errno) (i32.mul (i32.load (i32.const 512)) (i32.load (i32.const 256))))))"#;
+    for lanes in [1, 32] {
+        let mut fleet = fleet(text, lanes, &FleetOptions { vms: Some(64), ..Default::default() });
+        let times = [0, 10, 150];
+        let inputs = (0..128).map(|i| Input::args(vec![Value::I64(times[i % 3])])).collect();
+        let begin = Instant::now();
+        for outcome in run(&mut fleet, "nap", inputs).0 {
+            let asked = times[outcome.index % 3];
+            let [Value::I64(slept), Value::I32(event)] = outcome.values[..] else { panic!("{outcome:?}") };
+            assert_eq!((event, outcome.end), (123, End::Exit(0)));
+            assert!(slept >= asked, "slept {slept} of {asked} ms");
+        }
+        // One after another it would be seconds.
+        assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+        let (outcomes, _) = run(&mut fleet, "nap", vec![Input::args(vec![])]);
+        assert!(matches!(outcomes[0].end, End::Failed(_)));
+    }
+}
+
+#[test]
+fn a_sleep_counts_against_the_timeout() {
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory 1)
+      (func (export "_start")
+        (i64.store (i32.const 24) (i64.const 3600000000000))
+        (drop (call $poll (i32.const 0) (i32.const 256) (i32.const 1) (i32.const 512)))))"#;
+    let mut fleet = fleet(text, 32, &FleetOptions { timeout: Some(Duration::from_millis(100)), ..Default::default() });
+    let (outcomes, _) = run(&mut fleet, "_start", vec![Input::default()]);
+    assert!(matches!(outcomes[0].end, End::Timeout(_)));
+}
+
+#[test]
+fn a_warm_start_translates_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let options = ProgramOptions { cache: CachePolicy::Dir(dir.path().into()), ..options(32) };
+    let make = || {
+        let mut stages = Vec::new();
+        let program = Program::new(&cpu(), FACTORIAL.as_bytes(), &options, &mut |s| {
+            stages.push(match s {
+                Stage::Translating => "translating",
+                Stage::Compiling { .. } => "compiling",
+                Stage::Loading { cached: false } => "loading",
+                Stage::Loading { cached: true } => "cached",
+                Stage::Warning(_) => "warning",
+            });
+        });
+        stages.dedup();
+        let program = program.expect("the program compiles");
+        let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(1)).expect("there is room");
+        let (outcomes, _) = run(&mut fleet, "factorial", vec![Input::args(vec![Value::I64(5)])]);
+        assert_eq!(outcomes[0].values, [Value::I64(120)]);
+        (stages, program.cached())
+    };
+    assert_eq!(make(), (vec!["translating", "compiling", "loading"], false));
+    assert_eq!(make(), (vec!["cached"], true));
+    for entry in std::fs::read_dir(dir.path()).expect("the folder").flatten() {
+        let mut bytes = std::fs::read(entry.path()).expect("an entry");
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(entry.path(), bytes).expect("an entry");
+    }
+    assert_eq!(make(), (vec!["translating", "compiling", "loading"], false));
+    assert_eq!(make(), (vec!["cached"], true));
+}
