@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use vectorvisor::driver::Language;
-use vectorvisor::translate::{self, Meta, Options};
-use vectorvisor::{DeviceInfo, DeviceKind, Fleet, FleetOptions, Input};
+use vectorvisor::translate::{self, Colour, Meta, Options};
+use vectorvisor::{DeviceInfo, DeviceKind, Edges, Fleet, FleetOptions, Input};
 
 /// Prints it; the exit code.
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
@@ -76,14 +76,31 @@ fn typical(language: Language, args: &DeviceArgs) -> DeviceInfo {
     }
 }
 
-// What only the translator can say, it will say in functions of its own.
-
-fn ir(_wasm: &[u8], _options: &Options) -> Result<String> {
-    bail!("this version cannot print the IR; --emit c|opencl|cuda|hip prints what becomes of it")
+fn ir(wasm: &[u8], options: &Options) -> Result<String> {
+    Ok(translate::lower_module(wasm, options)?.program.to_string())
 }
 
-fn calls(_wasm: &[u8], _options: &Options) -> Result<String> {
-    bail!("this version cannot list the functions; --emit calls --in FILE counts where loops turn")
+/// One line a function: its kind, and why.
+fn calls(wasm: &[u8], options: &Options) -> Result<String> {
+    let lowered = translate::lower_module(wasm, options)?;
+    let functions = &lowered.program.functions;
+    let name = |f: &u32| functions.get(*f as usize).map_or("?", |f| f.name.as_str());
+    let mut text = String::new();
+    for (function, colour) in functions.iter().zip(&lowered.colours) {
+        let why = match colour {
+            Colour::Unreached => continue,
+            Colour::Direct => "direct".to_string(),
+            Colour::Forced => "framed: --force-framed".to_string(),
+            Colour::Remote(call) => format!("framed: makes the remote call {call}"),
+            Colour::Recursive(with) => format!("framed: lies on a cycle of calls with {}", name(with)),
+            Colour::AbandonedTo(with) => {
+                format!("framed: never returns, and lies on a cycle of calls with {}", name(with))
+            }
+            Colour::Calls(framed) => format!("framed: calls {}, which is framed and returns", name(framed)),
+        };
+        _ = writeln!(text, "{}\t{why}", function.name);
+    }
+    Ok(text)
 }
 
 fn plan(meta: &Meta, options: &Options) -> String {
@@ -141,7 +158,12 @@ fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
     if let Some(why) = report::failure(&outcome.end) {
         bail!("the run with {} failed: {why}", input.display());
     }
-    let (direct, framed) = outcome.edges.ok_or_else(|| anyhow!("the run with {} counted no loops", input.display()))?;
-    let share = if direct + framed == 0 { 100.0 } else { 100.0 * direct as f64 / (direct + framed) as f64 };
-    Ok(format!("loop back-edges executed: {direct} in direct functions, {framed} in framed ones ({share:.2}% direct)"))
+    let Edges { direct, state, framed } =
+        outcome.edges.ok_or_else(|| anyhow!("the run with {} counted no loops", input.display()))?;
+    let all = direct + state + framed;
+    let share = if all == 0 { 100.0 } else { 100.0 * direct as f64 / all as f64 };
+    Ok(format!(
+        "loop back-edges executed: {direct} in direct functions, {state} inside a state of a framed one, \
+         {framed} through the trampoline ({share:.2}% direct)"
+    ))
 }

@@ -35,7 +35,7 @@ pub use engine::{BackendSpec, Drivers, Engine};
 pub use error::{Error, Result};
 pub use fleet::{CancelHandle, Fleet};
 pub use options::{FleetOptions, Input, ProgramOptions};
-pub use outcome::{End, Outcome, Place, Summary, Trap};
+pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
 pub use program::{Program, Stage, to_wasm};
 pub use value::Value;
 pub use vectorvisor_driver as driver;

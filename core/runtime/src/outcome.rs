@@ -20,8 +20,8 @@ pub struct Outcome {
     pub values: Vec<Value>,
     /// Loop back-edges and calls that were charged.
     pub fuel_used: u64,
-    /// With `profile`: loop back-edges executed in direct and in framed functions.
-    pub edges: Option<(u64, u64)>,
+    /// With `profile`: where loops turned.
+    pub edges: Option<Edges>,
 }
 
 /// How an input ended.
@@ -118,4 +118,15 @@ pub struct Summary {
     pub elapsed: Duration,
     /// Time that the device spent in the program's kernel, where the driver can say.
     pub kernel: Duration,
+}
+
+/// Loop back-edges that were executed, by where they lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edges {
+    /// In direct functions.
+    pub direct: u64,
+    /// Inside one state of a framed function: as fast as in a direct one.
+    pub state: u64,
+    /// From state to state, through the trampoline.
+    pub framed: u64,
 }

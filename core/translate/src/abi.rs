@@ -80,13 +80,15 @@ pub enum Word {
     Reset = 16,
     /// `--profile`: loop back-edges executed in direct functions.
     EdgesDirect = 17,
-    /// `--profile`: loop back-edges executed in framed functions.
-    EdgesFramed = 18,
+    /// `--profile`: loop back-edges executed inside one state of a framed function.
+    EdgesState = 18,
+    /// `--profile`: loop back-edges that went through the trampoline.
+    EdgesFramed = 19,
 }
 
 impl Word {
     /// Number of rows.
-    pub const COUNT: usize = 19;
+    pub const COUNT: usize = 20;
 }
 
 /// Parameters that are the same for all VMs of a launch.
@@ -124,7 +126,8 @@ pub enum Status {
     Start = 1,
     /// Go on at [`Word::State`].
     Run = 2,
-    /// Ended; the code is the exit code. Results of an entry lie at `plan.frames_at + 8`, one u64 each.
+    /// Ended; the code is the exit code. The entry returned if [`Word::Where`] names no function, and its results lie at
+    /// `plan.frames_at + 8`, one u64 each; else `proc_exit` was called there.
     Exit = 3,
     /// Trapped; the code is a [`TrapKind`].
     Trap = 4,

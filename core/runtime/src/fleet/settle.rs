@@ -4,7 +4,7 @@ use super::gather::Piece;
 use super::job::{Job, Slot, State};
 use super::now;
 use super::run::Run;
-use crate::{End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
+use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Area, FLUSH, Status, Word};
 use vectorvisor_wasi::{Answer, answer};
@@ -43,6 +43,11 @@ pub fn place(program: &Program, word: u64) -> Place {
     Place { function: name.filter(|n| !n.is_empty()).cloned(), function_index, offset: known((word >> 32) as u32) }
 }
 
+/// Whether a VM that has ended returned from its entry; `proc_exit` is called somewhere.
+pub fn returned(at: &Place) -> bool {
+    at.function_index.is_none()
+}
+
 impl Run<'_> {
     /// Looks at one VM of a launch that took `elapsed`.
     pub fn decide(&mut self, g: usize, vm: usize, elapsed: Duration) -> Result<Fate> {
@@ -63,7 +68,7 @@ impl Run<'_> {
         let job = &slot.job;
         Ok(match status {
             Status::Start | Status::Run => Fate::Again(status),
-            Status::Exit if slot.initialising && code == 0 => Fate::Enter,
+            Status::Exit if slot.initialising && returned(&at) => Fate::Enter,
             Status::Exit => Fate::End(End::Exit(code as i32)),
             Status::Trap => {
                 let kind = TrapKind::of(code).ok_or_else(|| Error::Corrupt(format!("trap {code}")))?;
@@ -120,7 +125,8 @@ impl Run<'_> {
             pieces.push(Piece { vm, area: Area::Stderr, offset: 0, length: stderr });
         }
         if let Fate::End(End::Exit(_)) = fate {
-            let length = self.entry.results.len() as u64 * 8;
+            let exited = !returned(&place(&self.fleet.common.program, group.words.get(Word::Where, vm as usize)));
+            let length = if exited { 0 } else { self.entry.results.len() as u64 * 8 };
             pieces.push(Piece { vm, area: Area::Region, offset: plan.frames_at + 8, length });
         }
         Ok(())
@@ -220,7 +226,11 @@ impl Run<'_> {
     fn end(&mut self, g: usize, vm: usize, mut end: End, stdout: Vec<u8>, stderr: Vec<u8>, results: &[u8]) {
         let Some(Slot { mut job, .. }) = self.vacate(g, vm) else { return };
         let words = &self.fleet.groups[g].words;
-        let edges = (words.get(Word::EdgesDirect, vm), words.get(Word::EdgesFramed, vm));
+        let edges = Edges {
+            direct: words.get(Word::EdgesDirect, vm),
+            state: words.get(Word::EdgesState, vm),
+            framed: words.get(Word::EdgesFramed, vm),
+        };
         let edges = self.fleet.common.program.options().profile.then_some(edges);
         if let End::Trap(trap) = &mut end
             && !trap.exact

@@ -3,7 +3,7 @@
 use super::gather::Piece;
 use super::group::Start;
 use super::job::{Job, State};
-use super::settle::{decode, place};
+use super::settle::{decode, place, returned};
 use super::{Fleet, image, now, random, seed_of};
 use crate::{Error, Result, TrapKind};
 use std::time::Instant;
@@ -61,7 +61,7 @@ impl Fleet {
             let at = place(&self.common.program, group.words.get(Word::Where, 0));
             let (status, code) = decode(group.words.get(Word::Status, 0))?;
             match status {
-                Status::Exit if code == 0 => return Ok(true),
+                Status::Exit if returned(&at) => return Ok(true),
                 Status::Exit => return Err(Error::Initialise(format!("it called proc_exit({})", code as i32))),
                 Status::Trap => {
                     let text = TrapKind::of(code).map_or("a trap", TrapKind::text);

@@ -178,6 +178,7 @@ impl Writer<'_> {
             ("MESSAGE_LENGTH", Word::MessageLength),
             ("RESET", Word::Reset),
             ("EDGES_DIRECT", Word::EdgesDirect),
+            ("EDGES_STATE", Word::EdgesState),
             ("EDGES_FRAMED", Word::EdgesFramed),
         ];
         for (name, word) in words {
@@ -521,7 +522,6 @@ impl Writer<'_> {
     }
 
     fn edge(&self, s: &mut Scope<'_>, at: u32) {
-        line!(s, "VV_COUNT(vm, {});", if s.framed { "framed" } else { "direct" });
         line!(s, "VV_EDGE({}u, {at}u, {})", s.function, s.leave);
     }
 
@@ -667,6 +667,7 @@ impl Writer<'_> {
                     line!(s, "break;");
                 }
                 line!(s, "L{}: ;", label.0);
+                line!(s, "VV_COUNT(vm, {});", if s.framed { "state" } else { "direct" });
                 self.edge(s, *at);
                 s.depth -= 1;
                 line!(s, "}}");
@@ -723,7 +724,12 @@ impl Writer<'_> {
                 line!(s, "vv_trap(vm, VV_{}, {}u, {at}u);", trap_name(*kind), s.function);
                 line!(s, "{};", s.leave);
             }
-            Stmt::Edge { at } => self.edge(s, *at),
+            Stmt::Edge { head, at } => {
+                if *head {
+                    line!(s, "VV_COUNT(vm, framed);");
+                }
+                self.edge(s, *at);
+            }
             Stmt::Restore { vars } => {
                 for v in vars {
                     let value = from_bits(s.body.vars[v.0 as usize], &format!("vv_get(vm, {}u)", 8 * s.body.slots[v]));

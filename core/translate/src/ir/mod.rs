@@ -131,8 +131,8 @@ pub enum Stmt {
     Trap { kind: TrapKind, at: u32 },
 
     // The rest is made by `pass::frame` and only occurs in states.
-    /// Charges fuel and looks at the sticky flag, as a loop back-edge does.
-    Edge { at: u32 },
+    /// Charges fuel and looks at the sticky flag, as a loop back-edge does; `head`: of a loop that became a state.
+    Edge { head: bool, at: u32 },
     /// Reads variables from the frame.
     Restore { vars: Vec<Var> },
     /// Writes variables to the frame.

@@ -11,6 +11,6 @@ pub fn run(body: &mut Body) {
         }
     });
     if let Some(at) = at {
-        body.stmts.insert(0, Stmt::Edge { at });
+        body.stmts.insert(0, Stmt::Edge { head: false, at });
     }
 }

@@ -22,7 +22,7 @@ pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, at: u32) {
     let stmts = std::mem::take(&mut body.stmts);
     let mut cut = Cut { body, colours, states: Vec::new(), labels: HashMap::new(), heads: BTreeSet::new() };
     let entry = cut.new_state();
-    let mut first = vec![Stmt::Edge { at }];
+    let mut first = vec![Stmt::Edge { head: false, at }];
     first.extend(cut.flow(stmts, None));
     cut.states[entry.0 as usize] = first;
     let states = std::mem::take(&mut cut.states);
@@ -163,7 +163,7 @@ impl Cut<'_> {
                     let head = self.new_state();
                     self.labels.insert(label, head);
                     self.heads.insert(head);
-                    let mut stmts = vec![Stmt::Edge { at }];
+                    let mut stmts = vec![Stmt::Edge { head: true, at }];
                     stmts.extend(self.flow(body, Some(join)));
                     self.states[head.0 as usize] = stmts;
                     out.push(Stmt::Goto { state: head });

@@ -16,29 +16,61 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
     vv_end(vm);
 }
 
-VV_INLINE void vv_reset_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp image, vv_gp env, vv_gp64 par, vv_gpv stop, vv_gp pack, u32 thread) {
-    u64 vms = par[VV_PAR_VMS];
-    if (thread >= vms) return;
-    u64 how = words[VV_WORD_RESET * vms + thread];
-    if (!how) return;
-    words[VV_WORD_RESET * vms + thread] = 0;
+/* Brings one VM back to the image; `how` 2 means that its memory is all zero, so only the image's span is written. */
+VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 thread) {
     vv_gp head = VV_LANE_BASE(mem, thread, (u64)VV_REGION);
     for (u32 i = 0; i < VV_FRAMES_AT; i += 8) vv_sw64(head, i, vv_rd64(image + i));
     vv_gp m = head + VV_SKIP(VV_MEMORY_AT);
     u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
     vv_gp data = image + VV_FRAMES_AT;
-#if VV_LINEAR && defined(VV_HOST)
     if (how == 1) {
-        memset(m, 0, low);
-        memset(m + high, 0, VV_INITIAL - high);
-    }
-    memcpy(m + low, data, high - low);
-#else
-    if (how == 1) {
-        for (u32 i = 0; i < low; i += 8) vv_sw64(m, i, 0);
-        for (u32 i = high; i < VV_INITIAL; i += 8) vv_sw64(m, i, 0);
+        vv_fill(m, 0, 0, low);
+        vv_fill(m, high, 0, VV_INITIAL - high);
     }
     for (u32 i = low; i < high; i += 8) vv_sw64(m, i, vv_rd64(data + (i - low)));
+}
+
+#if defined(VV_BRANCHY) && !VV_LINEAR && VV_CELL >= 8
+/* On a processor one thread resets a whole tile: neighbouring bytes belong to neighbouring lanes, and all get the same. */
+VV_INLINE void vv_spread(vv_gp to, vv_gp from, u32 n) {
+    for (u32 i = 0; i < n; i += VV_CELL)
+        for (u32 lane = 0; lane < VV_LANES; lane++)
+            for (u32 j = 0; j < VV_CELL; j += 8)
+                vv_wr64(to + (u64)i * VV_LANES + lane * VV_CELL + j, vv_rd64(from + i + j));
+}
+VV_INLINE void vv_clear(vv_gp to, u64 n) {
+    for (u64 i = 0; i < n * VV_LANES; i += 8) vv_wr64(to + i, 0);
+}
+VV_INLINE void vv_reset_tile(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 thread) {
+    vv_gp tile = VV_LANE_BASE(mem, thread, (u64)VV_REGION);
+    vv_spread(tile, image, VV_FRAMES_AT);
+    vv_gp m = tile + VV_SKIP(VV_MEMORY_AT);
+    u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
+    if (how == 1) {
+        vv_clear(m, low);
+        vv_clear(m + VV_SKIP(high), VV_INITIAL - high);
+    }
+    vv_spread(m + VV_SKIP(low), image + VV_FRAMES_AT, high - low);
+}
+#define VV_TILE_RESET 1
+#endif
+
+VV_INLINE void vv_reset_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp image, vv_gp env, vv_gp64 par, vv_gpv stop, vv_gp pack, u32 thread) {
+    u64 vms = par[VV_PAR_VMS];
+    if (thread >= vms) return;
+    vv_gp64 reset = words + VV_WORD_RESET * vms;
+#ifdef VV_TILE_RESET
+    if (thread % VV_LANES) return;
+    u32 all = 1;
+    for (u32 lane = 1; lane < VV_LANES; lane++) all &= reset[thread + lane] == reset[thread];
+    if (all && reset[thread]) vv_reset_tile(mem, image, par, reset[thread], thread);
+    for (u32 lane = 0; lane < VV_LANES; lane++, thread++) {
+        if (!all && reset[thread]) vv_reset_one(mem, image, par, reset[thread], thread);
+        reset[thread] = 0;
+    }
+#else
+    if (reset[thread]) vv_reset_one(mem, image, par, reset[thread], thread);
+    reset[thread] = 0;
 #endif
 }
 

@@ -27,7 +27,7 @@ typedef struct VM {
     u32 flush;      /* fd_write found the buffer full */
     u64 clock, timer;
 #ifdef VV_PROFILE
-    u64 edges_direct, edges_framed;
+    u64 edges_direct, edges_state, edges_framed;
 #endif
     VV_EXIT_STATE
     VV_GLOBALS
@@ -79,6 +79,7 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
 #endif
 #ifdef VV_PROFILE
     vm->edges_direct = VV_WORD(vm, VV_WORD_EDGES_DIRECT);
+    vm->edges_state = VV_WORD(vm, VV_WORD_EDGES_STATE);
     vm->edges_framed = VV_WORD(vm, VV_WORD_EDGES_FRAMED);
 #endif
     VV_LOAD_GLOBALS
@@ -122,6 +123,7 @@ VV_HELPER void vv_end(VM *vm) {
 #endif
 #ifdef VV_PROFILE
     VV_WORD(vm, VV_WORD_EDGES_DIRECT) = vm->edges_direct;
+    VV_WORD(vm, VV_WORD_EDGES_STATE) = vm->edges_state;
     VV_WORD(vm, VV_WORD_EDGES_FRAMED) = vm->edges_framed;
 #endif
     VV_SAVE_GLOBALS
