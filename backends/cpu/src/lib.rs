@@ -15,8 +15,8 @@ use std::sync::Arc;
 use vectorvisor_driver::handles::Handles;
 use vectorvisor_driver::memory::{Budget, HostMemory, check_range};
 use vectorvisor_driver::{
-    BufferId, Device, DeviceInfo, DeviceKind, Driver, Error, EventId, KernelId, Language, ModuleId, PinnedId, QueueId,
-    Quirks, Result, Source,
+    BufferId, Device, DeviceInfo, DeviceKind, Driver, Error, EventId, KernelId, Language, MAX_LANES, ModuleId,
+    PinnedId, QueueId, Quirks, Result, Source,
 };
 
 /// The driver of the host's own processors; it has one device.
@@ -26,6 +26,8 @@ pub struct CpuDriver;
 pub fn driver() -> Box<dyn Driver> {
     Box::new(CpuDriver)
 }
+
+vectorvisor_driver::export_plugin!(CpuDriver);
 
 impl Driver for CpuDriver {
     fn name(&self) -> &'static str {
@@ -186,6 +188,9 @@ impl Device for CpuDevice {
         tiles: u32,
         lanes: u32,
     ) -> Result<EventId> {
+        if lanes > MAX_LANES {
+            return Err(Error::Invalid(format!("{lanes} lanes in a tile, which has {MAX_LANES} at most")));
+        }
         let kernel = self.kernels.get(kernel.0)?;
         let buffers =
             args.iter().map(|arg| arg.map(|id| self.buffers.get(id.0)).transpose()).collect::<Result<Vec<_>>>()?;

@@ -1,14 +1,21 @@
-//! The suite that every driver passes.
+//! The suite that every driver passes, linked and as a plugin.
 
-use vectorvisor_driver::conformance;
+use vectorvisor_driver::conformance::failures;
+use vectorvisor_driver::plugin::Search;
+use vectorvisor_driver::{Driver, Error, Result};
 
 #[test]
-fn cpu_conforms() {
-    let mut failures = Vec::new();
-    let report = &mut |device: &str, case: &str, outcome: &conformance::Outcome| match outcome {
-        Ok(()) => println!("{device}: {case}: ok"),
-        Err(failure) => failures.push(format!("{device}: {case}: {failure}")),
-    };
-    conformance::check(&vectorvisor_cpu::CpuDriver, report).expect("listing and opening devices");
+fn linked() {
+    let failures = failures(&vectorvisor_cpu::CpuDriver, &|_| true);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn as_a_plugin() -> Result<()> {
+    // Cargo leaves it beside the test.
+    let plugins = Search::new(&[], None).usual();
+    let plugin = plugins.iter().find(|plugin| plugin.name() == "cpu");
+    let failures = failures(plugin.ok_or_else(|| Error::Invalid("the plugin was not built".into()))?, &|_| true);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
 }

@@ -2,16 +2,19 @@
 //!
 //! A [`Driver`] lists and opens devices. A [`Device`] compiles kernel text, loads binaries, owns
 //! memory, copies asynchronously, launches, and reports times. Everything that a device owns is named
-//! by a small integer handle, so that the same contract can cross a C ABI; [`Buffer`], [`Pinned`],
+//! by a small integer handle, so that the same contract can cross a C ABI ([`plugin`]); [`Buffer`], [`Pinned`],
 //! [`Shared`], [`Queue`] and [`Module`] are the safe owners that the runtime uses.
 
 pub mod conformance;
+pub mod gpu;
 pub mod handles;
 pub mod memory;
 mod owned;
+pub mod plugin;
 pub use owned::{Buffer, Event, Module, Pinned, Queue, Shared};
 
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What can go wrong in a driver. Every message names the thing, the reason and, where there is one, the next step.
@@ -151,6 +154,9 @@ handle!(
     KernelId
 );
 
+/// No tile of any device has more lanes. (The runtime uses up to 64.)
+pub const MAX_LANES: u32 = 1024;
+
 /// One family of devices.
 pub trait Driver: Send + Sync {
     /// The name in `--backend NAME`.
@@ -159,9 +165,13 @@ pub trait Driver: Send + Sync {
     fn devices(&self) -> Result<Vec<DeviceInfo>>;
     /// Opens one device.
     fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>>;
+    /// The file that it comes from, unless it is part of the program.
+    fn origin(&self) -> Option<&Path> {
+        None
+    }
 }
 
-/// One open device. All calls may come from any thread. Ids that were freed or never given out are [`Error::Invalid`].
+/// One open device. All calls may come from any thread. Ids are never 0; ids that were freed or never given out are [`Error::Invalid`].
 pub trait Device: Send + Sync {
     /// What it is and can do.
     fn info(&self) -> &DeviceInfo;
@@ -209,7 +219,8 @@ pub trait Device: Send + Sync {
     /// `dst..dst + bytes` stays writable, and nobody looks at it, until the event is reached.
     unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId>;
     /// Runs `kernel` on `tiles * lanes` threads in blocks of `lanes`; thread i is lane `i % lanes` of tile `i / lanes`.
-    /// Every argument is a buffer. `None` passes a null pointer.
+    /// Every argument is a buffer. `None` passes a null pointer. No tiles or no lanes do nothing. More lanes than the device
+    /// has, and more than [`MAX_LANES`] anywhere, are [`Error::Invalid`].
     fn launch(
         &self,
         queue: QueueId,
@@ -226,6 +237,7 @@ pub trait Device: Send + Sync {
     /// Blocks until it is reached.
     fn wait(&self, event: EventId) -> Result<()>;
     /// When the event's work began and ended, in nanoseconds of the device's clock; only differences mean something.
+    /// [`Error::Invalid`] before it was reached.
     fn times(&self, event: EventId) -> Result<(u64, u64)>;
     /// Forgets an event, reached or not.
     fn free_event(&self, event: EventId);

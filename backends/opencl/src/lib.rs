@@ -17,8 +17,8 @@ use sys::{Id, Owned};
 use vectorvisor_driver::handles::Handles;
 use vectorvisor_driver::memory::{Budget, HostMemory};
 use vectorvisor_driver::{
-    BufferId, Device, DeviceInfo, DeviceKind, Driver, Error, EventId, KernelId, Language, ModuleId, PinnedId, QueueId,
-    Quirks, Result, Source,
+    BufferId, Device, DeviceInfo, DeviceKind, Driver, Error, EventId, KernelId, Language, MAX_LANES, ModuleId,
+    PinnedId, QueueId, Quirks, Result, Source,
 };
 
 /// The driver of all OpenCL devices. It opens libOpenCL when it is first asked.
@@ -28,6 +28,8 @@ pub struct OpenClDriver;
 pub fn driver() -> Box<dyn Driver> {
     Box::new(OpenClDriver)
 }
+
+vectorvisor_driver::export_plugin!(OpenClDriver);
 
 impl Driver for OpenClDriver {
     fn name(&self) -> &'static str {
@@ -79,8 +81,9 @@ impl Facts {
         // A simulator (oclgrind) claims to be every kind at once. It keeps copies, and a probe would only fill its log.
         let kinds = types & (cl::CL_DEVICE_TYPE_CPU | cl::CL_DEVICE_TYPE_GPU | cl::CL_DEVICE_TYPE_ACCELERATOR);
         let in_place = kinds == cl::CL_DEVICE_TYPE_CPU;
+        let simulated = kinds.count_ones() > 1;
 
-        let max_lanes = id.number(cl::CL_DEVICE_MAX_WORK_GROUP_SIZE)?;
+        let max_lanes = id.number(cl::CL_DEVICE_MAX_WORK_GROUP_SIZE)?.min(MAX_LANES.into());
         let width = match () {
             () if is_nvidia => id.number(cl::CL_DEVICE_WARP_SIZE_NV).unwrap_or(32),
             () if is_amd && kind == DeviceKind::Gpu => id.number(cl::CL_DEVICE_WAVEFRONT_WIDTH_AMD).unwrap_or(64),
@@ -122,13 +125,13 @@ impl Facts {
             thread_exit: nvidia,
             timer: false,
             live_shared: false,
-            zeroed: in_place,
+            zeroed: in_place || (simulated && std::env::var_os("OCLGRIND_UNINITIALIZED").is_none()),
             nvidia,
             patch,
         };
         let options = CString::new(options).map_err(|_| Error::Invalid("a build option holds a zero".into()))?;
         let keeps_text = id.platform_text(cl_platform::CL_PLATFORM_NAME)?.contains("Portable Computing Language");
-        Ok(Self { info, options, in_place, keeps_text, simulated: kinds.count_ones() > 1, max_lanes })
+        Ok(Self { info, options, in_place, keeps_text, simulated, max_lanes })
     }
 }
 
@@ -234,9 +237,11 @@ impl Device for OpenClDevice {
 
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
         let bytes = bytes.max(1);
-        let memory = self.budget.take(bytes, || match self.facts.in_place {
-            true => Memory::same(&self.context, bytes),
-            false => Memory::device(&self.context, &self.service, bytes),
+        let memory = self.budget.take(bytes, || match (self.facts.in_place, self.facts.simulated) {
+            (true, _) => Memory::same(&self.context, bytes),
+            // Oclgrind forgets all it knows of a buffer when the host writes a part of it.
+            (_, true) => Memory::device(&self.context, bytes),
+            _ => Memory::device_now(&self.context, &self.service, bytes),
         })?;
         Ok(BufferId(self.buffers.insert(Arc::new(memory))))
     }

@@ -24,7 +24,7 @@ pub fn is_live(context: &Owned, id: Id, service: &Queue, memory: &Arc<Memory>, p
     let queue = &Queue::new(context, id)?;
     let program = Arc::new(Program::from_text(context, id, TEXT, c"-cl-std=CL1.2")?);
     let kernel = Kernel::new(&program, "listen")?;
-    let seen = Arc::new(Memory::device(context, queue, 12)?);
+    let seen = Arc::new(Memory::device(context, 12)?);
     // SAFETY: the local outlives the wait.
     unsafe { queue.write(&seen, 8, (&raw const patience).cast(), 4) }?.wait()?;
     let args = [Some(memory.clone()), Some(seen.clone())];

@@ -41,10 +41,14 @@ impl Memory {
         let raw = unsafe { cl_memory::create_buffer(context.raw(), flags, size, host.cast()) };
         Ok(Owned::new(raw.map_err(no_memory("clCreateBuffer", bytes))?, cl_memory::release_mem_object))
     }
-    /// Device memory. `queue` makes the vendor find it now: NVIDIA's allocates at the first use, and would fail in a launch.
-    pub fn device(context: &Owned, queue: &Queue, bytes: u64) -> Result<Self> {
+    /// Device memory.
+    pub fn device(context: &Owned, bytes: u64) -> Result<Self> {
         let object = Self::object(context, cl_memory::CL_MEM_READ_WRITE, bytes, null_mut())?;
-        let memory = Self { object, host: Host::Apart, bytes };
+        Ok(Self { object, host: Host::Apart, bytes })
+    }
+    /// Device memory that the vendor must find now: NVIDIA's allocates at the first use, and would fail in a launch.
+    pub fn device_now(context: &Owned, queue: &Queue, bytes: u64) -> Result<Self> {
+        let memory = Self::device(context, bytes)?;
         // SAFETY: the local outlives the blocking write.
         unsafe { queue.copy_in(&memory, 0, [0u8].as_ptr(), 1, true) }.map_err(no_memory("the first use", bytes))?;
         Ok(memory)

@@ -42,7 +42,14 @@ pub struct DeviceArgs {
     /// Force software versions of math builtins that a vendor never implemented on or off [default: what the device needs].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub patch: Option<bool>,
+    /// A driver's plugin (libvectorvisor_NAME.so), or a folder with plugins; can be repeated.
+    #[arg(long, value_name = "PATH", long_help = DRIVER_PATH)]
+    pub driver_path: Vec<PathBuf>,
 }
+
+const DRIVER_PATH: &str = "\
+A driver's plugin (libvectorvisor_NAME.so), or a folder with plugins; can be repeated. Plugins are also looked for in what the \
+environment variable VECTORVISOR_DRIVER_PATH names, beside the executable, in deps/ there, and in the user's data folder.";
 
 /// How to translate.
 #[derive(Debug, Clone, Args)]
@@ -182,7 +189,21 @@ Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments.";
 
 /// Arguments of `devices`.
 #[derive(Debug, Args)]
-pub struct DevicesArgs {}
+#[command(after_help = DEVICES_HELP)]
+pub struct DevicesArgs {
+    /// Only this driver, or only this of its devices.
+    #[arg(long, value_name = "NAME[:INDEX]")]
+    pub backend: Option<vectorvisor::BackendSpec>,
+    /// Also run known work on every device, and say what passes.
+    #[arg(long)]
+    pub check: bool,
+    /// A driver's plugin (libvectorvisor_NAME.so), or a folder with plugins; can be repeated.
+    #[arg(long, value_name = "PATH", long_help = DRIVER_PATH)]
+    pub driver_path: Vec<PathBuf>,
+}
+
+const DEVICES_HELP: &str = "\
+Exit code: 0, even if a driver is unavailable; with --check, 1 if anything failed, and with --backend, 1 if it is unavailable.";
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]

@@ -92,11 +92,15 @@ fn calls(wasm: &[u8], options: &Options) -> Result<String> {
             Colour::Direct => "direct".to_string(),
             Colour::Forced => "framed: --force-framed".to_string(),
             Colour::Remote(call) => format!("framed: makes the remote call {call}"),
-            Colour::Recursive(with) => format!("framed: lies on a cycle of calls with {}", name(with)),
+            Colour::Suspends(callee) => format!("framed: calls {}, which can suspend", name(callee)),
+            Colour::Recursive(with) => {
+                format!("direct, framed when re-entered: on a cycle of calls with {}", name(with))
+            }
             Colour::AbandonedTo(with) => {
                 format!("framed: never returns, and lies on a cycle of calls with {}", name(with))
             }
-            Colour::Calls(framed) => format!("framed: calls {}, which is framed and returns", name(framed)),
+            Colour::Paths => "framed: too many paths of calls below it for this kernel compiler".to_string(),
+            Colour::Calls(callee) => format!("direct, framed when re-entered: calls {}", name(callee)),
         };
         _ = writeln!(text, "{}\t{why}", function.name);
     }

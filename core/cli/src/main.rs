@@ -29,7 +29,7 @@ fn main() {
     let result = match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Map(args) => map::map(args),
-        Command::Devices(_) => devices::devices(),
+        Command::Devices(args) => devices::devices(args),
         Command::Inspect(args) => inspect::inspect(args),
     };
     std::process::exit(match result {

@@ -30,6 +30,11 @@ pub fn chain(error: &anyhow::Error) -> String {
     text
 }
 
+/// A text of several lines as one.
+pub fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
+}
+
 /// Like [`line`], unless `quiet`.
 pub fn note(quiet: bool, text: &str) {
     if !quiet {

@@ -4,54 +4,21 @@ use crate::Usage;
 use crate::args::{BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
 use crate::report::Progress;
 use anyhow::{Context, Result};
-use std::path::Path;
-use std::sync::Arc;
-use vectorvisor::driver::{Device, Driver, Error as DriverError};
-use vectorvisor::{
-    Bounds, CachePolicy, DeviceInfo, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks, Traps,
-};
+use std::path::{Path, PathBuf};
+use vectorvisor::{Bounds, CachePolicy, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks, Traps};
 
-/// Every driver that can be named.
-pub fn drivers() -> Drivers {
-    Drivers(vec![
-        vectorvisor_cpu::driver(),
-        vectorvisor_opencl::driver(),
-        Box::new(NotBuilt { name: "cuda", instead: "NVIDIA GPUs also work with --backend opencl" }),
-        Box::new(NotBuilt { name: "hip", instead: "AMD GPUs also work with --backend opencl" }),
-    ])
-}
-
-/// Stands for a driver that this build does not have.
-struct NotBuilt {
-    name: &'static str,
-    instead: &'static str,
-}
-
-impl NotBuilt {
-    fn error(&self) -> DriverError {
-        DriverError::Unavailable {
-            what: format!("this build has no {} driver", self.name),
-            advice: self.instead.into(),
-        }
+/// Every driver that can be named. `paths` are those of `--driver-path`, and must exist.
+pub fn drivers(paths: &[PathBuf]) -> Result<Drivers> {
+    if let Some(path) = paths.iter().find(|path| !path.exists()) {
+        return Err(Usage(format!("--driver-path {}: there is no such file or folder", path.display())).into());
     }
-}
-
-impl Driver for NotBuilt {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn devices(&self) -> vectorvisor::driver::Result<Vec<DeviceInfo>> {
-        Err(self.error())
-    }
-    fn open(&self, _: usize, _: Quirks) -> vectorvisor::driver::Result<Arc<dyn Device>> {
-        Err(self.error())
-    }
+    Ok(Drivers::find_all(vec![vectorvisor_cpu::driver()], paths))
 }
 
 /// Opens the device that `--backend` names.
 pub fn engine(args: &DeviceArgs) -> Result<Engine> {
     let quirks = Quirks { nvidia: args.nvidia, patch: args.patch };
-    Ok(Engine::open(&drivers(), &args.backend, quirks)?)
+    Ok(Engine::open(&drivers(&args.driver_path)?, &args.backend, quirks)?)
 }
 
 /// Reads a program's file: a binary module or text.

@@ -63,6 +63,8 @@ fn wrong_command_lines_end_with_2() {
         (vec!["run"], "no program"),
         (vec!["run", "--lanes", "7", &factorial], "1, 8, 32 or 64"),
         (vec!["run", "--backend", "abacus", &factorial], "abacus"),
+        (vec!["run", "--driver-path", "no/such", &factorial], "--driver-path no/such: there is no such file or folder"),
+        (vec!["devices", "--backend", "abacus"], "abacus"),
         (vec!["run", "--vms", "2", "--vm", "2", "--invoke", "factorial", &factorial, "1"], "from 0 to 1"),
         (vec!["run", &factorial], "--invoke"),
         (vec!["run", "--invoke", "nothing", &factorial], "factorial"),
@@ -85,8 +87,6 @@ fn missing_things_are_named_and_end_with_1() {
     for (words, says) in [
         (vec!["run", "no/such.wasm"], "no/such.wasm"),
         (vec!["map", &misbehave, "--in", "no/such", "--out", "x"], "no/such"),
-        (vec!["run", "--backend", "cuda", &misbehave], "this build has no cuda driver"),
-        (vec!["run", "--backend", "hip:1", &misbehave], "this build has no hip driver"),
         (vec!["run", "--backend", "cpu:7", &misbehave], "cpu:7"),
     ] {
         let ran = vv(&words);
@@ -102,15 +102,6 @@ fn a_bad_program_is_named() {
     let ran = vv(&["run", &program]);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     assert!(ran.err.contains("bad.wat"), "{}", ran.err);
-}
-
-#[test]
-fn devices_lists_every_driver() {
-    let ran = vv(&["devices"]);
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.out.contains("cpu:0: "), "{}", ran.out);
-    assert!(ran.out.contains("\nopencl"), "{}", ran.out);
-    assert!(ran.out.contains("\ncuda: unavailable, because this build has no cuda driver; "), "{}", ran.out);
 }
 
 #[test]

@@ -1,29 +1,13 @@
 //! Opening a device: drivers, backend specifications, and the choice that `auto` makes.
 
-use crate::{Error, Result};
+use crate::{Drivers, Error, Result};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Quirks};
 
-/// The order in which `auto` looks for a GPU; the embedded CPU driver comes last.
-const PREFERENCE: [&str; 4] = ["cuda", "hip", "opencl", "cpu"];
-
-/// The drivers that can be named in a [`BackendSpec`].
-///
-/// ```no_run
-/// # fn my_driver() -> Box<dyn vectorvisor::driver::Driver> { unimplemented!() }
-/// let drivers = vectorvisor::Drivers(vec![my_driver()]);
-/// ```
-#[derive(Default)]
-pub struct Drivers(pub Vec<Box<dyn Driver>>);
-
-impl Drivers {
-    /// The driver of this name.
-    pub fn find(&self, name: &str) -> Option<&dyn Driver> {
-        self.0.iter().find(|d| d.name() == name).map(|d| &**d)
-    }
-}
+/// Where `auto` looks for a GPU first; then in other drivers, and the embedded CPU driver comes last.
+const PREFERENCE: [&str; 3] = ["cuda", "hip", "opencl"];
 
 /// Which device to use: `auto`, a driver's name, or a name and a device's number.
 ///
@@ -103,10 +87,7 @@ impl Engine {
         if backend.name == "auto" {
             return Self::auto(drivers, quirks);
         }
-        let driver = drivers.find(&backend.name).ok_or_else(|| Error::UnknownBackend {
-            name: backend.name.clone(),
-            known: drivers.0.iter().map(|d| d.name()).collect::<Vec<_>>().join(", "),
-        })?;
+        let driver = drivers.find(&backend.name)?;
         let failed = |source| Error::Backend { backend: backend.to_string(), source };
         let index = match backend.index {
             Some(index) => index,
@@ -121,8 +102,14 @@ impl Engine {
 
     fn auto(drivers: &Drivers, quirks: Quirks) -> Result<Self> {
         let mut reasons = Vec::new();
-        for name in PREFERENCE {
-            let Some(driver) = drivers.find(name) else { continue };
+        let place = |name: &str| match name {
+            "cpu" => PREFERENCE.len() + 1,
+            name => PREFERENCE.iter().position(|known| *known == name).unwrap_or(PREFERENCE.len()),
+        };
+        let mut ordered: Vec<&dyn Driver> = drivers.0.iter().map(|driver| &**driver).collect();
+        ordered.sort_by_key(|driver| place(driver.name()));
+        for driver in ordered {
+            let name = driver.name();
             let devices = match driver.devices() {
                 Ok(devices) => devices,
                 Err(error) => {

@@ -4,6 +4,7 @@ mod cancel;
 mod gather;
 mod group;
 mod image;
+mod instances;
 mod job;
 mod run;
 mod settle;
@@ -13,6 +14,7 @@ mod watchdog;
 mod words;
 
 pub use cancel::CancelHandle;
+pub use instances::{Call, Instances, Returned};
 
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
 use group::{Common, Group};
@@ -87,16 +89,9 @@ impl Fleet {
         inputs: Option<usize>,
         cancel: CancelHandle,
     ) -> Result<Self> {
-        let device = program.engine().device();
-        let info = device.info();
+        let info = program.engine().info();
         let meta = program.meta();
-        let queue = Queue::new(device)?;
-        let environment = image::environment(options)?;
-        let env = Buffer::new(device, environment.len() as u64 + image::SLACK)?;
-        queue.write(&env, 0, &environment)?;
-        let image = image::ImageBuffer::new(device, &queue, &meta.image, meta.plan.frames_at)?;
-        let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
-        let common = Common { program: program.clone(), env, image, fuel };
+        let common = common(program, options)?;
         let (groups, out_capacity) = allocate(&common, options, inputs)?;
         for group in &groups {
             cancel.watch(&group.stop);
@@ -145,13 +140,7 @@ impl Fleet {
         sink: &mut dyn FnMut(Outcome),
     ) -> Result<Summary> {
         let program = self.common.program.clone();
-        let entry = program.entry(entry).ok_or_else(|| Error::NoEntry {
-            name: entry.into(),
-            available: match program.meta().entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>() {
-                names if names.is_empty() => "nothing that can be entered".into(),
-                names => names.join(", "),
-            },
-        })?;
+        let entry = program.require(entry)?;
         let seed = match self.options.seed {
             Some(seed) => seed,
             None => random()?,
@@ -201,6 +190,19 @@ impl Drop for Fleet {
             self.cancel.forget(&group.stop);
         }
     }
+}
+
+/// The buffers that all groups read.
+fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
+    let device = program.engine().device();
+    let meta = program.meta();
+    let queue = Queue::new(device)?;
+    let environment = image::environment(options)?;
+    let env = Buffer::new(device, environment.len() as u64 + image::SLACK)?;
+    queue.write(&env, 0, &environment)?;
+    let image = image::ImageBuffer::new(device, &queue, &meta.image, meta.plan.frames_at)?;
+    let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
+    Ok(Common { program: program.clone(), env, image, fuel })
 }
 
 /// Allocates the groups; if the caller left their number open, fewer when memory is short.

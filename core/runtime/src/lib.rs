@@ -22,6 +22,7 @@
 //! ```
 
 mod cache;
+mod drivers;
 mod engine;
 mod error;
 mod fleet;
@@ -31,9 +32,10 @@ mod program;
 mod value;
 
 pub use cache::CachePolicy;
-pub use engine::{BackendSpec, Drivers, Engine};
+pub use drivers::Drivers;
+pub use engine::{BackendSpec, Engine};
 pub use error::{Error, Result};
-pub use fleet::{CancelHandle, Fleet};
+pub use fleet::{Call, CancelHandle, Fleet, Instances, Returned};
 pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
 pub use program::{Program, Stage, to_wasm};

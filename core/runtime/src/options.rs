@@ -53,6 +53,8 @@ impl Default for ProgramOptions {
     }
 }
 
+/// Paths of calls below one direct function on PoCL, whose compile time grows with them (lz4: 31 s at 40, 43 s at 300).
+const POCL_PATHS: u32 = 64;
 /// Frames of a recursive program, unless the caller says otherwise.
 const STACK: u32 = 64 << 10;
 
@@ -60,6 +62,7 @@ impl ProgramOptions {
     /// These options as the translator takes them, for a device.
     pub fn for_device(&self, info: &DeviceInfo) -> Options {
         let lanes = self.lanes.unwrap_or(info.lane_width).max(1);
+        let cpu = info.kind == vectorvisor_driver::DeviceKind::Cpu;
         Options {
             target: Target {
                 language: match info.language {
@@ -69,7 +72,8 @@ impl ProgramOptions {
                     vectorvisor_driver::Language::Hip => Language::Hip,
                 },
                 thread_exit: info.thread_exit,
-                cheap_branches: info.kind == vectorvisor_driver::DeviceKind::Cpu,
+                cheap_branches: cpu,
+                call_paths: (cpu && info.language == vectorvisor_driver::Language::OpenCl).then_some(POCL_PATHS),
                 timer: info.timer,
             },
             lanes,

@@ -140,6 +140,17 @@ impl Program {
         self.0.meta.entries.iter().find(|e| e.name == name)
     }
 
+    /// The exported function of this name, or an error that names those there are.
+    pub(crate) fn require(&self, name: &str) -> Result<&Entry> {
+        self.entry(name).ok_or_else(|| Error::NoEntry {
+            name: name.into(),
+            available: match self.meta().entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>() {
+                names if names.is_empty() => "nothing that can be entered".into(),
+                names => names.join(", "),
+            },
+        })
+    }
+
     /// Whether the compiled binary came from the cache.
     pub fn cached(&self) -> bool {
         self.0.cached

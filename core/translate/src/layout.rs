@@ -1,15 +1,16 @@
 //! Where everything of a VM lies: head, frames, slot, linear memory, guard; and the numbers of the states.
 
 use crate::abi::Plan;
-use crate::analysis::Colours;
-use crate::ir::{Callee, Program, Stmt, walk};
+use crate::analysis::{Colours, World};
+use crate::ir::{Program, Stmt, walk};
+use crate::pass::versions::Adapters;
 use crate::{Error, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Room for the request of one remote call.
 const SLOT: u64 = 4096;
-/// States 0 (halt) and 1 (finish) are fixed.
-const FIRST_STATE: u32 = 2;
+/// States 0 (halt), 1 (finish) and 2 (return from a nested trampoline) are fixed.
+pub const FIRST_STATE: u32 = 3;
 
 /// Layout and numbering of a program whose framed functions were cut.
 pub struct Layout {
@@ -21,8 +22,14 @@ pub struct Layout {
     pub table: u32,
     /// Byte offset in the head of the "dropped" flags: data segments, then element segments.
     pub dropped: u32,
-    /// Entry state of each function that has one: framed functions, and direct ones that the trampoline enters.
+    /// First state of each function that exists as states.
     pub states: BTreeMap<u32, u32>,
+    /// State that enters a direct function, for the kernel's trampoline.
+    pub upper: BTreeMap<u32, u32>,
+    /// State that enters a direct function, for any trampoline.
+    pub lower: BTreeMap<u32, u32>,
+    /// States below this number may run under a nested trampoline.
+    pub nested: u32,
     /// Number of states.
     pub count: u32,
     /// Frames nest without bound, so pushing one is checked.
@@ -35,19 +42,11 @@ pub fn adapter_frame(program: &Program, function: u32) -> u32 {
     8 + 8 * ty.params.len().max(ty.results.len()) as u32
 }
 
-/// Frame size of a function, cut or not.
-pub fn frame(program: &Program, colours: &Colours, function: u32) -> u32 {
-    match &program.functions[function as usize].body {
-        Some(body) if colours.framed(function) => body.frame,
+/// Frame size of a function that a trampoline of this world enters.
+pub fn frame(program: &Program, colours: &Colours, world: World, function: u32) -> u32 {
+    match &program.functions[function as usize].states {
+        Some(body) if colours.in_states(world, function) => body.frame,
         _ => adapter_frame(program, function),
-    }
-}
-
-/// Functions that a framed call may enter.
-pub fn targets(colours: &Colours, callee: &Callee) -> Vec<u32> {
-    match callee {
-        Callee::Function(f) => vec![*f],
-        Callee::Table { ty, .. } => colours.graph.candidates.get(ty).cloned().unwrap_or_default(),
     }
 }
 
@@ -57,7 +56,7 @@ fn align(bytes: u64, to: u64) -> u64 {
 
 impl Layout {
     /// Lays a program out.
-    pub fn new(program: &Program, colours: &Colours, options: &Options) -> Result<Self, Error> {
+    pub fn new(program: &Program, colours: &Colours, adapters: &Adapters, options: &Options) -> Result<Self, Error> {
         let mut head = 0u32;
         let mut globals = BTreeMap::new();
         for (i, global) in program.globals.iter().enumerate() {
@@ -72,19 +71,15 @@ impl Layout {
         }
         let dropped = head;
         let mut drops = false;
-        let mut adapters: BTreeSet<u32> = program.entries.iter().map(|(_, f)| *f).chain(program.init).collect();
         let mut calls: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
-        let mut abandoned = BTreeSet::new();
+        let mut nests = false;
         for (i, function) in program.functions.iter().enumerate() {
-            let Some(body) = &function.body else { continue };
-            for stmts in body.states.iter().chain([&body.stmts]) {
+            for stmts in function.lists() {
                 walk(stmts, &mut |s| match s {
                     Stmt::DataDrop { .. } | Stmt::ElemDrop { .. } => drops = true,
+                    Stmt::CallNested { .. } => nests = true,
                     Stmt::CallFramed { callee, .. } => {
-                        calls.entry(i as u32).or_default().extend(targets(colours, callee));
-                    }
-                    Stmt::Abandon { function, .. } => {
-                        abandoned.insert(*function);
+                        calls.entry(i as u32).or_default().extend(colours.targets(callee));
                     }
                     _ => {}
                 });
@@ -93,24 +88,37 @@ impl Layout {
         if drops {
             head += 4 * (program.segments.len() + program.elements.len()) as u32;
         }
-        adapters.extend(calls.values().flatten());
-        adapters.extend(&abandoned);
-
-        let mut states = BTreeMap::new();
+        let (mut states, mut upper, mut lower) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut count = FIRST_STATE;
-        for (i, function) in program.functions.iter().enumerate() {
-            let Some(body) = &function.body else { continue };
-            if colours.framed(i as u32) {
-                states.insert(i as u32, count);
-                count += body.states.len() as u32;
-            } else if adapters.contains(&(i as u32)) {
-                states.insert(i as u32, count);
+        let mut nested = count;
+        for world in [World::Lower, World::Upper] {
+            for (i, function) in program.functions.iter().enumerate() {
+                let i = i as u32;
+                if let Some(body) = &function.states
+                    && colours.world(i) == world
+                {
+                    states.insert(i, count);
+                    count += body.states.len() as u32;
+                }
+            }
+            let (from, to) = match world {
+                World::Lower => (&adapters.lower, &mut lower),
+                World::Upper => (&adapters.upper, &mut upper),
+            };
+            for f in from {
+                to.insert(*f, count);
                 count += 1;
+            }
+            if world == World::Lower {
+                nested = count;
             }
         }
 
-        let mut depth = Depth { program, colours, calls: &calls, known: BTreeMap::new(), open: BTreeSet::new() };
-        let bounded = states.keys().try_fold(0u64, |most, f| depth.of(*f).map(|d| most.max(d)));
+        let mut depth = Depth { program, calls: &calls, known: BTreeMap::new(), open: BTreeSet::new() };
+        let entered: Vec<u32> = states.keys().chain(upper.keys()).chain(lower.keys()).copied().collect();
+        let bounded = entered.into_iter().try_fold(0u64, |most, f| depth.of(f).map(|d| most.max(d)));
+        // A nested trampoline pushes frames above those of whoever called.
+        let bounded = bounded.filter(|_| !nests && colours.cuts.is_empty());
         let recursive = bounded.is_none();
         let frames = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096)), 64);
 
@@ -137,7 +145,18 @@ impl Layout {
         if frames >= 1 << 31 {
             return Err(Error::Limit(format!("{frames} bytes of frames are too many; give a smaller --stack")));
         }
-        Ok(Self { plan, globals, table, dropped, states, count, recursive })
+        Ok(Self { plan, globals, table, dropped, states, upper, lower, nested, count, recursive })
+    }
+
+    /// The state that enters a function in this world.
+    pub fn entry(&self, colours: &Colours, world: World, function: u32) -> u32 {
+        let adapter = || match world {
+            World::Upper => self.upper.get(&function).or_else(|| self.lower.get(&function)),
+            World::Lower => self.lower.get(&function),
+        };
+        let state = if colours.in_states(world, function) { self.states.get(&function) } else { adapter() };
+        // `pass::versions` made every version that is entered; state 0 halts.
+        state.copied().unwrap_or(0)
     }
 
     /// The first bytes of every VM.
@@ -160,7 +179,6 @@ impl Layout {
 /// The deepest nest of frames, unless it has no bound.
 struct Depth<'a> {
     program: &'a Program,
-    colours: &'a Colours,
     calls: &'a BTreeMap<u32, BTreeSet<u32>>,
     known: BTreeMap<u32, u64>,
     open: BTreeSet<u32>,
@@ -179,8 +197,13 @@ impl Depth<'_> {
             below = below.max(self.of(*callee)?);
         }
         self.open.remove(&function);
-        let depth = u64::from(frame(self.program, self.colours, function)) + below;
+        let depth = u64::from(self.frame(function)) + below;
         self.known.insert(function, depth);
         Some(depth)
+    }
+
+    fn frame(&self, function: u32) -> u32 {
+        let states = self.program.functions[function as usize].states.as_ref().map_or(0, |b| b.frame);
+        states.max(adapter_frame(self.program, function))
     }
 }

@@ -8,6 +8,7 @@ mod dialect;
 pub mod host;
 pub mod ir;
 mod layout;
+pub mod link;
 mod lower;
 mod pass;
 pub mod wasm;
@@ -41,6 +42,10 @@ pub struct Target {
     pub timer: bool,
     /// A branch costs less than the two loads and the shift of an unaligned access: true for CPUs.
     pub cheap_branches: bool,
+    /// The kernel compiler walks every path of calls, so its time grows exponentially with the depth of a program (PoCL 3.1: 16
+    /// levels of two calls take 10 s). A direct function then has at most so many paths below it, the rest is framed, and
+    /// there are no nested trampolines.
+    pub call_paths: Option<u32>,
 }
 
 /// When a bad memory access is reported.
@@ -224,19 +229,10 @@ pub fn lower_module(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         .filter(|i| host::find(&i.module, &i.name).is_some_and(|c| host::CALLS[c].place == host::Place::Missing))
         .map(|i| i.name.clone())
         .collect();
-    let facts = analysis::Colours::new(&program, options.force_framed);
-    let types = program.types.clone();
-    for (i, function) in program.functions.iter_mut().enumerate() {
-        let Some(body) = &mut function.body else { continue };
-        pass::frame::abandon(&mut body.stmts, &facts);
-        if facts.framed(i as u32) {
-            pass::frame::run(body, &types[function.ty as usize], &facts, module.code_offset(i as u32));
-        } else {
-            pass::charge::run(body);
-        }
-    }
+    let facts = analysis::Colours::new(&program, options.force_framed, options.target.call_paths);
+    let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f));
     verify("framing", &program)?;
-    let layout = layout::Layout::new(&program, &facts, options)?;
+    let layout = layout::Layout::new(&program, &facts, &adapters, options)?;
     Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing })
 }
 
@@ -255,15 +251,15 @@ pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
                 name: name.clone(),
                 params: ty.params.clone(),
                 results: ty.results.clone(),
-                state: layout.states[f],
+                state: layout.entry(&facts, analysis::World::Upper, *f),
             }
         })
         .collect();
     let meta = Meta {
         plan: layout.plan.clone(),
         entries,
-        init: program.init.map(|f| layout.states[&f]),
-        init_for_image: program.init.is_some_and(|f| !facts.reaches_remote(&program, f)),
+        init: program.init.map(|f| layout.entry(&facts, analysis::World::Upper, f)),
+        init_for_image: program.init.is_some_and(|f| !facts.reaches_remote(f)),
         functions: program.functions.iter().map(|f| f.name.clone()).collect(),
         image,
         remote: facts.remote,

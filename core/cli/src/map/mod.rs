@@ -55,13 +55,15 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     }
     let finished = output.finish(ran.is_err());
     failures.print(done + pending.len());
-    ran.context("the run ended early, and further inputs were not taken")?;
+    let summary = ran.context("the run ended early, and further inputs were not taken")?;
     finished?;
     let ok = done - failures.count;
-    report::note(
-        quiet,
-        &format!("{ok} of {done} inputs succeeded, in {:.2} s on {} VMs", elapsed.as_secs_f64(), fleet.vms()),
+    let (seconds, vms) = (elapsed.as_secs_f64(), fleet.vms());
+    let (kernel, launches) = (summary.kernel.as_secs_f64(), summary.launches);
+    let text = format!(
+        "{ok} of {done} inputs succeeded, in {seconds:.2} s on {vms} VMs ({kernel:.3} s in {launches} launches)"
     );
+    report::note(quiet, &text);
     Ok(i32::from(failures.count > 0))
 }
 

@@ -4,16 +4,17 @@ use crate::host;
 use crate::ir::{Callee, Label, Program, Stmt};
 use std::collections::BTreeSet;
 
-/// The greatest fixpoint, so a function that only recurses never returns either.
+/// The least fixpoint, so a function that only recurses is none of them: it must run out of stack, not for ever. After a call
+/// of such a function compilers put `unreachable`, so for panic paths nothing is lost.
 pub fn never_returns(program: &Program) -> Vec<bool> {
-    let mut never: Vec<bool> = program.functions.iter().map(|f| f.body.is_some()).collect();
+    let mut never = vec![false; program.functions.len()];
     loop {
         let mut changed = false;
         for (i, function) in program.functions.iter().enumerate() {
-            let (true, Some(body)) = (never[i], &function.body) else { continue };
+            let (false, Some(body)) = (never[i], &function.body) else { continue };
             let mut flow = Flow { never: &never, branched: BTreeSet::new(), returns: false };
-            if flow.list(&body.stmts) || flow.returns {
-                never[i] = false;
+            if !flow.list(&body.stmts) && !flow.returns {
+                never[i] = true;
                 changed = true;
             }
         }

@@ -1,21 +1,20 @@
 //! Which direct functions may stop their VM, so that callers must test for it where one thread cannot exit.
 
-use super::Colours;
 use crate::Traps;
 use crate::ir::{Callee, Program, Stmt, walk};
 
 /// By function index.
-pub fn may_stop(program: &Program, colours: &Colours, traps: Traps) -> Vec<bool> {
+pub fn may_stop(program: &Program, traps: Traps) -> Vec<bool> {
     let mut stops = vec![false; program.functions.len()];
     loop {
         let mut changed = false;
         for (i, function) in program.functions.iter().enumerate() {
             let (false, Some(body)) = (stops[i], &function.body) else { continue };
-            let mut found = colours.framed(i as u32);
+            let mut found = false;
             walk(&body.stmts, &mut |s| {
                 found |= match s {
-                    Stmt::Call { callee: Callee::Function(f), .. } => stops[*f as usize] || colours.framed(*f),
-                    Stmt::Call { callee: Callee::Table { .. }, .. } => true,
+                    Stmt::Call { callee: Callee::Function(f), .. } => stops[*f as usize],
+                    Stmt::Call { callee: Callee::Table { .. }, .. } | Stmt::CallNested { .. } => true,
                     Stmt::Load { .. } | Stmt::Store { .. } => traps == Traps::Exact,
                     Stmt::Trapping { .. }
                     | Stmt::MemoryCopy { .. }

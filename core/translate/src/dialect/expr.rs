@@ -104,7 +104,7 @@ fn unary(op: UnOp, a: &str) -> String {
         F64ConvertI32U => format!("(f64){a}"),
         F64ConvertI64S => format!("(f64)(s64){a}"),
         F64ConvertI64U => format!("(f64){a}"),
-        F32DemoteF64 => format!("(f32){a}"),
+        F32DemoteF64 => format!("vv_f32_demote({a})"),
         F64PromoteF32 => format!("(f64){a}"),
         I32ReinterpretF32 => format!("vv_i32_reinterpret({a})"),
         I64ReinterpretF64 => format!("vv_i64_reinterpret({a})"),

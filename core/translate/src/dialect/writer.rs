@@ -3,10 +3,10 @@
 use super::expr::{condition, ctype, expr, from_bits, load, store, to_bits, trapping};
 use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
-use crate::analysis::{Colours, may_stop};
+use crate::analysis::{Colours, Node, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
 use crate::ir::{Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
-use crate::layout::{Layout, frame, targets};
+use crate::layout::{FIRST_STATE, Layout, adapter_frame, frame};
 use crate::{Bounds, Options, Traps, ValType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ const SMALL: usize = 24;
 
 /// Header and units.
 pub fn write(program: &Program, colours: &Colours, layout: &Layout, options: &Options) -> (String, Vec<String>) {
-    let stops = may_stop(program, colours, options.traps);
+    let stops = may_stop(program, options.traps);
     let w = Writer { p: program, c: colours, l: layout, o: options, stops };
     w.all()
 }
@@ -73,54 +73,60 @@ impl Writer<'_> {
 
         let mut bodies = Vec::new();
         let mut small = String::new();
-        let (mut direct_types, mut framed_types) = (BTreeSet::new(), BTreeSet::new());
+        let mut dispatched: BTreeSet<u32> = BTreeSet::new();
+        let mut entered: BTreeSet<(u32, u8)> = BTreeSet::new();
         for (i, function) in self.p.functions.iter().enumerate() {
-            let Some(body) = &function.body else { continue };
             let i = i as u32;
-            for stmts in body.states.iter().chain([&body.stmts]) {
+            for stmts in function.lists() {
                 walk(stmts, &mut |s| match s {
                     Stmt::Call { callee: Callee::Table { ty, .. }, .. } => {
-                        direct_types.insert(*ty);
+                        dispatched.insert(*ty);
+                    }
+                    Stmt::CallNested { callee: Callee::Table { ty, .. }, .. } => {
+                        entered.insert((*ty, World::Lower as u8));
                     }
                     Stmt::CallFramed { callee: Callee::Table { ty, .. }, .. } => {
-                        framed_types.insert(*ty);
+                        entered.insert((*ty, self.c.world(i) as u8));
                     }
                     _ => {}
                 });
             }
-            if self.c.framed(i) {
+            if let Some(body) = &function.states {
                 let first = self.l.states[&i];
                 for (n, stmts) in body.states.iter().enumerate() {
                     let head = format!("u32 st{}(VM *vm)", first + n as u32);
                     let _ = writeln!(header, "VV_FN {head};");
                     bodies.push(self.state(i, body, n, stmts, &head));
                 }
-                continue;
             }
-            let head = self.signature(i);
-            let text = self.direct(i, body, &head);
-            if is_small(body) {
-                let _ = write!(small, "VV_SMALL {text}");
-            } else {
-                let _ = writeln!(header, "VV_FN {head};");
-                bodies.push(format!("VV_FN {text}"));
+            if let Some(body) = &function.body {
+                let head = self.signature(i);
+                let text = self.direct(i, body, &head);
+                if is_small(body) {
+                    let _ = write!(small, "VV_SMALL {text}");
+                } else {
+                    let _ = writeln!(header, "VV_FN {head};");
+                    bodies.push(format!("VV_FN {text}"));
+                }
             }
-            if self.l.states.contains_key(&i) {
-                let head = format!("u32 st{}(VM *vm)", self.l.states[&i]);
+            for state in self.l.upper.get(&i).into_iter().chain(self.l.lower.get(&i)) {
+                let head = format!("u32 st{state}(VM *vm)");
                 let _ = writeln!(header, "VV_FN {head};");
                 bodies.push(self.adapter(i, &head));
             }
         }
-        for ty in direct_types {
+        for ty in dispatched {
             let head = self.dispatcher_signature(ty);
             let _ = writeln!(header, "VV_FN {head};");
             bodies.push(self.dispatcher(ty, &head));
         }
-        for ty in framed_types {
-            let head = format!("u32 cs{ty}(VM *vm, u32 i, u32 func, u32 at)");
+        for (ty, world) in entered {
+            let world = if world == World::Lower as u8 { World::Lower } else { World::Upper };
+            let head = format!("u32 {}{ty}(VM *vm, u32 i, u32 func, u32 at)", entry_dispatcher(world));
             let _ = writeln!(header, "VV_FN {head};");
-            bodies.push(self.framed_dispatcher(ty, &head));
+            bodies.push(self.entry_dispatcher(ty, world, &head));
         }
+        header.push_str("VV_FN void vv_nested(VM *vm, u32 state);\n");
         header.push_str(&small);
 
         let mut units = vec![String::new()];
@@ -252,18 +258,16 @@ impl Writer<'_> {
 
     fn host_calls(&self) -> BTreeSet<&'static str> {
         let mut used = BTreeSet::new();
-        for body in self.p.functions.iter().filter_map(|f| f.body.as_ref()) {
-            for stmts in body.states.iter().chain([&body.stmts]) {
-                walk(stmts, &mut |s| match s {
-                    Stmt::Host { call, .. } => {
-                        used.insert(CALLS[*call].name);
-                    }
-                    Stmt::Write { .. } => {
-                        used.insert("fd_write");
-                    }
-                    _ => {}
-                });
-            }
+        for stmts in self.p.functions.iter().flat_map(|f| f.lists()) {
+            walk(stmts, &mut |s| match s {
+                Stmt::Host { call, .. } => {
+                    used.insert(CALLS[*call].name);
+                }
+                Stmt::Write { .. } => {
+                    used.insert("fd_write");
+                }
+                _ => {}
+            });
         }
         used
     }
@@ -369,22 +373,23 @@ impl Writer<'_> {
     /// A direct function entered by the trampoline: parameters come from the frame, results go there.
     fn adapter(&self, f: u32, head: &str) -> String {
         let ty = &self.p.types[self.p.functions[f as usize].ty as usize];
-        let args: String = ty
-            .params
-            .iter()
-            .enumerate()
-            .map(|(i, t)| format!(", {}", from_bits(*t, &format!("vv_get(vm, {}u)", 8 + 8 * i))))
-            .collect();
         let mut out = format!("VV_FN {head} {{ /* enters {} */\n", comment(&self.p.functions[f as usize].name));
-        match ty.results.first() {
-            Some(t) => {
-                let _ = writeln!(out, "  {} r = fn{f}(vm{args});", ctype(*t));
-            }
-            None => {
-                let _ = writeln!(out, "  fn{f}(vm{args});");
-            }
+        for (i, t) in ty.params.iter().enumerate() {
+            let value = from_bits(*t, &format!("vv_get(vm, {}u)", 8 + 8 * i));
+            let _ = writeln!(out, "  {} v{i} = {value};", ctype(*t));
         }
+        let args: String = (0..ty.params.len()).map(|i| format!(", v{i}")).collect();
+        let result = ty.results.first().map_or(String::new(), |t| format!("{} r = ", ctype(*t)));
+        // A direct function may push frames of a nested trampoline above this one.
+        let frame = if self.l.upper.contains_key(&f) { adapter_frame(self.p, f) } else { 0 };
+        if frame > 0 {
+            let _ = writeln!(out, "  vm->fp += {frame}u;");
+        }
+        let _ = writeln!(out, "  {result}fn{f}(vm{args});");
         let _ = writeln!(out, "  if (VV_STOPPED(vm)) return VV_HALT;");
+        if frame > 0 {
+            let _ = writeln!(out, "  vm->fp -= {frame}u;");
+        }
         for (i, t) in ty.results.iter().enumerate() {
             let value = if i == 0 { to_bits(*t, "r") } else { format!("vm->r{i}") };
             let _ = writeln!(out, "  vv_put(vm, {}u, {value});", 8 + 8 * i);
@@ -408,24 +413,43 @@ impl Writer<'_> {
         let _ =
             writeln!(out, "  if (i >= VV_TABLE_LENGTH) {{ vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); {leave}; }}");
         let _ = writeln!(out, "  u32 id = VV_TABLE(i);\n  switch (id) {{");
-        for f in targets(self.c, &Callee::Table { ty, index: ExprId(0) }) {
-            if self.c.framed(f) {
-                // Such a function never returns, or the caller would be framed.
-                let frame: String = self.p.types[ty as usize]
-                    .params
-                    .iter()
-                    .enumerate()
-                    .map(|(n, t)| format!("vv_sw64(vm->frames, {}u, {}); ", 8 + 8 * n, to_bits(*t, &format!("v{n}"))))
-                    .collect();
+        let params = &self.p.types[ty as usize].params;
+        for f in self.c.targets(&table(ty)) {
+            let frame: String = params
+                .iter()
+                .enumerate()
+                .map(|(n, t)| format!("vv_put(vm, {}u, {}); ", 8 + 8 * n, to_bits(*t, &format!("v{n}"))))
+                .collect();
+            let case = f + 1;
+            if self.c.abandoned(*f) {
+                let state = self.l.entry(self.c, self.c.world(*f), *f);
                 let _ = writeln!(
                     out,
-                    "  case {}u: vv_sw64(vm->frames, 0u, VV_FINISH); {frame}vv_abandon(vm, {}u); {leave};",
-                    f + 1,
-                    self.l.states[&f]
+                    "  case {case}u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); {frame}vv_abandon(vm, {state}u); {leave};"
                 );
+            } else if self.c.cuts.has(Node::Table(ty), Node::Function(*f)) {
+                let state = self.l.entry(self.c, World::Lower, *f);
+                let room = crate::layout::frame(self.p, self.c, World::Lower, *f);
+                let _ = writeln!(out, "  case {case}u:");
+                let _ = writeln!(
+                    out,
+                    "    if (vm->fp + {room}u > VV_FRAMES) {{ vv_trap(vm, VV_STACK_EXHAUSTED, func, at); {leave}; }}"
+                );
+                let _ = writeln!(out, "    vv_put(vm, 0u, VV_NESTED); {frame}vv_nested(vm, {state}u);");
+                let results = &self.p.types[ty as usize].results;
+                for (n, _) in results.iter().enumerate().skip(1) {
+                    let _ = writeln!(out, "    vm->r{n} = vv_get(vm, {}u);", 8 + 8 * n);
+                }
+                match results.first() {
+                    Some(t) => {
+                        let value = from_bits(*t, "vv_get(vm, 8u)");
+                        let _ = writeln!(out, "    if (VV_STOPPED(vm)) {leave};\n    return {value};");
+                    }
+                    None => out.push_str("    return;\n"),
+                }
             } else {
                 let end = if value.is_empty() { " return;" } else { "" };
-                let _ = writeln!(out, "  case {}u: {value}fn{f}(vm{args});{end}", f + 1);
+                let _ = writeln!(out, "  case {case}u: {value}fn{f}(vm{args});{end}");
             }
         }
         let _ = writeln!(
@@ -435,16 +459,16 @@ impl Writer<'_> {
         out
     }
 
-    /// `call_indirect` from a framed function: the entry state of the function, or halt after a trap.
-    fn framed_dispatcher(&self, ty: u32, head: &str) -> String {
+    /// `call_indirect` that goes through a trampoline: the entry state of the function, or halt after a trap.
+    fn entry_dispatcher(&self, ty: u32, world: World, head: &str) -> String {
         let mut out = format!("VV_FN {head} {{\n");
         let _ = writeln!(
             out,
             "  if (i >= VV_TABLE_LENGTH) {{ vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return VV_HALT; }}"
         );
         let _ = writeln!(out, "  u32 id = VV_TABLE(i);\n  switch (id) {{");
-        for f in targets(self.c, &Callee::Table { ty, index: ExprId(0) }) {
-            let _ = writeln!(out, "  case {}u: return {}u;", f + 1, self.l.states[&f]);
+        for f in self.c.targets(&table(ty)) {
+            let _ = writeln!(out, "  case {}u: return {}u;", f + 1, self.l.entry(self.c, world, *f));
         }
         let _ = writeln!(
             out,
@@ -453,12 +477,20 @@ impl Writer<'_> {
         out
     }
 
+    /// The trampolines: `vv_dispatch_nested` runs one state that cannot suspend, `vv_dispatch` any.
     fn dispatch(&self) -> String {
-        let mut out = String::from("VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {\n  switch (state) {\n");
-        for state in 2..self.l.count {
+        let mut out = String::from("VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {\n  switch (state) {\n");
+        for state in FIRST_STATE..self.l.nested {
             let _ = writeln!(out, "  case {state}u: return st{state}(vm);");
         }
         out.push_str("  }\n  vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);\n  return VV_HALT;\n}\n");
+        out.push_str("VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {\n  switch (state) {\n");
+        for state in self.l.nested..self.l.count {
+            let _ = writeln!(out, "  case {state}u: return st{state}(vm);");
+        }
+        out.push_str("  }\n  return vv_dispatch_nested(vm, state);\n}\n");
+        out.push_str("VV_FN void vv_nested(VM *vm, u32 state) {\n");
+        out.push_str("  while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);\n}\n");
         out
     }
 
@@ -641,15 +673,34 @@ impl Writer<'_> {
                         (format!("ci{ty}(vm, {}, {}u, {at}u{args})", self.e(s, *index), s.function), true)
                     }
                 };
+                // A direct function may push frames of a nested trampoline above that of the state which calls it.
+                let above = s.framed && self.c.suspends(s.function) && !self.c.cuts.is_empty();
+                if above {
+                    line!(s, "vm->fp += {}u;", s.body.frame);
+                }
                 match results.first() {
                     Some(v) => line!(s, "v{} = {call};", v.0),
                     None => line!(s, "{call};"),
                 }
                 self.check_stop(s, may);
+                if above {
+                    line!(s, "vm->fp -= {}u;", s.body.frame);
+                }
                 for (i, v) in results.iter().enumerate().skip(1) {
                     let value = from_bits(s.body.vars[v.0 as usize], &format!("vm->r{i}"));
                     line!(s, "v{} = {value};", v.0);
                 }
+                self.refresh(s);
+            }
+            Stmt::CallNested { callee, args, results, at } => {
+                line!(s, "{{");
+                s.depth += 1;
+                let next = self.push(s, callee, args, 0, "VV_NESTED", World::Lower, *at);
+                line!(s, "vv_nested(vm, {next});");
+                self.check_stop(s, true);
+                self.take(s, results);
+                s.depth -= 1;
+                line!(s, "}}");
                 self.refresh(s);
             }
             Stmt::Host { call, args, result, at } => self.host(s, *call, args, *result, *at),
@@ -747,10 +798,7 @@ impl Writer<'_> {
                 self.call_framed(s, callee, args, self.l.states[&s.function] + then.0, *at)
             }
             Stmt::Results { vars } => {
-                for (i, v) in vars.iter().enumerate() {
-                    let value = from_bits(s.body.vars[v.0 as usize], &format!("vv_get(vm, {}u)", 8 + 8 * i));
-                    line!(s, "v{} = {value};", v.0);
-                }
+                self.take(s, vars);
                 line!(s, "vm->fp -= {}u;", s.body.frame);
             }
             Stmt::ReturnFramed { values } => {
@@ -768,7 +816,7 @@ impl Writer<'_> {
                 for (i, value) in values.iter().enumerate() {
                     line!(s, "vv_sw64(vm->frames, {}u, {value});", 8 + 8 * i);
                 }
-                line!(s, "vv_abandon(vm, {}u);", self.l.states[function]);
+                line!(s, "vv_abandon(vm, {}u);", self.l.entry(self.c, self.c.world(*function), *function));
                 line!(s, "{};", s.leave);
                 s.depth -= 1;
                 line!(s, "}}");
@@ -798,13 +846,10 @@ impl Writer<'_> {
 
     /// The length of a segment, 0 once it was dropped.
     fn alive(&self, flag: u32, length: u32) -> String {
-        let drops = self.p.functions.iter().filter_map(|f| f.body.as_ref()).any(|b| {
-            let mut found = false;
-            for stmts in b.states.iter().chain([&b.stmts]) {
-                walk(stmts, &mut |s| found |= matches!(s, Stmt::DataDrop { .. } | Stmt::ElemDrop { .. }));
-            }
-            found
-        });
+        let mut drops = false;
+        for stmts in self.p.functions.iter().flat_map(|f| f.lists()) {
+            walk(stmts, &mut |s| drops |= matches!(s, Stmt::DataDrop { .. } | Stmt::ElemDrop { .. }));
+        }
         if drops {
             format!("(vv_w32(vm->head, {}u) ? 0u : {length}u)", self.l.dropped + 4 * flag)
         } else {
@@ -840,34 +885,56 @@ impl Writer<'_> {
         self.check_stop(s, host.name == "fd_write");
     }
 
-    fn call_framed(&self, s: &mut Scope<'_>, callee: &Callee, args: &[ExprId], then: u32, at: u32) {
+    /// Results in the frame of a function that has returned.
+    fn take(&self, s: &mut Scope<'_>, vars: &[Var]) {
+        for (i, v) in vars.iter().enumerate() {
+            let value = from_bits(s.body.vars[v.0 as usize], &format!("vv_get(vm, {}u)", 8 + 8 * i));
+            line!(s, "v{} = {value};", v.0);
+        }
+    }
+
+    /// Writes the callee's frame `above` bytes up: the state to return to, and the arguments. Gives the state to enter.
+    #[expect(clippy::too_many_arguments, reason = "one call, described")]
+    fn push(
+        &self,
+        s: &mut Scope<'_>,
+        callee: &Callee,
+        args: &[ExprId],
+        above: u32,
+        then: &str,
+        world: World,
+        at: u32,
+    ) -> String {
         let values: Vec<String> = args.iter().map(|a| to_bits(s.body.type_of(*a), &self.e(s, *a))).collect();
-        let own = s.body.frame;
-        let most = targets(self.c, callee).iter().map(|f| frame(self.p, self.c, *f)).max().unwrap_or(0);
-        let callee = match callee {
-            Callee::Function(f) => format!("{}u", self.l.states[f]),
+        let most = self.c.targets(callee).iter().map(|f| frame(self.p, self.c, world, *f)).max().unwrap_or(0);
+        let next = match callee {
+            Callee::Function(f) => format!("{}u", self.l.entry(self.c, world, *f)),
             Callee::Table { ty, index } => {
                 let index = self.e(s, *index);
-                line!(s, "{{");
-                s.depth += 1;
-                line!(s, "u32 next = cs{ty}(vm, {index}, {}u, {at}u);", s.function);
-                line!(s, "if (next == VV_HALT) return VV_HALT;");
+                line!(s, "u32 next = {}{ty}(vm, {index}, {}u, {at}u);", entry_dispatcher(world), s.function);
+                line!(s, "if (next == VV_HALT) {};", s.leave);
                 "next".to_string()
             }
         };
         if self.l.recursive {
-            self.trap_if(s, &format!("vm->fp + {}u > VV_FRAMES", own + most), "VV_STACK_EXHAUSTED", at);
+            self.trap_if(s, &format!("vm->fp + {}u > VV_FRAMES", above + most), "VV_STACK_EXHAUSTED", at);
         }
-        line!(s, "vv_put(vm, {own}u, {then}u);");
+        line!(s, "vv_put(vm, {above}u, {then});");
         for (i, value) in values.iter().enumerate() {
-            line!(s, "vv_put(vm, {}u, {value});", own + 8 + 8 * i as u32);
+            line!(s, "vv_put(vm, {}u, {value});", above + 8 + 8 * i as u32);
         }
+        next
+    }
+
+    fn call_framed(&self, s: &mut Scope<'_>, callee: &Callee, args: &[ExprId], then: u32, at: u32) {
+        line!(s, "{{");
+        s.depth += 1;
+        let own = s.body.frame;
+        let next = self.push(s, callee, args, own, &format!("{then}u"), self.c.world(s.function), at);
         line!(s, "vm->fp += {own}u;");
-        line!(s, "return {callee};");
-        if callee == "next" {
-            s.depth -= 1;
-            line!(s, "}}");
-        }
+        line!(s, "return {next};");
+        s.depth -= 1;
+        line!(s, "}}");
     }
 
     fn length(&self, s: &Scope<'_>, args: &[ExprId], length: Length) -> String {
@@ -925,6 +992,19 @@ impl Writer<'_> {
         }
         s.depth -= 1;
         line!(s, "}}");
+    }
+}
+
+/// All functions of a signature in the table.
+fn table(ty: u32) -> Callee {
+    Callee::Table { ty, index: ExprId(0) }
+}
+
+/// The name of the function that finds the entry state of a `call_indirect`.
+fn entry_dispatcher(world: World) -> &'static str {
+    match world {
+        World::Upper => "cs",
+        World::Lower => "cn",
     }
 }
 

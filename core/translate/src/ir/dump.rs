@@ -7,18 +7,19 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "memory {}..{} grows={}", self.memory.initial, self.memory.capacity, self.memory.grows)?;
         for (i, function) in self.functions.iter().enumerate() {
-            let Some(body) = &function.body else { continue };
-            let ty = &self.types[function.ty as usize];
-            writeln!(
-                f,
-                "\nfunction {i} \"{}\" {:?} -> {:?} frame={}",
-                function.name, ty.params, ty.results, body.frame
-            )?;
-            let d = Dump { body };
-            d.list(f, &body.stmts, 1)?;
-            for (n, state) in body.states.iter().enumerate() {
-                writeln!(f, " state {n}")?;
-                d.list(f, state, 1)?;
+            for body in function.bodies() {
+                let ty = &self.types[function.ty as usize];
+                writeln!(
+                    f,
+                    "\nfunction {i} \"{}\" {:?} -> {:?} frame={}",
+                    function.name, ty.params, ty.results, body.frame
+                )?;
+                let d = Dump { body };
+                d.list(f, &body.stmts, 1)?;
+                for (n, state) in body.states.iter().enumerate() {
+                    writeln!(f, " state {n}")?;
+                    d.list(f, state, 1)?;
+                }
             }
         }
         Ok(())
@@ -89,10 +90,12 @@ impl Dump<'_> {
                     Stmt::Store { op, offset, .. } => format!(" {op:?} +{offset}"),
                     Stmt::Trapping { op, .. } => format!(" {op:?}"),
                     Stmt::GetGlobal { global, .. } | Stmt::SetGlobal { global, .. } => format!(" g{global}"),
-                    Stmt::Call { callee, .. } | Stmt::CallFramed { callee, .. } => match callee {
-                        Callee::Function(f) => format!(" f{f}"),
-                        Callee::Table { ty, .. } => format!(" table type {ty}"),
-                    },
+                    Stmt::Call { callee, .. } | Stmt::CallNested { callee, .. } | Stmt::CallFramed { callee, .. } => {
+                        match callee {
+                            Callee::Function(f) => format!(" f{f}"),
+                            Callee::Table { ty, .. } => format!(" table type {ty}"),
+                        }
+                    }
                     Stmt::Abandon { function, .. } => format!(" f{function}"),
                     Stmt::Host { call, .. } | Stmt::Suspend { call, .. } | Stmt::Answer { call, .. } => {
                         format!(" {}", crate::host::CALLS[*call].name)

@@ -139,6 +139,8 @@ pub enum Stmt {
     Save { vars: Vec<Var> },
     /// Goes on in another state.
     Goto { state: State },
+    /// In a direct function: enters the callee under a nested trampoline.
+    CallNested { callee: Callee, args: Vec<ExprId>, results: Vec<Var>, at: u32 },
     /// Pushes the callee's frame; the callee returns to `then`.
     CallFramed { callee: Callee, args: Vec<ExprId>, then: State, at: u32 },
     /// First statement of the state after a framed call: takes the results and pops the callee's frame.
@@ -234,7 +236,9 @@ impl Stmt {
             | Self::MemoryInit { to, from, length, .. }
             | Self::TableCopy { to, from, length, .. }
             | Self::TableInit { to, from, length, .. } => vec![*to, *from, *length],
-            Self::Call { callee, args, .. } | Self::CallFramed { callee, args, .. } => {
+            Self::Call { callee, args, .. }
+            | Self::CallNested { callee, args, .. }
+            | Self::CallFramed { callee, args, .. } => {
                 let mut all = args.clone();
                 if let Callee::Table { index, .. } = callee {
                     all.push(*index);
@@ -274,7 +278,7 @@ impl Stmt {
             | Self::Trapping { var, .. }
             | Self::MemorySize { var }
             | Self::MemoryGrow { var, .. } => vec![*var],
-            Self::Call { results, .. } => results.clone(),
+            Self::Call { results, .. } | Self::CallNested { results, .. } => results.clone(),
             Self::Host { result, .. } | Self::Answer { result, .. } => result.iter().copied().collect(),
             Self::Write { result, .. } => vec![*result],
             Self::Restore { vars } | Self::Results { vars } => vars.clone(),
@@ -329,6 +333,18 @@ pub fn walk<'a>(stmts: &'a [Stmt], f: &mut impl FnMut(&'a Stmt)) {
     }
 }
 
+impl Function {
+    /// The versions of the code that exist.
+    pub fn bodies(&self) -> impl Iterator<Item = &Body> {
+        self.body.iter().chain(&self.states)
+    }
+
+    /// Every statement list of every version.
+    pub fn lists(&self) -> impl Iterator<Item = &Vec<Stmt>> {
+        self.bodies().flat_map(|b| b.states.iter().chain([&b.stmts]))
+    }
+}
+
 /// One function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
@@ -336,8 +352,10 @@ pub struct Function {
     pub name: String,
     /// Canonical signature, an index into [`Program::types`].
     pub ty: u32,
-    /// The code; `None` for functions that no entry reaches.
+    /// The code as a plain function; `None` if nobody calls it natively.
     pub body: Option<Body>,
+    /// The code as states; `None` if no trampoline enters it.
+    pub states: Option<Body>,
 }
 
 /// The table of functions.

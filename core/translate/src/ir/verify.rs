@@ -6,11 +6,12 @@ use crate::ValType;
 /// Checks every reached function; the error names the function and what is wrong.
 pub fn verify(program: &Program) -> Result<(), String> {
     for (i, function) in program.functions.iter().enumerate() {
-        let Some(body) = &function.body else { continue };
-        let mut v = Verify { program, body, function: i as u32, labels: Vec::new(), uses: vec![0; body.exprs.len()] };
-        let lists = if body.states.is_empty() { vec![&body.stmts] } else { body.states.iter().collect() };
-        for stmts in lists {
-            v.list(stmts).map_err(|e| format!("function {i} ({}): {e}", function.name))?;
+        for body in function.bodies() {
+            let mut v =
+                Verify { program, body, function: i as u32, labels: Vec::new(), uses: vec![0; body.exprs.len()] };
+            for stmts in body.states.iter().chain([&body.stmts]) {
+                v.list(stmts).map_err(|e| format!("function {i} ({}): {e}", function.name))?;
+            }
         }
     }
     Ok(())
@@ -81,7 +82,7 @@ impl Verify<'_> {
         let program = self.program;
         let ty = match callee {
             Callee::Function(f) => {
-                let f = program.functions.get(*f as usize).filter(|f| f.body.is_some());
+                let f = program.functions.get(*f as usize).filter(|f| f.bodies().next().is_some());
                 f.ok_or("a call of a function without a body")?.ty
             }
             Callee::Table { ty, index } => {
@@ -132,7 +133,7 @@ impl Verify<'_> {
                 self.want(*delta, I32)?;
                 self.set(*var, I32)
             }
-            Stmt::Call { callee, args, results, .. } => {
+            Stmt::Call { callee, args, results, .. } | Stmt::CallNested { callee, args, results, .. } => {
                 let types = self.call(callee, args)?;
                 if types.len() != results.len() {
                     return Err("a call with another number of results".into());

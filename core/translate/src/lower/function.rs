@@ -1,10 +1,11 @@
 //! One function body.
 
+use super::several::{Place, Places};
 use crate::abi::TrapKind;
 use crate::ir::{BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
 use crate::wasm::{FuncType, Module, val_type};
 use crate::{Error, ValType};
-use wasmparser::{BlockType, FunctionBody, Operator};
+use wasmparser::{BlockType, FunctionBody, MemArg, MemArgTarget, Operator};
 
 /// C compilers bound the nesting of parentheses (clang at 256); deeper trees are cut into temporaries.
 const MAX_DEPTH: u32 = 24;
@@ -16,6 +17,8 @@ pub struct Context<'a> {
     pub canonical: &'a [u32],
     /// Host call of each imported function.
     pub host: &'a [usize],
+    /// Where its memories and tables lie.
+    pub places: &'a Places,
 }
 
 #[derive(Clone, Copy)]
@@ -279,6 +282,115 @@ impl Lower<'_> {
         Ok(if matches!(frame.kind, Kind::Function) { frame.results.len() } else { frame.label_vars.len() })
     }
 
+    fn read(&mut self, var: Var) -> ExprId {
+        self.body.add(Expr::Var(var))
+    }
+
+    fn i32(&mut self, value: u32) -> ExprId {
+        self.body.add(Expr::Const(ValType::I32, value.into()))
+    }
+
+    fn binary(&mut self, op: BinOp, a: ExprId, b: ExprId) -> ExprId {
+        self.body.add(Expr::Binary(op, a, b))
+    }
+
+    /// Evaluates an operand now, so that it can be used more than once.
+    fn keep(&mut self, value: ExprId) -> Var {
+        let var = self.temp(self.body.type_of(value));
+        self.out.push(Stmt::Set { var, value });
+        var
+    }
+
+    fn trap_if(&mut self, cond: ExprId, kind: TrapKind, at: u32) {
+        self.out.push(Stmt::If { cond, then: vec![Stmt::Trap { kind, at }], otherwise: Vec::new() });
+    }
+
+    /// Traps if `begin + length > size`, without overflow.
+    fn check(&mut self, begin: Var, length: ExprId, size: ExprId, kind: TrapKind, at: u32) {
+        let begin = self.read(begin);
+        let begin = self.body.add(Expr::Unary(UnOp::I64ExtendI32U, begin));
+        let end = self.binary(BinOp::I64Add, begin, length);
+        let bad = self.binary(BinOp::I64GtU, end, size);
+        self.trap_if(bad, kind, at);
+    }
+
+    /// The present size of one of several memories in bytes.
+    fn bytes(&mut self, place: Place) -> ExprId {
+        let pages = self.temp(ValType::I32);
+        self.out.push(Stmt::GetGlobal { var: pages, global: place.size });
+        let pages = self.read(pages);
+        let pages = self.body.add(Expr::Unary(UnOp::I64ExtendI32U, pages));
+        let shift = self.body.add(Expr::Const(ValType::I64, 16));
+        self.binary(BinOp::I64Shl, pages, shift)
+    }
+
+    /// Address and offset of an access; one of several memories is checked here.
+    fn access(&mut self, addr: ExprId, memarg: &MemArg, bytes: u32, at: u32) -> (ExprId, u32) {
+        let offset = memarg.offset as u32;
+        let MemArgTarget::Memory(memory) = memarg.target else { return (addr, offset) };
+        let Some(place) = self.c.places.several(memory) else { return (addr, offset) };
+        let addr = self.keep(addr);
+        let length = self.body.add(Expr::Const(ValType::I64, memarg.offset + u64::from(bytes)));
+        let size = self.bytes(place);
+        self.check(addr, length, size, TrapKind::OutOfBoundsMemory, at);
+        let (addr, base) = (self.read(addr), self.i32(place.base.wrapping_add(offset)));
+        (self.binary(BinOp::I32Add, addr, base), 0)
+    }
+
+    /// The begin of a range in one of several memories, checked.
+    fn range(&mut self, memory: u32, begin: ExprId, length: ExprId, at: u32) -> ExprId {
+        let Some(place) = self.c.places.several(memory) else { return begin };
+        let (begin, length) = (self.keep(begin), self.again(length));
+        let length = self.body.add(Expr::Unary(UnOp::I64ExtendI32U, length));
+        let size = self.bytes(place);
+        self.check(begin, length, size, TrapKind::OutOfBoundsMemory, at);
+        let (begin, base) = (self.read(begin), self.i32(place.base));
+        self.binary(BinOp::I32Add, begin, base)
+    }
+
+    /// The begin of a range in one of several tables, checked.
+    fn table_range(&mut self, table: u32, begin: ExprId, length: ExprId, at: u32) -> ExprId {
+        let Some((base, size)) = self.c.places.several_tables(table) else { return begin };
+        let (begin, length) = (self.keep(begin), self.again(length));
+        let length = self.body.add(Expr::Unary(UnOp::I64ExtendI32U, length));
+        let size = self.body.add(Expr::Const(ValType::I64, size.into()));
+        self.check(begin, length, size, TrapKind::OutOfBoundsTable, at);
+        let (begin, base) = (self.read(begin), self.i32(base));
+        self.binary(BinOp::I32Add, begin, base)
+    }
+
+    /// Operands of a bulk instruction; with several memories or tables each can be used more than once.
+    fn bulk(&mut self, several: bool) -> Result<[ExprId; 3], Error> {
+        let (c, b, a) = (self.pop()?, self.pop()?, self.pop()?);
+        if !several {
+            return Ok([a, b, c]);
+        }
+        Ok([a, b, c].map(|operand| {
+            let var = self.keep(operand);
+            self.read(var)
+        }))
+    }
+
+    /// `memory.grow` of one of several memories.
+    fn grow(&mut self, place: Place) -> Result<(), Error> {
+        let delta = self.pop()?;
+        let delta = self.keep(delta);
+        let (old, result) = (self.temp(ValType::I32), self.temp(ValType::I32));
+        self.out.push(Stmt::GetGlobal { var: old, global: place.size });
+        let (most, pages) = (self.i32(place.pages), self.read(old));
+        let room = self.binary(BinOp::I32Sub, most, pages);
+        let wanted = self.read(delta);
+        let cond = self.binary(BinOp::I32GtU, wanted, room);
+        let failed = self.i32(u32::MAX);
+        let (pages, more) = (self.read(old), self.read(delta));
+        let size = self.binary(BinOp::I32Add, pages, more);
+        let value = self.read(old);
+        let grow = vec![Stmt::SetGlobal { global: place.size, value: size }, Stmt::Set { var: result, value }];
+        self.out.push(Stmt::If { cond, then: vec![Stmt::Set { var: result, value: failed }], otherwise: grow });
+        self.push_var(result);
+        Ok(())
+    }
+
     fn die(&mut self) {
         self.dead = Some(0);
     }
@@ -383,15 +495,17 @@ impl Lower<'_> {
         }
         if let Some((op, memarg)) = LoadOp::from_wasm(op) {
             let addr = self.pop()?;
+            let (addr, offset) = self.access(addr, &memarg, op.bytes(), at);
             let var = self.temp(op.ty());
-            self.out.push(Stmt::Load { var, op, addr, offset: memarg.offset as u32, at });
+            self.out.push(Stmt::Load { var, op, addr, offset, at });
             self.push_var(var);
             return Ok(());
         }
         if let Some((op, memarg)) = StoreOp::from_wasm(op) {
             let value = self.pop()?;
             let addr = self.pop()?;
-            self.out.push(Stmt::Store { op, addr, value, offset: memarg.offset as u32, at });
+            let (addr, offset) = self.access(addr, &memarg, op.bytes(), at);
+            self.out.push(Stmt::Store { op, addr, value, offset, at });
             return Ok(());
         }
         match *op {
@@ -465,7 +579,8 @@ impl Lower<'_> {
             Operator::Drop => {
                 self.pop()?;
             }
-            Operator::Select => {
+            // The type is only needed for references, which are refused.
+            Operator::Select | Operator::TypedSelect { .. } => {
                 let cond = self.pop_entry()?;
                 let otherwise = self.pop_entry()?;
                 let then = self.pop_entry()?;
@@ -502,36 +617,49 @@ impl Lower<'_> {
             Operator::I64Const { value } => self.push(Expr::Const(ValType::I64, value as u64), 0),
             Operator::F32Const { value } => self.push(Expr::Const(ValType::F32, u64::from(value.bits())), 0),
             Operator::F64Const { value } => self.push(Expr::Const(ValType::F64, value.bits()), 0),
-            Operator::MemorySize { .. } => {
+            Operator::MemorySize { mem } => {
                 let var = self.temp(ValType::I32);
-                self.out.push(Stmt::MemorySize { var });
+                self.out.push(match self.c.places.several(mem) {
+                    Some(place) => Stmt::GetGlobal { var, global: place.size },
+                    None => Stmt::MemorySize { var },
+                });
                 self.push_var(var);
             }
-            Operator::MemoryGrow { .. } => {
+            Operator::MemoryGrow { mem } => {
+                if let Some(place) = self.c.places.several(mem) {
+                    return self.grow(place);
+                }
                 let delta = self.pop()?;
                 let var = self.temp(ValType::I32);
                 self.out.push(Stmt::MemoryGrow { var, delta });
                 self.push_var(var);
             }
-            Operator::MemoryCopy { .. } => {
-                let (length, from, to) = (self.pop()?, self.pop()?, self.pop()?);
+            Operator::MemoryCopy { dst_mem, src_mem } => {
+                let [to, from, length] = self.bulk(self.c.places.several(0).is_some())?;
+                let to = self.range(dst_mem, to, length, at);
+                let from = self.range(src_mem, from, length, at);
                 self.out.push(Stmt::MemoryCopy { to, from, length, at });
             }
-            Operator::MemoryFill { .. } => {
-                let (length, value, to) = (self.pop()?, self.pop()?, self.pop()?);
+            Operator::MemoryFill { mem } => {
+                let [to, value, length] = self.bulk(self.c.places.several(0).is_some())?;
+                let to = self.range(mem, to, length, at);
                 self.out.push(Stmt::MemoryFill { to, value, length, at });
             }
-            Operator::MemoryInit { data_index, .. } => {
-                let (length, from, to) = (self.pop()?, self.pop()?, self.pop()?);
+            Operator::MemoryInit { data_index, mem } => {
+                let [to, from, length] = self.bulk(self.c.places.several(0).is_some())?;
+                let to = self.range(mem, to, length, at);
                 self.out.push(Stmt::MemoryInit { segment: data_index, to, from, length, at });
             }
             Operator::DataDrop { data_index } => self.out.push(Stmt::DataDrop { segment: data_index }),
-            Operator::TableCopy { .. } => {
-                let (length, from, to) = (self.pop()?, self.pop()?, self.pop()?);
+            Operator::TableCopy { dst_table, src_table } => {
+                let [to, from, length] = self.bulk(self.c.places.several_tables(0).is_some())?;
+                let to = self.table_range(dst_table, to, length, at);
+                let from = self.table_range(src_table, from, length, at);
                 self.out.push(Stmt::TableCopy { to, from, length, at });
             }
-            Operator::TableInit { elem_index, .. } => {
-                let (length, from, to) = (self.pop()?, self.pop()?, self.pop()?);
+            Operator::TableInit { elem_index, table } => {
+                let [to, from, length] = self.bulk(self.c.places.several_tables(0).is_some())?;
+                let to = self.table_range(table, to, length, at);
                 self.out.push(Stmt::TableInit { segment: elem_index, to, from, length, at });
             }
             Operator::ElemDrop { elem_index } => self.out.push(Stmt::ElemDrop { segment: elem_index }),
@@ -549,10 +677,18 @@ impl Lower<'_> {
                     None => self.call(Callee::Function(function_index), &ty, args, at),
                 }
             }
-            Operator::CallIndirect { type_index, .. } => {
+            Operator::CallIndirect { type_index, table_index } => {
                 let ty = self.c.module.types[type_index as usize].clone();
-                let index = self.pop()?;
+                let mut index = self.pop()?;
                 let args = self.pop_many(ty.params.len())?;
+                if let Some((base, length)) = self.c.places.several_tables(table_index) {
+                    let kept = self.keep(index);
+                    let (i, length) = (self.read(kept), self.i32(length));
+                    let beyond = self.binary(BinOp::I32GeU, i, length);
+                    self.trap_if(beyond, TrapKind::UndefinedElement, at);
+                    let (i, base) = (self.read(kept), self.i32(base));
+                    index = self.binary(BinOp::I32Add, i, base);
+                }
                 self.call(Callee::Table { ty: self.c.canonical[type_index as usize], index }, &ty, args, at);
             }
             ref other => {

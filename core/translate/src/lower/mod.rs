@@ -5,5 +5,6 @@
 
 mod function;
 mod module;
+mod several;
 
 pub use module::lower;

@@ -1,17 +1,18 @@
 //! The module around the functions: signatures, globals, memory, table, segments, and what is reached at all.
 
 use super::function::{Context, lower as lower_function};
+use super::several::Places;
 use crate::abi::TrapKind;
 use crate::ir::{Body, Callee, Expr, Function, Global, Memory, Program, Stmt, Table, Var, walk};
 use crate::wasm::{FuncType, Limits, Mode, Module};
 use crate::{Error, Image, Options, host};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-const PAGE: u64 = 65536;
+pub const PAGE: u64 = 65536;
 /// Default room to grow, beyond the initial size.
 const DEFAULT_GROWTH: u64 = 16 << 20;
 /// Sizes are kept in 32 bits, so one page less than all of them.
-const MAX_MEMORY: u64 = (1 << 32) - PAGE;
+pub const MAX_MEMORY: u64 = (1 << 32) - PAGE;
 /// Tables are kept as kernel constants or in each VM.
 const MAX_TABLE: u64 = 1 << 20;
 
@@ -31,12 +32,17 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
         before.push(*f);
     }
 
-    let context = Context { module, canonical: &canonical, host: &host };
+    let places = Places::new(module, options)?;
+    if places.bytes().is_some() && !host.is_empty() {
+        return Err(Error::Limit("a program with several memories cannot make host calls".into()));
+    }
+    let context = Context { module, canonical: &canonical, host: &host, places: &places };
     let mut functions: Vec<Function> = (0..module.functions.len() as u32)
         .map(|f| Function {
             name: module.function_name(f),
             ty: canonical[module.functions[f as usize] as usize],
             body: None,
+            states: None,
         })
         .collect();
     // A function in the table is only reached by a `call_indirect` of its own signature.
@@ -65,28 +71,35 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
         functions[f as usize].body = Some(body);
     }
 
+    let memory = memory(module, options, grows, &places)?;
+    let (table, elements, table_trap) = table(module, writes_table, &places)?;
+    let (image, segments, memory_trap) = data(module, &memory, &places)?;
+    let mut globals: Vec<Global> =
+        module.globals.iter().map(|g| Global { ty: g.ty, bits: g.bits, mutable: g.mutable }).collect();
+    globals.extend(places.globals());
+
+    // Segments are applied in their order, tables first; the first that does not fit ends the instantiation.
+    let trap = table_trap.or(memory_trap);
     let (mut types, mut init) = (types, None);
-    if !before.is_empty() {
+    if !before.is_empty() || trap.is_some() {
         let nothing = types.iter().position(|t| *t == FuncType::default()).unwrap_or_else(|| {
             types.push(FuncType::default());
             types.len() - 1
         });
         let call =
             |f: &u32| Stmt::Call { callee: Callee::Function(*f), args: Vec::new(), results: Vec::new(), at: u32::MAX };
-        let mut stmts: Vec<Stmt> = before.iter().map(call).collect();
-        stmts.push(Stmt::Return { values: Vec::new() });
+        let stmts = match trap {
+            Some(kind) => vec![Stmt::Trap { kind, at: u32::MAX }],
+            None => before.iter().map(call).chain([Stmt::Return { values: Vec::new() }]).collect(),
+        };
         init = Some(functions.len() as u32);
         functions.push(Function {
             name: "<init>".into(),
             ty: nothing as u32,
             body: Some(Body { stmts, ..Body::default() }),
+            states: None,
         });
     }
-
-    let memory = memory(module, options, grows)?;
-    let (image, segments) = data(module, &memory)?;
-    let (table, elements) = table(module, writes_table)?;
-    let globals = module.globals.iter().map(|g| Global { ty: g.ty, bits: g.bits, mutable: g.mutable }).collect();
     Ok((Program { types, functions, globals, table, memory, segments, elements, entries, init }, image))
 }
 
@@ -150,10 +163,20 @@ fn entries(module: &Module<'_>, options: &Options) -> Result<Vec<(String, u32)>,
         .collect()
 }
 
-fn memory(module: &Module<'_>, options: &Options, grows: bool) -> Result<Memory, Error> {
-    let Some(Limits { min, max }) = module.memory else {
+fn memory(module: &Module<'_>, options: &Options, grows: bool, places: &Places) -> Result<Memory, Error> {
+    if let Some(bytes) = places.bytes() {
+        return Ok(Memory { initial: bytes, capacity: bytes, grows: false });
+    }
+    let Some(limits) = module.memories.first() else {
         return Ok(Memory { initial: 0, capacity: 0, grows: false });
     };
+    let (initial, capacity) = capacity(limits, options, grows)?;
+    Ok(Memory { initial, capacity, grows: capacity > initial })
+}
+
+/// Bytes of a memory at the start, and the most that it can grow to.
+pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64, u64), Error> {
+    let Limits { min, max } = *limits;
     let initial = min * PAGE;
     if initial > MAX_MEMORY {
         return Err(Error::Limit(format!(
@@ -168,60 +191,70 @@ fn memory(module: &Module<'_>, options: &Options, grows: bool) -> Result<Memory,
         )));
     }
     let most = max.map_or(MAX_MEMORY, |m| (m.saturating_mul(PAGE)).min(MAX_MEMORY));
-    let capacity = if grows { (wanted / PAGE * PAGE).min(most).max(initial) } else { initial };
-    Ok(Memory { initial, capacity, grows: capacity > initial })
+    Ok((initial, if grows { (wanted / PAGE * PAGE).min(most).max(initial) } else { initial }))
 }
 
-fn data(module: &Module<'_>, memory: &Memory) -> Result<(Image, Vec<(u32, u32)>), Error> {
+/// The image, the passive segments, and the trap of an active one that does not fit.
+type Data = (Image, Vec<(u32, u32)>, Option<TrapKind>);
+
+fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, Error> {
     let mut bytes: Vec<u8> = Vec::new();
     let mut segments = Vec::new();
     let mut image = Image::default();
-    for (i, (mode, data)) in module.data.iter().enumerate() {
-        if let Mode::Active(at) = mode {
-            let end = *at as usize + data.len();
-            if end as u64 > memory.initial {
-                return Err(Error::Limit(format!(
-                    "{}: data segment {i} ends at byte {end} of a memory of {}",
-                    TrapKind::OutOfBoundsMemory.text(),
-                    memory.initial
-                )));
+    let mut trap = None;
+    for (mode, data) in &module.data {
+        match mode {
+            Mode::Active { to, at } => {
+                segments.push((0, 0)); // dropped after instantiation
+                let (base, size) = places.memory(*to, memory.initial);
+                if u64::from(*at) + data.len() as u64 > size {
+                    trap = trap.or(Some(TrapKind::OutOfBoundsMemory));
+                    continue;
+                }
+                let begin = (base + u64::from(*at)) as usize;
+                let end = begin + data.len();
+                if bytes.len() < end {
+                    bytes.resize(end, 0);
+                }
+                bytes[begin..end].copy_from_slice(data);
             }
-            if bytes.len() < end {
-                bytes.resize(end, 0);
+            Mode::Passive | Mode::Declared => {
+                segments.push((image.segments.len() as u32, data.len() as u32));
+                image.segments.extend_from_slice(data);
             }
-            bytes[*at as usize..end].copy_from_slice(data);
-            segments.push((0, 0)); // dropped after instantiation
-        } else {
-            segments.push((image.segments.len() as u32, data.len() as u32));
-            image.segments.extend_from_slice(data);
         }
     }
     image.set_memory(&bytes);
-    Ok((image, segments))
+    Ok((image, segments, trap))
 }
 
-fn table(module: &Module<'_>, writes: bool) -> Result<(Table, Vec<Vec<u32>>), Error> {
-    let min = module.table.map_or(0, |t| t.min);
-    if min > MAX_TABLE {
-        return Err(Error::Limit(format!("a table of {min} elements is larger than {MAX_TABLE}")));
+/// The table, the passive segments, and the trap of an active one that does not fit.
+type Elements = (Table, Vec<Vec<u32>>, Option<TrapKind>);
+
+fn table(module: &Module<'_>, writes: bool, places: &Places) -> Result<Elements, Error> {
+    let length = module.tables.iter().map(|t| t.min).sum::<u64>();
+    if length > MAX_TABLE {
+        return Err(Error::Limit(format!("a table of {length} elements is larger than {MAX_TABLE}")));
     }
-    let mut elements = vec![0; min as usize];
+    let mut elements = vec![0; length as usize];
     let mut passive = Vec::new();
-    for (i, (mode, items)) in module.elements.iter().enumerate() {
+    let mut trap = None;
+    for (mode, items) in &module.elements {
         let ids: Vec<u32> = items.iter().map(|f| f.map_or(0, |f| f + 1)).collect();
-        if let Mode::Active(at) = mode {
-            let end = *at as usize + ids.len();
-            if end > elements.len() {
-                return Err(Error::Limit(format!(
-                    "{}: element segment {i} ends at {end} of a table of {min}",
-                    TrapKind::OutOfBoundsTable.text()
-                )));
+        match mode {
+            Mode::Active { to, at } => {
+                passive.push(Vec::new());
+                let (base, length) = places.table(*to);
+                if u64::from(*at) + ids.len() as u64 > u64::from(length) {
+                    trap = trap.or(Some(TrapKind::OutOfBoundsTable));
+                    continue;
+                }
+                let begin = (base + *at) as usize;
+                elements[begin..begin + ids.len()].copy_from_slice(&ids);
             }
-            elements[*at as usize..end].copy_from_slice(&ids);
-            passive.push(Vec::new());
-        } else {
-            passive.push(if *mode == Mode::Passive { ids } else { Vec::new() });
+            Mode::Passive => passive.push(ids),
+            Mode::Declared => passive.push(Vec::new()),
         }
     }
-    Ok((Table { elements, mutable: writes }, passive))
+    Ok((Table { elements, mutable: writes }, passive, trap))
 }

@@ -1,6 +1,6 @@
-//! Cuts a framed function into states.
+//! Cuts a function into states.
 //!
-//! A *split* is a call of a framed function that returns, or a remote call. A label (the end of a block or an `if`, a loop's
+//! A *split* is a call that enters states and returns, or a remote call. A label (the end of a block or an `if`, a loop's
 //! head) becomes a state exactly when a split lies inside its construct, so no statement is duplicated. Inside a state control
 //! stays structured. A variable that lives into a state goes through the frame:
 //!
@@ -11,16 +11,16 @@
 //! ```
 
 use super::live;
-use crate::analysis::Colours;
+use crate::analysis::{Colours, World};
 use crate::host::{CALLS, Place};
-use crate::ir::{Body, Callee, Expr, ExprId, Label, State, Stmt, Var, walk};
+use crate::ir::{Body, Expr, ExprId, Label, State, Stmt, Var, walk};
 use crate::wasm::FuncType;
 use std::collections::{BTreeSet, HashMap};
 
 /// Cuts `body` into states.
-pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, at: u32) {
+pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, world: World, at: u32) {
     let stmts = std::mem::take(&mut body.stmts);
-    let mut cut = Cut { body, colours, states: Vec::new(), labels: HashMap::new(), heads: BTreeSet::new() };
+    let mut cut = Cut { body, colours, world, states: Vec::new(), labels: HashMap::new(), heads: BTreeSet::new() };
     let entry = cut.new_state();
     let mut first = vec![Stmt::Edge { head: false, at }];
     first.extend(cut.flow(stmts, None));
@@ -30,30 +30,10 @@ pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, at: u32) {
     save_and_restore(body, ty);
 }
 
-/// Marks calls of framed functions that never return: the caller is abandoned. Also for direct functions.
-pub fn abandon(stmts: &mut Vec<Stmt>, colours: &Colours) {
-    let mut end = None;
-    for (i, stmt) in stmts.iter_mut().enumerate() {
-        if let Stmt::Call { callee: Callee::Function(f), args, at, .. } = stmt
-            && colours.never[*f as usize]
-            && colours.framed(*f)
-        {
-            *stmt = Stmt::Abandon { function: *f, args: std::mem::take(args), at: *at };
-            end = Some(i + 1);
-            break;
-        }
-        for child in stmt.children_mut() {
-            abandon(child, colours);
-        }
-    }
-    if let Some(end) = end {
-        stmts.truncate(end);
-    }
-}
-
 struct Cut<'a> {
     body: &'a mut Body,
     colours: &'a Colours,
+    world: World,
     states: Vec<Vec<Stmt>>,
     labels: HashMap<Label, State>,
     /// States that are loop heads.
@@ -68,7 +48,7 @@ impl Cut<'_> {
 
     fn is_split(&self, stmt: &Stmt) -> bool {
         match stmt {
-            Stmt::Call { callee, .. } => self.colours.splits(callee),
+            Stmt::Call { callee, .. } => self.colours.splits(self.world, callee),
             Stmt::Host { call, .. } => CALLS[*call].place == Place::Remote || self.flushes(*call),
             _ => false,
         }

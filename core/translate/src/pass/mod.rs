@@ -1,5 +1,6 @@
 //! IR to IR, one file a pass.
 
-pub mod charge;
-pub mod frame;
+mod charge;
+mod frame;
 mod live;
+pub mod versions;

@@ -4,7 +4,7 @@ use crate::{Error, ValType};
 use std::collections::BTreeMap;
 use wasmparser::{
     ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FunctionBody, Name, NameSectionReader, Operator,
-    Parser, Payload, TypeRef, Validator, WasmFeatures,
+    Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
 };
 
 /// A function signature.
@@ -23,6 +23,35 @@ pub struct Import {
     pub module: String,
     /// Import name.
     pub name: String,
+}
+
+/// What an import asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A function of this type index.
+    Function(u32),
+    /// A table of at least so many elements.
+    Table(Limits),
+    /// A memory of at least so many pages.
+    Memory(Limits),
+    /// A global.
+    Global {
+        /// Its type.
+        ty: ValType,
+        /// Whether it can change.
+        mutable: bool,
+    },
+}
+
+/// What a module exports beside functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Shared {
+    /// A table, by index.
+    Table(u32),
+    /// A memory, by index.
+    Memory(u32),
+    /// A global, by index.
+    Global(u32),
 }
 
 /// A constant initialiser, evaluated when the image is made.
@@ -48,8 +77,13 @@ pub struct Global {
 /// Where a segment goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Copied at instantiation to this offset.
-    Active(u32),
+    /// Copied at instantiation.
+    Active {
+        /// Index of the memory or table.
+        to: u32,
+        /// Where in it.
+        at: u32,
+    },
     /// Copied by `memory.init` or `table.init`.
     Passive,
     /// Only declares function references.
@@ -76,14 +110,16 @@ pub struct Module<'a> {
     pub functions: Vec<u32>,
     /// Bodies of the defined functions.
     pub bodies: Vec<FunctionBody<'a>>,
-    /// The table.
-    pub table: Option<Limits>,
-    /// The memory.
-    pub memory: Option<Limits>,
-    /// Globals.
+    /// Tables, imports first.
+    pub tables: Vec<Limits>,
+    /// Memories, imports first. More than one only in a linked module.
+    pub memories: Vec<Limits>,
+    /// Globals, imports first.
     pub globals: Vec<Global>,
     /// Exported functions: name and function index.
     pub exports: Vec<(String, u32)>,
+    /// Other exports.
+    pub shared: Vec<(String, Shared)>,
     /// The start function.
     pub start: Option<u32>,
     /// Element segments.
@@ -103,8 +139,34 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::SIGN_EXTENSION
         | WasmFeatures::MULTI_VALUE
         | WasmFeatures::BULK_MEMORY
-        | WasmFeatures::CALL_INDIRECT_OVERLONG
         | WasmFeatures::EXTENDED_CONST
+        // For several tables and for element segments of expressions; references as values are refused by decoding.
+        | WasmFeatures::REFERENCE_TYPES
+}
+
+/// First section of a module that [`crate::link`] made: only such a module may have several memories.
+pub(crate) const LINKED: &str = "vectorvisor.linked";
+
+/// Checks that bytes are a valid module that uses supported proposals only. What it imports is not looked at.
+pub fn validate(bytes: &[u8]) -> Result<(), Error> {
+    let linked = match Parser::new(0).parse_all(bytes).nth(1) {
+        Some(Ok(Payload::CustomSection(section))) => section.name() == LINKED,
+        _ => false,
+    };
+    let more = if linked { WasmFeatures::MULTI_MEMORY } else { WasmFeatures::empty() };
+    Validator::new_with_features(features() | more).validate_all(bytes)?;
+    Ok(())
+}
+
+fn limits(min: u64, max: Option<u64>) -> Limits {
+    Limits { min, max }
+}
+
+fn table_limits(ty: &wasmparser::TableType) -> Result<Limits, Error> {
+    if ty.element_type != wasmparser::RefType::FUNCREF {
+        return Err(Error::Limit(format!("tables of {} are not supported", ty.element_type)));
+    }
+    Ok(limits(ty.initial, ty.maximum))
 }
 
 impl From<wasmparser::BinaryReaderError> for Error {
@@ -123,26 +185,52 @@ pub(crate) fn val_type(ty: wasmparser::ValType) -> Result<ValType, Error> {
     }
 }
 
+/// Answers an import.
+pub(crate) type Resolve<'r> = dyn FnMut(&Module<'_>, &Import, Wanted) -> Result<u64, Error> + 'r;
+
 impl<'a> Module<'a> {
-    /// Decodes and validates.
+    /// Decodes and validates a module that imports functions only.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
-        let mut validator = Validator::new_with_features(features());
+        validate(bytes)?;
+        Self::read(bytes, &mut |_, import, wanted| match wanted {
+            Wanted::Function(_) => Ok(0),
+            _ => Err(Error::UnknownImport { module: import.module.clone(), name: import.name.clone() }),
+        })
+    }
+
+    /// Decodes a valid module. `resolve` is asked for each import, with the module as it is known so far; of a global that
+    /// cannot change it gives the bits.
+    pub(crate) fn read(bytes: &'a [u8], resolve: &mut Resolve<'_>) -> Result<Self, Error> {
         let mut m = Module::default();
-        let mut allocations = wasmparser::FuncValidatorAllocations::default();
         for payload in Parser::new(0).parse_all(bytes) {
-            let payload = payload?;
-            if let wasmparser::ValidPayload::Func(func, body) = validator.payload(&payload)? {
-                let mut v = func.into_validator(allocations);
-                v.validate(&body)?;
-                allocations = v.into_allocations();
-                m.bodies.push(body);
-            }
-            m.section(payload)?;
+            m.section(payload?, resolve)?;
         }
         Ok(m)
     }
 
-    fn section(&mut self, payload: Payload<'a>) -> Result<(), Error> {
+    fn import(&mut self, import: wasmparser::Import<'_>, resolve: &mut Resolve<'_>) -> Result<(), Error> {
+        let wanted = match import.ty {
+            TypeRef::Func(ty) => Wanted::Function(ty),
+            TypeRef::Table(ty) => Wanted::Table(table_limits(&ty)?),
+            TypeRef::Memory(ty) => Wanted::Memory(limits(ty.initial, ty.maximum)),
+            TypeRef::Global(ty) => Wanted::Global { ty: val_type(ty.content_type)?, mutable: ty.mutable },
+            _ => return Err(Error::UnknownImport { module: import.module.into(), name: import.name.into() }),
+        };
+        let import = Import { module: import.module.into(), name: import.name.into() };
+        let bits = resolve(self, &import, wanted)?;
+        match wanted {
+            Wanted::Function(ty) => {
+                self.functions.push(ty);
+                self.imports.push(import);
+            }
+            Wanted::Table(limits) => self.tables.push(limits),
+            Wanted::Memory(limits) => self.memories.push(limits),
+            Wanted::Global { ty, mutable } => self.globals.push(Global { ty, mutable, bits }),
+        }
+        Ok(())
+    }
+
+    fn section(&mut self, payload: Payload<'a>, resolve: &mut Resolve<'_>) -> Result<(), Error> {
         match payload {
             Payload::TypeSection(reader) => {
                 for ty in reader.into_iter_err_on_gc_types() {
@@ -155,19 +243,7 @@ impl<'a> Module<'a> {
             }
             Payload::ImportSection(reader) => {
                 for import in reader.into_imports() {
-                    let import = import?;
-                    match import.ty {
-                        TypeRef::Func(ty) => {
-                            self.functions.push(ty);
-                            self.imports.push(Import { module: import.module.into(), name: import.name.into() });
-                        }
-                        _ => {
-                            return Err(Error::UnknownImport {
-                                module: import.module.into(),
-                                name: import.name.into(),
-                            });
-                        }
-                    }
+                    self.import(import?, resolve)?;
                 }
             }
             Payload::FunctionSection(reader) => {
@@ -177,14 +253,17 @@ impl<'a> Module<'a> {
             }
             Payload::TableSection(reader) => {
                 for table in reader {
-                    let ty = table?.ty;
-                    self.table = Some(Limits { min: ty.initial, max: ty.maximum });
+                    let table = table?;
+                    if !matches!(table.init, TableInit::RefNull) {
+                        return Err(Error::Limit("tables with an initial value are not supported".into()));
+                    }
+                    self.tables.push(table_limits(&table.ty)?);
                 }
             }
             Payload::MemorySection(reader) => {
                 for memory in reader {
                     let memory = memory?;
-                    self.memory = Some(Limits { min: memory.initial, max: memory.maximum });
+                    self.memories.push(limits(memory.initial, memory.maximum));
                 }
             }
             Payload::GlobalSection(reader) => {
@@ -198,17 +277,28 @@ impl<'a> Module<'a> {
             Payload::ExportSection(reader) => {
                 for export in reader {
                     let export = export?;
-                    if export.kind == ExternalKind::Func {
-                        self.exports.push((export.name.into(), export.index));
-                    }
+                    let shared = match export.kind {
+                        ExternalKind::Func => {
+                            self.exports.push((export.name.into(), export.index));
+                            continue;
+                        }
+                        ExternalKind::Table => Shared::Table(export.index),
+                        ExternalKind::Memory => Shared::Memory(export.index),
+                        ExternalKind::Global => Shared::Global(export.index),
+                        _ => continue,
+                    };
+                    self.shared.push((export.name.into(), shared));
                 }
             }
+            Payload::CodeSectionEntry(body) => self.bodies.push(body),
             Payload::StartSection { func, .. } => self.start = Some(func),
             Payload::ElementSection(reader) => {
                 for element in reader {
                     let element = element?;
                     let mode = match &element.kind {
-                        ElementKind::Active { offset_expr, .. } => Mode::Active(self.bits(offset_expr)? as u32),
+                        ElementKind::Active { table_index, offset_expr } => {
+                            Mode::Active { to: table_index.unwrap_or(0), at: self.bits(offset_expr)? as u32 }
+                        }
                         ElementKind::Passive => Mode::Passive,
                         ElementKind::Declared => Mode::Declared,
                     };
@@ -235,7 +325,9 @@ impl<'a> Module<'a> {
                 for data in reader {
                     let data = data?;
                     let mode = match &data.kind {
-                        DataKind::Active { offset_expr, .. } => Mode::Active(self.bits(offset_expr)? as u32),
+                        DataKind::Active { memory_index, offset_expr } => {
+                            Mode::Active { to: *memory_index, at: self.bits(offset_expr)? as u32 }
+                        }
                         DataKind::Passive => Mode::Passive,
                     };
                     self.data.push((mode, data.data));
@@ -279,7 +371,7 @@ impl<'a> Module<'a> {
                 Operator::F64Const { value } => Init::Bits(value.bits()),
                 Operator::GlobalGet { global_index } => match self.globals.get(global_index as usize) {
                     Some(g) => Init::Bits(g.bits),
-                    None => return Err(Error::Limit("a constant expression reads an imported global".into())),
+                    None => return Err(Error::Limit("a constant expression reads a global behind it".into())),
                 },
                 Operator::RefNull { .. } => Init::Func(None),
                 Operator::RefFunc { function_index } => Init::Func(Some(function_index)),

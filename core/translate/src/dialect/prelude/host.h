@@ -99,15 +99,15 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         u32 fits = n < room ? n : room, j = 0;
         if (fd == 2) {
             u64 end = (u64)vm->out_cap - 1 - vm->err_len;
-            for (; j < fits; j++) vm->out[VV_AT64(end - j)] = (u8)vv_ld8(vm->mem, p + j);
+            for (; j < fits; j++) vv_wr8(vm->out + VV_AT64(end - j), vv_ld8(vm->mem, p + j));
             vm->err_len += fits;
         } else {
             u64 at = vm->out_len;
-            for (; j < fits && (at + j & 7); j++) vm->out[VV_AT64(at + j)] = (u8)vv_ld8(vm->mem, p + j);
+            for (; j < fits && (at + j & 7); j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
 #if VV_LINEAR || VV_CELL > 4
             for (; j + 8 <= fits; j += 8) vv_wr64(vm->out + VV_AT64(at + j), vv_ld64(vm->mem, p + j));
 #endif
-            for (; j < fits; j++) vm->out[VV_AT64(at + j)] = (u8)vv_ld8(vm->mem, p + j);
+            for (; j < fits; j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
             vm->out_len += fits;
         }
         total += fits;

@@ -10,7 +10,7 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
         u32 next = vv_dispatch(vm, vm->state);
         if (!vm->stop) vm->state = next;
 #ifdef VV_FORCE
-        if (!vm->stop) break;
+        if (!vm->stop && !vm->oob) break; /* a bad access is noticed first: the flag does not outlive a launch */
 #endif
     }
     vv_end(vm);

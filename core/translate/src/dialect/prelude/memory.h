@@ -42,8 +42,8 @@ VV_INLINE void vv_sw64(vv_gp m, u32 a, u64 v) { vv_wr64(m + VV_AT(a), v); }
 #else
 #define VV_SLOW VV_INLINE
 #endif
-VV_INLINE u32 vv_ld8(vv_gp m, u32 a) { return m[VV_AT(a)]; }
-VV_INLINE void vv_st8(vv_gp m, u32 a, u32 v) { m[VV_AT(a)] = (u8)v; }
+VV_INLINE u32 vv_ld8(vv_gp m, u32 a) { return vv_rd8(m + VV_AT(a)); }
+VV_INLINE void vv_st8(vv_gp m, u32 a, u32 v) { vv_wr8(m + VV_AT(a), v); }
 VV_INLINE u32 vv_ld16(vv_gp m, u32 a) { return vv_ld8(m, a) | vv_ld8(m, a + 1) << 8; }
 VV_INLINE void vv_st16(vv_gp m, u32 a, u32 v) { vv_st8(m, a, v); vv_st8(m, a + 1, v >> 8); }
 #if VV_LINEAR && defined(VV_HOST)
@@ -100,8 +100,8 @@ VV_INLINE u64 vv_in64(vv_gp p) {
 #ifdef VV_HOST
     return vv_rd64(p);
 #else
-    u64 v = 0;
-    for (u32 i = 0; i < 8; i++) v |= (u64)p[i] << (i * 8);
-    return v;
+    u32 s = (u32)((u64)p & 7);
+    p -= s;
+    return vv_rd64(p) >> (s * 8) | vv_rd64(p + 8) << 1 << (63 - s * 8);
 #endif
 }

@@ -36,6 +36,7 @@ typedef struct VM {
 #define VV_WORD(vm, row) (vm)->words[(u64)(row) * (vm)->vms]
 #define VV_HALT 0u
 #define VV_FINISH 1u
+#define VV_NESTED 2u
 
 VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp image, vv_gp env, vv_gp64 par, vv_gpv stop, u32 thread) {
     vm->vms = par[VV_PAR_VMS];
@@ -191,28 +192,20 @@ VV_COLD u32 vv_edge(VM *vm, u32 func, u32 at) {
 #define VV_EDGE(func, at, ret) \
     if (VV_UNLIKELY((--vm->fuel < 0) | vm->oob)) { if (vv_edge(vm, func, at)) ret; }
 
-/* Bounds. `w` and `o` are constants. */
+/* Bounds. `w` and `o` are constants. A bad access goes to the guard as a whole: a store that only begins in memory must not
+   change it, and one beyond the size must not be found there after memory has grown. */
 #if VV_FIXED
 VV_INLINE u32 vv_bad(u32 size, u32 a, u32 o, u32 w) {
     return (u64)o + w > VV_CAPACITY || a > (u32)(VV_CAPACITY - o - w);
 }
-VV_INLINE u32 vv_ea(VM *vm, u32 size, u32 a, u32 o, u32 w) {
-    if ((u64)o + w > VV_CAPACITY) {
-        vm->oob = 1;
-        return VV_CAPACITY;
-    }
-    if (a > (u32)(VV_CAPACITY - o - w)) vm->oob = 1;
-    u32 most = VV_CAPACITY - o;
-    return (a < most ? a : most) + o;
-}
 #else
 VV_INLINE u32 vv_bad(u32 size, u32 a, u32 o, u32 w) { return (u64)a + ((u64)o + w) > size; }
-VV_INLINE u32 vv_ea(VM *vm, u32 size, u32 a, u32 o, u32 w) {
-    if ((u64)a + ((u64)o + w) > size) vm->oob = 1;
-    u32 ea = a + o;
-    return ea < VV_CAPACITY ? ea : VV_CAPACITY;
-}
 #endif
+VV_INLINE u32 vv_ea(VM *vm, u32 size, u32 a, u32 o, u32 w) {
+    u32 bad = vv_bad(size, a, o, w);
+    if (bad) vm->oob = 1;
+    return bad ? VV_CAPACITY : a + o;
+}
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */

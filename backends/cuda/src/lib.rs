@@ -1,0 +1,148 @@
+//! The CUDA driver: NVIDIA's GPUs through the driver API, with NVRTC as the compiler. What it shares with a driver for HIP is
+//! [`vectorvisor_driver::gpu`].
+
+mod context;
+mod nvrtc;
+mod sys;
+
+use context::{Context, Nvidia};
+use cust::sys as cu;
+use nvrtc::nvrtc;
+use std::ffi::CStr;
+use std::sync::Arc;
+use sys::cuda;
+use vectorvisor_driver::gpu::{GpuDevice, Setup};
+use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result};
+
+/// The options of every compilation; the identity of a device holds them. WebAssembly rounds every operation by itself.
+const OPTIONS: [&str; 7] = [
+    "--std=c++17",
+    "--device-as-default-execution-space",
+    "--fmad=false",
+    "--ftz=false",
+    "--prec-div=true",
+    "--prec-sqrt=true",
+    "--disable-warnings",
+];
+/// This part of the memory stays free, for the stacks of kernels and for their code.
+const RESERVED: u64 = 32;
+/// A unit holds 32 blocks but 64 warps, so with one tile in a block it could be half empty.
+const BLOCK: u32 = 64;
+
+/// The driver of all CUDA devices. It opens libcuda and NVRTC when it is first asked.
+pub struct CudaDriver;
+
+/// The driver, as the runtime registers it.
+pub fn driver() -> Box<dyn Driver> {
+    Box::new(CudaDriver)
+}
+
+vectorvisor_driver::export_plugin!(CudaDriver);
+
+impl Driver for CudaDriver {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+    /// `live_shared` is false in this list, and memory is all that the device has: only an open device was asked.
+    fn devices(&self) -> Result<Vec<DeviceInfo>> {
+        (0..count()?).map(|index| Ok(Facts::new(index, Quirks::default())?.info)).collect()
+    }
+    fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>> {
+        let count = count()?;
+        if index >= count {
+            return Err(Error::Invalid(format!("there is no CUDA device {index}, only {count} of them, from 0")));
+        }
+        if quirks.nvidia == Some(false) {
+            let text = "kernels for CUDA always use NVIDIA's intrinsics; --backend opencl does without them";
+            return Err(Error::Invalid(text.into()));
+        }
+        Facts::new(index, quirks)?.open()
+    }
+}
+
+/// How many devices there are, if there is also a compiler for them.
+fn count() -> Result<usize> {
+    let (cuda, mut count) = (cuda()?, 0);
+    nvrtc()?;
+    // SAFETY: a local to fill.
+    cuda.check("cuDeviceGetCount", unsafe { (cuda.own.cuDeviceGetCount)(&mut count) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// What we know about a device before it is open.
+struct Facts {
+    device: cu::CUdevice,
+    info: DeviceInfo,
+    options: Vec<String>,
+    units: u32,
+    max_lanes: u32,
+}
+
+impl Facts {
+    fn new(index: usize, quirks: Quirks) -> Result<Self> {
+        use cu::CUdevice_attribute_enum::*;
+        let (cuda, nvrtc) = (cuda()?, nvrtc()?);
+        let (mut device, mut version, mut memory, mut name) = (0, 0, 0, [0u8; 256]);
+        let ordinal = i32::try_from(index).unwrap_or(i32::MAX);
+        // SAFETY: locals to fill; the device is the one that CUDA gave us.
+        unsafe {
+            let cu = &cuda.own;
+            cuda.check("cuDeviceGet", (cu.cuDeviceGet)(&mut device, ordinal))?;
+            cuda.check("cuDriverGetVersion", (cu.cuDriverGetVersion)(&mut version))?;
+            cuda.check("cuDeviceTotalMem", (cu.cuDeviceTotalMem_v2)(&mut memory, device))?;
+            let bytes = name.len() as i32 - 1;
+            cuda.check("cuDeviceGetName", (cu.cuDeviceGetName)(name.as_mut_ptr().cast(), bytes, device))?;
+        }
+        let attribute = |attribute| {
+            let mut value = 0;
+            // SAFETY: as above.
+            let code = unsafe { (cuda.own.cuDeviceGetAttribute)(&mut value, attribute, device) };
+            cuda.check("cuDeviceGetAttribute", code).map(|()| u32::try_from(value).unwrap_or(0))
+        };
+        let units = attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let warp = attribute(CU_DEVICE_ATTRIBUTE_WARP_SIZE)?.max(1);
+        let threads = attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR)?;
+        let major = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let capability = major * 10 + attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+
+        let more = std::env::var("VECTORVISOR_NVRTC_OPTIONS").unwrap_or_default();
+        let patch = quirks.patch.unwrap_or(false);
+        let options = OPTIONS.into_iter().chain(patch.then_some("-DVV_PATCH=1")).chain(more.split_whitespace());
+        let options: Vec<_> = options.map(str::to_owned).chain([nvrtc.target(capability as i32)?]).collect();
+        let name = CStr::from_bytes_until_nul(&name).map_or("NVIDIA GPU".into(), CStr::to_string_lossy).into_owned();
+        let (major, minor) = nvrtc.compiler.version;
+        let identity =
+            format!("cuda {name} sm_{capability} driver {version} nvrtc {major}.{minor} {}", options.join(" "));
+        let memory = memory as u64;
+        let info = DeviceInfo {
+            index,
+            name,
+            identity,
+            kind: DeviceKind::Gpu,
+            language: Language::Cuda,
+            memory,
+            max_alloc: memory,
+            lane_width: warp,
+            parallel_tiles: (units * (threads / warp)).max(1),
+            thread_exit: true,
+            timer: true,
+            live_shared: false,
+            zeroed: false,
+            nvidia: true,
+            patch,
+        };
+        Ok(Self { device, info, options, units, max_lanes: attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)? })
+    }
+    fn open(self) -> Result<Arc<dyn Device>> {
+        let Self { device, mut info, options, units, max_lanes } = self;
+        let context = Context::open(cuda()?, device)?;
+        info.memory = context.free_memory()?.saturating_sub(info.memory / RESERVED).max(1);
+        info.max_alloc = info.memory;
+        let vendor = Arc::new(Nvidia { context, compiler: &nvrtc()?.compiler, options });
+        // In PTX: the driver compiles these few lines in a millisecond.
+        let probe = include_bytes!("probe.ptx").to_vec();
+        let mark = b"vectorvisor CUDA\n";
+        let block = std::env::var("VECTORVISOR_CUDA_BLOCK").ok().and_then(|b| b.parse().ok()).unwrap_or(BLOCK);
+        Ok(Arc::new(GpuDevice::new(Setup { vendor, info, mark, max_lanes, block, units, probe })?))
+    }
+}

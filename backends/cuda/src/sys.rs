@@ -1,0 +1,151 @@
+//! libcuda: its functions, found at run time, and its errors.
+//!
+//! Types and constants are `cust::sys`'s. Its functions are not used: they would make whoever links this crate depend on
+//! libcuda, and they return a Rust enum, for which a code that is newer than the crate is undefined behaviour.
+
+use cust::sys as cu;
+use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::path::Path;
+use std::sync::LazyLock;
+use vectorvisor_driver::gpu::{Code, Functions, SUCCESS, library};
+use vectorvisor_driver::{Error, Result};
+
+library::functions! {
+    /// What only CUDA has: devices, contexts and errors.
+    pub struct Own -> Code;
+    cuInit(flags: c_uint);
+    cuDriverGetVersion(version: *mut c_int);
+    cuGetErrorName(code: Code, name: *mut *const c_char);
+    cuGetErrorString(code: Code, text: *mut *const c_char);
+    cuDeviceGetCount(count: *mut c_int);
+    cuDeviceGet(device: *mut cu::CUdevice, ordinal: c_int);
+    cuDeviceGetName(name: *mut c_char, bytes: c_int, device: cu::CUdevice);
+    cuDeviceTotalMem_v2(bytes: *mut usize, device: cu::CUdevice);
+    cuDeviceGetAttribute(value: *mut c_int, attribute: cu::CUdevice_attribute, device: cu::CUdevice);
+    cuDevicePrimaryCtxRetain(context: *mut cu::CUcontext, device: cu::CUdevice);
+    cuDevicePrimaryCtxRelease_v2(device: cu::CUdevice);
+    cuDevicePrimaryCtxReset_v2(device: cu::CUdevice);
+    cuCtxSetCurrent(context: cu::CUcontext);
+    cuMemGetInfo_v2(free: *mut usize, total: *mut usize);
+}
+
+/// Functions that go by another name than `cu` and their own.
+const OTHER_NAMES: [(&str, &str); 9] = [
+    ("MemAlloc", "cuMemAlloc_v2"),
+    ("MemFree", "cuMemFree_v2"),
+    ("HostAlloc", "cuMemHostAlloc"),
+    ("HostFree", "cuMemFreeHost"),
+    ("HostGetDevicePointer", "cuMemHostGetDevicePointer_v2"),
+    ("MemcpyHtoDAsync", "cuMemcpyHtoDAsync_v2"),
+    ("MemcpyDtoHAsync", "cuMemcpyDtoHAsync_v2"),
+    ("StreamDestroy", "cuStreamDestroy_v2"),
+    ("EventDestroy", "cuEventDestroy_v2"),
+];
+
+/// The driver API.
+pub struct Cuda {
+    pub own: Own,
+    pub shared: Functions,
+}
+
+/// libcuda, opened and initialised at the first call, or why not.
+pub fn cuda() -> Result<&'static Cuda> {
+    static CUDA: LazyLock<Result<Cuda>> = LazyLock::new(open);
+    CUDA.as_ref().map_err(Error::clone)
+}
+
+fn open() -> Result<Cuda> {
+    // The name is enough where the driver is installed; the folders are those of containers and of WSL.
+    let names = ["libcuda.so.1", "/usr/local/nvidia/lib64/libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"];
+    let found = library::open(names.map(Path::new), true).and_then(|library| {
+        let shared = |name: &str| match OTHER_NAMES.iter().find(|(field, _)| *field == name) {
+            Some((_, symbol)) => (*symbol).into(),
+            None => format!("cu{name}"),
+        };
+        // SAFETY: the library has NVIDIA's name, and its functions the types of NVIDIA's header. It is never closed.
+        unsafe { Ok(Cuda { own: Own::find(library, str::to_owned)?, shared: Functions::find(library, shared)? }) }
+    });
+    let cuda = found.map_err(|reason| Error::Unavailable {
+        what: format!("there is no CUDA driver ({reason})"),
+        advice: "install the driver of the NVIDIA GPU; if it is there, name its folder in LD_LIBRARY_PATH".into(),
+    })?;
+    // SAFETY: no pointers.
+    let code = unsafe { (cuda.own.cuInit)(0) };
+    let advice = match () {
+        () if code == SUCCESS => return Ok(cuda),
+        () if code == cu::CUresult::CUDA_ERROR_NO_DEVICE as Code => {
+            "look whether nvidia-smi lists a GPU, and whether CUDA_VISIBLE_DEVICES hides it"
+        }
+        () if code == cu::CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH as Code => {
+            "libcuda and the kernel's part of the driver have different versions: restart the machine"
+        }
+        () => "look whether nvidia-smi works, and install the driver anew if it does not",
+    };
+    Err(Error::Unavailable { what: cuda.text("cuInit", code), advice: advice.into() })
+}
+
+/// What to do about an error.
+const ADVICE: [(cu::CUresult, &str); 7] = {
+    use cu::CUresult::*;
+    const NEWER: &str =
+        "NVRTC may be newer than the driver: update the driver, or name an older NVRTC in VECTORVISOR_NVRTC";
+    [
+        (CUDA_ERROR_OUT_OF_MEMORY, "use fewer VMs or a smaller --heap, or close other programs that use the GPU"),
+        (CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, "the kernel needs more registers than a block has: use fewer lanes"),
+        (CUDA_ERROR_UNSUPPORTED_PTX_VERSION, NEWER),
+        (CUDA_ERROR_NO_BINARY_FOR_GPU, NEWER),
+        (CUDA_ERROR_INVALID_IMAGE, "the binary is damaged, or another device's: remove it from the cache"),
+        (CUDA_ERROR_JIT_COMPILER_NOT_FOUND, "libnvidia-ptxjitcompiler.so is missing: install the driver anew"),
+        (CUDA_ERROR_SYSTEM_NOT_READY, "start nvidia-fabricmanager"),
+    ]
+};
+
+/// Errors that end a context: every later call gives the same one.
+const STICKY: [cu::CUresult; 13] = {
+    use cu::CUresult::*;
+    [
+        CUDA_ERROR_ECC_UNCORRECTABLE,
+        CUDA_ERROR_NVLINK_UNCORRECTABLE,
+        CUDA_ERROR_ILLEGAL_ADDRESS,
+        CUDA_ERROR_LAUNCH_TIMEOUT,
+        CUDA_ERROR_CONTEXT_IS_DESTROYED,
+        CUDA_ERROR_ASSERT,
+        CUDA_ERROR_HARDWARE_STACK_ERROR,
+        CUDA_ERROR_ILLEGAL_INSTRUCTION,
+        CUDA_ERROR_MISALIGNED_ADDRESS,
+        CUDA_ERROR_INVALID_ADDRESS_SPACE,
+        CUDA_ERROR_INVALID_PC,
+        CUDA_ERROR_LAUNCH_FAILED,
+        CUDA_ERROR_UNKNOWN,
+    ]
+};
+
+/// Whether an error ends its context.
+pub fn is_sticky(code: Code) -> bool {
+    STICKY.iter().any(|sticky| *sticky as Code == code)
+}
+
+impl Cuda {
+    /// What failed, the error's name, and CUDA's own words.
+    pub fn text(&self, what: &str, code: Code) -> String {
+        let ask = |function: unsafe extern "C" fn(Code, *mut *const c_char) -> Code| {
+            let mut text = std::ptr::null();
+            // SAFETY: CUDA sets the pointer to a text that lives for ever, or to null.
+            unsafe {
+                function(code, &mut text);
+                if text.is_null() { None } else { CStr::from_ptr(text).to_str().ok() }
+            }
+        };
+        let name = ask(self.own.cuGetErrorName).unwrap_or("an error without a name");
+        let words = ask(self.own.cuGetErrorString).unwrap_or("unknown error");
+        format!("{what} failed: {name} ({code}), {words}")
+    }
+    /// Turns a code into an error that also says what to do, where something can be done.
+    pub fn check(&self, what: &str, code: Code) -> Result<()> {
+        if code == SUCCESS {
+            return Ok(());
+        }
+        let advice = ADVICE.iter().find(|(of, _)| *of as Code == code);
+        Err(Error::Device(self.text(what, code) + &advice.map_or(String::new(), |(_, text)| format!("; {text}"))))
+    }
+}

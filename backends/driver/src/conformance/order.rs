@@ -1,0 +1,184 @@
+//! Order, events and their times, threads.
+
+use super::{Bench, Outcome, ensure, launch, read_words, to_bytes};
+use crate::{Buffer, Device, KernelId, Pinned, Queue, Shared};
+use std::sync::Arc;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+pub fn order(bench: &Bench) -> Outcome {
+    let kernel = bench.kernel("advance")?;
+    let words = 4096;
+    let buffer = bench.words(&vec![0; words])?;
+    let mut start = Pinned::new(&bench.device, words * 4)?;
+    let mut back = Pinned::new(&bench.device, words * 4)?;
+    let values: Vec<u32> = (0..words as u32).collect();
+    start.copy_from_slice(&to_bytes(&values));
+    let mut events = Vec::new();
+    // SAFETY: both pinned buffers are left alone until the queue has finished.
+    unsafe {
+        events.push(bench.queue.write_async(&buffer, 0, &start, words * 4)?);
+        for _ in 0..20 {
+            events.push(bench.queue.launch(
+                kernel,
+                &[Some(buffer.id()), Some(buffer.id()), None],
+                words as u32 / 32,
+                32,
+            )?);
+        }
+        events.push(bench.queue.read_async(&buffer, 0, &mut back, words * 4)?);
+    }
+    bench.queue.finish()?;
+    let expected: Vec<u32> =
+        values.iter().map(|value| (0..20).fold(*value, |value, _| value.wrapping_mul(3).wrapping_add(1))).collect();
+    ensure!(back[..] == to_bytes(&expected), "twenty steps between a write and a read gave another result");
+    Ok(())
+}
+
+/// What one queue has done is seen by another as soon as the host has waited for it, by event or by finish; and queues can be
+/// waited for in any order.
+pub fn across_queues(bench: &Bench) -> Outcome {
+    let advance = bench.kernel("advance")?;
+    let queues = [Queue::new(&bench.device)?, Queue::new(&bench.device)?, Queue::new(&bench.device)?];
+    let buffer = bench.words(&[5; 320])?;
+    let mut expected = 5u32;
+    for round in 0..30 {
+        let queue = &queues[round % queues.len()];
+        let event = queue.launch(advance, &[Some(buffer.id()), Some(buffer.id()), None], 10, 32)?;
+        if round % 2 == 0 {
+            event.wait()?
+        } else {
+            queue.finish()?
+        }
+        expected = expected.wrapping_mul(3).wrapping_add(1);
+    }
+    let back = bench.read(&buffer)?;
+    ensure!(back == [expected; 320], "thirty steps in turn on three queues gave another result");
+
+    let own = [bench.words(&[1; 320])?, bench.words(&[2; 320])?, bench.words(&[3; 320])?];
+    let mut events = Vec::new();
+    for _ in 0..10 {
+        for (queue, buffer) in queues.iter().zip(&own) {
+            events.push(queue.launch(advance, &[Some(buffer.id()), Some(buffer.id()), None], 10, 32)?);
+        }
+    }
+    for event in events.iter().rev() {
+        event.wait()?;
+    }
+    for (first, buffer) in (1..).zip(&own) {
+        let expected = (0..10).fold(first, |value: u32, _| value.wrapping_mul(3).wrapping_add(1));
+        ensure!(bench.read(buffer)? == [expected; 320], "ten steps on each of three queues gave another result");
+    }
+    Ok(())
+}
+
+/// Reached once waited for, in nanoseconds of one clock, in the order of the queue, copies as well as launches.
+pub fn events(bench: &Bench) -> Outcome {
+    let kernel = bench.kernel("advance")?;
+    let buffer = bench.words(&vec![1; 1 << 16])?;
+    let mut last = 0;
+    for _ in 0..3 {
+        let event = bench.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], (1 << 16) / 32, 32)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !event.reached()? {
+            ensure!(Instant::now() < deadline, "an event was not reached in ten seconds");
+            std::thread::yield_now();
+        }
+        event.wait()?;
+        let (begin, end) = event.times()?;
+        ensure!(begin <= end && last <= end, "work from {begin} to {end}, after work that ended at {last}");
+        ensure!(end - begin < 10_000_000_000, "a short kernel took {} ns", end - begin);
+        last = end;
+    }
+    let memory = Pinned::new(&bench.device, 1 << 18)?;
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        // SAFETY: nobody changes the pinned memory.
+        events.push(unsafe { bench.queue.write_async(&buffer, 0, &memory, 1 << 18)? });
+        events.push(bench.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], (1 << 16) / 32, 32)?);
+        // An event that nobody keeps.
+        drop(bench.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], 1, 32)?);
+    }
+    bench.queue.finish()?;
+    for event in events {
+        let (begin, end) = event.times()?;
+        ensure!(begin <= end && last <= end, "work from {begin} to {end}, after work that ended at {last}");
+        last = end;
+    }
+    Ok(())
+}
+
+pub fn live_shared(bench: &Bench) -> Outcome {
+    let kernel = bench.kernel("listen")?;
+    let (word, heard) = (Shared::new(&bench.device)?, bench.words(&[7; 8])?);
+    let live = bench.device.info().live_shared;
+    // Where it is not live, a store before the launch must still be seen.
+    if !live {
+        word.store(5);
+    }
+    let event = bench.queue.launch(kernel, &[Some(heard.id()), Some(word.id()), None], 1, 8)?;
+    if live {
+        std::thread::sleep(Duration::from_millis(5));
+        ensure!(!event.reached()?, "launch is not asynchronous, or the kernel gave up early");
+        word.store(5);
+    }
+    event.wait()?;
+    let heard = bench.read(&heard)?;
+    ensure!(heard == [5; 8], "the kernel heard {heard:?}");
+    Ok(())
+}
+
+/// Both work, in turn.
+pub fn opened_twice(bench: &Bench) -> Outcome {
+    launch::known_answers(&Bench::new(&bench.again)?)?;
+    launch::known_answers(bench)
+}
+
+/// Twenty-five rounds of write, launch and read on a queue of its own.
+fn rounds(device: &Arc<dyn Device>, kernel: KernelId, seed: u32, together: &Barrier) -> Outcome {
+    let queue = Queue::new(device);
+    // Before the first error: the other thread waits here.
+    together.wait();
+    let queue = queue?;
+    for round in 0..25 {
+        let values: Vec<u32> = (0..512).map(|index| index * 7 + seed + round).collect();
+        let buffer = Buffer::new(device, 2048)?;
+        queue.write(&buffer, 0, &to_bytes(&values))?;
+        queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], 16, 32)?;
+        let back = read_words(&queue, &buffer)?;
+        ensure!(back.iter().zip(&values).all(|(back, value)| *back == value * 3 + 1), "round {round} went wrong");
+    }
+    Ok(())
+}
+
+fn at_once(one: impl FnOnce() -> Outcome, two: impl FnOnce() -> Outcome + Send) -> Outcome {
+    let (one, two) = std::thread::scope(|scope| {
+        let two = scope.spawn(two);
+        (one(), two.join().unwrap_or_else(|_| Err("the other thread panicked".into())))
+    });
+    one.and(two)
+}
+
+pub fn two_threads(bench: &Bench) -> Outcome {
+    let (kernel, together) = (bench.kernel("advance")?, Barrier::new(2));
+    let work = |seed| rounds(&bench.device, kernel, seed, &together);
+    at_once(|| work(0), || work(1000))
+}
+
+/// Also opening and compiling at once.
+pub fn two_devices(bench: &Bench) -> Outcome {
+    bench.module()?;
+    let together = Barrier::new(2);
+    let work = |device: &Arc<dyn Device>, seed| {
+        let ready = Bench::new(device).and_then(|bench| Ok((bench.kernel("advance")?, bench)));
+        match ready {
+            Ok((kernel, _bench)) => rounds(device, kernel, seed, &together),
+            Err(failure) => {
+                // The other thread must not wait for ever.
+                together.wait();
+                Err(failure)
+            }
+        }
+    };
+    at_once(|| work(&bench.device, 0), || work(&bench.other, 1000))
+}

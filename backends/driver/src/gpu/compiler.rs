@@ -1,0 +1,130 @@
+//! A run-time compiler with the functions of NVRTC, which hipRTC has too.
+
+use super::library::{self, Library};
+use crate::{Error, Result};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr::{null, null_mut};
+
+type Program = *mut c_void;
+
+library::functions! {
+    /// The functions by their names after `nvrtc` or `hiprtc`.
+    pub struct Functions -> c_int;
+    Version(major: *mut c_int, minor: *mut c_int);
+    CreateProgram(
+        program: *mut Program, text: *const c_char, name: *const c_char,
+        headers: c_int, header_texts: *const *const c_char, header_names: *const *const c_char
+    );
+    CompileProgram(program: Program, options: c_int, texts: *const *const c_char);
+    DestroyProgram(program: *mut Program);
+    GetProgramLogSize(program: Program, bytes: *mut usize);
+    GetProgramLog(program: Program, text: *mut c_char);
+}
+type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
+type Get = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
+
+/// These compilers descend as deep as the text nests, and kernels of large guests nest deeply.
+const STACK: usize = 256 << 20;
+
+/// The compiler.
+pub struct Compiler {
+    functions: Functions,
+    /// Where binaries come from; the first that is there and not empty.
+    outputs: Vec<(Size, Get)>,
+    /// Its version.
+    pub version: (i32, i32),
+}
+
+impl Compiler {
+    /// Finds its functions. `prefix` is `nvrtc` or `hiprtc`, `outputs` what its functions call the binaries, best first.
+    ///
+    /// # Safety
+    /// The library is that compiler.
+    pub unsafe fn find(library: &'static Library, prefix: &str, outputs: &[&str]) -> std::result::Result<Self, String> {
+        // SAFETY: the caller's promise; two locals to fill.
+        unsafe {
+            let functions = Functions::find(library, |name| format!("{prefix}{name}"))?;
+            let output = |name| -> std::result::Result<_, libloading::Error> {
+                let size: Size = *library.get(format!("{prefix}Get{name}Size").as_bytes())?;
+                Ok((size, *library.get(format!("{prefix}Get{name}").as_bytes())?))
+            };
+            let outputs = outputs.iter().map(output).collect::<std::result::Result<Vec<_>, _>>();
+            let mut version = (0, 0);
+            match (functions.Version)(&mut version.0, &mut version.1) {
+                0 => Ok(Self { functions, outputs: outputs.map_err(|error| error.to_string())?, version }),
+                code => Err(format!("{prefix}Version gave code {code}")),
+            }
+        }
+    }
+
+    /// Compiles text, on a thread of its own.
+    pub fn compile(&self, text: &str, options: &[String]) -> Result<Vec<u8>> {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("compiler".into()).stack_size(STACK);
+            let thread = thread.spawn_scoped(scope, || self.compile_here(text, options));
+            let thread = thread.map_err(|error| Error::Device(format!("no thread for the compiler: {error}")))?;
+            thread.join().unwrap_or_else(|_| Err(Error::Device("the compiler's thread panicked".into())))
+        })
+    }
+    fn compile_here(&self, text: &str, options: &[String]) -> Result<Vec<u8>> {
+        let c = |text: &str| CString::new(text).map_err(|_| Error::Invalid("a zero byte in a kernel's text".into()));
+        let kept = options.iter().map(|option| c(option)).collect::<Result<Vec<_>>>()?;
+        let (options, text): (Vec<_>, _) = (kept.iter().map(|option| option.as_ptr()).collect(), c(text)?);
+        let failed = |what: &str, code| Error::Device(format!("the kernel compiler's {what} failed with code {code}"));
+
+        let mut program = Unit { functions: &self.functions, raw: null_mut() };
+        let (create, compile) = (self.functions.CreateProgram, self.functions.CompileProgram);
+        // SAFETY: texts that live through the calls; no headers; a local to fill; as many options as we say.
+        let code = unsafe {
+            match create(&mut program.raw, text.as_ptr(), c"vectorvisor".as_ptr(), 0, null(), null()) {
+                0 => compile(program.raw, options.len() as c_int, options.as_ptr()),
+                code => return Err(failed("CreateProgram", code)),
+            }
+        };
+        if code != 0 {
+            let log = program.output(self.functions.GetProgramLogSize, self.functions.GetProgramLog);
+            let log = String::from_utf8_lossy(&log.unwrap_or_default()).trim_end_matches('\0').to_owned();
+            return Err(Error::Compile { log: format!("error {code} of the compiler\n{log}") });
+        }
+        let mut result = Err(failed("binary", 0));
+        for (size, get) in &self.outputs {
+            match program.output(*size, *get) {
+                Ok(binary) if !binary.is_empty() => return Ok(binary),
+                Ok(_) => {}
+                Err(code) => result = Err(failed("binary", code)),
+            }
+        }
+        result
+    }
+}
+
+/// A program of the compiler.
+struct Unit<'a> {
+    functions: &'a Functions,
+    raw: Program,
+}
+
+impl Unit<'_> {
+    /// What a compilation left: its log, or a binary.
+    fn output(&self, size: Size, get: Get) -> std::result::Result<Vec<u8>, c_int> {
+        let mut bytes = 0;
+        // SAFETY: a local to fill, then as many bytes as the compiler asked for.
+        unsafe {
+            let mut code = size(self.raw, &mut bytes);
+            let mut output = vec![0; bytes];
+            if code == 0 && bytes > 0 {
+                code = get(self.raw, output.as_mut_ptr().cast());
+            }
+            if code == 0 { Ok(output) } else { Err(code) }
+        }
+    }
+}
+
+impl Drop for Unit<'_> {
+    fn drop(&mut self) {
+        if !self.raw.is_null() {
+            // SAFETY: made by CreateProgram, and ours.
+            unsafe { (self.functions.DestroyProgram)(&mut self.raw) };
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The [`Device`] of a driver for CUDA or HIP.
+
+use super::objects::{Clock, Event, Kernel, Memory, Module, Stream};
+use super::{Setup, probe};
+use crate::handles::Handles;
+use crate::memory::Budget;
+use crate::{BufferId, Device, DeviceInfo, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Result, Source};
+use std::sync::Arc;
+
+/// An open device.
+pub struct GpuDevice {
+    modules: Handles<Arc<Module>>,
+    kernels: Handles<Arc<Kernel>>,
+    buffers: Handles<Arc<Memory>>,
+    pinned: Handles<Arc<Memory>>,
+    queues: Handles<Arc<Stream>>,
+    events: Handles<Arc<Event>>,
+    clock: Clock,
+    budget: Budget,
+    setup: Setup,
+}
+
+impl GpuDevice {
+    /// Takes a device that is ready, and finds out what it does not say of itself.
+    pub fn new(mut setup: Setup) -> Result<Self> {
+        // A device that cannot even run the probe says why when it is asked for real work.
+        setup.info.live_shared = probe::is_live(&setup.vendor, &setup.probe).unwrap_or(false);
+        Ok(Self {
+            modules: Handles::new("module"),
+            kernels: Handles::new("kernel"),
+            buffers: Handles::new("buffer"),
+            pinned: Handles::new("pinned buffer"),
+            queues: Handles::new("queue"),
+            events: Handles::new("event"),
+            clock: Clock::new(&setup.vendor)?,
+            budget: Budget::new(setup.info.memory),
+            setup,
+        })
+    }
+    fn event(&self, event: Event) -> EventId {
+        EventId(self.events.insert(Arc::new(event)))
+    }
+    fn host(&self, bytes: usize) -> Result<(Arc<Memory>, *mut u8)> {
+        let memory = Arc::new(Memory::host(&self.setup.vendor, bytes.max(1))?);
+        let pointer = memory.pointer();
+        Ok((memory, pointer))
+    }
+    /// How many tiles make a block.
+    fn stacked(&self, tiles: u32, lanes: u32) -> u32 {
+        let fits = |stacked: &u32| {
+            lanes * stacked <= self.setup.block
+                && tiles.is_multiple_of(*stacked)
+                && tiles / stacked >= self.setup.units * 2
+        };
+        (1..=5).map(|power| 1 << power).take_while(fits).last().unwrap_or(1)
+    }
+}
+
+impl Device for GpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.setup.info
+    }
+
+    fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+        let total = source.units.len();
+        progress(0, total);
+        let text = [source.header, "\n"].into_iter().chain(source.units.iter().map(String::as_str)).collect::<String>();
+        let binary = self.setup.vendor.compile(&text)?;
+        progress(total, total);
+        Ok([self.setup.mark, &binary].concat())
+    }
+    fn load(&self, binary: &[u8]) -> Result<ModuleId> {
+        let image = binary.strip_prefix(self.setup.mark).filter(|image| !image.is_empty());
+        let image = image.ok_or_else(|| Error::Invalid("these bytes are no binary of this driver".into()))?;
+        // SAFETY: made by `compile`, and the cache notices damage.
+        let module = unsafe { Module::load(&self.setup.vendor, image) }?;
+        Ok(ModuleId(self.modules.insert(Arc::new(module))))
+    }
+    fn unload(&self, module: ModuleId) {
+        if let Some(module) = self.modules.remove(module.0) {
+            self.kernels.remove_where(|kernel| kernel.belongs_to(&module));
+        }
+    }
+    fn kernel(&self, module: ModuleId, name: &str) -> Result<KernelId> {
+        let kernel = Kernel::new(&self.modules.get(module.0)?, name)?;
+        Ok(KernelId(self.kernels.insert(Arc::new(kernel))))
+    }
+
+    fn alloc(&self, bytes: u64) -> Result<BufferId> {
+        let bytes = bytes.max(1);
+        let memory = self.budget.take(bytes, || Memory::device(&self.setup.vendor, bytes))?;
+        Ok(BufferId(self.buffers.insert(Arc::new(memory))))
+    }
+    fn free(&self, buffer: BufferId) {
+        if let Some(memory) = self.buffers.remove(buffer.0)
+            && memory.pointer().is_null()
+        {
+            self.budget.give(memory.bytes());
+        }
+    }
+    fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)> {
+        let (memory, pointer) = self.host(bytes)?;
+        Ok((PinnedId(self.pinned.insert(memory)), pointer))
+    }
+    fn free_pinned(&self, pinned: PinnedId) {
+        self.pinned.remove(pinned.0);
+    }
+    fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
+        let (memory, pointer) = self.host(bytes)?;
+        Ok((BufferId(self.buffers.insert(memory)), pointer))
+    }
+
+    fn queue(&self) -> Result<QueueId> {
+        Ok(QueueId(self.queues.insert(Arc::new(Stream::new(&self.setup.vendor)?))))
+    }
+    fn free_queue(&self, queue: QueueId) {
+        if let Some(queue) = self.queues.remove(queue.0) {
+            // Whoever wants to know of errors finishes the queue first.
+            _ = queue.finish();
+        }
+    }
+    unsafe fn write(
+        &self,
+        queue: QueueId,
+        dst: BufferId,
+        offset: u64,
+        src: *const u8,
+        bytes: usize,
+    ) -> Result<EventId> {
+        let (queue, memory) = (self.queues.get(queue.0)?, self.buffers.get(dst.0)?);
+        // SAFETY: the caller's promise is the same.
+        Ok(self.event(unsafe { queue.write(&memory, offset, src, bytes) }?))
+    }
+    unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId> {
+        let (queue, memory) = (self.queues.get(queue.0)?, self.buffers.get(src.0)?);
+        // SAFETY: the caller's promise is the same.
+        Ok(self.event(unsafe { queue.read(&memory, offset, dst, bytes) }?))
+    }
+    fn launch(
+        &self,
+        queue: QueueId,
+        kernel: KernelId,
+        args: &[Option<BufferId>],
+        tiles: u32,
+        lanes: u32,
+    ) -> Result<EventId> {
+        let (queue, kernel) = (self.queues.get(queue.0)?, self.kernels.get(kernel.0)?);
+        let memory = |arg: &Option<BufferId>| arg.map(|id| self.buffers.get(id.0)).transpose();
+        let args = args.iter().map(memory).collect::<Result<Vec<_>>>()?;
+        if lanes > self.setup.max_lanes {
+            return Err(Error::Invalid(format!("{lanes} lanes on a device that has {} at most", self.setup.max_lanes)));
+        }
+        let stacked = self.stacked(tiles, lanes);
+        Ok(self.event(queue.launch(&kernel, &args, tiles / stacked, [lanes, stacked])?))
+    }
+    fn finish(&self, queue: QueueId) -> Result<()> {
+        self.queues.get(queue.0)?.finish()
+    }
+
+    fn reached(&self, event: EventId) -> Result<bool> {
+        self.events.get(event.0)?.reached()
+    }
+    fn wait(&self, event: EventId) -> Result<()> {
+        self.events.get(event.0)?.wait()
+    }
+    fn times(&self, event: EventId) -> Result<(u64, u64)> {
+        self.clock.times(&*self.events.get(event.0)?)
+    }
+    fn free_event(&self, event: EventId) {
+        self.events.remove(event.0);
+    }
+}

@@ -1,0 +1,307 @@
+//! Owners of memory, streams, events, modules and kernels.
+
+use super::{Code, Functions, INVALID_VALUE, NOT_FOUND, NOT_READY, OUT_OF_MEMORY, Object, Vendor};
+use crate::memory::check_range;
+use crate::{Error, Result};
+use std::ffi::{CString, c_uint, c_void};
+use std::ptr::{self, null_mut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Page-locked memory for all devices, which kernels see too.
+const PORTABLE_MAPPED: c_uint = 3;
+/// Does not wait for the device's default stream.
+const NON_BLOCKING: c_uint = 1;
+/// Waiting threads sleep: VMs run for long, and a spinning thread would keep a processor from the host calls.
+const BLOCKING_SYNC: c_uint = 1;
+/// The most arguments of a kernel.
+const ARGUMENTS: usize = 64;
+
+/// Something of the vendor's.
+struct Owned {
+    vendor: Arc<dyn Vendor>,
+    raw: Object,
+    release: fn(&Functions) -> unsafe extern "C" fn(Object) -> Code,
+}
+
+// SAFETY: streams, events, modules and kernels may be used from any thread, several at once; host memory is as any.
+unsafe impl Send for Owned {}
+// SAFETY: as above.
+unsafe impl Sync for Owned {}
+
+impl Owned {
+    /// `make` fills in what `release` gives back.
+    fn new(
+        vendor: &Arc<dyn Vendor>,
+        what: &str,
+        make: impl FnOnce(&Functions, &mut Object) -> Code,
+        release: fn(&Functions) -> unsafe extern "C" fn(Object) -> Code,
+    ) -> Result<Self> {
+        let mut raw = null_mut();
+        vendor.call(what, |functions| make(functions, &mut raw))?;
+        Ok(Self { vendor: vendor.clone(), raw, release })
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // SAFETY: made by the matching function, and ours.
+        self.vendor.release(|functions| unsafe { (self.release)(functions)(self.raw) });
+    }
+}
+
+/// One piece of memory that kernels see.
+pub struct Memory {
+    vendor: Arc<dyn Vendor>,
+    address: u64,
+    bytes: u64,
+    /// The host's view, if it is the host's.
+    host: Option<Owned>,
+}
+
+fn check_memory(vendor: &dyn Vendor, what: &str, code: Code, memory: &'static str, wanted: u64) -> Result<()> {
+    match code {
+        // The other arguments are right, so it is the size that is not.
+        OUT_OF_MEMORY | INVALID_VALUE => Err(Error::OutOfMemory { wanted, what: memory }),
+        code => vendor.check(what, code),
+    }
+}
+
+impl Memory {
+    /// Memory of the device.
+    pub fn device(vendor: &Arc<dyn Vendor>, bytes: u64) -> Result<Self> {
+        let mut address = 0;
+        let size = usize::try_from(bytes).unwrap_or(usize::MAX);
+        // SAFETY: a local to fill.
+        let code = vendor.code(|functions| unsafe { (functions.MemAlloc)(&mut address, size) })?;
+        check_memory(&**vendor, "allocating memory", code, "device memory", bytes)?;
+        Ok(Self { vendor: vendor.clone(), address, bytes, host: None })
+    }
+    /// Zeroed page-locked memory of the host.
+    pub fn host(vendor: &Arc<dyn Vendor>, bytes: usize) -> Result<Self> {
+        let (mut raw, mut address) = (null_mut(), 0);
+        // SAFETY: a local to fill.
+        let code = vendor.code(|functions| unsafe { (functions.HostAlloc)(&mut raw, bytes, PORTABLE_MAPPED) })?;
+        check_memory(&**vendor, "allocating page-locked memory", code, "page-locked memory", bytes as u64)?;
+        let host = Owned { vendor: vendor.clone(), raw, release: |functions| functions.HostFree };
+        // SAFETY: `bytes` bytes, just allocated; then a local to fill.
+        unsafe {
+            host.raw.cast::<u8>().write_bytes(0, bytes);
+            let ask = |functions: &Functions| (functions.HostGetDevicePointer)(&mut address, host.raw, 0);
+            vendor.call("finding the device's address of page-locked memory", ask)?;
+        }
+        Ok(Self { vendor: vendor.clone(), address, bytes: bytes as u64, host: Some(host) })
+    }
+    /// The host's view, or null.
+    pub fn pointer(&self) -> *mut u8 {
+        self.host.as_ref().map_or(null_mut(), |host| host.raw.cast())
+    }
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.host.is_none() {
+            // SAFETY: allocated by `device`; work with it has ended.
+            self.vendor.release(|functions| unsafe { (functions.MemFree)(self.address) });
+        }
+    }
+}
+
+/// A loaded binary.
+pub struct Module(Owned);
+
+impl Module {
+    /// Loads a binary, or text that is one.
+    ///
+    /// # Safety
+    /// `image` is whole: the vendor takes its size from what it says.
+    pub unsafe fn load(vendor: &Arc<dyn Vendor>, image: &[u8]) -> Result<Self> {
+        // Aligned as ELF files are, and with a zero at the end, for text.
+        let mut words = vec![0u64; image.len().div_ceil(8) + 1];
+        // SAFETY: the words have room for the bytes.
+        unsafe { words.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(image.as_ptr(), image.len()) };
+        // SAFETY: the caller's promise; a local to fill.
+        let load =
+            |functions: &Functions, raw: &mut _| unsafe { (functions.ModuleLoadData)(raw, words.as_ptr().cast()) };
+        Ok(Self(Owned::new(vendor, "loading a binary", load, |functions| functions.ModuleUnload)?))
+    }
+}
+
+/// A kernel of a module.
+pub struct Kernel {
+    module: Arc<Module>,
+    raw: Object,
+}
+
+// SAFETY: kernels may be used from any thread.
+unsafe impl Send for Kernel {}
+// SAFETY: as above.
+unsafe impl Sync for Kernel {}
+
+impl Kernel {
+    pub fn new(module: &Arc<Module>, name: &str) -> Result<Self> {
+        let invalid = || Error::Invalid(format!("no kernel {name:?} in this module"));
+        let text = CString::new(name).ok().filter(|text| !text.is_empty()).ok_or_else(invalid)?;
+        let (vendor, mut raw) = (&module.0.vendor, null_mut());
+        // SAFETY: a local to fill, and a text.
+        let find =
+            |functions: &Functions| unsafe { (functions.ModuleGetFunction)(&mut raw, module.0.raw, text.as_ptr()) };
+        match vendor.code(find)? {
+            NOT_FOUND => Err(invalid()),
+            code => vendor.check("finding a kernel", code).map(|()| Self { module: module.clone(), raw }),
+        }
+    }
+    pub fn belongs_to(&self, module: &Arc<Module>) -> bool {
+        Arc::ptr_eq(&self.module, module)
+    }
+}
+
+/// A point in a stream.
+struct Point(Owned);
+
+impl Point {
+    fn new(vendor: &Arc<dyn Vendor>) -> Result<Self> {
+        // SAFETY: a local to fill.
+        let make = |functions: &Functions, raw: &mut _| unsafe { (functions.EventCreate)(raw, BLOCKING_SYNC) };
+        Ok(Self(Owned::new(vendor, "making an event", make, |functions| functions.EventDestroy)?))
+    }
+    fn record(&self, stream: &Stream) -> Result<()> {
+        // SAFETY: both live.
+        let record = |functions: &Functions| unsafe { (functions.EventRecord)(self.0.raw, stream.0.raw) };
+        self.0.vendor.call("recording an event", record)
+    }
+    fn wait(&self) -> Result<()> {
+        // SAFETY: the event lives.
+        let wait = |functions: &Functions| unsafe { (functions.EventSynchronize)(self.0.raw) };
+        self.0.vendor.call("the work of an event", wait)
+    }
+    /// Nanoseconds from another point to this one.
+    fn since(&self, from: &Self) -> Result<f64> {
+        let mut milliseconds = 0.0;
+        // SAFETY: a local to fill; both events live.
+        let ask =
+            |functions: &Functions| unsafe { (functions.EventElapsedTime)(&mut milliseconds, from.0.raw, self.0.raw) };
+        match self.0.vendor.code(ask)? {
+            NOT_READY => Err(Error::Invalid("the event has no times yet: wait for it first".into())),
+            code => self.0.vendor.check("the time of an event", code).map(|()| f64::from(milliseconds) * 1e6),
+        }
+    }
+}
+
+/// One command's begin and end.
+pub struct Event {
+    begin: Point,
+    end: Point,
+}
+
+impl Event {
+    pub fn reached(&self) -> Result<bool> {
+        // SAFETY: the event lives.
+        let ask = |functions: &Functions| unsafe { (functions.EventQuery)(self.end.0.raw) };
+        match self.end.0.vendor.code(ask)? {
+            NOT_READY => Ok(false),
+            code => self.end.0.vendor.check("the work of an event", code).map(|()| true),
+        }
+    }
+    pub fn wait(&self) -> Result<()> {
+        self.end.wait()
+    }
+}
+
+/// Makes one clock of the times between events, which the vendor gives as 32-bit floats.
+pub struct Clock {
+    stream: Stream,
+    base: Mutex<(Point, f64)>,
+}
+
+impl Clock {
+    pub fn new(vendor: &Arc<dyn Vendor>) -> Result<Self> {
+        let (stream, point) = (Stream::new(vendor)?, Point::new(vendor)?);
+        point.record(&stream)?;
+        point.wait()?;
+        // Not from 0: an event may be older than the point.
+        Ok(Self { stream, base: Mutex::new((point, 1e12)) })
+    }
+    /// Begin and end of an event in nanoseconds.
+    pub fn times(&self, event: &Event) -> Result<(u64, u64)> {
+        let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = event.end.since(&event.begin)?;
+        let since = event.begin.since(&base.0)?;
+        let begin = base.1 + since;
+        // Beyond a second a float counts milliseconds in steps of more than 100 nanoseconds.
+        if since > 1e9 {
+            let next = Point::new(&base.0.0.vendor)?;
+            next.record(&self.stream)?;
+            next.wait()?;
+            let at = base.1 + next.since(&base.0)?;
+            *base = (next, at);
+        }
+        Ok((begin as u64, (begin + length) as u64))
+    }
+}
+
+/// An in-order stream.
+pub struct Stream(Owned);
+
+impl Stream {
+    pub fn new(vendor: &Arc<dyn Vendor>) -> Result<Self> {
+        // SAFETY: a local to fill.
+        let make = |functions: &Functions, raw: &mut _| unsafe { (functions.StreamCreate)(raw, NON_BLOCKING) };
+        Ok(Self(Owned::new(vendor, "making a queue", make, |functions| functions.StreamDestroy)?))
+    }
+    /// Puts a command into the stream, between two points; none only leaves the points.
+    fn command(&self, what: &str, put: Option<impl FnOnce(&Functions) -> Code>) -> Result<Event> {
+        let vendor = &self.0.vendor;
+        let event = Event { begin: Point::new(vendor)?, end: Point::new(vendor)? };
+        event.begin.record(self)?;
+        put.map_or(Ok(()), |put| vendor.call(what, put))?;
+        event.end.record(self)?;
+        Ok(event)
+    }
+    /// # Safety
+    /// As [`crate::Device::write`].
+    pub unsafe fn write(&self, memory: &Memory, offset: u64, src: *const u8, bytes: usize) -> Result<Event> {
+        check_range(offset, bytes, memory.bytes)?;
+        // SAFETY: the range was checked; the caller keeps `src`.
+        let copy = |functions: &Functions| unsafe {
+            (functions.MemcpyHtoDAsync)(memory.address + offset, src.cast(), bytes, self.0.raw)
+        };
+        self.command("copying to the device", (bytes > 0).then_some(copy))
+    }
+    /// # Safety
+    /// As [`crate::Device::read`].
+    pub unsafe fn read(&self, memory: &Memory, offset: u64, dst: *mut u8, bytes: usize) -> Result<Event> {
+        check_range(offset, bytes, memory.bytes)?;
+        // SAFETY: the range was checked; the caller keeps `dst`.
+        let copy = |functions: &Functions| unsafe {
+            (functions.MemcpyDtoHAsync)(dst.cast(), memory.address + offset, bytes, self.0.raw)
+        };
+        self.command("copying from the device", (bytes > 0).then_some(copy))
+    }
+    /// Runs a kernel on a grid of blocks, each of `[x, y]` threads; nothing if any of them is 0.
+    pub fn launch(&self, kernel: &Kernel, args: &[Option<Arc<Memory>>], grid: u32, block: [u32; 2]) -> Result<Event> {
+        // The vendor reads as many arguments as the kernel has, so those that the caller forgot are there too, and null.
+        let mut values = [0; ARGUMENTS];
+        if args.len() > ARGUMENTS || grid > i32::MAX as u32 {
+            return Err(Error::Invalid(format!("{} arguments, or {grid} tiles, are too many", args.len())));
+        }
+        for (value, arg) in values.iter_mut().zip(args) {
+            *value = arg.as_ref().map_or(0, |memory| memory.address);
+        }
+        let mut arguments = values.each_mut().map(|value| ptr::from_mut(value).cast::<c_void>());
+        let [x, y] = block;
+        // SAFETY: the kernel keeps its module; arguments are copied; the caller owns what they name.
+        let launch = |functions: &Functions| unsafe {
+            let (arguments, extra) = (arguments.as_mut_ptr(), null_mut());
+            (functions.LaunchKernel)(kernel.raw, grid, 1, 1, x, y, 1, 0, self.0.raw, arguments, extra)
+        };
+        self.command("launching a kernel", (grid != 0 && x != 0 && y != 0).then_some(launch))
+    }
+    pub fn finish(&self) -> Result<()> {
+        // SAFETY: the stream lives.
+        let wait = |functions: &Functions| unsafe { (functions.StreamSynchronize)(self.0.raw) };
+        self.0.vendor.call("the work of a queue", wait)
+    }
+}

@@ -1,0 +1,189 @@
+//! The host's side: a plugin's file as a [`Driver`].
+
+use super::abi::{self, Bytes, Entries, Info, Query, Table, Why};
+use super::device::PluginDevice;
+use super::info::{from_abi, quirks_to_abi};
+use super::{elf, search};
+use crate::{Device, DeviceInfo, Driver, Error, Quirks, Result};
+use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
+use std::collections::BTreeSet;
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::ptr::null;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The driver in a plugin's file, opened when it is first asked for something. A file that cannot be used is a driver that is
+/// unavailable, and says why.
+pub struct Plugin {
+    name: &'static str,
+    path: PathBuf,
+    opened: OnceLock<Result<Opened>>,
+}
+
+/// A plugin's table, as the host uses it.
+#[derive(Clone, Copy)]
+pub(super) struct Opened {
+    pub entries: Entries,
+    driver: *const c_void,
+    /// The entry `publish` does something.
+    pub publish: bool,
+    name: &'static str,
+}
+
+// SAFETY: the interface lets any thread call any entry; the driver's pointer is only passed back.
+unsafe impl Send for Opened {}
+// SAFETY: as above.
+unsafe impl Sync for Opened {}
+
+impl Plugin {
+    /// The driver that is, or should be, in this file. Nothing is opened yet.
+    pub fn new(path: PathBuf) -> Self {
+        let name = match search::name_of(&path) {
+            Some(name) => name,
+            None => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        };
+        Self { name: lasting(&name), path, opened: OnceLock::new() }
+    }
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+    fn opened(&self) -> Result<Opened> {
+        self.opened.get_or_init(|| open(&self.path, self.name)).clone()
+    }
+}
+
+/// A text that lives as long as the program; equal texts are kept once.
+fn lasting(text: &str) -> &'static str {
+    static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kept) = texts.get(text) {
+        return kept;
+    }
+    let kept: &'static str = Box::leak(text.into());
+    texts.insert(kept);
+    kept
+}
+
+/// Opens a file, asks for its table and checks it.
+fn open(path: &Path, name: &'static str) -> Result<Opened> {
+    let bad = |why: String, advice: &str| Error::Unavailable {
+        what: format!("{} cannot be used: {why}", path.display()),
+        advice: advice.into(),
+    };
+    const AGAIN: &str = "build or install it again";
+    const OTHER: &str = "remove it, or build it for this version of vectorvisor";
+    if !path.exists() {
+        return Err(bad("there is no such file or folder".into(), "name a plugin's file, or a folder with plugins"));
+    }
+    if search::name_of(path).is_none() {
+        let advice = format!("a driver's file is called {}", search::file_name("NAME"));
+        return Err(bad("its name is not that of a driver".into(), &advice));
+    }
+    elf::check(path).map_err(|why| bad(why, AGAIN))?;
+    // Lazily: a plugin may name functions of a vendor's library that it opens itself, when it is asked for devices.
+    // SAFETY: the file is one that the user or the installation names as a plugin; its constructors run as ours do.
+    let library = unsafe { Library::open(Some(path), RTLD_LAZY | RTLD_LOCAL) };
+    let library = library.map_err(|error| bad(cause(&error), AGAIN))?;
+    let symbol = format!("vectorvisor_{name}_query");
+    // SAFETY: the interface gives the function of this name this type.
+    let query = unsafe { library.get::<Query>(symbol.as_bytes()) }.map(|query| *query);
+    // It stays open for ever, whatever comes: see the module.
+    std::mem::forget(library);
+    let query = query.map_err(|_| bad(format!("it is no driver plugin: it exports no {symbol}"), AGAIN))?;
+    // SAFETY: the type is right, and the answer is null or a table that lives for ever.
+    let Some(table) = (unsafe { query(abi::VERSION).as_ref() }) else {
+        return Err(bad(format!("it needs a newer vectorvisor (interface above {})", abi::VERSION), OTHER));
+    };
+    // A table of another version may be laid out differently, so look at nothing else.
+    if table.version != abi::VERSION {
+        let why = format!("it follows version {} of the plugin interface, not {}", table.version, abi::VERSION);
+        return Err(bad(why, OTHER));
+    }
+    if (table.size as usize) < size_of::<Table>() {
+        let why = format!("its table has {} bytes, {} are needed", table.size, size_of::<Table>());
+        return Err(bad(why, OTHER));
+    }
+    // SAFETY: the name lives for ever.
+    let own = unsafe { table.name.text() };
+    if own != name {
+        return Err(bad(format!("it is the driver {own:?}"), &format!("call it {}", search::file_name(&own))));
+    }
+    let entries = table.entries().map_err(|entry| bad(format!("its table has no {entry}"), OTHER))?;
+    Ok(Opened { entries, driver: table.driver, publish: table.features & abi::PUBLISH != 0, name })
+}
+
+/// What the dynamic loader says, which libloading keeps behind its own words.
+fn cause(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+impl Driver for Plugin {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn devices(&self) -> Result<Vec<DeviceInfo>> {
+        let opened = self.opened()?;
+        let mut listed = Listed::default();
+        // SAFETY: the driver's own pointer, and a context of the type that `take_info` expects.
+        opened
+            .call(|why| unsafe { (opened.entries.devices)(opened.driver, take_info, (&raw mut listed).cast(), why) })?;
+        listed.into_iter().collect()
+    }
+    fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>> {
+        let opened = self.opened()?;
+        let (mut raw, quirks) = (null(), quirks_to_abi(quirks));
+        // SAFETY: the driver's own pointer, and a place for the result.
+        opened.call(|why| unsafe { (opened.entries.open)(opened.driver, index as u64, quirks, &mut raw, why) })?;
+        Ok(Arc::new(PluginDevice::new(opened, raw)?))
+    }
+    fn origin(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+}
+
+/// What a plugin told about its devices.
+pub(super) type Listed = Vec<Result<DeviceInfo>>;
+
+/// Adds to a [`Listed`].
+pub(super) unsafe extern "C" fn take_info(context: *mut c_void, info: *const Info) {
+    // SAFETY: the context is ours, and the plugin's pointer is null or valid during the call.
+    let (listed, info) = unsafe { (&mut *context.cast::<Listed>(), info.as_ref()) };
+    listed.push(match info {
+        // SAFETY: its texts are valid during the call too.
+        Some(info) if info.size as usize >= size_of::<Info>() => unsafe { from_abi(info) },
+        _ => Err(Error::Device("a driver lists a device without facts".into())),
+    });
+}
+
+/// What a failed entry told.
+#[derive(Default)]
+struct Told {
+    text: String,
+    advice: String,
+    wanted: u64,
+}
+
+unsafe extern "C" fn tell(context: *mut c_void, text: Bytes, advice: Bytes, wanted: u64) {
+    // SAFETY: the context is ours, and both texts are valid during the call.
+    unsafe { *context.cast::<Told>() = Told { text: text.text(), advice: advice.text(), wanted } };
+}
+
+impl Opened {
+    /// Calls an entry; its code and what it told as a result.
+    pub fn call(&self, entry: impl FnOnce(*const Why) -> i32) -> Result<()> {
+        let mut told = Told::default();
+        let code = entry(&Why { context: (&raw mut told).cast(), tell });
+        let Told { text, advice, wanted } = told;
+        Err(match code {
+            abi::OK => return Ok(()),
+            abi::UNAVAILABLE => Error::Unavailable { what: text, advice },
+            abi::COMPILE => Error::Compile { log: text },
+            abi::OUT_OF_MEMORY => Error::OutOfMemory { wanted, what: lasting(&text) },
+            abi::INVALID => Error::Invalid(text),
+            abi::DEVICE => Error::Device(text),
+            abi::PANIC => Error::Device(format!("the driver {} {text}; this is a fault of the driver", self.name)),
+            code => Error::Device(format!("the driver {} failed with an unknown code {code}: {text}", self.name)),
+        })
+    }
+}

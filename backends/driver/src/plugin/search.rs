@@ -1,0 +1,83 @@
+//! Where plugins are looked for.
+
+use super::Plugin;
+use std::collections::BTreeMap;
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::path::{Path, PathBuf};
+
+/// The environment variable that names files and folders, separated as in `PATH`.
+const VARIABLE: &str = "VECTORVISOR_DRIVER_PATH";
+
+/// Places to look in, first ones first.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// Files and folders that the user named.
+    pub named: Vec<PathBuf>,
+    /// Folders that are looked into without being named.
+    pub usual: Vec<PathBuf>,
+}
+
+/// The file of the driver `name`.
+pub fn file_name(name: &str) -> String {
+    format!("{DLL_PREFIX}vectorvisor_{name}{DLL_SUFFIX}")
+}
+
+/// The driver in a file of that name.
+pub(super) fn name_of(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?.strip_prefix(DLL_PREFIX)?.strip_suffix(DLL_SUFFIX)?;
+    let name = name.strip_prefix("vectorvisor_")?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
+}
+
+impl Search {
+    /// `first`, then what `VECTORVISOR_DRIVER_PATH` names; then beside the executable and in `deps/` there, where cargo
+    /// leaves a plugin that the executable's crate depends on; then `last`.
+    pub fn new(first: &[PathBuf], last: Option<PathBuf>) -> Self {
+        let variable = std::env::var_os(VARIABLE).unwrap_or_default();
+        let variable = std::env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty());
+        let named = first.iter().cloned().chain(variable).collect();
+        let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_path_buf()));
+        let beside = beside.into_iter().flat_map(|folder| [folder.clone(), folder.join("deps")]);
+        Self { named, usual: beside.chain(last).collect() }
+    }
+    /// The drivers in what the user named: of each name the first one. A file is taken as it is, and a path that does not
+    /// exist as a file, so that it comes to light.
+    pub fn named(&self) -> Vec<Plugin> {
+        let mut found = BTreeMap::new();
+        for path in &self.named {
+            match path.is_dir() {
+                true => files(path).into_iter().for_each(|(name, path)| _ = found.entry(name).or_insert(path)),
+                false => {
+                    _ = found.entry(name_of(path).unwrap_or_else(|| path.display().to_string())).or_insert(path.clone())
+                }
+            }
+        }
+        found.into_values().map(Plugin::new).collect()
+    }
+    /// The drivers in the usual folders: of each name the first one. But of those beside the executable and in `deps/` the
+    /// newer one: cargo leaves an old copy beside it after `cargo build --workspace`.
+    pub fn usual(&self) -> Vec<Plugin> {
+        let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for folder in &self.usual {
+            for (name, path) in files(folder) {
+                let known = found.entry(name).or_insert_with(|| path.clone());
+                let below = folder.file_name().is_some_and(|name| name == "deps") && known.parent() == folder.parent();
+                if below && modified(&path) > modified(known) {
+                    *known = path;
+                }
+            }
+        }
+        found.into_values().map(Plugin::new).collect()
+    }
+}
+
+/// Plugins in a folder by name. A folder that is not there has none.
+fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((name_of(&entry.path())?, entry.path()))).collect()
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    path.metadata().and_then(|facts| facts.modified()).ok()
+}

@@ -1,0 +1,268 @@
+//! Plugins that are broken, strange or panic: each is an error that says so, and never more than that.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+use vectorvisor_driver::plugin::{Plugin, Search, abi, file_name};
+use vectorvisor_driver::{
+    BufferId, DeviceKind, Driver, Error, EventId, KernelId, Language, ModuleId, PinnedId, QueueId, Quirks, Source,
+};
+
+/// Where this test and the examples were built.
+fn built() -> PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    test.ancestors().nth(2).expect("a folder").to_path_buf()
+}
+
+fn folder() -> TempDir {
+    TempDir::new().expect("a folder")
+}
+
+/// Builds `faulty.c` as the driver `name`, with these definitions.
+fn faulty(folder: &Path, name: &str, defines: &[&str]) -> Plugin {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = folder.join(file_name(name));
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unused-function", "-I"])
+        .arg(here.join("include"))
+        .arg(here.join("tests/faulty.c"))
+        .arg(format!("-DTABLE_BYTES={}", size_of::<abi::Table>()))
+        .arg(format!("-DINFO_BYTES={}", size_of::<abi::Info>()))
+        .args(defines.iter().map(|define| format!("-D{define}")))
+        .arg("-o")
+        .arg(&library)
+        .status();
+    assert!(compiled.expect("cc runs").success(), "cc fails with {defines:?}");
+    Plugin::new(library)
+}
+
+/// What an unusable plugin says, as `vectorvisor devices` prints it.
+fn unavailable(plugin: &Plugin) -> String {
+    let opened = plugin.open(0, Quirks::default()).map(drop);
+    assert!(matches!(opened, Err(Error::Unavailable { .. })), "opening gave {opened:?}");
+    match plugin.devices() {
+        Err(error @ Error::Unavailable { .. }) => error.to_string(),
+        other => panic!("{}: {other:?}", plugin.path().display()),
+    }
+}
+
+#[test]
+fn files_that_are_no_plugins() {
+    let temp = folder();
+    let path = |name: &str| temp.path().join(file_name(name));
+    let whole = std::fs::read(faulty(temp.path(), "faulty", &[]).path()).expect("a library");
+    std::fs::write(path("empty"), b"").expect("a file");
+    std::fs::write(path("garbage"), [7; 10_000]).expect("a file");
+    for (name, bytes) in [("head", 100), ("half", whole.len() / 2), ("most", whole.len() - 1)] {
+        std::fs::write(path(name), &whole[..bytes]).expect("a file");
+    }
+    // Whole, but for another machine: 32 bits.
+    let mut other = whole.clone();
+    other[4] = 1;
+    std::fs::write(path("other"), other).expect("a file");
+    std::fs::write(path("renamed"), &whole).expect("a file");
+    std::fs::write(temp.path().join("plugin.so"), &whole).expect("a file");
+    std::fs::create_dir(path("folder")).expect("a folder");
+    std::os::unix::fs::symlink("nowhere", path("link")).expect("a link");
+    for (file, says) in [
+        (path("missing"), "no such file"),
+        (path("link"), "no such file"),
+        (path("folder"), "it is no file"),
+        (path("empty"), "too short"),
+        (path("garbage"), "no library"),
+        (path("head"), "truncated"),
+        (path("half"), "truncated"),
+        (path("most"), "truncated"),
+        (path("other"), "wrong ELF class"),
+        (path("renamed"), "no driver plugin: it exports no vectorvisor_renamed_query"),
+        (
+            temp.path().join("plugin.so"),
+            "its name is not that of a driver; a driver's file is called libvectorvisor_NAME.so",
+        ),
+    ] {
+        let text = unavailable(&Plugin::new(file.clone()));
+        assert!(text.contains(says) && text.contains(&file.display().to_string()), "{text}");
+        assert!(!text.contains('\n') && text.contains("; "), "one line with advice: {text}");
+    }
+}
+
+#[test]
+fn tables_that_do_not_fit() {
+    let temp = folder();
+    for (define, says) in [
+        ("TOO_NEW", "it needs a newer vectorvisor"),
+        ("VERSION=0", "version 0 of the plugin interface, not 1"),
+        ("VERSION=9", "version 9"),
+        ("SIZE=40", "its table has 40 bytes"),
+        ("NAME=\"else\"", "it is the driver \"else\"; call it libvectorvisor_else.so"),
+        ("NAME=\"\"", "it is the driver \"\""),
+        ("MISSING=devices", "its table has no devices"),
+        ("MISSING=free_event", "its table has no free_event"),
+    ] {
+        let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
+        let text = unavailable(&faulty(sub.path(), "faulty", &[define]));
+        assert!(text.contains(says), "{define}: {text}");
+        assert!(!text.contains('\n') && text.contains("; "), "one line with advice: {text}");
+    }
+}
+
+#[test]
+fn a_missing_vendor_library_is_unavailable() {
+    let temp = folder();
+    let plugin = faulty(temp.path(), "faulty", &["LIBRARY=\"libvendor.so.1\""]);
+    match plugin.devices() {
+        Err(Error::Unavailable { what, advice }) => {
+            assert_eq!((what.as_str(), advice.as_str()), ("libvendor.so.1 cannot be opened", "install it"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_plugin_in_c_says_arrives() {
+    let temp = folder();
+    let plugin = faulty(temp.path(), "faulty", &[]);
+    assert_eq!((plugin.name(), plugin.origin()), ("faulty", Some(plugin.path())));
+    let devices = plugin.devices().expect("a device");
+    assert_eq!(devices.len(), 1);
+    let info = &devices[0];
+    assert_eq!((info.name.as_str(), info.identity.as_str()), ("a name", "an identity"));
+    assert_eq!((info.kind, info.language, info.lane_width), (DeviceKind::Accelerator, Language::Hip, 64));
+    assert_eq!((info.memory, info.max_alloc, info.parallel_tiles), (1 << 20, 1 << 10, 3));
+    let flags = [info.thread_exit, info.timer, info.live_shared, info.zeroed, info.nvidia, info.patch];
+    assert_eq!(flags, [false, true, false, false, false, true]);
+    let quirks = Quirks { nvidia: Some(false), patch: Some(true) };
+    assert!(matches!(plugin.open(0, quirks).map(drop), Err(Error::Invalid(text)) if text == "nvidia off, patch on"));
+    assert!(matches!(plugin.open(7, Quirks::default()).map(drop), Err(Error::Invalid(text)) if text == "only one"));
+
+    let device = plugin.open(0, Quirks::default()).expect("a device");
+    assert_eq!(device.info(), info);
+    let source = Source { header: "", units: &[] };
+    let mut told = Vec::new();
+    let compiled = device.compile(source, &mut |done, total| told.push((done, total)));
+    assert!(matches!(compiled, Err(Error::Device(text)) if text.contains("no binary")));
+    assert_eq!(told, [(1, 2), (2, 2)]);
+    assert!(matches!(device.load(b"x"), Err(Error::Compile { log }) if log == "the log"));
+    assert!(matches!(device.kernel(ModuleId(1), "k"), Err(Error::Device(text)) if text.contains("unknown code 77")));
+    assert!(matches!(device.alloc(12), Err(Error::OutOfMemory { wanted: 12, what: "cupboards" })));
+    assert!(matches!(device.alloc_pinned(1), Err(Error::Device(text)) if text.contains("null pointer")));
+    assert!(matches!(device.alloc_shared(1), Err(Error::Device(text)) if text.contains("null pointer")));
+    // It has not the feature.
+    assert!(device.publish(BufferId(1)).is_ok());
+    assert!(matches!(device.finish(QueueId(1)), Err(Error::Device(text)) if text == "\u{fffd} broken text"));
+    let event = device.launch(QueueId(1), KernelId(1), &[Some(BufferId(300)), None, Some(BufferId(21))], 5, 4);
+    assert_eq!(event.expect("an event"), EventId(5_043_321));
+    assert_eq!(device.launch(QueueId(1), KernelId(1), &[], 0, 1).expect("an event"), EventId(10_000));
+    assert!(device.reached(EventId(1)).expect("an answer"));
+    assert_eq!(device.times(EventId(1)).expect("times"), (3, 5));
+}
+
+#[test]
+fn strange_facts_are_refused() {
+    let temp = folder();
+    for (define, says) in [("KIND=9", "unknown here"), ("INFO_SIZE=8", "without facts")] {
+        let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
+        let plugin = faulty(sub.path(), "faulty", &[define]);
+        let error = plugin.devices().expect_err(define);
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(plugin.open(0, Quirks::default()).is_err());
+    }
+    let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
+    let opened = faulty(sub.path(), "faulty", &["SILENT"]).open(0, Quirks::default()).map(drop);
+    assert!(matches!(opened, Err(Error::Device(text)) if text.contains("tells nothing")));
+}
+
+#[test]
+fn panics_become_errors() {
+    let path = built().join("examples").join(file_name("panics"));
+    assert!(path.exists(), "{} is built with the tests", path.display());
+    let plugin = Plugin::new(path);
+    let panicked = |error: Error, says: &str| match error {
+        Error::Device(text) => assert!(text.contains("the driver panics panicked") && text.contains(says), "{text}"),
+        other => panic!("{other:?}"),
+    };
+    panicked(plugin.devices().expect_err("a panic"), "no devices today");
+    panicked(plugin.devices().expect_err("a panic"), "vectorvisor_panics.rs:");
+    panicked(plugin.open(3, Quirks::default()).map(drop).expect_err("a panic"), "no device 3 today");
+
+    let device = plugin.open(0, Quirks::default()).expect("a device");
+    let source = Source { header: "", units: &[] };
+    let mut calls = 0;
+    panicked(device.compile(source, &mut |_, _| calls += 1).expect_err("a panic"), "no compiling");
+    assert_eq!(calls, 2);
+    panicked(device.load(b"").expect_err("a panic"), "no message");
+    panicked(device.alloc(1).expect_err("a panic"), "no memory");
+    panicked(device.queue().expect_err("a panic"), "no queue");
+    panicked(device.finish(QueueId(1)).expect_err("a panic"), "no finishing");
+    // What returns nothing has nobody to tell; it must only return.
+    device.free(BufferId(1));
+    device.free_pinned(PinnedId(1));
+    device.free_queue(QueueId(1));
+    device.free_event(EventId(1));
+    device.unload(ModuleId(1));
+    drop(device);
+    panicked(plugin.devices().expect_err("a panic"), "no devices today");
+}
+
+#[test]
+fn a_panic_of_the_host_passes_through_a_compilation() {
+    let plugin = Plugin::new(built().join("examples").join(file_name("panics")));
+    let device = plugin.open(0, Quirks::default()).expect("a device");
+    let mut calls = 0;
+    let compile = || {
+        _ = device.compile(Source { header: "", units: &[] }, &mut |_, _| {
+            calls += 1;
+            std::panic::panic_any("the host's own");
+        });
+    };
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(compile)).expect_err("a panic");
+    assert_eq!((payload.downcast_ref(), calls), (Some(&"the host's own"), 1));
+}
+
+#[test]
+fn places_are_searched_in_order() {
+    let temp = folder();
+    let sub = |name: &str| {
+        let folder = temp.path().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
+    };
+    let put = |folder: &str, name: &str| {
+        let path = sub(folder).join(name);
+        std::fs::write(&path, b"").expect("a file");
+        path
+    };
+    let paths = |plugins: Vec<Plugin>| plugins.iter().map(|plugin| plugin.path().to_path_buf()).collect::<Vec<_>>();
+    let (first, file) = (put("first", &file_name("one")), put("file", &file_name("two")));
+    put("second", &file_name("one"));
+    let third = put("second", &file_name("three"));
+    for name in ["libvectorvisor_.so", "libvectorvisor_A.so", "libother.so", "libvectorvisor_x.rlib"] {
+        put("second", name);
+    }
+    let missing = temp.path().join("missing");
+    let search = Search { named: vec![sub("first"), file.clone(), sub("second"), missing.clone()], usual: Vec::new() };
+    let mut want = vec![first, file, third, missing];
+    want.sort();
+    let mut found = paths(search.named());
+    found.sort();
+    assert_eq!(found, want);
+
+    // In deps/ and beside the executable lie two links to one file, or two builds; the newer one counts.
+    let (beside, deps) = (put("bin", &file_name("one")), put("bin/deps", &file_name("one")));
+    let last = put("last", &file_name("one"));
+    let search = Search { named: Vec::new(), usual: vec![sub("bin"), sub("bin/deps"), sub("last")] };
+    let age = |path: &Path, seconds| {
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        std::fs::File::options().write(true).open(path).and_then(|file| file.set_modified(time)).expect("a time");
+    };
+    age(&last, 30);
+    for (one, two, want) in [(10, 20, &deps), (20, 10, &beside), (10, 10, &beside)] {
+        age(&beside, one);
+        age(&deps, two);
+        assert_eq!(paths(search.usual()), std::slice::from_ref(want));
+    }
+    std::fs::remove_file(&beside).expect("removed");
+    assert_eq!(paths(search.usual()), std::slice::from_ref(&deps));
+    std::fs::remove_file(&deps).expect("removed");
+    assert_eq!(paths(search.usual()), [last]);
+}

@@ -1,0 +1,197 @@
+//! The smallest driver: host memory that calls itself a device, copies that are done at once, and no kernels. Copy it to start
+//! a driver; every comment that begins with "Yours" says what a real one does instead.
+//!
+//! What is already right here, and passes the conformance suite: handles from one [`Handles`] table per kind of object, so that
+//! stale ones are refused; a [`Budget`], so that too much is refused; ranges checked before a copy; errors that say what to do.
+
+use std::sync::Arc;
+use std::time::Instant;
+use vectorvisor_driver::handles::Handles;
+use vectorvisor_driver::memory::{Budget, HostMemory, check_range};
+use vectorvisor_driver::{
+    BufferId, Device, DeviceInfo, DeviceKind, Driver, Error, EventId, KernelId, Language, ModuleId, PinnedId, QueueId,
+    Quirks, Result, Source,
+};
+
+/// The driver. Yours: holds nothing either, and opens the vendor's library (by libloading) when it is first asked for devices,
+/// so that the plugin itself opens everywhere.
+pub struct NullDriver;
+
+// The crate's name gives the file's and the driver's: vectorvisor_null, libvectorvisor_null.so, null.
+vectorvisor_driver::export_plugin!(NullDriver);
+
+impl Driver for NullDriver {
+    fn name(&self) -> &'static str {
+        "null"
+    }
+    /// Yours: [`Error::Unavailable`] with advice if the library or a device is missing, never an empty list.
+    fn devices(&self) -> Result<Vec<DeviceInfo>> {
+        Ok(vec![info()])
+    }
+    /// Yours: applies the quirks, and says in [`DeviceInfo`] which are on.
+    fn open(&self, index: usize, _: Quirks) -> Result<Arc<dyn Device>> {
+        if index != 0 {
+            return Err(Error::Invalid(format!("the null driver has only device 0, not {index}")));
+        }
+        Ok(Arc::new(NullDevice {
+            info: info(),
+            start: Instant::now(),
+            budget: Budget::new(MEMORY),
+            buffers: Handles::new("buffer"),
+            pinned: Handles::new("pinned buffer"),
+            queues: Handles::new("queue"),
+            events: Handles::new("event"),
+        }))
+    }
+}
+
+/// Yours: what the device says, a little less than all of it, since kernels need some too.
+const MEMORY: u64 = 1 << 30;
+
+fn info() -> DeviceInfo {
+    DeviceInfo {
+        index: 0,
+        name: "host memory, which runs nothing".into(),
+        // Yours: names everything that a binary depends on, down to the version of the vendor's compiler.
+        identity: "null".into(),
+        kind: DeviceKind::Accelerator,
+        // Yours: the dialect of `core/translate/src/dialect` that the device's compiler takes.
+        language: Language::C,
+        memory: MEMORY,
+        max_alloc: MEMORY,
+        lane_width: 1,
+        parallel_tiles: 1,
+        // Yours: true only for what holds. The runtime does without each of them, a little slower.
+        thread_exit: false,
+        timer: false,
+        live_shared: false,
+        zeroed: true,
+        nvidia: false,
+        patch: false,
+    }
+}
+
+/// Yours: also the vendor's context, and tables of modules and kernels.
+struct NullDevice {
+    info: DeviceInfo,
+    start: Instant,
+    budget: Budget,
+    buffers: Handles<Arc<HostMemory>>,
+    pinned: Handles<Arc<HostMemory>>,
+    queues: Handles<()>,
+    /// When its work began and ended. Yours: the vendor's event.
+    events: Handles<(u64, u64)>,
+}
+
+impl NullDevice {
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+    /// Does a copy. Yours: puts it into the queue and returns.
+    ///
+    /// # Safety
+    /// As [`Device::write`] and [`Device::read`].
+    unsafe fn copy(&self, queue: QueueId, from: *const u8, to: *mut u8, bytes: usize) -> Result<EventId> {
+        self.queues.get(queue.0)?;
+        let begin = self.now();
+        // SAFETY: one side is the caller's, the other lies inside a buffer, by `place`. They may be the same memory.
+        unsafe { std::ptr::copy(from, to, bytes) };
+        Ok(EventId(self.events.insert((begin, self.now()))))
+    }
+    /// The buffer, kept alive, and the address in it.
+    fn place(&self, buffer: BufferId, offset: u64, bytes: usize) -> Result<(Arc<HostMemory>, *mut u8)> {
+        let memory = self.buffers.get(buffer.0)?;
+        check_range(offset, bytes, memory.bytes())?;
+        let start = memory.pointer().wrapping_add(offset as usize);
+        Ok((memory, start))
+    }
+}
+
+impl Device for NullDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Yours: [`Error::Compile`] with the compiler's whole log if it refuses the text.
+    fn compile(&self, _: Source<'_>, _: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+        Err(Error::Unavailable {
+            what: "the null driver has no compiler".into(),
+            advice: "choose another --backend (vectorvisor devices lists them)".into(),
+        })
+    }
+    fn load(&self, _: &[u8]) -> Result<ModuleId> {
+        Err(Error::Invalid("the null driver has no binaries".into()))
+    }
+    fn unload(&self, _: ModuleId) {}
+    fn kernel(&self, module: ModuleId, name: &str) -> Result<KernelId> {
+        Err(Error::Invalid(format!("no module has the handle {}, and none a kernel {name}", module.0)))
+    }
+
+    fn alloc(&self, bytes: u64) -> Result<BufferId> {
+        let memory = self.budget.take(bytes.max(1), || HostMemory::new(bytes))?;
+        Ok(BufferId(self.buffers.insert(Arc::new(memory))))
+    }
+    fn free(&self, buffer: BufferId) {
+        if let Some(memory) = self.buffers.remove(buffer.0) {
+            self.budget.give(memory.bytes());
+        }
+    }
+    fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)> {
+        let memory = Arc::new(HostMemory::new(bytes as u64)?);
+        let pointer = memory.pointer();
+        Ok((PinnedId(self.pinned.insert(memory)), pointer))
+    }
+    fn free_pinned(&self, pinned: PinnedId) {
+        self.pinned.remove(pinned.0);
+    }
+    /// Yours: memory that both see if the device can, else a copy on either side, which `publish` brings over.
+    fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
+        let buffer = self.alloc(bytes as u64)?;
+        Ok((buffer, self.place(buffer, 0, bytes)?.1))
+    }
+
+    fn queue(&self) -> Result<QueueId> {
+        Ok(QueueId(self.queues.insert(())))
+    }
+    fn free_queue(&self, queue: QueueId) {
+        self.queues.remove(queue.0);
+    }
+    unsafe fn write(
+        &self,
+        queue: QueueId,
+        dst: BufferId,
+        offset: u64,
+        src: *const u8,
+        bytes: usize,
+    ) -> Result<EventId> {
+        let (_kept, dst) = self.place(dst, offset, bytes)?;
+        // SAFETY: the caller promises `src`; `place` has checked the other side.
+        unsafe { self.copy(queue, src, dst, bytes) }
+    }
+    unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId> {
+        let (_kept, src) = self.place(src, offset, bytes)?;
+        // SAFETY: the caller promises `dst`; `place` has checked the other side.
+        unsafe { self.copy(queue, src, dst, bytes) }
+    }
+    /// Yours: refuses more lanes than a tile can have, and does nothing for no tiles or no lanes.
+    fn launch(&self, _: QueueId, kernel: KernelId, _: &[Option<BufferId>], _: u32, _: u32) -> Result<EventId> {
+        Err(Error::Invalid(format!("no kernel has the handle {}", kernel.0)))
+    }
+    /// Yours: waits, and reports what went wrong in the queue's work.
+    fn finish(&self, queue: QueueId) -> Result<()> {
+        self.queues.get(queue.0)
+    }
+
+    fn reached(&self, event: EventId) -> Result<bool> {
+        self.events.get(event.0).map(|_| true)
+    }
+    fn wait(&self, event: EventId) -> Result<()> {
+        self.events.get(event.0).map(|_| ())
+    }
+    fn times(&self, event: EventId) -> Result<(u64, u64)> {
+        self.events.get(event.0)
+    }
+    fn free_event(&self, event: EventId) {
+        self.events.remove(event.0);
+    }
+}

@@ -1,0 +1,121 @@
+//! Makes the versions of each function that somebody enters: plain, as states, or both.
+
+use super::{charge, frame};
+use crate::analysis::{Colours, Node, World};
+use crate::ir::{Body, Callee, Program, Stmt, walk};
+use crate::wasm::FuncType;
+use std::collections::BTreeSet;
+
+/// The functions that trampolines enter though they are plain ones.
+#[derive(Default)]
+pub struct Adapters {
+    /// From the kernel's trampoline only: what may enter a nested trampoline.
+    pub upper: BTreeSet<u32>,
+    /// From any.
+    pub lower: BTreeSet<u32>,
+}
+
+/// Replaces the lowered bodies by the versions that are entered. `offset` gives the wasm offset of a function.
+pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32) -> Adapters {
+    let lowered: Vec<Option<Body>> = program.functions.iter_mut().map(|f| f.body.take()).collect();
+    let types: Vec<FuncType> = program.functions.iter().map(|f| program.types[f.ty as usize].clone()).collect();
+    let mut needs = Needs { colours, todo: BTreeSet::new(), adapters: Adapters::default() };
+    for f in program.entries.iter().map(|(_, f)| *f).chain(program.init) {
+        needs.entered(World::Upper, f);
+    }
+    while let Some((f, states)) = needs.todo.pop_first() {
+        let function = &mut program.functions[f as usize];
+        let Some(body) = &lowered[f as usize] else { continue };
+        if (if states { &function.states } else { &function.body }).is_some() {
+            continue;
+        }
+        let mut body = body.clone();
+        abandon(&mut body.stmts, colours);
+        if states {
+            frame::run(&mut body, &types[f as usize], colours, colours.world(f), offset(f));
+        } else {
+            nest(&mut body.stmts, colours, Node::Function(f));
+            charge::run(&mut body);
+        }
+        for stmts in body.states.iter().chain([&body.stmts]) {
+            walk(stmts, &mut |s| needs.stmt(s, colours.world(f)));
+        }
+        *if states { &mut function.states } else { &mut function.body } = Some(body);
+    }
+    needs.adapters
+}
+
+struct Needs<'a> {
+    colours: &'a Colours,
+    /// A function, and whether as states.
+    todo: BTreeSet<(u32, bool)>,
+    adapters: Adapters,
+}
+
+impl Needs<'_> {
+    /// A trampoline of this world enters a function.
+    fn entered(&mut self, world: World, f: u32) {
+        let states = self.colours.in_states(world, f);
+        self.todo.insert((f, states));
+        if !states {
+            let lower = !self.colours.framed(f);
+            if lower { &mut self.adapters.lower } else { &mut self.adapters.upper }.insert(f);
+        }
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, world: World) {
+        let colours = self.colours;
+        match stmt {
+            Stmt::Call { callee, .. } => {
+                let from = Node::from(callee);
+                for f in colours.targets(callee) {
+                    let cut = matches!(callee, Callee::Table { .. }) && colours.cuts.has(from, Node::Function(*f));
+                    self.todo.insert((*f, cut || colours.abandoned(*f)));
+                }
+            }
+            Stmt::CallNested { callee, .. } => {
+                colours.targets(callee).iter().for_each(|f| self.entered(World::Lower, *f));
+            }
+            Stmt::CallFramed { callee, .. } => colours.targets(callee).iter().for_each(|f| self.entered(world, *f)),
+            Stmt::Abandon { function, .. } => {
+                self.todo.insert((*function, true));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Marks calls of functions that never return and exist as states: the caller is abandoned.
+fn abandon(stmts: &mut Vec<Stmt>, colours: &Colours) {
+    let mut end = None;
+    for (i, stmt) in stmts.iter_mut().enumerate() {
+        if let Stmt::Call { callee: Callee::Function(f), args, at, .. } = stmt
+            && colours.abandoned(*f)
+        {
+            *stmt = Stmt::Abandon { function: *f, args: std::mem::take(args), at: *at };
+            end = Some(i + 1);
+            break;
+        }
+        for child in stmt.children_mut() {
+            abandon(child, colours);
+        }
+    }
+    if let Some(end) = end {
+        stmts.truncate(end);
+    }
+}
+
+/// Marks the calls of a direct function that are cut.
+fn nest(stmts: &mut [Stmt], colours: &Colours, from: Node) {
+    for stmt in stmts {
+        if let Stmt::Call { callee, args, results, at } = stmt
+            && colours.cuts.has(from, Node::from(&*callee))
+        {
+            let (args, results) = (std::mem::take(args), std::mem::take(results));
+            *stmt = Stmt::CallNested { callee: *callee, args, results, at: *at };
+        }
+        for child in stmt.children_mut() {
+            nest(child, colours, from);
+        }
+    }
+}
