@@ -142,7 +142,7 @@ impl Colours {
         let abandoned = |f: u32| never[f as usize] && of[f as usize].framed();
         let cuts = Cuts::new(program, &graph, |f| {
             let colour = &of[f as usize];
-            !(colour.suspends() || flat && colour.framed()) && !abandoned(f)
+            !(colour.suspends() || abandoned(f) || flat && colour.framed())
         });
         Self { of, never, graph, cuts, remote, flat }
     }
