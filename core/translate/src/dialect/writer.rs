@@ -1014,7 +1014,10 @@ fn is_small(body: &Body) -> bool {
     let mut leaf = true;
     walk(&body.stmts, &mut |s| {
         count += 1;
-        leaf &= !matches!(s, Stmt::Call { .. } | Stmt::Loop { .. } | Stmt::Abandon { .. } | Stmt::Host { .. });
+        leaf &= !matches!(
+            s,
+            Stmt::Call { .. } | Stmt::CallNested { .. } | Stmt::Loop { .. } | Stmt::Abandon { .. } | Stmt::Host { .. }
+        );
     });
     leaf && count <= SMALL
 }

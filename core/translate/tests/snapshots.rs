@@ -1,0 +1,91 @@
+//! One self-contained `.wat` a case in `snapshots/`: options in `;;!` lines, the module, and after it the expected text in `;;=` lines.
+//!
+//! Only what comes from the module is expected: no prelude, no kernels. `VECTORVISOR_BLESS=1 cargo nextest run -p
+//! vectorvisor-translate` writes the text anew; the review is `git diff`.
+
+use std::path::Path;
+use vectorvisor_translate::{Bounds, Language, Options, Target, Traps, lower_module, translate};
+
+fn options(text: &str) -> Result<(Options, bool), String> {
+    let mut options = Options {
+        target: Target {
+            language: Language::Cuda,
+            thread_exit: false,
+            timer: false,
+            cheap_branches: false,
+            call_paths: None,
+        },
+        lanes: 32,
+        cell: 8,
+        heap: None,
+        stack: 64 << 10,
+        traps: Traps::Sticky,
+        bounds: Bounds::Size,
+        force_framed: false,
+        profile: false,
+        roots: Vec::new(),
+    };
+    let mut ir = false;
+    for word in text.lines().filter_map(|l| l.strip_prefix(";;!")).flat_map(str::split_whitespace) {
+        match word {
+            "ir" => ir = true,
+            "thread-exit" => options.target.thread_exit = true,
+            "exact" => options.traps = Traps::Exact,
+            "force-framed" => options.force_framed = true,
+            other => return Err(format!("unknown option {other}")),
+        }
+    }
+    Ok((options, ir))
+}
+
+fn printed(text: &str) -> Result<String, String> {
+    let (options, ir) = options(text)?;
+    let wasm = wat::parse_str(text).map_err(|e| e.to_string())?;
+    if ir {
+        return Ok(lower_module(&wasm, &options).map_err(|e| e.to_string())?.program.to_string());
+    }
+    let kernel = translate(&wasm, &options).map_err(|e| e.to_string())?;
+    // Small functions stand in the header, behind everything that is the same for all programs.
+    let header = kernel.header.split("#define VV_TABLE_LENGTH").nth(1).unwrap_or_default();
+    let units = kernel.units.concat();
+    let units = units.split("/* The kernels.").next().unwrap_or_default();
+    Ok(format!("#define VV_TABLE_LENGTH{header}{units}"))
+}
+
+fn check(path: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let source: String = text.lines().filter(|l| !l.starts_with(";;=")).flat_map(|l| [l, "\n"]).collect();
+    let source = source.trim_end();
+    let printed = printed(source)?;
+    let want: String =
+        printed.lines().map(|l| if l.is_empty() { ";;=\n".into() } else { format!(";;= {l}\n") }).collect();
+    let got: String = text.lines().filter(|l| l.starts_with(";;=")).flat_map(|l| [l, "\n"]).collect();
+    if want == got {
+        return Ok(());
+    }
+    if std::env::var_os("VECTORVISOR_BLESS").is_some() {
+        return std::fs::write(path, format!("{source}\n\n{want}")).map_err(|e| e.to_string());
+    }
+    let line = want.lines().zip(got.lines()).position(|(a, b)| a != b).unwrap_or(0);
+    let of = |t: &str| t.lines().nth(line).unwrap_or("nothing").to_string();
+    Err(format!("line {}: now {:?}, expected {:?}", line + 1, of(&want), of(&got)))
+}
+
+#[test]
+fn snapshots_are_as_committed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 8, "the cases are missing");
+    let wrong: Vec<String> = paths
+        .iter()
+        .filter_map(|p| check(p).err().map(|e| format!("{}: {e}", p.file_name().unwrap().to_string_lossy())))
+        .collect();
+    assert!(wrong.is_empty(), "VECTORVISOR_BLESS=1 writes them anew\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn output_is_the_same_to_the_byte() {
+    let text = include_str!("snapshots/recursion.wat");
+    assert_eq!(printed(text), printed(text));
+}

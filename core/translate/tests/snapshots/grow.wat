@@ -1,0 +1,41 @@
+;; Memory that can grow is tested against its current size, which is read again after growing.
+(module (memory 1 4)
+  (func (export "f") (param i32) (result i32)
+    (drop (memory.grow (i32.const 1)))
+    (i32.load (local.get 0))))
+
+;;= #define VV_TABLE_LENGTH 0u
+;;= #define VV_TABLE(i) 0u
+;;= VV_FN u32 st3(VM *vm);
+;;= VV_FN void vv_nested(VM *vm, u32 state);
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* f */
+;;=   u32 v1, v2;
+;;=   vv_gp const mem = vm->mem;
+;;=   u32 size = vm->size;
+;;=   v1 = vv_memory_grow(vm, 1u);
+;;=   size = vm->size;
+;;=   v2 = vv_ld32(mem, vv_ea(vm, size, v0, 0u, 4u));
+;;=   return v2;
+;;= }
+;;= VV_FN u32 st3(VM *vm) { /* enters f */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 r = fn0(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
+;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;=   switch (state) {
+;;=   case 3u: return st3(vm);
+;;=   }
+;;=   vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);
+;;=   return VV_HALT;
+;;= }
+;;= VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {
+;;=   switch (state) {
+;;=   }
+;;=   return vv_dispatch_nested(vm, state);
+;;= }
+;;= VV_FN void vv_nested(VM *vm, u32 state) {
+;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
+;;= }

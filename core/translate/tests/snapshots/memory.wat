@@ -1,0 +1,44 @@
+;; Loads and stores in memory that cannot grow: the address is clamped, the flag is sticky.
+(module (memory 1 1)
+  (func (export "f") (param i32 i32) (result i32)
+    (i32.store offset=4 (local.get 0) (local.get 1))
+    (i64.store8 (local.get 0) (i64.const 7))
+    (i32.add (i32.load offset=4 (local.get 0)) (i32.load16_s (local.get 1)))))
+
+;;= #define VV_TABLE_LENGTH 0u
+;;= #define VV_TABLE(i) 0u
+;;= VV_FN u32 st3(VM *vm);
+;;= VV_FN void vv_nested(VM *vm, u32 state);
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1) { /* f */
+;;=   u32 v2, v3;
+;;=   vv_gp const mem = vm->mem;
+;;=   u32 size = vm->size;
+;;=   vv_st32(mem, vv_ea(vm, size, v0, 4u, 4u), v1);
+;;=   vv_st8(mem, vv_ea(vm, size, v0, 0u, 1u), (u32)(u64)0x7u);
+;;=   v2 = vv_ld32(mem, vv_ea(vm, size, v0, 4u, 4u));
+;;=   v3 = (u32)(s32)(s16)vv_ld16(mem, vv_ea(vm, size, v1, 0u, 2u));
+;;=   return (v2 + v3);
+;;= }
+;;= VV_FN u32 st3(VM *vm) { /* enters f */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 v1 = (u32)(vv_get(vm, 16u));
+;;=   u32 r = fn0(vm, v0, v1);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
+;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;=   switch (state) {
+;;=   case 3u: return st3(vm);
+;;=   }
+;;=   vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);
+;;=   return VV_HALT;
+;;= }
+;;= VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {
+;;=   switch (state) {
+;;=   }
+;;=   return vv_dispatch_nested(vm, state);
+;;= }
+;;= VV_FN void vv_nested(VM *vm, u32 state) {
+;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
+;;= }

@@ -1,0 +1,125 @@
+;; A remote call cuts its callers into states: what lives across it goes through the frame.
+(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory 1 1)
+  (func $wait (param i32) (result i32)
+    (i32.add (local.get 0) (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))))
+  (func (export "run") (param i32) (result i32) (local i32)
+    (loop $again
+      (local.set 1 (i32.add (local.get 1) (call $wait (local.get 1))))
+      (br_if $again (i32.lt_u (local.get 1) (local.get 0))))
+    (local.get 1)))
+
+;;= #define VV_TABLE_LENGTH 0u
+;;= #define VV_TABLE(i) 0u
+;;= VV_FN u32 st3(VM *vm);
+;;= VV_FN u32 st4(VM *vm);
+;;= VV_FN u32 st5(VM *vm);
+;;= VV_FN u32 st6(VM *vm);
+;;= VV_FN u32 st7(VM *vm);
+;;= VV_FN u32 st8(VM *vm);
+;;= VV_FN void vv_nested(VM *vm, u32 state);
+;;= VV_FN u32 st3(VM *vm) { /* wait state 0 */
+;;=   u32 v2, v3, v4, v5;
+;;=   VV_EDGE(1u, 88u, return VV_HALT)
+;;=   v2 = 0u;
+;;=   v3 = 0x40u;
+;;=   v4 = 1u;
+;;=   v5 = 0x80u;
+;;=   vv_put(vm, 16u, (u64)(v2));
+;;=   vv_put(vm, 24u, (u64)(v3));
+;;=   vv_put(vm, 32u, (u64)(v4));
+;;=   vv_put(vm, 40u, (u64)(v5));
+;;=   if (VV_UNLIKELY(vm->oob)) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 1u, 101u); return VV_HALT; }
+;;=   vm->request = 0; vm->error = 0;
+;;=   vv_request_word(vm, (u64)(v2));
+;;=   vv_request_word(vm, (u64)(v3));
+;;=   vv_request_word(vm, (u64)(v4));
+;;=   vv_request_word(vm, (u64)(v5));
+;;=   vv_request_bytes(vm, v2, (u64)v4 * 48u);
+;;=   if (vm->error) return 4u;
+;;=   vm->state = 4u;
+;;=   vv_halt(vm, VV_CALL, 37u, 1u, 101u);
+;;=   return VV_HALT;
+;;= }
+;;= VV_FN u32 st4(VM *vm) { /* wait state 1 */
+;;=   u32 v0, v1, v2, v3, v4, v5;
+;;=   v0 = (u32)(vv_get(vm, 8u));
+;;=   v2 = (u32)(vv_get(vm, 16u));
+;;=   v3 = (u32)(vv_get(vm, 24u));
+;;=   v4 = (u32)(vv_get(vm, 32u));
+;;=   v5 = (u32)(vv_get(vm, 40u));
+;;=   {
+;;=     u32 errno_ = vm->error;
+;;=     if (!errno_) {
+;;=       errno_ = (u32)vv_in64(vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET));
+;;=       u64 pos = 8;
+;;=       pos = vv_answer_bytes(vm, pos, v3, (u64)v4 * 32u);
+;;=       pos = vv_answer_bytes(vm, pos, v5, (u64)4u);
+;;=       if (vm->error) errno_ = vm->error;
+;;=     }
+;;=     vm->error = 0;
+;;=     v1 = errno_;
+;;=   }
+;;=   vv_put(vm, 8u, (u64)((v0 + v1)));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
+;;= VV_FN u32 st5(VM *vm) { /* run state 0 */
+;;=   u32 v1;
+;;=   VV_EDGE(2u, 106u, return VV_HALT)
+;;=   v1 = 0u;
+;;=   vv_put(vm, 16u, (u64)(v1));
+;;=   return 7u;
+;;= }
+;;= VV_FN u32 st6(VM *vm) { /* run state 1 */
+;;=   u32 v1;
+;;=   v1 = (u32)(vv_get(vm, 16u));
+;;=   vv_put(vm, 8u, (u64)(v1));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
+;;= VV_FN u32 st7(VM *vm) { /* run state 2 */
+;;=   u32 v1;
+;;=   v1 = (u32)(vv_get(vm, 16u));
+;;=   VV_COUNT(vm, framed);
+;;=   VV_EDGE(2u, 109u, return VV_HALT)
+;;=   {
+;;=     vv_put(vm, 24u, 8u);
+;;=     vv_put(vm, 32u, (u64)(v1));
+;;=     vm->fp += 24u;
+;;=     return 3u;
+;;=   }
+;;= }
+;;= VV_FN u32 st8(VM *vm) { /* run state 3 */
+;;=   u32 v0, v1, v2;
+;;=   v2 = (u32)(vv_get(vm, 8u));
+;;=   vm->fp -= 24u;
+;;=   v0 = (u32)(vv_get(vm, 8u));
+;;=   v1 = (u32)(vv_get(vm, 16u));
+;;=   v1 = (v1 + v2);
+;;=   if ((u32)(v1 < v0)) {
+;;=     vv_put(vm, 16u, (u64)(v1));
+;;=     return 7u;
+;;=   }
+;;=   vv_put(vm, 16u, (u64)(v1));
+;;=   return 6u;
+;;= }
+;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;=   switch (state) {
+;;=   }
+;;=   vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);
+;;=   return VV_HALT;
+;;= }
+;;= VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {
+;;=   switch (state) {
+;;=   case 3u: return st3(vm);
+;;=   case 4u: return st4(vm);
+;;=   case 5u: return st5(vm);
+;;=   case 6u: return st6(vm);
+;;=   case 7u: return st7(vm);
+;;=   case 8u: return st8(vm);
+;;=   }
+;;=   return vv_dispatch_nested(vm, state);
+;;= }
+;;= VV_FN void vv_nested(VM *vm, u32 state) {
+;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
+;;= }
