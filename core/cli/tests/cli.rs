@@ -1,56 +1,10 @@
 //! The command as a user types it, on the `cpu` backend.
 
+mod common;
+
+use common::{example, folder, text, vv, vv_in, write};
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use tempfile::TempDir;
-
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-/// Runs `vectorvisor` with these words and this standard input.
-fn vv_in(stdin: &[u8], words: &[&str]) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vectorvisor"))
-        .args(words)
-        // Not the user's cache.
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("vectorvisor starts");
-    // It may well end without reading this.
-    let _ = child.stdin.take().expect("a pipe").write_all(stdin);
-    let output = child.wait_with_output().expect("vectorvisor ends");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn vv(words: &[&str]) -> Ran {
-    vv_in(b"", words)
-}
-
-fn example(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name).to_str().expect("UTF-8").into()
-}
-
-fn folder() -> TempDir {
-    TempDir::new().expect("a folder")
-}
-
-fn write(path: PathBuf, bytes: impl AsRef<[u8]>) -> String {
-    fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
-    fs::write(&path, bytes).expect("a file");
-    path.to_str().expect("UTF-8").into()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
+use std::path::Path;
 
 #[test]
 fn wrong_command_lines_end_with_2() {

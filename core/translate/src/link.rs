@@ -609,7 +609,7 @@ impl<'l, 'a> Writer<'l, 'a> {
         let mut ops = Vec::new();
         for op in body.get_operators_reader()?.into_iter_with_offsets() {
             let (op, at) = op?;
-            ops.push((op, (at as u64 - start as u64) as usize));
+            ops.push((op, (at - start) as usize));
         }
         out.bytes(&bytes[..ops.first().map_or(bytes.len(), |(_, at)| *at)]);
         for (i, (op, at)) in ops.iter().enumerate() {

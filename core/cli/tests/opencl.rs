@@ -1,0 +1,97 @@
+//! The command on OpenCL, with 32 VMs a tile; what the `cpu` backend says is right is tested beside.
+//!
+//! Skipped where there is no OpenCL device, unless `VECTORVISOR_REQUIRE_OPENCL` is set.
+
+mod common;
+
+use common::{example, folder, text, vv, write};
+use std::fs;
+
+fn missing() -> bool {
+    let none = !vv(&["devices"]).out.contains("opencl:0");
+    assert!(!none || std::env::var_os("VECTORVISOR_REQUIRE_OPENCL").is_none(), "no OpenCL device: run ci/setup");
+    none
+}
+
+#[test]
+fn each_vm_has_its_own_arguments() {
+    if missing() {
+        return;
+    }
+    let factorial = example("factorial.wat");
+    let words = ["run", "-q", "--lanes", "32", "--vms", "64", "--invoke", "factorial", &factorial, "0..20"];
+    let cpu = vv(&words);
+    assert_eq!(cpu.code, Some(0), "{}", cpu.err);
+    for more in [&[][..], &["--force-framed"], &["--traps", "exact"]] {
+        let words = [&["run", "--backend", "opencl"], more, &words[1..]].concat();
+        let opencl = vv(&words);
+        assert_eq!((opencl.code, &opencl.out), (Some(0), &cpu.out), "{words:?}\n{}", opencl.err);
+    }
+}
+
+#[test]
+fn map_gives_what_the_cpu_gives() {
+    if missing() {
+        return;
+    }
+    let inputs = folder();
+    for i in 0..100usize {
+        // Around the lengths where the hash pads, and far beyond.
+        let bytes: Vec<u8> = (0..(i * i * 7) % 9000).map(|b| (b * 31 + i) as u8).collect();
+        write(inputs.path().join(format!("{}/{i}", i % 3)), bytes);
+    }
+    // The one of 20,000 bytes of text is where an input is longer than the rest.
+    write(inputs.path().join("long"), "to be or not to be ".repeat(1000));
+    let guest = example("sha256.wasm");
+    let [cpu, opencl] = ["cpu", "opencl"].map(|backend| {
+        let outputs = folder();
+        let (from, to) = (text(inputs.path()), text(outputs.path()));
+        let words =
+            ["map", "-q", "--backend", backend, "--lanes", "32", "--vms", "64", &guest, "--in", from, "--out", to];
+        let ran = vv(&words);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        outputs
+    });
+    let name = |i: usize| if i == 100 { "long".into() } else { format!("{}/{i}", i % 3) };
+    for i in 0..=100 {
+        let read = |folder: &tempfile::TempDir| fs::read(folder.path().join(name(i))).expect("an output");
+        assert_eq!(read(&cpu), read(&opencl), "{}", name(i));
+    }
+}
+
+#[test]
+fn a_vm_that_ends_badly_leaves_the_others_right() {
+    if missing() {
+        return;
+    }
+    let folder = folder();
+    let deeds = ["trap", "exit 3", "print 100000", "recurse", "loop", "divzero", "oob"];
+    let lines: String = (0..70)
+        .map(|i| match deeds.get(i / 7).filter(|_| i % 7 == 3) {
+            Some(deed) => format!("{{\"stdin\": \"{deed}\"}}\n"),
+            None => format!("{{\"stdin\": \"ok\\nline {i}\"}}\n"),
+        })
+        .collect();
+    let from = write(folder.path().join("in.jsonl"), lines);
+    let to = folder.path().join("out.jsonl");
+    let guest = example("misbehave.wasm");
+    let words = ["map", "-q", "--backend", "opencl", "--timeout", "2s", &guest, "--in", &from, "--out", text(&to)];
+    let ran = vv(&words);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    let out = fs::read_to_string(&to).expect("outputs");
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 70);
+    for (i, line) in lines.iter().enumerate() {
+        let says = match (i % 7 == 3).then(|| i / 7) {
+            Some(0) => "unreachable".into(),
+            Some(1) => "\"exit\":3".into(),
+            Some(2) => "\"exit\":0".into(),
+            Some(3) => "call stack exhausted".into(),
+            Some(4) => "out of time".into(),
+            Some(5) => "integer divide by zero".into(),
+            Some(6) => "out of bounds memory access".into(),
+            _ => format!("line {i}"),
+        };
+        assert!(line.contains(&says), "{i}: {line}");
+    }
+}
