@@ -3,10 +3,11 @@
 use crate::sys::{self, Cuda};
 use cust::sys as cu;
 use std::collections::BTreeMap;
-use std::ptr::null_mut;
+use std::ffi::{CStr, c_void};
+use std::ptr::{self, null_mut};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use vectorvisor_driver::gpu::{Code, Functions, Vendor, compiler::Compiler};
-use vectorvisor_driver::{Error, Result};
+use vectorvisor_driver::gpu::{Code, Functions, SUCCESS, Vendor, compiler::Compiler};
+use vectorvisor_driver::{Error, Result, Source};
 
 /// The primary context of a device.
 pub struct Context {
@@ -22,9 +23,9 @@ unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
 
-/// The contexts that are open, and the devices whose context was lost and not yet reset.
+/// The contexts that are open, and the faults that ended contexts which were not yet reset.
 static OPEN: Mutex<BTreeMap<cu::CUdevice, Weak<Context>>> = Mutex::new(BTreeMap::new());
-static LOST: Mutex<Vec<cu::CUdevice>> = Mutex::new(Vec::new());
+static LOST: Mutex<BTreeMap<cu::CUdevice, String>> = Mutex::new(BTreeMap::new());
 
 impl Context {
     /// The context of a device, which all who open it share, or a new one if a fault ended that.
@@ -35,14 +36,24 @@ impl Context {
             return Ok(context);
         }
         let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
-        if lost.contains(&device) {
-            // SAFETY: what was open of it is lost, and nobody calls CUDA with it any more.
-            cuda.check("cuDevicePrimaryCtxReset", unsafe { (cuda.own.cuDevicePrimaryCtxReset_v2)(device) })?;
-            lost.retain(|lost| *lost != device);
-        }
         let mut raw = null_mut();
-        // SAFETY: a local to fill.
-        cuda.check("cuDevicePrimaryCtxRetain", unsafe { (cuda.own.cuDevicePrimaryCtxRetain)(&mut raw, device) })?;
+        if let Some(fault) = lost.get(&device) {
+            // After a stray access driver 580 refuses all further work of the process, also in other contexts and after a
+            // reset; other faults and drivers may be kinder.
+            // SAFETY: what was open of it is lost, and nobody calls CUDA with it any more; a local to fill.
+            let code = unsafe {
+                (cuda.own.cuDevicePrimaryCtxReset_v2)(device);
+                (cuda.own.cuDevicePrimaryCtxRetain)(&mut raw, device)
+            };
+            if code != SUCCESS {
+                let advice = "only a new process can use CUDA after that: start the program again";
+                return Err(Error::Device(format!("{fault}; {advice}")));
+            }
+            lost.remove(&device);
+        } else {
+            // SAFETY: a local to fill.
+            cuda.check("cuDevicePrimaryCtxRetain", unsafe { (cuda.own.cuDevicePrimaryCtxRetain)(&mut raw, device) })?;
+        }
         let context = Arc::new(Self { cuda, device, raw, lost: OnceLock::new() });
         open.insert(device, Arc::downgrade(&context));
         Ok(context)
@@ -55,11 +66,50 @@ impl Context {
         self.check("cuCtxSetCurrent", unsafe { (self.cuda.own.cuCtxSetCurrent)(self.raw) })
     }
     fn check(&self, what: &str, code: Code) -> Result<()> {
-        let checked = self.cuda.check(what, code);
-        if sys::is_sticky(code) && self.lost.set(self.cuda.text(what, code)).is_ok() {
-            LOST.lock().unwrap_or_else(PoisonError::into_inner).push(self.device);
+        if sys::is_sticky(code) {
+            let fault = self.cuda.text(what, code);
+            if self.lost.set(fault.clone()).is_ok() {
+                LOST.lock().unwrap_or_else(PoisonError::into_inner).insert(self.device, fault);
+            }
         }
-        checked
+        self.cuda.check(what, code)
+    }
+    /// Makes one binary of several, which are cubins or texts of PTX.
+    fn link(&self, binaries: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>> {
+        use cu::{CUjit_option_enum::*, CUjitInputType_enum::*};
+        let (mut link, mut output, mut bytes, mut log) = (null_mut(), null_mut(), 0, [0u8; 4096]);
+        let mut names = [CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+        let mut values = [log.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(log.len() - 1)];
+        let cu = &self.cuda.own;
+        self.enter()?;
+        // SAFETY: locals to fill; the log and each binary live until the link is destroyed; the output is copied before that.
+        let (code, output) = unsafe {
+            self.check("cuLinkCreate", (cu.cuLinkCreate_v2)(2, names.as_mut_ptr(), values.as_mut_ptr(), &mut link))?;
+            let (mut code, mut kept) = (SUCCESS, Vec::new());
+            for mut binary in binaries {
+                let kind = if binary.starts_with(b"\x7fELF") { CU_JIT_INPUT_CUBIN } else { CU_JIT_INPUT_PTX };
+                let (data, none, name) = (binary.as_mut_ptr().cast(), null_mut(), c"unit".as_ptr());
+                if code == SUCCESS {
+                    code = (cu.cuLinkAddData_v2)(link, kind, data, binary.len(), name, 0, none, null_mut());
+                }
+                kept.push(binary);
+            }
+            if code == SUCCESS {
+                code = (cu.cuLinkComplete)(link, &mut output, &mut bytes);
+            }
+            let result = match code {
+                SUCCESS => std::slice::from_raw_parts(output.cast::<u8>(), bytes).to_vec(),
+                _ => Vec::new(),
+            };
+            (cu.cuLinkDestroy)(link);
+            (code, result)
+        };
+        let log = String::from_utf8_lossy(CStr::from_bytes_until_nul(&log).map_or(&[], CStr::to_bytes)).into_owned();
+        match self.check("linking units", code) {
+            Ok(()) => Ok(output),
+            Err(Error::Device(text)) => Err(Error::Compile { log: format!("error: {text}\n{log}") }),
+            Err(error) => Err(error),
+        }
     }
     /// Bytes of the device that nobody uses.
     pub fn free_memory(&self) -> Result<u64> {
@@ -98,7 +148,25 @@ impl Vendor for Nvidia {
     fn check(&self, what: &str, code: Code) -> Result<()> {
         self.context.check(what, code)
     }
-    fn compile(&self, text: &str) -> Result<Vec<u8>> {
-        self.compiler.compile(text, &self.options)
+    /// Units on all processors at once, then linked: NVRTC takes longer than in proportion to the text.
+    fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+        let mut texts: Vec<_> = source.units.iter().map(|unit| [source.header, "\n", unit].concat()).collect();
+        if self.options.iter().any(|o| o == "-DVV_WHOLE") {
+            texts = vec![[source.header, "\n", &source.units.concat()].concat()];
+        }
+        if self.options.iter().any(|o| o == "-DVV_LOCAL") {
+            for t in &mut texts {
+                *t = t.lines().map(|l| if l.starts_with("VV_FN") && l.contains("(VM *vm") && l.contains('{') { l.replacen('{', "{ __builtin_assume(__isLocal(vm));", 1) } else { l.into() } + "\n").collect();
+            }
+        }
+        let mut options = self.options.clone();
+        if texts.len() > 1 {
+            options.extend(["--relocatable-device-code=true".into(), "-DVV_UNITS=1".into()]);
+        }
+        let mut binaries = self.compiler.compile(&texts, &options, progress)?;
+        match binaries.pop() {
+            Some(only) if binaries.is_empty() => Ok(only),
+            last => self.context.link(binaries.into_iter().chain(last)),
+        }
     }
 }

@@ -105,18 +105,19 @@ mod tests {
             Ok(nvrtc) => nvrtc,
             Err(error) => return println!("skipped: {error}"),
         };
-        let work = |number: i32| {
-            let options = crate::OPTIONS.map(str::to_owned).into_iter().chain(nvrtc.target(90));
-            let text = format!("extern \"C\" __global__ void k(float *x) {{ x[0] += {number}; }}");
-            nvrtc.compiler.compile(&text, &options.collect::<Vec<_>>())
-        };
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|number| scope.spawn(move || work(number))).collect();
-            for thread in threads {
-                let binary = thread.join().expect("no panic").expect("a binary");
-                assert_eq!(&binary[..4], b"\x7fELF");
-            }
-        });
+        let options: Vec<_> = crate::OPTIONS.map(str::to_owned).into_iter().chain(nvrtc.target(90)).collect();
+        let text = |number: i32| format!("extern \"C\" __global__ void k(float *x) {{ x[0] += {number}; }}");
+        let (texts, mut told) = ((0..5).map(text).collect::<Vec<_>>(), Vec::new());
+        let compiled = nvrtc.compiler.compile(&texts, &options, &mut |done, total| told.push((done, total)));
+        let binaries = compiled.expect("binaries");
+        assert!(binaries.len() == 5 && binaries.iter().all(|binary| binary.starts_with(b"\x7fELF")));
+        assert_eq!(told, [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]);
+        let texts = [texts[0].clone(), "nonsense".into()];
+        let refused = nvrtc.compiler.compile(&texts, &options, &mut |_, _| ());
+        assert!(
+            matches!(&refused, Err(Error::Compile { log }) if log.contains("vectorvisor(1): error")),
+            "{refused:?}"
+        );
     }
 
     #[test]

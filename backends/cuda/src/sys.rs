@@ -4,7 +4,7 @@
 //! libcuda, and they return a Rust enum, for which a code that is newer than the crate is undefined behaviour.
 
 use cust::sys as cu;
-use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::sync::LazyLock;
 use vectorvisor_driver::gpu::{Code, Functions, SUCCESS, library};
@@ -27,6 +27,13 @@ library::functions! {
     cuDevicePrimaryCtxReset_v2(device: cu::CUdevice);
     cuCtxSetCurrent(context: cu::CUcontext);
     cuMemGetInfo_v2(free: *mut usize, total: *mut usize);
+    cuLinkCreate_v2(options: c_uint, names: *mut cu::CUjit_option, values: *mut *mut c_void, link: *mut cu::CUlinkState);
+    cuLinkAddData_v2(
+        link: cu::CUlinkState, kind: cu::CUjitInputType, data: *mut c_void, bytes: usize, name: *const c_char,
+        options: c_uint, option_names: *mut cu::CUjit_option, option_values: *mut *mut c_void
+    );
+    cuLinkComplete(link: cu::CUlinkState, binary: *mut *mut c_void, bytes: *mut usize);
+    cuLinkDestroy(link: cu::CUlinkState);
 }
 
 /// Functions that go by another name than `cu` and their own.

@@ -23,7 +23,7 @@ usage: ci/spec [options]
   --suite S          v1 (default), sign-extension, saturating, bulk-memory, multi-value, mutable-global,
                      extended-const, or all; may be repeated
   --file NAME        only files whose name contains this; may be repeated
-  --quick            only the files of each suite that show most for little time
+  --quick            only the files that show most for little time
   --traps M          sticky (default) or exact
   --lanes L          VMs in a tile: 32 (default), 1, 8, 64, ...
   --interleave C     0, 4, 8, 16 or 32

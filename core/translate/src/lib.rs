@@ -217,8 +217,23 @@ pub struct Lowered {
     missing: Vec<String>,
 }
 
+/// Passes descend into nested blocks, 5000 deep at most, and a hostile module must not overflow the caller's stack.
+const STACK: usize = 256 << 20;
+
+fn with_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("translate".into()).stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|e| Error::Limit(format!("no thread to translate in: {e}")))?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// Decodes, lowers, and runs all passes.
 pub fn lower_module(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
+    with_stack(|| lower_here(wasm, options))
+}
+
+fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     check(options)?;
     let module = wasm::Module::decode(wasm)?;
     let (mut program, image) = lower::lower(&module, options)?;
@@ -238,7 +253,11 @@ pub fn lower_module(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
 
 /// Translates a binary module.
 pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
-    let lowered = lower_module(wasm, options)?;
+    with_stack(|| translate_here(wasm, options))
+}
+
+fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
+    let lowered = lower_here(wasm, options)?;
     let Lowered { program, facts, layout, mut image, missing, .. } = lowered;
     let (header, units) = dialect::write(&program, &facts, &layout, options);
     image.head = layout.head(&program);

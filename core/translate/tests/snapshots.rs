@@ -89,3 +89,31 @@ fn output_is_the_same_to_the_byte() {
     let text = include_str!("snapshots/recursion.wat");
     assert_eq!(printed(text), printed(text));
 }
+
+#[test]
+fn deep_nesting_is_translated_or_refused() {
+    for (depth, fits) in [(4000, true), (6000, false)] {
+        // The text parser recurses as well, so the module is put together by hand.
+        let mut body = vec![0];
+        for _ in 0..depth {
+            body.extend([0x02, 0x40]);
+        }
+        body.extend(std::iter::repeat_n(0x0b, depth + 1));
+        let leb = |mut n: usize| {
+            let mut bytes = Vec::new();
+            while n > 127 {
+                bytes.push(n as u8 | 128);
+                n >>= 7;
+            }
+            bytes.push(n as u8);
+            bytes
+        };
+        let code = [vec![1], leb(body.len()), body].concat();
+        let mut wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a".to_vec();
+        wasm.extend(leb(code.len()));
+        wasm.extend(code);
+        let (options, _) = options("").unwrap();
+        let result = translate(&wasm, &options);
+        assert_eq!(result.is_ok(), fits, "{depth}: {:?}", result.err());
+    }
+}

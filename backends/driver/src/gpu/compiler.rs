@@ -4,6 +4,8 @@ use super::library::{self, Library};
 use crate::{Error, Result};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 type Program = *mut c_void;
 
@@ -57,16 +59,42 @@ impl Compiler {
         }
     }
 
-    /// Compiles text, on a thread of its own.
-    pub fn compile(&self, text: &str, options: &[String]) -> Result<Vec<u8>> {
+    /// Compiles texts, each to a binary, on as many threads as there are processors. `progress(done, total)` is called here.
+    pub fn compile(
+        &self,
+        texts: &[String],
+        options: &[String],
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<Vec<u8>>> {
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::channel();
+        let work = |sender: mpsc::Sender<_>| {
+            while let index = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(text) = texts.get(index)
+                // Nobody listens any more after an error.
+                && sender.send((index, self.compile_one(text, options))).is_ok()
+            {}
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(texts.len());
         std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("compiler".into()).stack_size(STACK);
-            let thread = thread.spawn_scoped(scope, || self.compile_here(text, options));
-            let thread = thread.map_err(|error| Error::Device(format!("no thread for the compiler: {error}")))?;
-            thread.join().unwrap_or_else(|_| Err(Error::Device("the compiler's thread panicked".into())))
+            for _ in 0..threads {
+                let (sender, builder) = (sender.clone(), std::thread::Builder::new().name("compiler".into()));
+                let thread = builder.stack_size(STACK).spawn_scoped(scope, move || work(sender));
+                thread.map_err(|error| Error::Device(format!("no thread for the compiler: {error}")))?;
+            }
+            drop(sender);
+            let mut binaries = vec![Vec::new(); texts.len()];
+            for (done, (index, binary)) in (1..).zip(&receiver) {
+                binaries[index] = binary?;
+                progress(done, texts.len());
+            }
+            match binaries.iter().all(|binary| !binary.is_empty()) {
+                true => Ok(binaries),
+                false => Err(Error::Device("a thread of the compiler panicked".into())),
+            }
         })
     }
-    fn compile_here(&self, text: &str, options: &[String]) -> Result<Vec<u8>> {
+    fn compile_one(&self, text: &str, options: &[String]) -> Result<Vec<u8>> {
         let c = |text: &str| CString::new(text).map_err(|_| Error::Invalid("a zero byte in a kernel's text".into()));
         let kept = options.iter().map(|option| c(option)).collect::<Result<Vec<_>>>()?;
         let (options, text): (Vec<_>, _) = (kept.iter().map(|option| option.as_ptr()).collect(), c(text)?);

@@ -62,11 +62,9 @@ impl Device for GpuDevice {
     }
 
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
-        let total = source.units.len();
-        progress(0, total);
-        let text = [source.header, "\n"].into_iter().chain(source.units.iter().map(String::as_str)).collect::<String>();
-        let binary = self.setup.vendor.compile(&text)?;
-        progress(total, total);
+        progress(0, source.units.len());
+        let binary = self.setup.vendor.compile(source, progress)?;
+        progress(source.units.len(), source.units.len());
         Ok([self.setup.mark, &binary].concat())
     }
     fn load(&self, binary: &[u8]) -> Result<ModuleId> {

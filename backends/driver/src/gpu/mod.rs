@@ -11,7 +11,7 @@ mod objects;
 mod probe;
 pub use device::GpuDevice;
 
-use crate::Result;
+use crate::{Result, Source};
 use std::ffi::{c_char, c_uint, c_void};
 use std::sync::Arc;
 
@@ -65,8 +65,8 @@ pub trait Vendor: Send + Sync {
     fn enter(&self) -> Result<()>;
     /// Turns a code into an error with the vendor's name for it, and notes a fault that ends what is open of the device.
     fn check(&self, what: &str, code: Code) -> Result<()>;
-    /// Compiles text to a binary.
-    fn compile(&self, text: &str) -> Result<Vec<u8>>;
+    /// Compiles text to a binary, and says how many units are done.
+    fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>>;
 }
 
 impl dyn Vendor {

@@ -49,7 +49,7 @@ pub fn expr(body: &Body, id: ExprId) -> String {
         Expr::Const(ty, bits) => constant(ty, bits),
         Expr::Var(v) => format!("v{}", v.0),
         Expr::Unary(op, a) => unary(op, &expr(body, a)),
-        Expr::Binary(op, a, b) => binary(op, &expr(body, a), &expr(body, b)),
+        Expr::Binary(op, a, b) => same(body, op, a, b).unwrap_or_else(|| binary(op, &expr(body, a), &expr(body, b))),
         Expr::Select { cond, then, otherwise } => {
             format!("({} ? {} : {})", expr(body, cond), expr(body, then), expr(body, otherwise))
         }
@@ -119,6 +119,31 @@ fn unary(op: UnOp, a: &str) -> String {
         I64TruncSatF64S => format!("vv_i64_sat_f64_s({a})"),
         I64TruncSatF64U => format!("vv_i64_sat_f64_u({a})"),
     }
+}
+
+/// Arithmetic with 0 and 1 that gives the other operand, or its negation. Compilers take such for nothing and let a signalling
+/// NaN through, which the spec makes quiet.
+fn same(body: &Body, op: BinOp, a: ExprId, b: ExprId) -> Option<String> {
+    use BinOp::*;
+    let constant = |e| match body.expr(e) {
+        Expr::Const(ValType::F32, bits) => Some(f64::from(f32::from_bits(bits as u32))),
+        Expr::Const(ValType::F64, bits) => Some(f64::from_bits(bits)),
+        _ => None,
+    };
+    let is = |e, value: f64| constant(e).is_some_and(|c| c.to_bits() == value.to_bits());
+    let (other, negative) = match op {
+        F32Add | F64Add if is(b, -0.0) => (a, false),
+        F32Add | F64Add if is(a, -0.0) => (b, false),
+        F32Sub | F64Sub if is(b, 0.0) => (a, false),
+        F32Sub | F64Sub if is(a, -0.0) => (b, true),
+        F32Mul | F64Mul if is(b, 1.0) || is(b, -1.0) => (a, is(b, -1.0)),
+        F32Mul | F64Mul if is(a, 1.0) || is(a, -1.0) => (b, is(a, -1.0)),
+        F32Div | F64Div if is(b, 1.0) || is(b, -1.0) => (a, is(b, -1.0)),
+        _ => return None,
+    };
+    let ty = if op.result() == ValType::F32 { "f32" } else { "f64" };
+    let same = format!("vv_{ty}_same({})", expr(body, other));
+    Some(if negative { format!("vv_{ty}_neg({same})") } else { same })
 }
 
 fn binary(op: BinOp, a: &str, b: &str) -> String {

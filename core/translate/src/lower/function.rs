@@ -10,6 +10,9 @@ use wasmparser::{BlockType, FunctionBody, MemArg, MemArgTarget, Operator};
 /// C compilers bound the nesting of parentheses (clang at 256); deeper trees are cut into temporaries.
 const MAX_DEPTH: u32 = 24;
 
+/// Passes and the writer go down one level of their own stack for each: see [`crate::STACK`].
+const MAX_NESTING: usize = 5000;
+
 /// What lowering a function needs to know about the module.
 pub struct Context<'a> {
     pub module: &'a Module<'a>,
@@ -203,6 +206,10 @@ impl Lower<'_> {
     }
 
     fn enter(&mut self, ty: BlockType, kind: Kind, at: u32) -> Result<(), Error> {
+        if self.frames.len() >= MAX_NESTING {
+            let message = format!("blocks are nested more than {MAX_NESTING} deep");
+            return Err(Error::Invalid { offset: at as usize, message });
+        }
         let ty = self.block_type(ty)?;
         self.settle_all();
         let height = self.stack.len().checked_sub(ty.params.len()).ok_or_else(malformed)?;

@@ -16,7 +16,11 @@ typedef volatile u32 *vv_gpv;
 #define VV_SMALL static __device__ __forceinline__
 #define VV_COLD static __device__ __noinline__
 #define VV_HELPER static __device__ __noinline__
+#ifdef VV_UNITS
+#define VV_FN __device__ __noinline__
+#else
 #define VV_FN static __device__ __noinline__
+#endif
 #define VV_CONSTANT static __constant__ const
 #define VV_BODY VV_INLINE
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
