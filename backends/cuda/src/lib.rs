@@ -8,6 +8,7 @@ mod sys;
 use context::{Context, Nvidia};
 use cust::sys as cu;
 use nvrtc::nvrtc;
+use std::env;
 use std::ffi::CStr;
 use std::sync::Arc;
 use sys::cuda;
@@ -105,10 +106,12 @@ impl Facts {
         let major = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
         let capability = major * 10 + attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
 
-        let more = std::env::var("VECTORVISOR_NVRTC_OPTIONS").unwrap_or_default();
         let patch = quirks.patch.unwrap_or(false);
-        let options = OPTIONS.into_iter().chain(patch.then_some("-DVV_PATCH=1")).chain(more.split_whitespace());
-        let options: Vec<_> = options.map(str::to_owned).chain([nvrtc.target(capability as i32)?]).collect();
+        let (whole, more) = (env::var_os("VECTORVISOR_CUDA_WHOLE").is_some(), env::var("VECTORVISOR_NVRTC_OPTIONS"));
+        let defines = [(patch, "-DVV_PATCH=1"), (whole, context::WHOLE)].into_iter().filter(|(on, _)| *on);
+        let options = OPTIONS.into_iter().chain(defines.map(|(_, define)| define));
+        let options = options.chain(more.iter().flat_map(|more| more.split_whitespace())).map(str::to_owned);
+        let options: Vec<_> = options.chain([nvrtc.target(capability as i32)?]).collect();
         let name = CStr::from_bytes_until_nul(&name).map_or("NVIDIA GPU".into(), CStr::to_string_lossy).into_owned();
         let (major, minor) = nvrtc.compiler.version;
         let identity =
@@ -142,7 +145,6 @@ impl Facts {
         // In PTX: the driver compiles these few lines in a millisecond.
         let probe = include_bytes!("probe.ptx").to_vec();
         let mark = b"vectorvisor CUDA\n";
-        let block = std::env::var("VECTORVISOR_CUDA_BLOCK").ok().and_then(|b| b.parse().ok()).unwrap_or(BLOCK);
-        Ok(Arc::new(GpuDevice::new(Setup { vendor, info, mark, max_lanes, block, units, probe })?))
+        Ok(Arc::new(GpuDevice::new(Setup { vendor, info, mark, max_lanes, block: BLOCK, units, probe })?))
     }
 }

@@ -82,7 +82,7 @@ fn a_vm_that_ends_badly_leaves_the_others_right() {
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.len(), 70);
     for (i, line) in lines.iter().enumerate() {
-        let says = match (i % 7 == 3).then(|| i / 7) {
+        let says = match (i % 7 == 3).then_some(i / 7) {
             Some(0) => "unreachable".into(),
             Some(1) => "\"exit\":3".into(),
             Some(2) => "\"exit\":0".into(),

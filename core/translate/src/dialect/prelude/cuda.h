@@ -27,6 +27,7 @@ typedef volatile u32 *vv_gpv;
 /* Buffers lie in global memory and the VM in local memory: once the compiler knows, a store to the one leaves the other in
    registers (half as many local loads in sha256). */
 #define VV_GLOBAL(p) __builtin_assume(__isGlobal(p))
+#define VV_PRIVATE(p) __builtin_assume(__isLocal(p))
 VV_INLINE u32 vv_rd8(vv_gp p) { VV_GLOBAL(p); return *p; }
 VV_INLINE u32 vv_rd32(vv_gp p) { VV_GLOBAL(p); return *(u32 *)p; }
 VV_INLINE u64 vv_rd64(vv_gp p) { VV_GLOBAL(p); return *(u64 *)p; }

@@ -201,7 +201,11 @@ VV_INLINE u32 vv_bad(u32 size, u32 a, u32 o, u32 w) {
 #else
 VV_INLINE u32 vv_bad(u32 size, u32 a, u32 o, u32 w) { return (u64)a + ((u64)o + w) > size; }
 #endif
+#ifndef VV_PRIVATE
+#define VV_PRIVATE(p) /* tells the compiler that a pointer is to the thread's own memory */
+#endif
 VV_INLINE u32 vv_ea(VM *vm, u32 size, u32 a, u32 o, u32 w) {
+    VV_PRIVATE(vm);
     u32 bad = vv_bad(size, a, o, w);
     if (bad) vm->oob = 1;
     return bad ? VV_CAPACITY : a + o;
