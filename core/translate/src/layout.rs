@@ -116,11 +116,13 @@ impl Layout {
 
         let mut depth = Depth { program, calls: &calls, known: BTreeMap::new(), open: BTreeSet::new() };
         let entered: Vec<u32> = states.keys().chain(upper.keys()).chain(lower.keys()).copied().collect();
+        let largest = entered.iter().map(|f| u64::from(depth.frame(*f))).max().unwrap_or(0);
         let bounded = entered.into_iter().try_fold(0u64, |most, f| depth.of(f).map(|d| most.max(d)));
         // A nested trampoline pushes frames above those of whoever called.
         let bounded = bounded.filter(|_| !nests && colours.cuts.is_empty());
         let recursive = bounded.is_none();
-        let frames = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096)), 64);
+        // Only pushes are checked, so the first frame fits whatever `--stack` says.
+        let frames = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096).max(largest)), 64);
 
         let frames_at = align(u64::from(head), 64);
         let slot_at = frames_at + frames;

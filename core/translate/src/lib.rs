@@ -217,8 +217,12 @@ pub struct Lowered {
     missing: Vec<String>,
 }
 
-/// Passes descend into nested blocks, 5000 deep at most, and a hostile module must not overflow the caller's stack.
+/// Passes descend into nested blocks (5000 deep at most), cutting into states once for each call of a function (50,000 at
+/// most): a hostile module must not overflow the caller's stack.
 const STACK: usize = 256 << 20;
+
+/// Native stack of plain functions; the `cpu` driver's workers have 64 MiB.
+const MAX_NATIVE_STACK: u64 = 48 << 20;
 
 fn with_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
     std::thread::scope(|scope| {
@@ -247,6 +251,13 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     let facts = analysis::Colours::new(&program, options.force_framed, options.target.call_paths);
     let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f));
     verify("framing", &program)?;
+    let native = analysis::native_stack(&program, &facts);
+    if native > MAX_NATIVE_STACK {
+        return Err(Error::Limit(format!(
+            "the program's calls nest so deep that they may need {native} bytes of native stack, more than \
+             {MAX_NATIVE_STACK}; --force-framed runs it with frames of its own"
+        )));
+    }
     let layout = layout::Layout::new(&program, &facts, &adapters, options)?;
     Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing })
 }

@@ -117,3 +117,16 @@ fn deep_nesting_is_translated_or_refused() {
         assert_eq!(result.is_ok(), fits, "{depth}: {:?}", result.err());
     }
 }
+
+#[test]
+fn the_first_frame_fits_whatever_the_stack() {
+    let params = "i64 ".repeat(1000);
+    let text = format!(
+        "(module (func $r (export \"r\") (param i32) (if (local.get 0) (then (call $r (i32.const 0)))))
+           (func (export \"wide\") (param {params})))"
+    );
+    let (mut options, _) = options("").unwrap();
+    options.stack = 4096;
+    let plan = translate(&wat::parse_str(text).unwrap(), &options).unwrap().meta.plan;
+    assert!(plan.frames >= 8 + 8 * 1000, "{} bytes of frames", plan.frames);
+}

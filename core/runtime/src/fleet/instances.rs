@@ -177,8 +177,11 @@ impl Instances {
                 }
                 let group = &mut self.groups[g];
                 group.launched = here.iter().map(|(_, vm)| *vm as u32).collect();
-                group.submit(&self.common)?;
-                group.finish()?;
+                // Buffers must not be touched while a launch that half failed may still use them.
+                let submitted = group.submit(&self.common);
+                let finished = group.finish();
+                submitted?;
+                finished?;
                 for (i, vm) in here {
                     match self.end(g, vm)? {
                         Some(end) => ends[i] = Some(end),

@@ -344,8 +344,10 @@ impl Run<'_> {
         let mut fates = Vec::with_capacity(launched.len());
         let mut most = 0;
         for &vm in &launched {
+            let spent = |run: &Self| run.fleet.groups[g].slots[vm as usize].as_ref().map_or(0, |s| s.job.spent);
+            let before = spent(self);
             fates.push((vm, self.decide(g, vm as usize, elapsed)?));
-            most = most.max(self.fleet.groups[g].slots[vm as usize].as_ref().map_or(0, |s| s.job.spent.min(s.given)));
+            most = most.max(spent(self) - before);
         }
         // Short launches say more about the overhead than about the program.
         if elapsed > Duration::from_millis(1) {

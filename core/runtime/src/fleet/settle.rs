@@ -43,6 +43,9 @@ pub fn place(program: &Program, word: u64) -> Place {
     Place { function: name.filter(|n| !n.is_empty()).cloned(), function_index, offset: known((word >> 32) as u32) }
 }
 
+/// Output that the host gathers for one VM, which goes on writing while it can suspend.
+const MAX_OUTPUT: usize = 1 << 30;
+
 /// Whether a VM that has ended returned from its entry; `proc_exit` is called somewhere.
 pub fn returned(at: &Place) -> bool {
     at.function_index.is_none()
@@ -62,6 +65,7 @@ impl Run<'_> {
         // A charge in front of a loop may take more than is left.
         let left = (words.get(Word::Fuel, vm) as i64).max(0) as u64;
         let used = slot.given.saturating_sub(left);
+        slot.given = left;
         slot.job.spent = slot.job.spent.saturating_add(used);
         let at = place(program, words.get(Word::Where, vm));
         let (status, code) = decode(words.get(Word::Status, vm))?;
@@ -152,11 +156,18 @@ impl Run<'_> {
                     let (stdout, stderr) = (next(), next());
                     let group = &mut self.fleet.groups[g];
                     group.words.set(Word::Out, vm, 0);
+                    let mut most = 0;
                     if let Some(slot) = &mut group.slots[vm] {
                         slot.job.stdout.extend(stdout);
                         slot.job.stderr.extend(stderr);
+                        most = slot.job.stdout.len().max(slot.job.stderr.len());
                     }
-                    self.resume(g, vm);
+                    if most > MAX_OUTPUT {
+                        let why = format!("its output is longer than {MAX_OUTPUT} bytes");
+                        self.end(g, vm, End::Failed(why), Vec::new(), Vec::new(), &[]);
+                    } else {
+                        self.resume(g, vm);
+                    }
                 }
                 Fate::Call(call) => {
                     let request = next();

@@ -50,8 +50,10 @@ impl Fleet {
             group.launched = vec![0];
             let begun = Instant::now();
             group.submit(&self.common)?;
-            if let (Some(watchdog), Some(timeout)) = (&self.watchdog, self.options.timeout) {
-                watchdog.arm(0, begun + timeout, &group.stop);
+            if let (Some(watchdog), Some(timeout)) = (&self.watchdog, self.options.timeout)
+                && let Some(at) = begun.checked_add(timeout)
+            {
+                watchdog.arm(0, at, &group.stop);
             }
             let finished = group.finish();
             if let Some(watchdog) = &self.watchdog {

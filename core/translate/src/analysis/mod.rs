@@ -3,11 +3,13 @@
 mod colour;
 mod cuts;
 mod graph;
+mod native;
 mod never;
 mod stops;
 
 pub use colour::{Colour, Colours, World};
 pub use cuts::{Cuts, Node};
 pub use graph::Graph;
+pub use native::native_stack;
 pub use never::never_returns;
 pub use stops::may_stop;

@@ -5,10 +5,10 @@ use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
 use crate::analysis::{Colours, Node, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
-use crate::ir::{Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
+use crate::ir::{Body, Callee, ExprId, Program, Stmt, Var, walk};
 use crate::layout::{FIRST_STATE, Layout, adapter_frame, frame};
 use crate::{Bounds, Options, Traps, ValType};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Text of a unit after which the next one begins.
@@ -38,7 +38,6 @@ struct Scope<'a> {
     /// How to leave after a stop.
     leave: &'static str,
     framed: bool,
-    loops: HashMap<Label, ()>,
     refresh: bool,
     out: String,
     depth: usize,
@@ -162,8 +161,13 @@ impl Writer<'_> {
         def("VV_SLOT_AT", plan.slot_at, "u");
         def("VV_SLOT", plan.slot, "u");
         def("VV_MEMORY_AT", plan.memory_at, "u");
-        def("VV_INITIAL", plan.memory_initial, "u");
         def("VV_CAPACITY", plan.memory_capacity, "u");
+        // What a VM can reach must not show what the one before it left; `memory.grow` clears the rest.
+        let reached = match self.o.bounds {
+            Bounds::Size => plan.memory_initial,
+            Bounds::Capacity => plan.memory_capacity,
+        };
+        def("VV_RESET_END", reached, "u");
         def("VV_FIXED", (!self.p.memory.grows || self.o.bounds == Bounds::Capacity).into(), "");
         let words = [
             ("STATUS", Word::Status),
@@ -308,7 +312,7 @@ impl Writer<'_> {
     }
 
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
-        Scope { body, function, leave, framed, loops: HashMap::new(), refresh: false, out: String::new(), depth: 1 }
+        Scope { body, function, leave, framed, refresh: false, out: String::new(), depth: 1 }
     }
 
     fn leave(&self, ty: u32) -> &'static str {
@@ -712,7 +716,6 @@ impl Writer<'_> {
             Stmt::Loop { label, body, at } => {
                 line!(s, "for (;;) {{");
                 s.depth += 1;
-                s.loops.insert(*label, ());
                 self.list(s, body);
                 if !body.last().is_some_and(Stmt::ends) {
                     line!(s, "break;");

@@ -412,7 +412,7 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn end(&mut self, at: u32) -> Result<(), Error> {
+    fn end(&mut self) -> Result<(), Error> {
         if let Some(Frame { kind: Kind::Function, .. }) = self.frames.last() {
             if self.dead.is_none() {
                 let stmts = self.jump(0)?;
@@ -453,7 +453,6 @@ impl Lower<'_> {
             Kind::Else { cond, then } => vec![Stmt::If { cond, then, otherwise: inner }],
             _ => inner,
         };
-        let _ = at;
         if frame.used {
             self.out.push(Stmt::Block { label: frame.label, body });
         } else {
@@ -475,7 +474,7 @@ impl Lower<'_> {
             match op {
                 Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.dead = Some(depth + 1),
                 Operator::End if depth > 0 => self.dead = Some(depth - 1),
-                Operator::End => return self.end(at),
+                Operator::End => return self.end(),
                 Operator::Else if depth == 0 => return self.otherwise(),
                 _ => {}
             }
@@ -529,7 +528,7 @@ impl Lower<'_> {
                 self.enter(blockty, Kind::If { cond }, at)?;
             }
             Operator::Else => self.otherwise()?,
-            Operator::End => self.end(at)?,
+            Operator::End => self.end()?,
             Operator::Br { relative_depth } => {
                 let stmts = self.jump(relative_depth)?;
                 self.out.extend(stmts);

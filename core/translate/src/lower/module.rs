@@ -52,6 +52,7 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
     }
     let mut todo: Vec<u32> = entries.iter().map(|(_, f)| *f).chain(before.iter().copied()).collect();
     let (mut grows, mut writes_table) = (false, false);
+    let mut variables = 0;
     while let Some(f) = todo.pop() {
         if functions[f as usize].body.is_some() {
             continue;
@@ -68,6 +69,15 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
             Stmt::TableCopy { .. } | Stmt::TableInit { .. } => writes_table = true,
             _ => {}
         });
+        let mut calls = 0;
+        walk(&body.stmts, &mut |s| calls += usize::from(matches!(s, Stmt::Call { .. } | Stmt::Host { .. })));
+        variables += body.vars.len();
+        if calls > MAX_CALLS || variables > MAX_VARIABLES {
+            return Err(Error::Limit(format!(
+                "function {f} makes the program too large: more than {MAX_CALLS} calls in one function, or more than \
+                 {MAX_VARIABLES} variables in all"
+            )));
+        }
         functions[f as usize].body = Some(body);
     }
 
@@ -194,6 +204,13 @@ pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64,
     Ok((initial, if grows { (wanted / PAGE * PAGE).min(most).max(initial) } else { initial }))
 }
 
+/// Bytes of memory that data segments may span.
+const MAX_IMAGE: usize = 1 << 30;
+/// Calls in one function: cutting it into states descends once for each.
+const MAX_CALLS: usize = 50_000;
+/// Variables of all functions; a module can declare 50,000 with four bytes.
+const MAX_VARIABLES: usize = 8 << 20;
+
 /// The image, the passive segments, and the trap of an active one that does not fit.
 type Data = (Image, Vec<(u32, u32)>, Option<TrapKind>);
 
@@ -213,6 +230,11 @@ fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, E
                 }
                 let begin = (base + u64::from(*at)) as usize;
                 let end = begin + data.len();
+                if end > MAX_IMAGE {
+                    return Err(Error::Limit(format!(
+                        "data at byte {end}: more than {MAX_IMAGE} bytes of memory are set"
+                    )));
+                }
                 if bytes.len() < end {
                     bytes.resize(end, 0);
                 }

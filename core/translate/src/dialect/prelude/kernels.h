@@ -10,7 +10,7 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
         u32 next = vv_dispatch(vm, vm->state);
         if (!vm->stop) vm->state = next;
 #ifdef VV_FORCE
-        if (!vm->stop && !vm->oob) break; /* a bad access is noticed first: the flag does not outlive a launch */
+        if (!vm->stop && !vm->oob && !vm->error) break; /* a bad access and an errno are dealt with first: they do not outlive a launch */
 #endif
     }
     vv_end(vm);
@@ -25,7 +25,7 @@ VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 th
     vv_gp data = image + VV_FRAMES_AT;
     if (how == 1) {
         vv_fill(m, 0, 0, low);
-        vv_fill(m, high, 0, VV_INITIAL - high);
+        vv_fill(m, high, 0, VV_RESET_END - high);
     }
     for (u32 i = low; i < high; i += 8) vv_sw64(m, i, vv_rd64(data + (i - low)));
 }
@@ -48,7 +48,7 @@ VV_INLINE void vv_reset_tile(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 t
     u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
     if (how == 1) {
         vv_clear(m, low);
-        vv_clear(m + VV_SKIP(high), VV_INITIAL - high);
+        vv_clear(m + VV_SKIP(high), VV_RESET_END - high);
     }
     vv_spread(m + VV_SKIP(low), image + VV_FRAMES_AT, high - low);
 }

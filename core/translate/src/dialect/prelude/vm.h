@@ -155,6 +155,10 @@ VV_COLD void vv_trap(VM *vm, u32 kind, u32 func, u32 at) { vv_halt(vm, VV_TRAP, 
 
 /* Goes on at another state with no frames; the caller has written the new frame. */
 VV_COLD void vv_abandon(VM *vm, u32 state) {
+    if (vm->oob) { /* the flag does not outlive a thread that exits */
+        vv_halt(vm, VV_TRAP, 0, 0xffffffffu, 0xffffffffu);
+        return;
+    }
     vm->fp = 0;
     vm->state = state;
     vm->status = VV_RUN;
