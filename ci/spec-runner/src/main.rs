@@ -165,7 +165,7 @@ fn wanted(options: &Options, suite: &str, name: &str) -> bool {
 
 fn all(options: &Options) -> Result<bool, String> {
     let begin = Instant::now();
-    let drivers = Drivers(vec![vectorvisor_cpu::driver(), vectorvisor_opencl::driver()]);
+    let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver(), vectorvisor_opencl::driver()], &[]);
     let engine = Engine::open(&drivers, &options.backend, Quirks::default()).map_err(|e| e.to_string())?;
     let host = Host::new()?;
     let mut scripts = Vec::new();
