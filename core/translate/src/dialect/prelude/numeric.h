@@ -18,11 +18,18 @@ VV_INLINE f64 vv_f64_copysign(f64 a, f64 b) {
 /* A NaN operand comes out quiet, its payload kept. */
 VV_INLINE f32 vv_quiet32(f32 v) { return vv_f32(vv_i32_reinterpret(v) | 0x00400000u); }
 VV_INLINE f64 vv_quiet64(f64 v) { return vv_f64(vv_i64_reinterpret(v) | 0x0008000000000000u); }
+/* NVIDIA's f32 units give the NaN 0x7fffffff, which the spec does not allow where no operand is such a NaN. */
+#if defined(__CUDACC_RTC__) || defined(__CUDA_ARCH__) || defined(VV_NVIDIA)
+VV_INLINE f32 vv_nan32(f32 v) { return v != v ? vv_f32(0x7fc00000u) : v; }
+#define VV_NAN32(v) vv_nan32(v)
+#else
+#define VV_NAN32(v) (v)
+#endif
 VV_INLINE f32 vv_f32_same(f32 v) { return v != v ? vv_quiet32(v) : v; }
 VV_INLINE f64 vv_f64_same(f64 v) { return v != v ? vv_quiet64(v) : v; }
 /* Compilers take a demotion of a promotion for nothing at all, and then a signalling NaN would stay one. */
 VV_INLINE f32 vv_f32_demote(f64 v) {
-    return vv_f32_same((f32)v);
+    return VV_NAN32(vv_f32_same((f32)v));
 }
 #define VV_ROUND(name, f, quiet, raw) VV_INLINE f name(f v) { return v != v ? quiet(v) : raw(v); }
 VV_ROUND(vv_f32_ceil, f32, vv_quiet32, vv_raw_ceilf)
