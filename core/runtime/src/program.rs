@@ -114,6 +114,10 @@ impl Program {
         let mut builder =
             Builder { engine, wasm: &wasm, translation: &translation, cache: Cache::open(&options.cache), progress };
         let (meta, module, cached) = builder.build()?;
+        if !meta.missing.is_empty() {
+            let names = meta.missing.join(", ");
+            progress(Stage::Warning(&format!("not provided yet, and returning ENOSYS when called: {names}")));
+        }
         let kernels = Kernels {
             run: module.kernel("vv_run")?,
             reset: module.kernel("vv_reset")?,
