@@ -110,7 +110,6 @@ impl Program {
     ) -> Result<Self> {
         let wasm = to_wasm(bytes)?.into_owned();
         let translation = options.for_device(engine.info());
-        check(&translation)?;
         let mut builder =
             Builder { engine, wasm: &wasm, translation: &translation, cache: Cache::open(&options.cache), progress };
         let (meta, module, cached) = builder.build()?;
@@ -186,19 +185,6 @@ impl Program {
         let options = ProgramOptions { traps: Traps::Exact, lanes, interleave, ..self.0.options.clone() };
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }
-}
-
-fn check(options: &Options) -> Result<()> {
-    if !options.lanes.is_power_of_two() || options.lanes > 1024 {
-        return Err(Error::Option(format!("{} lanes: a tile has 1, 2, 4, ... or 1024 VMs", options.lanes)));
-    }
-    if ![0, 4, 8, 16, 32].contains(&options.cell) {
-        return Err(Error::Option(format!(
-            "an interleave of {} bytes: it is 0 (linear), 4, 8, 16 or 32",
-            options.cell
-        )));
-    }
-    Ok(())
 }
 
 /// Everything that a translated module depends on.

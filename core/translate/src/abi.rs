@@ -179,13 +179,11 @@ pub enum TrapKind {
     IndirectCallType = 9,
     /// No room for another frame.
     StackExhausted = 10,
-    /// An access that `--trust-alignment` took for aligned was not.
-    Misaligned = 11,
 }
 
 impl TrapKind {
     /// All kinds, for decoding.
-    pub const ALL: [Self; 11] = {
+    pub const ALL: [Self; 10] = {
         use TrapKind::*;
         [
             Unreachable,
@@ -198,7 +196,6 @@ impl TrapKind {
             UninitializedElement,
             IndirectCallType,
             StackExhausted,
-            Misaligned,
         ]
     };
 
@@ -220,7 +217,6 @@ impl TrapKind {
             Self::UninitializedElement => "uninitialized element",
             Self::IndirectCallType => "indirect call type mismatch",
             Self::StackExhausted => "call stack exhausted",
-            Self::Misaligned => "unaligned memory access",
         }
     }
 }

@@ -1037,7 +1037,6 @@ fn trap_name(kind: TrapKind) -> &'static str {
         TrapKind::UninitializedElement => "UNINITIALIZED_ELEMENT",
         TrapKind::IndirectCallType => "INDIRECT_CALL_TYPE",
         TrapKind::StackExhausted => "STACK_EXHAUSTED",
-        TrapKind::Misaligned => "MISALIGNED",
     }
 }
 

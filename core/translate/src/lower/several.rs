@@ -1,6 +1,6 @@
 //! Several memories and tables in the one that a VM has.
 //!
-//! Only a linked module ([`crate::link`]) has them. Its tables lie one behind the other in the program's table, its
+//! Only a linked module ([`crate::link`]) has several memories; any module may have several tables. The tables lie one behind the other in the program's table, the
 //! memories one behind the other in the program's memory, each with room to grow. The size of each memory is a global of our
 //! own, and each access is tested in the IR; so passes, layout and writers know of one memory and one table.
 
