@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+use vectorvisor::Opt;
 
 /// Run thousands of copies of one WebAssembly/WASI program on a GPU.
 ///
@@ -74,6 +75,16 @@ pub struct TranslateArgs {
     /// but an access between the two is not noticed).
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = BoundsArg::Size)]
     pub bounds: BoundsArg,
+    /// Test no access at all: a program that strays writes over other VMs or faults the device. To measure what tests cost.
+    #[arg(long, conflicts_with = "bounds")]
+    pub unsafe_no_bounds: bool,
+    /// What accesses are taken to be aligned to: what the module says of each (natural), which is tested, or nothing (any)
+    /// [default: natural on GPUs].
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub alignment: Option<AlignmentArg>,
+    /// Optimisations to leave out, to measure what they are worth.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_opt)]
+    pub without: Vec<Opt>,
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,
@@ -265,6 +276,13 @@ pub enum BoundsArg {
     Capacity,
 }
 
+/// What accesses are taken to be aligned to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AlignmentArg {
+    Any,
+    Natural,
+}
+
 /// Adds `run` in front of options that stand alone: `vectorvisor -i prog.wasm --printreturn=true`.
 pub fn with_subcommand(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.into_iter().collect();
@@ -286,6 +304,11 @@ fn parse_lanes(text: &str) -> Result<u32, String> {
         Ok(n @ (1 | 8 | 32 | 64)) => Ok(n),
         _ => Err("a tile has 1, 8, 32 or 64 lanes".into()),
     }
+}
+
+fn parse_opt(text: &str) -> Result<Opt, String> {
+    let known = Opt::ALL.iter().find(|(name, _)| *name == text);
+    known.map(|(_, opt)| *opt).ok_or_else(|| format!("there are {}", Opt::ALL.map(|(name, _)| name).join(", ")))
 }
 
 fn parse_interleave(text: &str) -> Result<Interleave, String> {

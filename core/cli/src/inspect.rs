@@ -134,7 +134,8 @@ fn plan(meta: &Meta, options: &Options) -> String {
     if !meta.missing.is_empty() {
         row("return ENOSYS", meta.missing.join(", "));
     }
-    row("bounds, traps", format!("{:?}, {:?}", options.bounds, options.traps).to_lowercase());
+    let rules = format!("{:?}, {:?}, {:?}", options.bounds, options.alignment, options.traps);
+    row("bounds, alignment, traps", rules.to_lowercase());
     for entry in &meta.entries {
         let types = |types: &[translate::ValType]| {
             types.iter().map(|t| format!("{t:?}").to_lowercase()).collect::<Vec<_>>().join(" ")

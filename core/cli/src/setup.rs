@@ -1,11 +1,13 @@
 //! From options to an open device, a compiled program and the options of a fleet.
 
 use crate::Usage;
-use crate::args::{BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
+use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
 use crate::report::Progress;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use vectorvisor::{Bounds, CachePolicy, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks, Traps};
+use vectorvisor::{
+    Alignment, Bounds, CachePolicy, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks, Traps,
+};
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and must exist.
 pub fn drivers(paths: &[PathBuf]) -> Result<Drivers> {
@@ -52,9 +54,15 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str]) -> ProgramOptions {
             TrapsArg::Exact => Traps::Exact,
         },
         bounds: match args.bounds {
+            _ if args.unsafe_no_bounds => Bounds::None,
             BoundsArg::Size => Bounds::Size,
             BoundsArg::Capacity => Bounds::Capacity,
         },
+        alignment: args.alignment.map(|alignment| match alignment {
+            AlignmentArg::Any => Alignment::Any,
+            AlignmentArg::Natural => Alignment::Natural,
+        }),
+        without: args.without.iter().copied().collect(),
         force_framed: args.force_framed,
         roots: roots.iter().map(ToString::to_string).collect(),
         cache: match &args.cache_dir {

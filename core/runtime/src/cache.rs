@@ -1,8 +1,8 @@
 //! The disk cache: small files named by a hash of what they depend on, each with a checksum.
 //!
-//! Two kinds of entry: `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must
+//! Three kinds of entry: `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must
 //! know about a program and the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the
-//! compiled binary. A cache never makes a run fail: a damaged entry counts as missing, and what cannot be written is
+//! compiled binary; `unaligned-KEY` says that a program needs [`crate::Alignment::Any`]. A cache never makes a run fail: a damaged entry counts as missing, and what cannot be written is
 //! a warning.
 
 use std::fs;

@@ -22,8 +22,8 @@ use job::Job;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
-use vectorvisor_translate::Entry;
 use vectorvisor_translate::abi::UNLIMITED_FUEL;
+use vectorvisor_translate::{Alignment, Entry};
 use watchdog::Watchdog;
 
 /// Many VMs of one program on one device.
@@ -53,6 +53,8 @@ pub struct Fleet {
     watchdog: Option<Watchdog>,
     cancel: CancelHandle,
     exact: Exact,
+    /// The program before [`Self::take_any_alignment`]: launches in flight still run it.
+    natural: Option<Program>,
     /// Fuel per second that one VM was seen to use at least; for devices that cannot be told to stop.
     rate: f64,
 }
@@ -109,6 +111,7 @@ impl Fleet {
             watchdog,
             cancel,
             exact: Exact::NotYet,
+            natural: None,
             rate: FIRST_RATE,
         };
         if meta.init_for_image && meta.init.is_some() {
@@ -168,6 +171,17 @@ impl Fleet {
         let program = fleet.common.program.clone();
         run::run(fleet, program.entry(&entry.name)?, &mut std::iter::once(again), &mut sink).ok()?;
         found
+    }
+
+    /// From the next launch on, accesses may have any alignment. Layout and states stay, so VMs go on where they are.
+    fn take_any_alignment(&mut self) -> Result<()> {
+        let natural = self.common.program.clone();
+        if natural.options().alignment == Some(Alignment::Natural) {
+            self.common.program = natural.unaligned()?;
+            natural.remember_unaligned();
+            self.natural = Some(natural);
+        }
+        Ok(())
     }
 
     fn make_exact(&self) -> Result<Self> {

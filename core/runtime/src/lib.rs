@@ -44,4 +44,4 @@ pub use vectorvisor_driver as driver;
 pub use vectorvisor_driver::{DeviceInfo, DeviceKind, Quirks};
 pub use vectorvisor_translate as translate;
 pub use vectorvisor_translate::abi::TrapKind;
-pub use vectorvisor_translate::{Bounds, Entry, Meta, Traps, ValType};
+pub use vectorvisor_translate::{Alignment, Bounds, Entry, Meta, Opt, Traps, ValType};

@@ -1,10 +1,11 @@
 //! What callers choose: how a program is translated, how a fleet runs, and what one VM is given.
 
 use crate::{CachePolicy, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use vectorvisor_driver::DeviceInfo;
-use vectorvisor_translate::{Bounds, Language, Options, Target, Traps};
+use vectorvisor_translate::{Alignment, Bounds, Language, Opt, Options, Target, Traps};
 
 /// How to translate a program. The default suits the device.
 ///
@@ -26,6 +27,11 @@ pub struct ProgramOptions {
     pub traps: Traps,
     /// What an access to growable memory is tested against.
     pub bounds: Bounds,
+    /// What accesses are taken to be aligned to; `None` is [`Alignment::Natural`] on GPUs and [`Alignment::Any`] on processors, which do
+    /// not care. A program that turns out to be otherwise is compiled again, and that is remembered in the cache.
+    pub alignment: Option<Alignment>,
+    /// Optimisations to leave out, to see what they are worth.
+    pub without: BTreeSet<Opt>,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -45,6 +51,8 @@ impl Default for ProgramOptions {
             stack: None,
             traps: Traps::Sticky,
             bounds: Bounds::Size,
+            alignment: None,
+            without: BTreeSet::new(),
             force_framed: false,
             profile: false,
             roots: Vec::new(),
@@ -82,6 +90,8 @@ impl ProgramOptions {
             stack: self.stack.unwrap_or(STACK),
             traps: self.traps,
             bounds: self.bounds,
+            alignment: self.alignment.unwrap_or(if cpu { Alignment::Any } else { Alignment::Natural }),
+            without: self.without.clone(),
             force_framed: self.force_framed,
             profile: self.profile,
             roots: self.roots.clone(),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use vectorvisor_driver::{KernelId, Module, Source};
-use vectorvisor_translate::{Entry, Meta, Options, Traps, translate};
+use vectorvisor_translate::{Alignment, Entry, Meta, Options, Traps, translate};
 
 /// What [`Program::new`] is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,9 +109,18 @@ impl Program {
         progress: &mut dyn FnMut(Stage<'_>),
     ) -> Result<Self> {
         let wasm = to_wasm(bytes)?.into_owned();
-        let translation = options.for_device(engine.info());
-        let mut builder =
-            Builder { engine, wasm: &wasm, translation: &translation, cache: Cache::open(&options.cache), progress };
+        let mut translation = options.for_device(engine.info());
+        let cache = Cache::open(&options.cache);
+        let mut options = options.clone();
+        // Seen in an earlier run.
+        if let (Alignment::Natural, Some(cache), Some(key)) =
+            (translation.alignment, &cache, meta_key(&wasm, &translation, engine.backend(), engine.info()))
+            && cache.get(UNALIGNED, &key).is_some()
+        {
+            translation.alignment = Alignment::Any;
+        }
+        options.alignment = Some(translation.alignment);
+        let mut builder = Builder { engine, wasm: &wasm, translation: &translation, cache, progress };
         let (meta, module, cached) = builder.build()?;
         if !meta.missing.is_empty() {
             let names = meta.missing.join(", ");
@@ -122,15 +131,7 @@ impl Program {
             reset: module.kernel("vv_reset")?,
             gather: module.kernel("vv_gather")?,
         };
-        Ok(Self(Arc::new(Inner {
-            engine: engine.clone(),
-            wasm,
-            options: options.clone(),
-            meta,
-            kernels,
-            cached,
-            _module: module,
-        })))
+        Ok(Self(Arc::new(Inner { engine: engine.clone(), wasm, options, meta, kernels, cached, _module: module })))
     }
 
     /// What the translator found out: memory layout, entries, function names.
@@ -181,11 +182,31 @@ impl Program {
     /// The same program for tiles of one VM, stopping at each bad access.
     pub(crate) fn exact(&self) -> Result<Self> {
         // For one VM: a whole tile would need its memory for nothing.
-        let (lanes, interleave) = (Some(1), Some(0));
-        let options = ProgramOptions { traps: Traps::Exact, lanes, interleave, ..self.0.options.clone() };
+        let (lanes, interleave, alignment) = (Some(1), Some(0), Some(Alignment::Any));
+        let options = ProgramOptions { traps: Traps::Exact, lanes, interleave, alignment, ..self.0.options.clone() };
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }
+
+    /// The same program, with the same memory layout and states, for accesses of any alignment.
+    pub(crate) fn unaligned(&self) -> Result<Self> {
+        let options = ProgramOptions { alignment: Some(Alignment::Any), ..self.0.options.clone() };
+        Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
+    }
+
+    /// Lets later runs begin with [`Self::unaligned`]. What cannot be kept is found out again.
+    pub(crate) fn remember_unaligned(&self) {
+        let engine = &self.0.engine;
+        let translation = self.0.options.for_device(engine.info());
+        if let Some(cache) = Cache::open(&self.0.options.cache)
+            && let Some(key) = meta_key(&self.0.wasm, &translation, engine.backend(), engine.info())
+        {
+            _ = cache.put(UNALIGNED, &key, &[]);
+        }
+    }
 }
+
+/// Kind of cache entry: a program that was translated for natural alignment does not keep to it.
+const UNALIGNED: &str = "unaligned";
 
 /// Everything that a translated module depends on.
 fn meta_key(wasm: &[u8], options: &Options, backend: &str, info: &DeviceInfo) -> Option<Key> {

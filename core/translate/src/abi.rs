@@ -139,13 +139,18 @@ pub enum Status {
     Stopped = 7,
     /// Used up its fuel.
     Fuel = 8,
+    /// Made an access that is not aligned as its hint says, in a program translated with [`crate::Alignment::Natural`]. Nothing that it
+    /// did since its start counts.
+    Unaligned = 9,
 }
 
 impl Status {
     /// The status in the low half of a status word.
     pub fn of(word: u64) -> Option<Self> {
         use Status::*;
-        [Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel].into_iter().find(|s| *s as u32 == word as u32)
+        [Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Unaligned]
+            .into_iter()
+            .find(|s| *s as u32 == word as u32)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::abi::Plan;
 use crate::analysis::{Colours, World};
 use crate::ir::{Program, Stmt, walk};
-use crate::pass::versions::Adapters;
+use crate::pass::{access::WINDOW, versions::Adapters};
 use crate::{Error, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,8 @@ pub struct Layout {
     pub count: u32,
     /// Frames nest without bound, so pushing one is checked.
     pub recursive: bool,
+    /// Hints of alignment are taken for true, and tested.
+    pub natural: bool,
 }
 
 /// Frame of a direct function that the trampoline enters: return state, then parameters or results.
@@ -56,7 +58,13 @@ fn align(bytes: u64, to: u64) -> u64 {
 
 impl Layout {
     /// Lays a program out.
-    pub fn new(program: &Program, colours: &Colours, adapters: &Adapters, options: &Options) -> Result<Self, Error> {
+    pub fn new(
+        program: &Program,
+        colours: &Colours,
+        adapters: &Adapters,
+        natural: bool,
+        options: &Options,
+    ) -> Result<Self, Error> {
         let mut head = 0u32;
         let mut globals = BTreeMap::new();
         for (i, global) in program.globals.iter().enumerate() {
@@ -129,7 +137,8 @@ impl Layout {
         let slot = if colours.remote { SLOT } else { 0 };
         let memory_at = slot_at + slot;
         let cell = u64::from(options.cell).max(16);
-        let guard = align(cell + 16, 64);
+        // A bad check leads to the guard's start, and what it covers reaches from there; funnel loads read beyond.
+        let guard = align(WINDOW + 16 + cell + 16, 64);
         let region = memory_at + program.memory.capacity + guard;
         let plan = Plan {
             lanes: options.lanes,
@@ -147,7 +156,7 @@ impl Layout {
         if frames >= 1 << 31 {
             return Err(Error::Limit(format!("{frames} bytes of frames are too many; give a smaller --stack")));
         }
-        Ok(Self { plan, globals, table, dropped, states, upper, lower, nested, count, recursive })
+        Ok(Self { plan, globals, table, dropped, states, upper, lower, nested, count, recursive, natural })
     }
 
     /// The state that enters a function in this world.

@@ -17,6 +17,7 @@ pub use analysis::Colour;
 
 use abi::Plan;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The kernel language to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +65,38 @@ pub enum Bounds {
     Size,
     /// The capacity: isolation whole, an access between size and capacity not caught.
     Capacity,
+    /// Nothing: a program that strays writes over other VMs, or faults the device. For measuring what the tests cost.
+    None,
+}
+
+/// What an access is taken to be aligned to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Alignment {
+    /// Nothing that is not proven.
+    Any,
+    /// What its hint says, which C and Rust keep to. A VM that does otherwise ends as [`abi::Status::Unaligned`], and its input has to run
+    /// again in a program translated with `Any`. Programs that can suspend are translated with `Any` themselves.
+    Natural,
+}
+
+/// Optimisations, each of which can be left out to see what it is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Opt {
+    /// One check for neighbouring accesses.
+    MergeChecks,
+    /// A store waits for a load of the same place.
+    StoreAfterLoad,
+    /// Fuel in a register while a function runs.
+    FuelRegister,
+}
+
+impl Opt {
+    /// All of them, by the names under which they are left out.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("merge-checks", Self::MergeChecks),
+        ("store-after-load", Self::StoreAfterLoad),
+        ("fuel-register", Self::FuelRegister),
+    ];
 }
 
 /// How to translate.
@@ -83,12 +116,23 @@ pub struct Options {
     pub traps: Traps,
     /// What growable memory is tested against.
     pub bounds: Bounds,
+    /// What accesses are taken to be aligned to.
+    pub alignment: Alignment,
+    /// Optimisations to leave out.
+    pub without: BTreeSet<Opt>,
     /// Frame every function, and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
     pub profile: bool,
     /// Exports that can be entered. Empty: all of them. What they do not reach is not translated.
     pub roots: Vec<String>,
+}
+
+impl Options {
+    /// Whether an optimisation is on.
+    pub fn has(&self, opt: Opt) -> bool {
+        !self.without.contains(&opt)
+    }
 }
 
 /// A wasm number type.
@@ -258,7 +302,18 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
              {MAX_NATIVE_STACK}; --force-framed runs it with frames of its own"
         )));
     }
-    let layout = layout::Layout::new(&program, &facts, &adapters, options)?;
+    let natural = options.alignment == Alignment::Natural && options.traps == Traps::Sticky && !facts.remote;
+    if options.traps == Traps::Sticky {
+        for i in 0..program.functions.len() {
+            let params = program.types[program.functions[i].ty as usize].params.len();
+            let function = &mut program.functions[i];
+            for body in function.body.iter_mut().chain(&mut function.states) {
+                pass::access::run(body, params, &program.memory, natural, options);
+            }
+        }
+        verify("checking accesses", &program)?;
+    }
+    let layout = layout::Layout::new(&program, &facts, &adapters, natural, options)?;
     Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing })
 }
 

@@ -4,7 +4,7 @@
 //! vectorvisor-translate` writes the text anew; the review is `git diff`.
 
 use std::path::Path;
-use vectorvisor_translate::{Bounds, Language, Options, Target, Traps, lower_module, translate};
+use vectorvisor_translate::{Alignment, Bounds, Language, Options, Target, Traps, lower_module, translate};
 
 fn options(text: &str) -> Result<(Options, bool), String> {
     let mut options = Options {
@@ -21,6 +21,8 @@ fn options(text: &str) -> Result<(Options, bool), String> {
         stack: 64 << 10,
         traps: Traps::Sticky,
         bounds: Bounds::Size,
+        alignment: Alignment::Any,
+        without: Default::default(),
         force_framed: false,
         profile: false,
         roots: Vec::new(),
@@ -31,6 +33,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "ir" => ir = true,
             "thread-exit" => options.target.thread_exit = true,
             "exact" => options.traps = Traps::Exact,
+            "natural" => options.alignment = Alignment::Natural,
             "force-framed" => options.force_framed = true,
             other => return Err(format!("unknown option {other}")),
         }

@@ -7,8 +7,8 @@ use super::settle::{decode, message, place, returned};
 use super::{allocate, common, now, random, seed_of};
 use crate::{End, Error, FleetOptions, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::fmt;
-use vectorvisor_translate::Entry;
 use vectorvisor_translate::abi::{Area, Status, Word};
+use vectorvisor_translate::{Alignment, Entry};
 
 /// Many instances of one program, in VMs side by side. Where a [`crate::Fleet`] gives each input a fresh VM, here the
 /// caller says which exported function each VM calls next, and finds there what earlier calls left; also after a trap.
@@ -65,7 +65,9 @@ impl Instances {
     /// # Errors
     /// There is no room for them, or an option makes no sense.
     pub fn new(program: &Program, count: u32, options: &FleetOptions) -> Result<Self> {
-        let common = common(program, options)?;
+        // What instances have done cannot be done again.
+        let natural = program.options().alignment == Some(Alignment::Natural);
+        let common = common(&if natural { program.unaligned()? } else { program.clone() }, options)?;
         let options = FleetOptions { vms: Some(count), ..options.clone() };
         let (groups, _) = allocate(&common, &options, None)?;
         let seed = options.seed.map_or_else(random, Ok)?;
@@ -217,6 +219,7 @@ impl Instances {
             }
             Status::Fuel => End::OutOfFuel(at),
             Status::Stopped => End::Timeout(at),
+            Status::Unaligned => return Err(Error::Corrupt("an access of any alignment was refused".into())),
             Status::Full => End::Failed("its output has no room".into()),
             Status::Call => End::Failed(format!("it made a host call that is not answered here, in {at}")),
         }))

@@ -23,6 +23,8 @@ pub enum Fate {
     Call(usize),
     /// Its input runs again with more room for output.
     Larger,
+    /// Its input runs again in a program for accesses of any alignment.
+    Unaligned,
     /// Its input runs again with so much fuel a launch.
     Longer(u64),
     /// Its input runs again alone in its tile, on its own clock, with so much fuel.
@@ -104,6 +106,7 @@ impl Run<'_> {
                     _ => Fate::Longer(more),
                 }
             }
+            Status::Unaligned => Fate::Unaligned,
             Status::Idle => return Err(Error::Corrupt("a VM that was launched is idle".into())),
         })
     }
@@ -198,6 +201,12 @@ impl Run<'_> {
                     }
                     if let Some(mut job) = self.again(g, vm) {
                         job.capacity = wanted;
+                        self.retry.push_back(job);
+                    }
+                }
+                Fate::Unaligned => {
+                    self.fleet.take_any_alignment()?;
+                    if let Some(job) = self.again(g, vm) {
                         self.retry.push_back(job);
                     }
                 }

@@ -78,6 +78,11 @@ impl Fleet {
                 }
                 // It wants more than the image can hold: each VM runs it.
                 Status::Call | Status::Full => return Ok(false),
+                Status::Unaligned => {
+                    self.take_any_alignment()?;
+                    // What it does this time is in the image then.
+                    return self.initialise().map(|()| false);
+                }
                 Status::Idle => return Err(Error::Corrupt("a VM that was started is idle".into())),
             }
         }

@@ -196,42 +196,53 @@ fn binary(op: BinOp, a: &str, b: &str) -> String {
     }
 }
 
-/// The value of a load from an effective address.
-pub fn load(op: LoadOp, ea: &str) -> String {
-    use LoadOp::*;
-    match op {
-        I32Load => format!("vv_ld32(mem, {ea})"),
-        I64Load => format!("vv_ld64(mem, {ea})"),
-        F32Load => format!("vv_ldf32(mem, {ea})"),
-        F64Load => format!("vv_ldf64(mem, {ea})"),
-        I32Load8U => format!("vv_ld8(mem, {ea})"),
-        I32Load8S => format!("(u32)(s32)(s8)vv_ld8(mem, {ea})"),
-        I32Load16U => format!("vv_ld16(mem, {ea})"),
-        I32Load16S => format!("(u32)(s32)(s16)vv_ld16(mem, {ea})"),
-        I64Load8U => format!("(u64)vv_ld8(mem, {ea})"),
-        I64Load8S => format!("(u64)(s64)(s8)vv_ld8(mem, {ea})"),
-        I64Load16U => format!("(u64)vv_ld16(mem, {ea})"),
-        I64Load16S => format!("(u64)(s64)(s16)vv_ld16(mem, {ea})"),
-        I64Load32U => format!("(u64)vv_ld32(mem, {ea})"),
-        I64Load32S => format!("(u64)(s64)(s32)vv_ld32(mem, {ea})"),
+/// Where an access goes: an effective address, or a checked address, the offset above it, and how many bytes are aligned there.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    Address(&'a str),
+    Near(&'a str, u32, u32),
+}
+
+/// The begin of a call that loads or stores so many bytes.
+fn access(load: bool, bytes: u32, place: Place<'_>) -> String {
+    let bits = 8 * bytes;
+    let (near, any) = if load { ("", "ld") } else { ("s", "st") };
+    match place {
+        Place::Near(a, offset, align) if align >= bytes => format!("vv_{near}a{bits}(mem, {a}, {offset}u"),
+        Place::Near(a, offset, 4) if bytes == 8 => format!("vv_{near}h64(mem, {a}, {offset}u"),
+        Place::Near(a, 0, _) | Place::Address(a) => format!("vv_{any}{bits}(mem, {a}"),
+        Place::Near(a, offset, _) => format!("vv_{any}{bits}(mem, {a} + {offset}u"),
     }
 }
 
-/// A store to an effective address.
-pub fn store(op: StoreOp, ea: &str, value: &str) -> String {
+/// The value of a load.
+pub fn load(op: LoadOp, place: Place<'_>) -> String {
+    use LoadOp::*;
+    let bits = access(true, op.bytes(), place) + ")";
+    match op {
+        I32Load | I64Load | I32Load8U | I32Load16U => bits,
+        F32Load => format!("vv_f32({bits})"),
+        F64Load => format!("vv_f64({bits})"),
+        I32Load8S => format!("(u32)(s32)(s8){bits}"),
+        I32Load16S => format!("(u32)(s32)(s16){bits}"),
+        I64Load8U | I64Load16U | I64Load32U => format!("(u64){bits}"),
+        I64Load8S => format!("(u64)(s64)(s8){bits}"),
+        I64Load16S => format!("(u64)(s64)(s16){bits}"),
+        I64Load32S => format!("(u64)(s64)(s32){bits}"),
+    }
+}
+
+/// A store. `after` is a value of the same type that it has to wait for.
+pub fn store(op: StoreOp, place: Place<'_>, value: &str, after: Option<&str>) -> String {
     use StoreOp::*;
-    let (f, cast) = match op {
-        I32Store => ("vv_st32", ""),
-        I64Store => ("vv_st64", ""),
-        F32Store => ("vv_stf32", ""),
-        F64Store => ("vv_stf64", ""),
-        I32Store8 => ("vv_st8", ""),
-        I32Store16 => ("vv_st16", ""),
-        I64Store8 => ("vv_st8", "(u32)"),
-        I64Store16 => ("vv_st16", "(u32)"),
-        I64Store32 => ("vv_st32", "(u32)"),
+    let cast = match op {
+        I32Store | I64Store | I32Store8 | I32Store16 => "",
+        F32Store => "vv_i32_reinterpret",
+        F64Store => "vv_i64_reinterpret",
+        I64Store8 | I64Store16 | I64Store32 => "(u32)",
     };
-    format!("{f}(mem, {ea}, {cast}{value})")
+    let wait = after.map_or(String::new(), |v| format!(" | ({cast}({v}) & zero)"));
+    format!("{}, {cast}({value}){wait})", access(false, op.bytes(), place))
 }
 
 /// A trapping operation on simple operands: the trap code (0 = none), and the value if there is none.

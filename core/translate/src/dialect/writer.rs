@@ -1,13 +1,13 @@
 //! Functions, dispatchers, states and kernels as text.
 
-use super::expr::{condition, ctype, expr, from_bits, load, store, to_bits, trapping};
+use super::expr::{Place as Where, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
 use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
 use crate::analysis::{Colours, Node, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
-use crate::ir::{Body, Callee, ExprId, Program, Stmt, Var, walk};
+use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
 use crate::layout::{FIRST_STATE, Layout, adapter_frame, frame};
-use crate::{Bounds, Options, Traps, ValType};
+use crate::{Bounds, Opt, Options, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -39,6 +39,10 @@ struct Scope<'a> {
     leave: &'static str,
     framed: bool,
     refresh: bool,
+    /// Loops that call nothing, so that their fuel can be in a register.
+    quiet_loops: BTreeSet<Label>,
+    /// In such a loop: the labels inside.
+    quiet: Option<BTreeSet<Label>>,
     out: String,
     depth: usize,
 }
@@ -165,10 +169,11 @@ impl Writer<'_> {
         // What a VM can reach must not show what the one before it left; `memory.grow` clears the rest.
         let reached = match self.o.bounds {
             Bounds::Size => plan.memory_initial,
-            Bounds::Capacity => plan.memory_capacity,
+            Bounds::Capacity | Bounds::None => plan.memory_capacity,
         };
         def("VV_RESET_END", reached, "u");
-        def("VV_FIXED", (!self.p.memory.grows || self.o.bounds == Bounds::Capacity).into(), "");
+        def("VV_FIXED", (!self.p.memory.grows || self.o.bounds != Bounds::Size).into(), "");
+        def("VV_INITIAL", plan.memory_initial, "u");
         let words = [
             ("STATUS", Word::Status),
             ("WHERE", Word::Where),
@@ -215,6 +220,7 @@ impl Writer<'_> {
             ("FULL", Status::Full),
             ("STOP", Status::Stopped),
             ("OUT_OF_FUEL", Status::Fuel),
+            ("UNALIGNED", Status::Unaligned),
         ];
         for (name, status) in statuses {
             def(&format!("VV_{name}"), status as u64, "u");
@@ -233,6 +239,7 @@ impl Writer<'_> {
         flag(self.o.target.thread_exit, "VV_THREAD_EXIT");
         flag(self.o.target.timer, "VV_TIMER");
         flag(self.o.target.cheap_branches, "VV_BRANCHY");
+        flag(self.l.natural, "VV_NATURAL");
         flag(self.o.profile, "VV_PROFILE");
         flag(self.o.force_framed, "VV_FORCE");
         flag(self.c.remote, "VV_REMOTE");
@@ -312,7 +319,17 @@ impl Writer<'_> {
     }
 
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
-        Scope { body, function, leave, framed, refresh: false, out: String::new(), depth: 1 }
+        Scope {
+            body,
+            function,
+            leave,
+            framed,
+            refresh: false,
+            quiet_loops: BTreeSet::new(),
+            quiet: None,
+            out: String::new(),
+            depth: 1,
+        }
     }
 
     fn leave(&self, ty: u32) -> &'static str {
@@ -321,8 +338,11 @@ impl Writer<'_> {
 
     /// Variables and cached bases at the top of a function or state.
     fn prologue(&self, s: &mut Scope<'_>, stmts: &[Stmt], params: usize) {
+        if self.o.has(Opt::FuelRegister) {
+            quiet(stmts, &mut s.quiet_loops);
+        }
         let mut used = BTreeSet::new();
-        let mut memory = false;
+        let (mut memory, mut waits) = (false, false);
         let body = s.body;
         walk(stmts, &mut |stmt| {
             used.extend(stmt.sets());
@@ -331,7 +351,8 @@ impl Writer<'_> {
                     used.insert(v);
                 });
             }
-            memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. });
+            memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. });
+            waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
         let mut by_type: BTreeMap<ValType, Vec<String>> = BTreeMap::new();
         for v in used.iter().filter(|v| v.0 as usize >= params) {
@@ -343,9 +364,13 @@ impl Writer<'_> {
             }
         }
         if memory {
-            line!(s, "vv_gp const mem = vm->mem;");
+            line!(s, "VV_PRIVATE(vm);");
+            line!(s, "vv_gp const mem = VV_BASE(vm->mem);");
             line!(s, "u32 size = vm->size;");
             s.refresh = self.p.memory.grows;
+        }
+        if waits {
+            line!(s, "u32 const zero = vm->zero;");
         }
     }
 
@@ -527,43 +552,34 @@ impl Writer<'_> {
         }
     }
 
-    /// The effective address of an access; in exact mode a trap stands before it.
-    fn address(&self, s: &mut Scope<'_>, addr: ExprId, offset: u32, bytes: u32, at: u32) -> String {
-        let a = self.e(s, addr);
-        if self.o.traps == Traps::Sticky {
-            return format!("vv_ea(vm, size, {a}, {offset}u, {bytes}u)");
-        }
-        line!(s, "u32 ea = {a};");
-        line!(
-            s,
-            "if (VV_UNLIKELY(vv_bad(size, ea, {offset}u, {bytes}u))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
-            s.function,
-            s.leave
-        );
-        if offset == 0 { "ea".into() } else { format!("ea + {offset}u") }
-    }
-
-    fn open(&self, s: &mut Scope<'_>) {
-        if self.o.traps == Traps::Exact {
-            line!(s, "{{");
-            s.depth += 1;
-        }
-    }
-
-    fn close(&self, s: &mut Scope<'_>) {
-        if self.o.traps == Traps::Exact {
-            s.depth -= 1;
-            line!(s, "}}");
+    /// Opens a block with the effective address of an access, and a trap in front of it.
+    fn exactly(&self, s: &mut Scope<'_>, mem: &Access, bytes: u32, at: u32) {
+        let (a, offset) = (self.e(s, mem.addr), mem.offset);
+        line!(s, "{{ u32 ea = {a};");
+        let high = u64::from(offset) + u64::from(bytes);
+        let test = if high > self.l.plan.memory_capacity { "1".into() } else { format!("vv_bad(size, ea, {high}u)") };
+        self.trap_if(s, &format!("VV_UNLIKELY({test})"), "VV_OUT_OF_BOUNDS_MEMORY", at);
+        if offset > 0 {
+            line!(s, "ea += {offset}u;");
         }
     }
 
     fn edge(&self, s: &mut Scope<'_>, at: u32) {
-        line!(s, "VV_EDGE({}u, {at}u, {})", s.function, s.leave);
+        let edge = if s.quiet.is_some() { "VV_LOOP_EDGE" } else { "VV_EDGE" };
+        line!(s, "{edge}({}u, {at}u, {})", s.function, s.leave);
+    }
+
+    /// Before the function is left from inside a loop that has its fuel in a register.
+    fn flush(&self, s: &mut Scope<'_>) {
+        if s.quiet.is_some() {
+            line!(s, "vm->fuel = fuel;");
+        }
     }
 
     /// A test that traps.
     fn trap_if(&self, s: &mut Scope<'_>, test: &str, kind: &str, at: u32) {
-        line!(s, "if ({test}) {{ vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.function, s.leave);
+        let flush = if s.quiet.is_some() { "vm->fuel = fuel; " } else { "" };
+        line!(s, "if ({test}) {{ {flush}vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.function, s.leave);
     }
 
     fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
@@ -577,18 +593,34 @@ impl Writer<'_> {
                 let value = self.e(s, *value);
                 line!(s, "vm->g{global} = {value};");
             }
-            Stmt::Load { var, op, addr, offset, at } => {
-                self.open(s);
-                let ea = self.address(s, *addr, *offset, op.bytes(), *at);
-                line!(s, "v{} = {};", var.0, load(*op, &ea));
-                self.close(s);
+            Stmt::Check { var, addr, bounds, align, residue } => {
+                let a = self.e(s, *addr);
+                match bounds {
+                    Some((low, high)) => {
+                        line!(s, "v{} = vv_check(vm, size, {a}, {low}u, {high}u, {align}u, {residue}u);", var.0)
+                    }
+                    None => line!(s, "v{} = vv_aligned(vm, {a}, {align}u, {residue}u);", var.0),
+                }
             }
-            Stmt::Store { op, addr, value, offset, at } => {
-                self.open(s);
-                let ea = self.address(s, *addr, *offset, op.bytes(), *at);
+            Stmt::Load { var, op, mem, .. } if mem.checked => {
+                let a = self.e(s, mem.addr);
+                line!(s, "v{} = {};", var.0, load(*op, Where::Near(&a, mem.offset, mem.align)));
+            }
+            Stmt::Load { var, op, mem, at } => {
+                self.exactly(s, mem, op.bytes(), *at);
+                line!(s, "v{} = {}; }}", var.0, load(*op, Where::Address("ea")));
+            }
+            Stmt::Store { op, mem, value, after, at } => {
                 let value = self.e(s, *value);
-                line!(s, "{};", store(*op, &ea, &value));
-                self.close(s);
+                let after = after.map(|v| format!("v{}", v.0));
+                if mem.checked {
+                    let a = self.e(s, mem.addr);
+                    let near = Where::Near(&a, mem.offset, mem.align);
+                    line!(s, "{};", store(*op, near, &value, after.as_deref()));
+                } else {
+                    self.exactly(s, mem, op.bytes(), *at);
+                    line!(s, "{}; }}", store(*op, Where::Address("ea"), &value, None));
+                }
             }
             Stmt::Trapping { var, op, a, b, at } => {
                 let operands = op.operands();
@@ -602,7 +634,7 @@ impl Writer<'_> {
                 }
                 let (test, value) = trapping(*op, "a", "b");
                 line!(s, "u32 t = {test};");
-                line!(s, "if (VV_UNLIKELY(t)) {{ vv_trap(vm, t, {}u, {at}u); {}; }}", s.function, s.leave);
+                self.trap_if(s, "VV_UNLIKELY(t)", "t", *at);
                 line!(s, "v{} = {value};", var.0);
                 s.depth -= 1;
                 line!(s, "}}");
@@ -714,6 +746,11 @@ impl Writer<'_> {
                 line!(s, "L{}: ;", label.0);
             }
             Stmt::Loop { label, body, at } => {
+                let quiet = s.quiet.is_none() && s.quiet_loops.contains(label);
+                if quiet {
+                    s.quiet = Some(labels(*label, body));
+                    line!(s, "{{ s32 fuel = vm->fuel;");
+                }
                 line!(s, "for (;;) {{");
                 s.depth += 1;
                 self.list(s, body);
@@ -725,6 +762,10 @@ impl Writer<'_> {
                 self.edge(s, *at);
                 s.depth -= 1;
                 line!(s, "}}");
+                if quiet {
+                    s.quiet = None;
+                    line!(s, "vm->fuel = fuel; }}");
+                }
             }
             Stmt::If { cond, then, otherwise } => {
                 let cond = condition(s.body, *cond);
@@ -745,7 +786,12 @@ impl Writer<'_> {
                 }
                 line!(s, "}}");
             }
-            Stmt::Branch { label } => line!(s, "goto L{};", label.0),
+            Stmt::Branch { label } => {
+                if s.quiet.as_ref().is_some_and(|inside| !inside.contains(label)) {
+                    line!(s, "vm->fuel = fuel;");
+                }
+                line!(s, "goto L{};", label.0);
+            }
             Stmt::Switch { index, cases, default } => {
                 let index = self.e(s, *index);
                 line!(s, "switch ({index}) {{");
@@ -769,12 +815,14 @@ impl Writer<'_> {
                 for (i, (ty, value)) in values.iter().enumerate().skip(1) {
                     line!(s, "vm->r{i} = {};", to_bits(*ty, value));
                 }
+                self.flush(s);
                 match values.first() {
                     Some((_, value)) => line!(s, "return {value};"),
                     None => line!(s, "return;"),
                 }
             }
             Stmt::Trap { kind, at } => {
+                self.flush(s);
                 line!(s, "vv_trap(vm, VV_{}, {}u, {at}u);", trap_name(*kind), s.function);
                 line!(s, "{};", s.leave);
             }
@@ -831,7 +879,7 @@ impl Writer<'_> {
             Stmt::Write { args, result, again, at } => {
                 line!(
                     s,
-                    "if (vm->oob) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+                    "if (VV_STRAYED(vm)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
                     s.function,
                     s.leave
                 );
@@ -865,7 +913,7 @@ impl Writer<'_> {
         // What a program says after a bad access must not reach anybody.
         line!(
             s,
-            "if (VV_UNLIKELY(vm->oob)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+            "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
             s.function,
             s.leave
         );
@@ -950,7 +998,7 @@ impl Writer<'_> {
     fn suspend(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], then: u32, at: u32) {
         line!(
             s,
-            "if (VV_UNLIKELY(vm->oob)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+            "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
             s.function,
             s.leave
         );
@@ -1009,6 +1057,52 @@ fn entry_dispatcher(world: World) -> &'static str {
         World::Upper => "cs",
         World::Lower => "cn",
     }
+}
+
+/// Whether no statement of a list looks at the fuel or calls; collects the loops in it of which that is true.
+fn quiet(stmts: &[Stmt], loops: &mut BTreeSet<Label>) -> bool {
+    let mut all = true;
+    for stmt in stmts {
+        // Every child is looked at, also behind one that calls.
+        let mut inside = true;
+        for child in stmt.children() {
+            inside &= quiet(child, loops);
+        }
+        if let (Stmt::Loop { label, .. }, true) = (stmt, inside) {
+            loops.insert(*label);
+        }
+        all &= inside
+            && matches!(
+                stmt,
+                Stmt::Set { .. }
+                    | Stmt::GetGlobal { .. }
+                    | Stmt::SetGlobal { .. }
+                    | Stmt::Check { .. }
+                    | Stmt::Load { .. }
+                    | Stmt::Store { .. }
+                    | Stmt::Trapping { .. }
+                    | Stmt::MemorySize { .. }
+                    | Stmt::Block { .. }
+                    | Stmt::Loop { .. }
+                    | Stmt::If { .. }
+                    | Stmt::Branch { .. }
+                    | Stmt::Switch { .. }
+                    | Stmt::Return { .. }
+                    | Stmt::Trap { .. }
+            );
+    }
+    all
+}
+
+/// The labels of a loop and of everything in it.
+fn labels(own: Label, stmts: &[Stmt]) -> BTreeSet<Label> {
+    let mut all = BTreeSet::from([own]);
+    walk(stmts, &mut |s| {
+        if let Stmt::Block { label, .. } | Stmt::Loop { label, .. } = s {
+            all.insert(*label);
+        }
+    });
+    all
 }
 
 /// A leaf that is cheaper inlined than called.

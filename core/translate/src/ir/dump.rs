@@ -1,6 +1,6 @@
 //! The IR as text, for people: `inspect --emit ir`.
 
-use super::{Body, Callee, Expr, ExprId, Program, Stmt, Var};
+use super::{Access, Body, Callee, Expr, ExprId, Program, Stmt, Var};
 use std::fmt;
 
 impl fmt::Display for Program {
@@ -86,8 +86,15 @@ impl Dump<'_> {
                 let debug = format!("{other:?}");
                 let name = debug.split([' ', '{', '(']).next().unwrap_or("");
                 let detail = match other {
-                    Stmt::Load { op, offset, .. } => format!(" {op:?} +{offset}"),
-                    Stmt::Store { op, offset, .. } => format!(" {op:?} +{offset}"),
+                    Stmt::Load { op, mem, .. } => format!(" {op:?} {}", access(mem)),
+                    Stmt::Store { op, mem, after, .. } => {
+                        let after = after.map_or(String::new(), |v| format!(" after v{}", v.0));
+                        format!(" {op:?} {}{after}", access(mem))
+                    }
+                    Stmt::Check { bounds, align, residue, .. } => {
+                        let bounds = bounds.map_or(String::new(), |(low, high)| format!(" +{low}..{high}"));
+                        format!("{bounds} align {align}+{residue}")
+                    }
                     Stmt::Trapping { op, .. } => format!(" {op:?}"),
                     Stmt::GetGlobal { global, .. } | Stmt::SetGlobal { global, .. } => format!(" g{global}"),
                     Stmt::Call { callee, .. } | Stmt::CallNested { callee, .. } | Stmt::CallFramed { callee, .. } => {
@@ -112,4 +119,9 @@ impl Dump<'_> {
             }
         }
     }
+}
+
+fn access(mem: &Access) -> String {
+    let state = if mem.checked { "checked" } else { "hinted" };
+    format!("+{} align {} {state}", mem.offset, mem.align)
 }

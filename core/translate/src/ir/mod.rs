@@ -77,6 +77,19 @@ pub enum Callee {
     },
 }
 
+/// Where a load or store goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// i32.
+    pub addr: ExprId,
+    /// Bytes above it.
+    pub offset: u32,
+    /// As lowered: the hint of the module, in bytes, at most the access's own width. Once checked: what is sure.
+    pub align: u32,
+    /// Good by proof, or by a [`Stmt::Check`] whose result `addr` is.
+    pub checked: bool,
+}
+
 /// A statement. Fields are named after what they are: `at` is a wasm byte offset.
 #[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq)]
@@ -88,9 +101,9 @@ pub enum Stmt {
     /// `global = value`.
     SetGlobal { global: u32, value: ExprId },
     /// `var = memory[addr + offset]`.
-    Load { var: Var, op: LoadOp, addr: ExprId, offset: u32, at: u32 },
-    /// `memory[addr + offset] = value`.
-    Store { op: StoreOp, addr: ExprId, value: ExprId, offset: u32, at: u32 },
+    Load { var: Var, op: LoadOp, mem: Access, at: u32 },
+    /// `memory[addr + offset] = value`, not before the load that set `after` has come back.
+    Store { op: StoreOp, mem: Access, value: ExprId, after: Option<Var>, at: u32 },
     /// `var = op(a, b)`, which can trap.
     Trapping { var: Var, op: TrapOp, a: ExprId, b: Option<ExprId>, at: u32 },
     /// `var` = memory size in pages.
@@ -129,6 +142,10 @@ pub enum Stmt {
     Return { values: Vec<ExprId> },
     /// Ends the VM.
     Trap { kind: TrapKind, at: u32 },
+
+    /// Made by `pass::access`: `var` is `addr - residue` if that is a multiple of `align` and, with `bounds`, the bytes from `addr + low`
+    /// up to `addr + high` lie in the memory; else a flag is set and `var` leads into the guard, or to an aligned place.
+    Check { var: Var, addr: ExprId, bounds: Option<(u64, u64)>, align: u32, residue: u32 },
 
     // The rest is made by `pass::frame` and only occurs in states.
     /// Charges fuel and looks at the sticky flag, as a loop back-edge does; `head`: of a loop that became a state.
@@ -203,6 +220,19 @@ impl Body {
         }
     }
 
+    /// Both are the same computation; they are worth the same as long as no variable in them changes.
+    pub fn same(&self, a: ExprId, b: ExprId) -> bool {
+        let pairs = |p: &[(ExprId, ExprId)]| p.iter().all(|(a, b)| self.same(*a, *b));
+        match (self.expr(a), self.expr(b)) {
+            (Expr::Unary(p, a), Expr::Unary(q, b)) => p == q && self.same(a, b),
+            (Expr::Binary(p, a, b), Expr::Binary(q, c, d)) => p == q && pairs(&[(a, c), (b, d)]),
+            (Expr::Select { cond: a, then: b, otherwise: c }, Expr::Select { cond: d, then: e, otherwise: f }) => {
+                pairs(&[(a, d), (b, e), (c, f)])
+            }
+            (a, b) => a == b,
+        }
+    }
+
     /// Calls `f` for each variable that an expression reads.
     pub fn reads(&self, id: ExprId, f: &mut impl FnMut(Var)) {
         match self.expr(id) {
@@ -227,8 +257,9 @@ impl Stmt {
     pub fn operands(&self) -> Vec<ExprId> {
         match self {
             Self::Set { value, .. } | Self::SetGlobal { value, .. } => vec![*value],
-            Self::Load { addr, .. } => vec![*addr],
-            Self::Store { addr, value, .. } => vec![*addr, *value],
+            Self::Load { mem, .. } => vec![mem.addr],
+            Self::Store { mem, value, .. } => vec![mem.addr, *value],
+            Self::Check { addr, .. } => vec![*addr],
             Self::Trapping { a, b, .. } => [Some(*a), *b].into_iter().flatten().collect(),
             Self::MemoryGrow { delta, .. } => vec![*delta],
             Self::MemoryFill { to, value, length, .. } => vec![*to, *value, *length],
@@ -276,6 +307,7 @@ impl Stmt {
             | Self::GetGlobal { var, .. }
             | Self::Load { var, .. }
             | Self::Trapping { var, .. }
+            | Self::Check { var, .. }
             | Self::MemorySize { var }
             | Self::MemoryGrow { var, .. } => vec![*var],
             Self::Call { results, .. } | Self::CallNested { results, .. } => results.clone(),
@@ -283,6 +315,15 @@ impl Stmt {
             Self::Write { result, .. } => vec![*result],
             Self::Restore { vars } | Self::Results { vars } => vars.clone(),
             _ => Vec::new(),
+        }
+    }
+
+    /// The access of a load or store, and its width in bytes.
+    pub fn access(&self) -> Option<(&Access, u32)> {
+        match self {
+            Self::Load { op, mem, .. } => Some((mem, op.bytes())),
+            Self::Store { op, mem, .. } => Some((mem, op.bytes())),
+            _ => None,
         }
     }
 

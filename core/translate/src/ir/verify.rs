@@ -115,12 +115,19 @@ impl Verify<'_> {
             }
             Stmt::GetGlobal { var, global } => self.set(*var, self.program.globals[*global as usize].ty),
             Stmt::SetGlobal { global, value } => self.want(*value, self.program.globals[*global as usize].ty),
-            Stmt::Load { var, op, addr, .. } => {
-                self.want(*addr, I32)?;
+            Stmt::Load { var, op, mem, .. } => {
+                self.want(mem.addr, I32)?;
                 self.set(*var, op.ty())
             }
-            Stmt::Store { op, addr, value, .. } => {
+            Stmt::Check { var, addr, .. } => {
                 self.want(*addr, I32)?;
+                self.set(*var, I32)
+            }
+            Stmt::Store { op, mem, value, after, .. } => {
+                if let Some(after) = after {
+                    self.set(*after, op.ty())?;
+                }
+                self.want(mem.addr, I32)?;
                 self.want(*value, op.ty())
             }
             Stmt::Trapping { var, op, a, b, .. } => {

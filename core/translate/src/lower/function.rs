@@ -2,7 +2,7 @@
 
 use super::several::{Place, Places};
 use crate::abi::TrapKind;
-use crate::ir::{BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
+use crate::ir::{Access, BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
 use crate::wasm::{FuncType, Module, val_type};
 use crate::{Error, ValType};
 use wasmparser::{BlockType, FunctionBody, MemArg, MemArgTarget, Operator};
@@ -331,17 +331,18 @@ impl Lower<'_> {
         self.binary(BinOp::I64Shl, pages, shift)
     }
 
-    /// Address and offset of an access; one of several memories is checked here.
-    fn access(&mut self, addr: ExprId, memarg: &MemArg, bytes: u32, at: u32) -> (ExprId, u32) {
+    /// An access; one of several memories is checked here.
+    fn access(&mut self, addr: ExprId, memarg: &MemArg, bytes: u32, at: u32) -> Access {
         let offset = memarg.offset as u32;
-        let MemArgTarget::Memory(memory) = memarg.target else { return (addr, offset) };
-        let Some(place) = self.c.places.several(memory) else { return (addr, offset) };
+        let mem = Access { addr, offset, align: bytes.min(1 << memarg.align.min(3)), checked: false };
+        let MemArgTarget::Memory(memory) = memarg.target else { return mem };
+        let Some(place) = self.c.places.several(memory) else { return mem };
         let addr = self.keep(addr);
         let length = self.body.add(Expr::Const(ValType::I64, memarg.offset + u64::from(bytes)));
         let size = self.bytes(place);
         self.check(addr, length, size, TrapKind::OutOfBoundsMemory, at);
         let (addr, base) = (self.read(addr), self.i32(place.base.wrapping_add(offset)));
-        (self.binary(BinOp::I32Add, addr, base), 0)
+        Access { addr: self.binary(BinOp::I32Add, addr, base), offset: 0, ..mem }
     }
 
     /// The begin of a range in one of several memories, checked.
@@ -501,17 +502,17 @@ impl Lower<'_> {
         }
         if let Some((op, memarg)) = LoadOp::from_wasm(op) {
             let addr = self.pop()?;
-            let (addr, offset) = self.access(addr, &memarg, op.bytes(), at);
+            let mem = self.access(addr, &memarg, op.bytes(), at);
             let var = self.temp(op.ty());
-            self.out.push(Stmt::Load { var, op, addr, offset, at });
+            self.out.push(Stmt::Load { var, op, mem, at });
             self.push_var(var);
             return Ok(());
         }
         if let Some((op, memarg)) = StoreOp::from_wasm(op) {
             let value = self.pop()?;
             let addr = self.pop()?;
-            let (addr, offset) = self.access(addr, &memarg, op.bytes(), at);
-            self.out.push(Stmt::Store { op, addr, value, offset, at });
+            let mem = self.access(addr, &memarg, op.bytes(), at);
+            self.out.push(Stmt::Store { op, mem, value, after: None, at });
             return Ok(());
         }
         match *op {

@@ -1,6 +1,8 @@
 //! IR to IR, one file a pass.
 
+pub mod access;
 mod charge;
+mod facts;
 mod frame;
 mod live;
 pub mod versions;

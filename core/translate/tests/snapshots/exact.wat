@@ -9,13 +9,13 @@
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1;
-;;=   vv_gp const mem = vm->mem;
+;;=   VV_PRIVATE(vm);
+;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
-;;=   {
-;;=     u32 ea = v0;
-;;=     if (VV_UNLIKELY(vv_bad(size, ea, 8u, 4u))) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 40u); return 0; }
-;;=     v1 = vv_ld32(mem, ea + 8u);
-;;=   }
+;;=   { u32 ea = v0;
+;;=   if (VV_UNLIKELY(vv_bad(size, ea, 12u))) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 40u); return 0; }
+;;=   ea += 8u;
+;;=   v1 = vv_ld32(mem, ea); }
 ;;=   return v1;
 ;;= }
 ;;= VV_FN u32 st3(VM *vm) { /* enters f */

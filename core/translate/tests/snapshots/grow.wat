@@ -9,12 +9,14 @@
 ;;= VV_FN u32 st3(VM *vm);
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* f */
-;;=   u32 v1, v2;
-;;=   vv_gp const mem = vm->mem;
+;;=   u32 v1, v2, v3;
+;;=   VV_PRIVATE(vm);
+;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
 ;;=   v1 = vv_memory_grow(vm, 1u);
 ;;=   size = vm->size;
-;;=   v2 = vv_ld32(mem, vv_ea(vm, size, v0, 0u, 4u));
+;;=   v3 = vv_check(vm, size, v0, 0u, 4u, 1u, 0u);
+;;=   v2 = vv_ld32(mem, v3);
 ;;=   return v2;
 ;;= }
 ;;= VV_FN u32 st3(VM *vm) { /* enters f */

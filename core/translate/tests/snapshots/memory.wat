@@ -10,13 +10,16 @@
 ;;= VV_FN u32 st3(VM *vm);
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1) { /* f */
-;;=   u32 v2, v3;
-;;=   vv_gp const mem = vm->mem;
+;;=   u32 v2, v3, v4, v5;
+;;=   VV_PRIVATE(vm);
+;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
-;;=   vv_st32(mem, vv_ea(vm, size, v0, 4u, 4u), v1);
-;;=   vv_st8(mem, vv_ea(vm, size, v0, 0u, 1u), (u32)(u64)0x7u);
-;;=   v2 = vv_ld32(mem, vv_ea(vm, size, v0, 4u, 4u));
-;;=   v3 = (u32)(s32)(s16)vv_ld16(mem, vv_ea(vm, size, v1, 0u, 2u));
+;;=   v4 = vv_check(vm, size, v0, 0u, 8u, 1u, 0u);
+;;=   vv_st32(mem, v4 + 4u, (v1));
+;;=   vv_sa8(mem, v4, 0u, (u32)((u64)0x7u));
+;;=   v2 = vv_ld32(mem, v4 + 4u);
+;;=   v5 = vv_check(vm, size, v1, 0u, 2u, 1u, 0u);
+;;=   v3 = (u32)(s32)(s16)vv_ld16(mem, v5);
 ;;=   return (v2 + v3);
 ;;= }
 ;;= VV_FN u32 st3(VM *vm) { /* enters f */

@@ -30,7 +30,7 @@
 ;;=   vv_put(vm, 24u, (u64)(v3));
 ;;=   vv_put(vm, 32u, (u64)(v4));
 ;;=   vv_put(vm, 40u, (u64)(v5));
-;;=   if (VV_UNLIKELY(vm->oob)) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 1u, 101u); return VV_HALT; }
+;;=   if (VV_UNLIKELY(VV_STRAYED(vm))) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 1u, 101u); return VV_HALT; }
 ;;=   vm->request = 0; vm->error = 0;
 ;;=   vv_request_word(vm, (u64)(v2));
 ;;=   vv_request_word(vm, (u64)(v3));

@@ -30,9 +30,11 @@ typedef volatile uint32_t *vv_gpv;
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define VV_HOST 1                /* unaligned loads, memcpy and its family */
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
+VV_INLINE u32 vv_rd16(vv_gp p) { u16 v; memcpy(&v, p, 2); return v; }
 VV_INLINE u32 vv_rd32(vv_gp p) { u32 v; memcpy(&v, p, 4); return v; }
 VV_INLINE u64 vv_rd64(vv_gp p) { u64 v; memcpy(&v, p, 8); return v; }
 VV_INLINE void vv_wr8(vv_gp p, u32 v) { *p = (u8)v; }
+VV_INLINE void vv_wr16(vv_gp p, u32 v) { u16 h = (u16)v; memcpy(p, &h, 2); }
 VV_INLINE void vv_wr32(vv_gp p, u32 v) { memcpy(p, &v, 4); }
 VV_INLINE void vv_wr64(vv_gp p, u64 v) { memcpy(p, &v, 8); }
 VV_INLINE u32 vv_i32_reinterpret(f32 f) { u32 v; memcpy(&v, &f, 4); return v; }

@@ -25,15 +25,18 @@ typedef volatile u32 *vv_gpv;
 #define VV_BODY VV_INLINE
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 /* Buffers lie in global memory and the VM in local memory: once the compiler knows, a store to the one leaves the other in
-   registers (half as many local loads in sha256). */
-#define VV_GLOBAL(p) __builtin_assume(__isGlobal(p))
+   registers (half as many local loads in sha256). Told of a base, since a told access costs compile time: a thousand in one
+   function take minutes. Generic addresses of global memory are its addresses. */
+#define VV_BASE(p) ((vv_gp)__cvta_global_to_generic((size_t)(p)))
 #define VV_PRIVATE(p) __builtin_assume(__isLocal(p))
-VV_INLINE u32 vv_rd8(vv_gp p) { VV_GLOBAL(p); return *p; }
-VV_INLINE u32 vv_rd32(vv_gp p) { VV_GLOBAL(p); return *(u32 *)p; }
-VV_INLINE u64 vv_rd64(vv_gp p) { VV_GLOBAL(p); return *(u64 *)p; }
-VV_INLINE void vv_wr8(vv_gp p, u32 v) { VV_GLOBAL(p); *p = (u8)v; }
-VV_INLINE void vv_wr32(vv_gp p, u32 v) { VV_GLOBAL(p); *(u32 *)p = v; }
-VV_INLINE void vv_wr64(vv_gp p, u64 v) { VV_GLOBAL(p); *(u64 *)p = v; }
+VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
+VV_INLINE u32 vv_rd16(vv_gp p) { return *(u16 *)p; }
+VV_INLINE u32 vv_rd32(vv_gp p) { return *(u32 *)p; }
+VV_INLINE u64 vv_rd64(vv_gp p) { return *(u64 *)p; }
+VV_INLINE void vv_wr8(vv_gp p, u32 v) { *p = (u8)v; }
+VV_INLINE void vv_wr16(vv_gp p, u32 v) { *(u16 *)p = (u16)v; }
+VV_INLINE void vv_wr32(vv_gp p, u32 v) { *(u32 *)p = v; }
+VV_INLINE void vv_wr64(vv_gp p, u64 v) { *(u64 *)p = v; }
 VV_INLINE u32 vv_i32_reinterpret(f32 f) { return __float_as_uint(f); }
 VV_INLINE u64 vv_i64_reinterpret(f64 f) { return (u64)__double_as_longlong(f); }
 VV_INLINE f32 vv_f32(u32 v) { return __uint_as_float(v); }

@@ -25,9 +25,11 @@ typedef volatile u32 *vv_gpv;
 #define VV_BODY VV_INLINE
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
+VV_INLINE u32 vv_rd16(vv_gp p) { return *(u16 *)p; }
 VV_INLINE u32 vv_rd32(vv_gp p) { return *(u32 *)p; }
 VV_INLINE u64 vv_rd64(vv_gp p) { return *(u64 *)p; }
 VV_INLINE void vv_wr8(vv_gp p, u32 v) { *p = (u8)v; }
+VV_INLINE void vv_wr16(vv_gp p, u32 v) { *(u16 *)p = (u16)v; }
 VV_INLINE void vv_wr32(vv_gp p, u32 v) { *(u32 *)p = v; }
 VV_INLINE void vv_wr64(vv_gp p, u64 v) { *(u64 *)p = v; }
 VV_INLINE u32 vv_i32_reinterpret(f32 f) { return __builtin_bit_cast(u32, f); }

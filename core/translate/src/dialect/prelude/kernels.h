@@ -10,7 +10,7 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
         u32 next = vv_dispatch(vm, vm->state);
         if (!vm->stop) vm->state = next;
 #ifdef VV_FORCE
-        if (!vm->stop && !vm->oob && !vm->error) break; /* a bad access and an errno are dealt with first: they do not outlive a launch */
+        if (!vm->stop && !VV_STRAYED(vm) && !vm->error) break; /* a bad access and an errno are dealt with first: they do not outlive a launch */
 #endif
     }
     vv_end(vm);

@@ -11,6 +11,13 @@ typedef u32 vv_off;
 #define VV_AT(a) ((((vv_off)(a) & ~(vv_off)(VV_CELL - 1)) << VV_LOG_LANES) + ((vv_off)(a) & (VV_CELL - 1)))
 #define VV_AT64(a) ((((u64)(a) & ~(u64)(VV_CELL - 1)) << VV_LOG_LANES) + ((u64)(a) & (VV_CELL - 1)))
 #endif
+/* At a constant offset `o` from a checked address, where `w` bytes are aligned: whole cells fold into the instruction. */
+#if VV_LINEAR
+#define VV_NEAR(a, o, w) ((u64)(a) + (o))
+#else
+#define VV_NEAR_(p, w) (((vv_off)((p) & ~(u32)(VV_CELL - 1)) << VV_LOG_LANES) + ((p) & (VV_CELL - 1) & ~((w) - 1)))
+#define VV_NEAR(a, o, w) ((u64)VV_NEAR_((a) + ((o) & (VV_CELL - 1)), w) + (u64)((o) & ~(u32)(VV_CELL - 1)) * VV_LANES)
+#endif
 /* Where a lane's memory of `bytes` a VM begins. */
 #if VV_LINEAR
 #define VV_LANE_BASE(p, thread, bytes) ((p) + (u64)(thread) * (bytes))
@@ -34,6 +41,23 @@ VV_INLINE void vv_sw64(vv_gp m, u32 a, u64 v) { vv_sw32(m, a, (u32)v); vv_sw32(m
 #else
 VV_INLINE u64 vv_w64(vv_gp m, u32 a) { return vv_rd64(m + VV_AT(a)); }
 VV_INLINE void vv_sw64(vv_gp m, u32 a, u64 v) { vv_wr64(m + VV_AT(a), v); }
+#endif
+
+VV_INLINE u32 vv_a8(vv_gp m, u32 a, u32 o) { return vv_rd8(m + VV_NEAR(a, o, 1u)); }
+VV_INLINE u32 vv_a16(vv_gp m, u32 a, u32 o) { return vv_rd16(m + VV_NEAR(a, o, 2u)); }
+VV_INLINE u32 vv_a32(vv_gp m, u32 a, u32 o) { return vv_rd32(m + VV_NEAR(a, o, 4u)); }
+VV_INLINE void vv_sa8(vv_gp m, u32 a, u32 o, u32 v) { vv_wr8(m + VV_NEAR(a, o, 1u), v); }
+VV_INLINE void vv_sa16(vv_gp m, u32 a, u32 o, u32 v) { vv_wr16(m + VV_NEAR(a, o, 2u), v); }
+VV_INLINE void vv_sa32(vv_gp m, u32 a, u32 o, u32 v) { vv_wr32(m + VV_NEAR(a, o, 4u), v); }
+/* Halves aligned to 4. */
+VV_INLINE u64 vv_h64(vv_gp m, u32 a, u32 o) { return vv_a32(m, a, o) | (u64)vv_a32(m, a, o + 4) << 32; }
+VV_INLINE void vv_sh64(vv_gp m, u32 a, u32 o, u64 v) { vv_sa32(m, a, o, (u32)v); vv_sa32(m, a, o + 4, (u32)(v >> 32)); }
+#if !VV_LINEAR && VV_CELL == 4
+#define vv_a64 vv_h64
+#define vv_sa64 vv_sh64
+#else
+VV_INLINE u64 vv_a64(vv_gp m, u32 a, u32 o) { return vv_rd64(m + VV_NEAR(a, o, 8u)); }
+VV_INLINE void vv_sa64(vv_gp m, u32 a, u32 o, u64 v) { vv_wr64(m + VV_NEAR(a, o, 8u), v); }
 #endif
 
 /* Accesses of any alignment: two aligned words and a funnel shift without a branch; where branches are cheap, a test. */
@@ -90,10 +114,6 @@ VV_INLINE void vv_st64(vv_gp m, u32 a, u64 v) {
 #define vv_st64 vv_unfunnel64
 #endif
 #endif
-VV_INLINE f32 vv_ldf32(vv_gp m, u32 a) { return vv_f32(vv_ld32(m, a)); }
-VV_INLINE f64 vv_ldf64(vv_gp m, u32 a) { return vv_f64(vv_ld64(m, a)); }
-VV_INLINE void vv_stf32(vv_gp m, u32 a, f32 v) { vv_st32(m, a, vv_i32_reinterpret(v)); }
-VV_INLINE void vv_stf64(vv_gp m, u32 a, f64 v) { vv_st64(m, a, vv_i64_reinterpret(v)); }
 
 /* Device buffers that are not tiled (inputs, image). */
 VV_INLINE u64 vv_in64(vv_gp p) {

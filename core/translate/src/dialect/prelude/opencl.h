@@ -25,9 +25,11 @@ typedef volatile __global uint *vv_gpv;
 #define VV_BODY VV_INLINE
 #define VV_UNLIKELY(x) (x)
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
+VV_INLINE u32 vv_rd16(vv_gp p) { return *(__global u16 *)p; }
 VV_INLINE u32 vv_rd32(vv_gp p) { return *(__global u32 *)p; }
 VV_INLINE u64 vv_rd64(vv_gp p) { return *(__global u64 *)p; }
 VV_INLINE void vv_wr8(vv_gp p, u32 v) { *p = (u8)v; }
+VV_INLINE void vv_wr16(vv_gp p, u32 v) { *(__global u16 *)p = (u16)v; }
 VV_INLINE void vv_wr32(vv_gp p, u32 v) { *(__global u32 *)p = v; }
 VV_INLINE void vv_wr64(vv_gp p, u64 v) { *(__global u64 *)p = v; }
 VV_INLINE u32 vv_i32_reinterpret(f32 f) { return as_uint(f); }

@@ -16,6 +16,8 @@ typedef struct VM {
     u32 fp;         /* frame pointer: bytes into the frame area */
     u32 state;      /* trampoline state */
     u32 oob;        /* sticky: a bad access happened */
+    u32 skew;       /* sticky: an access was not aligned as its hint says */
+    u32 zero;       /* 0, which no compiler knows */
     u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
     u32 status, code, func, at;
     s32 fuel;       /* of the current slice */
@@ -33,6 +35,15 @@ typedef struct VM {
     VV_GLOBALS
 } VM;
 
+/* A flag is set: by `vv_halt` it becomes the status. */
+#ifdef VV_NATURAL
+#define VV_STRAYED(vm) ((vm)->oob | (vm)->skew)
+#else
+#define VV_STRAYED(vm) ((vm)->oob)
+#endif
+#ifndef VV_BASE
+#define VV_BASE(p) (p) /* tells the compiler that a pointer is to a buffer of the device */
+#endif
 #define VV_WORD(vm, row) (vm)->words[(u64)(row) * (vm)->vms]
 #define VV_HALT 0u
 #define VV_FINISH 1u
@@ -60,6 +71,8 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->fp = (u32)VV_WORD(vm, VV_WORD_FRAME);
     vm->state = (u32)VV_WORD(vm, VV_WORD_STATE);
     vm->oob = 0;
+    vm->skew = 0;
+    vm->zero = (u32)(par[VV_PAR_VMS] >> 32);
     vm->stop = 0;
     vm->status = VV_RUN;
     vm->code = 0;
@@ -142,6 +155,7 @@ VV_COLD void vv_halt(VM *vm, u32 status, u32 code, u32 func, u32 at) {
         status = VV_TRAP;
         code = VV_OUT_OF_BOUNDS_MEMORY;
     }
+    if (vm->skew) status = VV_UNALIGNED; /* whatever came of it is not the program's doing */
     vm->status = status;
     vm->code = code;
     vm->func = func;
@@ -155,7 +169,7 @@ VV_COLD void vv_trap(VM *vm, u32 kind, u32 func, u32 at) { vv_halt(vm, VV_TRAP, 
 
 /* Goes on at another state with no frames; the caller has written the new frame. */
 VV_COLD void vv_abandon(VM *vm, u32 state) {
-    if (vm->oob) { /* the flag does not outlive a thread that exits */
+    if (VV_STRAYED(vm)) { /* the flag does not outlive a thread that exits */
         vv_halt(vm, VV_TRAP, 0, 0xffffffffu, 0xffffffffu);
         return;
     }
@@ -170,7 +184,7 @@ VV_COLD void vv_abandon(VM *vm, u32 state) {
 
 /* A back-edge that has no fuel in its slice, or follows a bad access. Nonzero: the VM stops. */
 VV_COLD u32 vv_edge(VM *vm, u32 func, u32 at) {
-    if (vm->oob) {
+    if (VV_STRAYED(vm)) {
         vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, func, at);
         return 1;
     }
@@ -193,31 +207,40 @@ VV_COLD u32 vv_edge(VM *vm, u32 func, u32 at) {
 #else
 #define VV_COUNT(vm, kind)
 #endif
+/* In a loop that calls nothing, fuel is in a register, and goes back to `vm` where the loop is left. */
+#define VV_LOOP_EDGE(func, at, ret) \
+    if (VV_UNLIKELY((--fuel < 0) | VV_STRAYED(vm))) { vm->fuel = fuel; if (vv_edge(vm, func, at)) ret; fuel = vm->fuel; }
 #define VV_EDGE(func, at, ret) \
-    if (VV_UNLIKELY((--vm->fuel < 0) | vm->oob)) { if (vv_edge(vm, func, at)) ret; }
+    if (VV_UNLIKELY((--vm->fuel < 0) | VV_STRAYED(vm))) { if (vv_edge(vm, func, at)) ret; }
 
-/* Bounds. `w` and `o` are constants. A bad access goes to the guard as a whole: a store that only begins in memory must not
-   change it, and one beyond the size must not be found there after memory has grown. */
+/* Bounds of the bytes from `a` to `a + high`, a constant that is at most the capacity, so nothing wraps around. */
 #if VV_FIXED
-VV_INLINE u32 vv_bad(u32 size, u32 a, u32 o, u32 w) {
-    return (u64)o + w > VV_CAPACITY || a > (u32)(VV_CAPACITY - o - w);
-}
+VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return a > (u32)(VV_CAPACITY - high); }
 #else
-VV_INLINE u32 vv_bad(u32 size, u32 a, u32 o, u32 w) { return (u64)a + ((u64)o + w) > size; }
+VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return high > VV_INITIAL ? a + high > size : a > size - (u32)high; }
 #endif
 #ifndef VV_PRIVATE
 #define VV_PRIVATE(p) /* tells the compiler that a pointer is to the thread's own memory */
 #endif
-VV_INLINE u32 vv_ea(VM *vm, u32 size, u32 a, u32 o, u32 w) {
-    VV_PRIVATE(vm);
-    u32 bad = vv_bad(size, a, o, w);
+/* The base of accesses from `low` to `high` bytes above it. A bad one leads into the guard as a whole: a store that only begins in
+   memory must not change it, and one beyond the size must not be found there after memory has grown. */
+VV_INLINE u32 vv_aligned(VM *vm, u32 a, u32 align, u32 residue) {
+#ifdef VV_NATURAL
+    if ((a - residue) & (align - 1)) vm->skew = 1;
+#endif
+    return a & ~(align - 1);
+}
+VV_INLINE u32 vv_check(VM *vm, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue) {
+    u32 bad = vv_bad(size, a, high);
     if (bad) vm->oob = 1;
-    return bad ? VV_CAPACITY : a + o;
+    a = vv_aligned(vm, a, align, residue);
+    return bad ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
 }
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
 VV_HELPER void vv_copy(vv_gp m, u32 to, u32 from, u32 n) {
+    m = VV_BASE(m);
 #if VV_LINEAR && defined(VV_HOST)
     memmove(m + to, m + from, n);
 #else
@@ -235,6 +258,7 @@ VV_HELPER void vv_copy(vv_gp m, u32 to, u32 from, u32 n) {
 #endif
 }
 VV_HELPER void vv_fill(vv_gp m, u32 to, u32 value, u32 n) {
+    m = VV_BASE(m);
 #if VV_LINEAR && defined(VV_HOST)
     memset(m + to, (int)value, n);
 #else
@@ -245,6 +269,7 @@ VV_HELPER void vv_fill(vv_gp m, u32 to, u32 value, u32 n) {
 #endif
 }
 VV_HELPER void vv_copy_in(vv_gp m, u32 to, vv_gp from, u64 n) {
+    m = VV_BASE(m);
 #if VV_LINEAR && defined(VV_HOST)
     memcpy(m + to, from, n);
 #else
@@ -278,8 +303,8 @@ VV_HELPER u32 vv_memory_grow(VM *vm, u32 delta) {
 }
 
 /* Frames: words of 8 bytes at a byte offset from the frame pointer. */
-VV_INLINE u64 vv_get(VM *vm, u32 at) { return vv_w64(vm->frames, vm->fp + at); }
-VV_INLINE void vv_put(VM *vm, u32 at, u64 v) { vv_sw64(vm->frames, vm->fp + at, v); }
+VV_INLINE u64 vv_get(VM *vm, u32 at) { return vv_w64(VV_BASE(vm->frames), vm->fp + at); }
+VV_INLINE void vv_put(VM *vm, u32 at, u64 v) { vv_sw64(VV_BASE(vm->frames), vm->fp + at, v); }
 
 /* Requests and answers of remote calls: see the schema in `host`. */
 VV_INLINE void vv_request_word(VM *vm, u64 v) {

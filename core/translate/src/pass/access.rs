@@ -1,0 +1,270 @@
+//! Memory accesses: which are proven good, which share one check, and which stores wait for a load.
+//!
+//! Neighbours off one address, as fields of a struct or words of a block are, become one [`Stmt::Check`] and accesses at constant
+//! offsets from its result, which a kernel compiler folds into the instructions. A check covers what surely follows it: what lies behind
+//! a branch or a call gets its own. In `exact` mode each access is tested by itself, so this pass is not run.
+
+use super::facts::Facts;
+use crate::abi::TrapKind;
+use crate::ir::{Access, Body, Expr, ExprId, Memory, Stmt, Var, walk};
+use crate::{Bounds, Opt, Options, ValType};
+use std::collections::BTreeSet;
+
+/// Most bytes that one check covers; the guard behind the memory is longer.
+pub const WINDOW: u64 = 256;
+/// Checks and loads remembered at a time, so that the pass stays linear.
+const REMEMBERED: usize = 32;
+
+/// Rewrites the accesses of a body, plain or in states.
+pub fn run(body: &mut Body, params: usize, memory: &Memory, natural: bool, options: &Options) {
+    let mut plain = std::mem::take(&mut body.stmts);
+    let mut states = std::mem::take(&mut body.states);
+    let facts = Facts::new(body, params, states.iter().chain([&plain]));
+    let mut pass = Pass { body, facts, memory, natural, options };
+    for list in states.iter_mut().chain([&mut plain]) {
+        pass.list(list, &mut Seen::default());
+    }
+    body.stmts = plain;
+    body.states = states;
+}
+
+struct Pass<'a> {
+    body: &'a mut Body,
+    facts: Facts,
+    memory: &'a Memory,
+    /// Hints of alignment are taken for true, and tested.
+    natural: bool,
+    options: &'a Options,
+}
+
+/// What is known at a point of a list.
+#[derive(Clone, Default)]
+struct Seen {
+    checks: Vec<Checked>,
+    loads: Vec<Loaded>,
+}
+
+/// An address that was checked: `var + residue` is good from `low` to `high` bytes above it.
+#[derive(Clone)]
+struct Checked {
+    addr: ExprId,
+    var: Var,
+    low: u64,
+    high: u64,
+    align: Align,
+}
+
+/// `address % bytes == residue`, for a power of two.
+#[derive(Clone, Copy)]
+struct Align {
+    bytes: u32,
+    residue: u32,
+}
+
+/// A load whose value no later store depends on yet.
+#[derive(Clone)]
+struct Loaded {
+    addr: ExprId,
+    offset: u32,
+    bytes: u32,
+    var: Var,
+    derived: BTreeSet<Var>,
+}
+
+impl Align {
+    /// What an access at an offset wants of its address.
+    fn of(bytes: u32, offset: u32) -> Self {
+        Self { bytes, residue: offset.wrapping_neg() & (bytes - 1) }
+    }
+
+    /// Both, unless they contradict each other.
+    fn and(self, other: Self) -> Option<Self> {
+        let (more, less) = if self.bytes >= other.bytes { (self, other) } else { (other, self) };
+        (more.residue & (less.bytes - 1) == less.residue).then_some(more)
+    }
+}
+
+/// Control goes on to the next statement, which happens at the same size of the memory.
+fn plain(stmt: &Stmt) -> bool {
+    matches!(
+        stmt,
+        Stmt::Set { .. } | Stmt::GetGlobal { .. } | Stmt::SetGlobal { .. } | Stmt::Load { .. } | Stmt::Store { .. }
+    )
+}
+
+fn reads_any(body: &Body, expr: ExprId, vars: &BTreeSet<Var>) -> bool {
+    let mut found = false;
+    body.reads(expr, &mut |v| found |= vars.contains(&v));
+    found
+}
+
+impl Pass<'_> {
+    fn list(&mut self, stmts: &mut Vec<Stmt>, seen: &mut Seen) {
+        let mut done = Vec::with_capacity(stmts.len());
+        let mut rest = std::mem::take(stmts).into_iter();
+        while let Some(mut stmt) = rest.next() {
+            if let Some((mem, bytes)) = stmt.access() {
+                let (addr, offset) = (mem.addr, mem.offset);
+                if u64::from(offset) + u64::from(bytes) > self.memory.capacity {
+                    if let Stmt::Load { at, .. } | Stmt::Store { at, .. } = stmt {
+                        done.push(Stmt::Trap { kind: TrapKind::OutOfBoundsMemory, at });
+                    }
+                    break;
+                }
+                if let Stmt::Load { mem, .. } | Stmt::Store { mem, .. } = &mut stmt {
+                    self.check(mem, bytes, rest.as_slice(), seen, &mut done);
+                }
+                if self.options.has(Opt::StoreAfterLoad) {
+                    self.wait(&mut stmt, addr, offset, bytes, seen);
+                }
+            }
+            self.inside(&mut stmt, seen);
+            seen.pass(self.body, &stmt);
+            done.push(stmt);
+        }
+        *stmts = done;
+    }
+
+    /// Statements inside a statement. What they set is unknown behind them, and in a loop in front of them too.
+    fn inside(&mut self, stmt: &mut Stmt, seen: &mut Seen) {
+        if stmt.children().is_empty() {
+            return;
+        }
+        let mut set = BTreeSet::new();
+        for child in stmt.children() {
+            walk(child, &mut |s| set.extend(s.sets()));
+        }
+        let mut before = seen.clone();
+        seen.forget(self.body, &set);
+        if let Stmt::Loop { .. } = stmt {
+            before = seen.clone();
+        }
+        for child in stmt.children_mut() {
+            self.list(child, &mut before.clone());
+        }
+    }
+
+    /// Makes an access good: by proof, by a check that was made, or by a new one in front of it.
+    fn check(&mut self, mem: &mut Access, bytes: u32, rest: &[Stmt], seen: &mut Seen, done: &mut Vec<Stmt>) {
+        let proven = self.facts.zeros(self.body, mem.addr).min(3);
+        let wanted = if self.natural { mem.align } else { 1 };
+        let mut align = Align { bytes: 1 << proven, residue: 0 };
+        let high = u64::from(mem.offset) + u64::from(bytes);
+        mem.align = mem.align.min(1 << proven).min(1 << mem.offset.trailing_zeros().min(3));
+        let bounded =
+            self.options.bounds == Bounds::None || self.facts.most(self.body, mem.addr) + high <= self.memory.initial;
+        if bounded && mem.align >= wanted {
+            mem.checked = true;
+            return;
+        }
+        let old = seen.checks.iter().rev().find(|c| {
+            c.low <= u64::from(mem.offset)
+                && high <= c.high
+                && c.align.bytes >= wanted
+                && self.body.same(c.addr, mem.addr)
+        });
+        if let Some(old) = old {
+            return self.through(mem, old, wanted);
+        }
+        let (mut low, mut most) = (u64::from(mem.offset), high);
+        if wanted > align.bytes {
+            align = Align::of(wanted, mem.offset);
+        }
+        if self.options.has(Opt::MergeChecks) {
+            let mut reads = BTreeSet::new();
+            self.body.reads(mem.addr, &mut |v| _ = reads.insert(v));
+            for stmt in rest {
+                if let Some((other, bytes)) = stmt.access()
+                    && self.body.same(other.addr, mem.addr)
+                {
+                    let (from, to) = (u64::from(other.offset), u64::from(other.offset) + u64::from(bytes));
+                    if most.max(to) - low.min(from) <= WINDOW && to <= self.memory.capacity {
+                        (low, most) = (low.min(from), most.max(to));
+                        if self.natural
+                            && let Some(both) = align.and(Align::of(other.align, other.offset))
+                        {
+                            align = both;
+                        }
+                    }
+                }
+                if !plain(stmt) || stmt.sets().iter().any(|v| reads.contains(v)) {
+                    break;
+                }
+            }
+        }
+        let var = self.body.var(ValType::I32);
+        let check = Checked { addr: mem.addr, var, low, high: most, align };
+        self.through(mem, &check, wanted);
+        let bounds = (!bounded).then_some((low, most));
+        done.push(Stmt::Check { var, addr: check.addr, bounds, align: align.bytes, residue: align.residue });
+        if seen.checks.len() == REMEMBERED {
+            seen.checks.remove(0);
+        }
+        seen.checks.push(check);
+    }
+
+    /// Rewrites an access to go through a checked address.
+    fn through(&mut self, mem: &mut Access, check: &Checked, wanted: u32) {
+        mem.addr = self.body.add(Expr::Var(check.var));
+        mem.offset += check.align.residue;
+        if check.align.bytes >= wanted && mem.offset & (wanted - 1) == 0 {
+            mem.align = mem.align.max(wanted);
+        }
+        mem.checked = true;
+    }
+
+    /// A store that follows a load of the same place without needing its value collapses the memory system of an H200 (LZ4: 7 times
+    /// slower): it is made to need it.
+    fn wait(&mut self, stmt: &mut Stmt, addr: ExprId, offset: u32, bytes: u32, seen: &mut Seen) {
+        match stmt {
+            Stmt::Load { var, .. } if !reads_any(self.body, addr, &BTreeSet::from([*var])) => {
+                if seen.loads.len() == REMEMBERED {
+                    seen.loads.remove(0);
+                }
+                seen.loads.push(Loaded { addr, offset, bytes, var: *var, derived: BTreeSet::from([*var]) });
+            }
+            Stmt::Store { value, after, .. } => {
+                let ty = self.body.type_of(*value);
+                let same = |l: &Loaded| {
+                    (l.offset, l.bytes) == (offset, bytes)
+                        && self.body.vars[l.var.0 as usize] == ty
+                        && self.body.same(l.addr, addr)
+                };
+                if let Some(load) = seen.loads.iter().rposition(same).map(|i| seen.loads.remove(i))
+                    && !reads_any(self.body, *value, &load.derived)
+                {
+                    *after = Some(load.var);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Seen {
+    /// Variables get new values.
+    fn forget(&mut self, body: &Body, vars: &BTreeSet<Var>) {
+        self.checks.retain(|c| !reads_any(body, c.addr, vars));
+        self.loads.retain(|l| !vars.contains(&l.var) && !reads_any(body, l.addr, vars));
+    }
+
+    /// A statement has happened.
+    fn pass(&mut self, body: &Body, stmt: &Stmt) {
+        if !plain(stmt) {
+            self.loads.clear();
+        }
+        let sets: BTreeSet<Var> = stmt.sets().into_iter().collect();
+        if sets.is_empty() {
+            return;
+        }
+        for load in &mut self.loads {
+            if stmt.operands().into_iter().any(|e| reads_any(body, e, &load.derived)) {
+                load.derived.extend(&sets);
+            }
+        }
+        // The load that has just happened sets its own variable.
+        let own = |l: &Loaded| matches!(stmt, Stmt::Load { var, .. } if *var == l.var) && l.derived.len() == 1;
+        self.checks.retain(|c| !reads_any(body, c.addr, &sets));
+        self.loads.retain(|l| own(l) || (!sets.contains(&l.var) && !reads_any(body, l.addr, &sets)));
+    }
+}
