@@ -1,0 +1,82 @@
+// A text of less than 16 KiB -> how many words it has, how many of them are no stop words, and a digest of those in lower case.
+// Memory: 65536, of which stack: 8192
+
+#include "guest.h"
+
+enum { MOST = 16 << 10, SLOTS = 256 };
+
+static char text[MOST], kept[MOST + 8];
+
+static const char stop_words[] =
+    "a about above after again against all am an and any are as at be because been before being below between both but by "
+    "can did do does doing down during each few for from further had has have having he her here hers him his how i if in "
+    "into is it its just me more most my no nor not now of off on once only or other our out over own same she should so "
+    "some such than that the their them then there these they this those through to too under until up very was we were "
+    "what when where which while who whom why will with you your";
+
+// Where a stop word begins in `stop_words`, plus 1; open addressing.
+static uint16_t slots[SLOTS];
+
+static uint32_t hash(const char *word, size_t length) {
+  uint32_t hash = 2166136261;
+  for (size_t i = 0; i < length; i++)
+    hash = (hash ^ (unsigned char)word[i]) * 16777619;
+  return hash ^ hash >> 16;
+}
+
+// The slot of a word, or the empty one where it would be.
+static uint16_t *find(const char *word, size_t length) {
+  uint32_t at = hash(word, length);
+  for (;; at++) {
+    uint16_t *slot = &slots[at % SLOTS];
+    if (*slot == 0)
+      return slot;
+    const char *known = stop_words + *slot - 1;
+    if (strncmp(known, word, length) == 0 && (known[length] == ' ' || known[length] == 0))
+      return slot;
+  }
+}
+
+static void learn(void) {
+  for (const char *word = stop_words; *word;) {
+    size_t length = 0;
+    while (word[length] && word[length] != ' ')
+      length++;
+    *find(word, length) = (uint16_t)(word - stop_words + 1);
+    word += length + (word[length] == ' ');
+  }
+}
+
+static int is_letter(int byte) { return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z'); }
+
+int main(void) {
+  size_t length = read_all(text, sizeof text);
+  uint32_t words = 0, kept_words = 0;
+  char *out = kept;
+  learn();
+  for (size_t at = 0; at < length;) {
+    char *word = out;
+    for (; at < length && is_letter(text[at]); at++)
+      *out++ = (char)(text[at] | 32);
+    if (out == word) {
+      at++;
+      continue;
+    }
+    words++;
+    if (*find(word, (size_t)(out - word)) == 0) {
+      kept_words++;
+      *out++ = ' ';
+    } else {
+      out = word;
+    }
+  }
+  memset(out, 0, 8); // `kept` is digested in whole words
+  uint64_t digest = 0;
+  for (char *next = kept; next < out; next += 8) {
+    uint64_t eight;
+    memcpy(&eight, next, 8);
+    digest = (digest ^ eight) * 0x100000001b3;
+  }
+  print_words((uint32_t[]){words, kept_words, (uint32_t)(digest >> 32), (uint32_t)digest}, 4);
+  return 0;
+}
