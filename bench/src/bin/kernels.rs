@@ -1,0 +1,196 @@
+//! Kernel times of the guests on a device, every output compared with the native build's.
+
+use anyhow::{Context, Result};
+use bench::guests::{GUESTS, Guest};
+use bench::measure::{self, Compiled};
+use bench::native;
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use vectorvisor::{BackendSpec, Bounds, CachePolicy, Drivers, Engine, ProgramOptions, Quirks, Traps};
+
+/// Runs guests in many VMs, each with an input of its own, compares every output with the native build's, and prints a row for
+/// each guest, choice of options and number of VMs.
+///
+/// Where an option takes a list, every combination is measured.
+#[derive(Debug, Parser)]
+struct Args {
+    /// NAME or NAME:SIZE; SIZE is iterations, N of scrypt, bytes, pixels of an edge, or copies of 32 KiB [default: all].
+    #[arg(value_name = "GUEST", value_parser = Guest::parse)]
+    guests: Vec<Guest>,
+    /// Where to run.
+    #[arg(long, default_value = "auto")]
+    backend: BackendSpec,
+    /// Numbers of VMs.
+    #[arg(long, value_delimiter = ',', default_value = "32768")]
+    vms: Vec<u32>,
+    /// Different inputs: VM k takes input k modulo this.
+    #[arg(long, default_value_t = 256)]
+    distinct: usize,
+    /// Runs, of which the fastest counts.
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+    /// VMs in a tile [default: what suits the device].
+    #[arg(long, value_delimiter = ',')]
+    lanes: Vec<u32>,
+    /// Bytes of a cell: 0, 4, 8, 16 or 32 [default: what suits the device].
+    #[arg(long, value_delimiter = ',')]
+    interleave: Vec<u32>,
+    /// Most memory of a VM in KiB; more than it begins with lets it grow [default: what it begins with].
+    #[arg(long, value_delimiter = ',')]
+    heap: Vec<u64>,
+    /// What accesses to memory that can grow are tested against: size or capacity.
+    #[arg(long, value_delimiter = ',', default_value = "size", value_parser = parse_bounds)]
+    bounds: Vec<Bounds>,
+    /// When a bad access is noticed: sticky or exact.
+    #[arg(long, value_delimiter = ',', default_value = "sticky", value_parser = parse_traps)]
+    traps: Vec<Traps>,
+    /// Programs that are compiled at the same time [default: the cores].
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Keep compiled programs here; otherwise nothing is kept, so that compile times are of compiling.
+    #[arg(long)]
+    cache_dir: Option<PathBuf>,
+    /// Where the native builds are.
+    #[arg(long, default_value = "target/bench-native")]
+    native: PathBuf,
+    /// A driver's plugin, or a folder with plugins.
+    #[arg(long)]
+    driver_path: Vec<PathBuf>,
+}
+
+fn parse_bounds(text: &str) -> Result<Bounds, String> {
+    match text {
+        "size" => Ok(Bounds::Size),
+        "capacity" => Ok(Bounds::Capacity),
+        _ => Err("bounds are size or capacity".into()),
+    }
+}
+
+fn parse_traps(text: &str) -> Result<Traps, String> {
+    match text {
+        "sticky" => Ok(Traps::Sticky),
+        "exact" => Ok(Traps::Exact),
+        _ => Err("traps are sticky or exact".into()),
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &args.driver_path);
+    let engine = Engine::open(&drivers, &args.backend, Quirks::default())?;
+    println!("# {} on {}, {}", engine.backend(), engine.info().name, engine.info().identity);
+    println!(
+        "{:<14} {:<34} {:>8} {:>10} {:>12} {:>8} {:>9}",
+        "guest", "options", "VMs", "kernel ms", "per second", "GB/s", "compile s"
+    );
+    let guests = if args.guests.is_empty() { GUESTS.to_vec() } else { args.guests.clone() };
+    let variants = variants(&args);
+    let jobs: Vec<_> = guests.iter().flat_map(|guest| variants.iter().map(move |options| (guest, options))).collect();
+    let compiled = compile_all(&engine, &jobs, &args);
+    let most = args.vms.iter().copied().max().context("--vms names no number")? as usize;
+    let mut compiled = compiled.into_iter();
+    let mut failed = false;
+    for guest in &guests {
+        let cases = native::cases(guest, args.distinct.clamp(1, most.max(1)), &args.native)?;
+        for compiled in compiled.by_ref().take(variants.len()) {
+            for line in rows(guest, compiled, &cases, &args) {
+                failed |= line.is_err();
+                println!("{}", line.unwrap_or_else(|error| format!("{:<14} FAILED: {error:#}", label(guest))));
+            }
+        }
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Every combination of the options that have lists.
+fn variants(args: &Args) -> Vec<ProgramOptions> {
+    let some = |list: &[u32]| if list.is_empty() { vec![None] } else { list.iter().copied().map(Some).collect() };
+    let heaps = if args.heap.is_empty() { vec![None] } else { args.heap.iter().map(|k| Some(k << 10)).collect() };
+    let cache = args.cache_dir.clone().map_or(CachePolicy::Off, CachePolicy::Dir);
+    let mut all = Vec::new();
+    for lanes in some(&args.lanes) {
+        for interleave in some(&args.interleave) {
+            for &heap in &heaps {
+                for &bounds in &args.bounds {
+                    for &traps in &args.traps {
+                        let cache = cache.clone();
+                        all.push(ProgramOptions {
+                            lanes,
+                            interleave,
+                            heap,
+                            bounds,
+                            traps,
+                            cache,
+                            ..Default::default()
+                        });
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Compiles on several threads; results are in the order of the jobs.
+fn compile_all(engine: &Engine, jobs: &[(&Guest, &ProgramOptions)], args: &Args) -> Vec<Result<Compiled>> {
+    let threads = args.jobs.unwrap_or(std::thread::available_parallelism().map_or(1, usize::from));
+    let (next, (sender, receiver)) = (AtomicUsize::new(0), channel());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, jobs.len()) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some((guest, options)) = jobs.get(index)
+                {
+                    let compiled = measure::compile(engine, guest, options);
+                    if let Ok(compiled) = &compiled {
+                        eprintln!("compiled {} in {:.1} s", label(guest), compiled.took.as_secs_f64());
+                    }
+                    _ = sender.send((index, compiled)); // the receiver outlives the threads
+                }
+            });
+        }
+    });
+    let mut done: Vec<_> = receiver.try_iter().collect();
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, compiled)| compiled).collect()
+}
+
+fn label(guest: &Guest) -> String {
+    format!("{}:{}", guest.name, guest.size)
+}
+
+/// A line for each number of VMs.
+fn rows(guest: &Guest, compiled: Result<Compiled>, cases: &[native::Case], args: &Args) -> Vec<Result<String>> {
+    match compiled {
+        Ok(compiled) => args.vms.iter().map(|vms| row(guest, &compiled, cases, *vms, args.repeat)).collect(),
+        Err(error) => vec![Err(error)],
+    }
+}
+
+fn row(guest: &Guest, compiled: &Compiled, cases: &[native::Case], vms: u32, repeat: usize) -> Result<String> {
+    let times = measure::run(&compiled.program, cases, vms, repeat).with_context(|| format!("{vms} VMs"))?;
+    let seconds = times.kernel.as_secs_f64();
+    let copied = guest.copied().map(|bytes| format!("{:.0}", bytes as f64 * times.vms as f64 / seconds / 1e9));
+    let (options, plan) = (compiled.program.options(), &compiled.program.meta().plan);
+    let options = format!(
+        "{}x{} {}K {:?} {:?}{}",
+        plan.lanes,
+        plan.cell,
+        plan.memory_capacity >> 10,
+        options.bounds,
+        options.traps,
+        if times.launches > 1 { format!(", {} launches", times.launches) } else { String::new() }
+    );
+    Ok(format!(
+        "{:<14} {options:<34} {vms:>8} {:>10.3} {:>12.0} {:>8} {:>9.1}",
+        label(guest),
+        seconds * 1e3,
+        times.vms as f64 / seconds,
+        copied.unwrap_or_default(),
+        compiled.took.as_secs_f64(),
+    ))
+}

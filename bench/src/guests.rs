@@ -1,0 +1,138 @@
+//! The guests of `guests/`: the modules, and what each is given.
+
+use crate::inputs;
+use anyhow::{Context, Result, bail};
+
+/// A program and the size of its work.
+#[derive(Debug, Clone, Copy)]
+pub struct Guest {
+    /// As it is called on the command line.
+    pub name: &'static str,
+    /// The name of its module and of its native build.
+    pub program: &'static str,
+    /// The module.
+    pub wasm: &'static [u8],
+    /// How much work: iterations, bytes, pixels of an edge, or copies.
+    pub size: u32,
+    /// A size that a test can afford.
+    pub small: u32,
+    input: fn(u64, u32) -> Vec<u8>,
+    /// Bytes that it reads and writes for each of its `size`, if copying is all it does.
+    copied: u64,
+}
+
+macro_rules! wasm {
+    ($name:literal) => {
+        include_bytes!(concat!("../guests/", $name, ".wasm"))
+    };
+}
+
+/// All of them, with the sizes that are reported.
+pub const GUESTS: [Guest; 7] = [
+    Guest {
+        name: "pbkdf2",
+        program: "pbkdf2",
+        wasm: wasm!("pbkdf2"),
+        size: 20_000,
+        small: 20,
+        input: password,
+        copied: 0,
+    },
+    Guest {
+        name: "scrypt",
+        program: "scrypt",
+        wasm: wasm!("scrypt"),
+        size: 1024,
+        small: 16,
+        input: password,
+        copied: 0,
+    },
+    Guest {
+        name: "lz4",
+        program: "lz4",
+        wasm: wasm!("lz4"),
+        size: 32 << 10,
+        small: 1 << 10,
+        input: |seed, size| inputs::json(seed, size as usize),
+        copied: 0,
+    },
+    Guest {
+        name: "blur",
+        program: "blur",
+        wasm: wasm!("blur"),
+        size: 200,
+        small: 16,
+        input: |seed, size| format!("{seed} {size}").into_bytes(),
+        copied: 0,
+    },
+    Guest {
+        name: "tokenise",
+        program: "tokenise",
+        wasm: wasm!("tokenise"),
+        size: 10_000,
+        small: 500,
+        input: |seed, size| inputs::prose(seed, size as usize),
+        copied: 0,
+    },
+    Guest {
+        name: "memcopy",
+        program: "memcopy",
+        wasm: wasm!("memcopy"),
+        size: 100,
+        small: 2,
+        input: |seed, size| format!("{seed} {size} bulk").into_bytes(),
+        copied: 2 * (32 << 10),
+    },
+    Guest {
+        name: "wordcopy",
+        program: "memcopy",
+        wasm: wasm!("memcopy"),
+        size: 100,
+        small: 2,
+        input: |seed, size| format!("{seed} {size} words").into_bytes(),
+        copied: 2 * (32 << 10),
+    },
+];
+
+fn password(seed: u64, size: u32) -> Vec<u8> {
+    format!("password-{seed} salt-{seed} {size}").into_bytes()
+}
+
+impl Guest {
+    /// `NAME` or `NAME:SIZE`.
+    ///
+    /// # Errors
+    /// No guest has this name, or the size is no number.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (name, size) = text.split_once(':').map_or((text, None), |(name, size)| (name, Some(size)));
+        let Some(guest) = GUESTS.into_iter().find(|guest| guest.name == name) else {
+            let names: Vec<_> = GUESTS.iter().map(|guest| guest.name).collect();
+            bail!("no guest is called {name}; there are {}", names.join(", "));
+        };
+        let size = size.map(|size| size.parse().with_context(|| format!("the size of {name} is {size:?}")));
+        Ok(Self { size: size.transpose()?.unwrap_or(guest.size), ..guest })
+    }
+
+    /// Standard input number `seed`; others are given others.
+    pub fn input(&self, seed: u64) -> Vec<u8> {
+        (self.input)(seed, self.size)
+    }
+
+    /// Bytes that one VM reads and writes in all, if copying is what it does.
+    pub fn copied(&self) -> Option<u64> {
+        (self.copied > 0).then(|| self.copied * u64::from(self.size))
+    }
+
+    /// Bytes of its initial memory, which are all that it needs.
+    ///
+    /// # Errors
+    /// It is no module.
+    pub fn memory(&self) -> Result<u64> {
+        for payload in wasmparser::Parser::new(0).parse_all(self.wasm) {
+            if let wasmparser::Payload::MemorySection(memories) = payload? {
+                return memories.into_iter().try_fold(0, |sum, memory| Ok(sum + memory?.initial * 65_536));
+            }
+        }
+        Ok(0)
+    }
+}
