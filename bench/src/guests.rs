@@ -94,8 +94,9 @@ pub const GUESTS: [Guest; 7] = [
     },
 ];
 
+/// Password and salt have 16 bytes each, as [`crate::baseline`] expects.
 fn password(seed: u64, size: u32) -> Vec<u8> {
-    format!("password-{seed} salt-{seed} {size}").into_bytes()
+    format!("password{seed:08} saltsalt{seed:08} {size}").into_bytes()
 }
 
 impl Guest {

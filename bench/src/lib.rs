@@ -1,5 +1,6 @@
-//! What VectorVisor is measured with: guests, their inputs, and what they must print.
+//! What VectorVisor is measured with: guests, their inputs, what they must print, and rivals.
 
+pub mod baseline;
 pub mod guests;
 mod inputs;
 pub mod measure;

@@ -30,14 +30,10 @@ pub fn compile(engine: &Engine, guest: &Guest, options: &ProgramOptions) -> Resu
 /// Times of the best run.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// VMs that ran at once; each took one input.
-    pub vms: usize,
     /// In the program's kernel.
     pub kernel: Duration,
     /// Launches that this was made of.
     pub launches: u64,
-    /// With inputs and outputs.
-    pub elapsed: Duration,
 }
 
 /// Runs an input in each of `vms` VMs, `repeat` times; VM k takes case k, over again from the first when there are more VMs.
@@ -70,8 +66,7 @@ pub fn run(program: &Program, cases: &[Case], vms: u32, repeat: usize) -> Result
             bail!("VM {} is wrong: {}; it printed {printed:?}", outcome.index, outcome.end);
         }
         ensure!(summary.delivered == vms as usize, "only {} of {vms} VMs ended", summary.delivered);
-        let times =
-            Times { vms: vms as usize, kernel: summary.kernel, launches: summary.launches, elapsed: summary.elapsed };
+        let times = Times { kernel: summary.kernel, launches: summary.launches };
         if best.is_none_or(|best| times.kernel < best.kernel) {
             best = Some(times);
         }

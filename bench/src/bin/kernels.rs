@@ -1,6 +1,7 @@
 //! Kernel times of the guests on a device, every output compared with the native build's.
 
 use anyhow::{Context, Result};
+use bench::baseline::Baseline;
 use bench::guests::{GUESTS, Guest};
 use bench::measure::{self, Compiled};
 use bench::native;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 use vectorvisor::{BackendSpec, Bounds, CachePolicy, Drivers, Engine, ProgramOptions, Quirks, Traps};
 
 /// Runs guests in many VMs, each with an input of its own, compares every output with the native build's, and prints a row for
@@ -82,23 +84,37 @@ fn main() -> Result<ExitCode> {
     let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &args.driver_path);
     let engine = Engine::open(&drivers, &args.backend, Quirks::default())?;
     println!("# {} on {}, {}", engine.backend(), engine.info().name, engine.info().identity);
-    println!(
-        "{:<14} {:<34} {:>8} {:>10} {:>12} {:>8} {:>9}",
-        "guest", "options", "VMs", "kernel ms", "per second", "GB/s", "compile s"
-    );
+    println!("{}", line(["guest", "options", "VMs", "kernel ms", "per second", "GB/s", "of by hand", "compile s"]));
     let guests = if args.guests.is_empty() { GUESTS.to_vec() } else { args.guests.clone() };
     let variants = variants(&args);
     let jobs: Vec<_> = guests.iter().flat_map(|guest| variants.iter().map(move |options| (guest, options))).collect();
     let compiled = compile_all(&engine, &jobs, &args);
     let most = args.vms.iter().copied().max().context("--vms names no number")? as usize;
     let mut compiled = compiled.into_iter();
+    let baseline = Baseline::new(&drivers, &engine)?;
     let mut failed = false;
     for guest in &guests {
         let cases = native::cases(guest, args.distinct.clamp(1, most.max(1)), &args.native)?;
+        let mut print = |row: Result<String>| {
+            failed |= row.is_err();
+            println!("{}", row.unwrap_or_else(|error| format!("{:<14} FAILED: {error:#}", label(guest))));
+        };
+        let mut by_hand = Vec::new();
+        for &vms in &args.vms {
+            let time = baseline.as_ref().map_or(Ok(None), |baseline| baseline.run(guest, &cases, vms, args.repeat));
+            by_hand.push(*time.as_ref().unwrap_or(&None));
+            if let Some(time) = time.transpose() {
+                print(time.map(|time| row(guest, "by hand", vms, time, None, None)));
+            }
+        }
         for compiled in compiled.by_ref().take(variants.len()) {
-            for line in rows(guest, compiled, &cases, &args) {
-                failed |= line.is_err();
-                println!("{}", line.unwrap_or_else(|error| format!("{:<14} FAILED: {error:#}", label(guest))));
+            match compiled {
+                Ok(compiled) => {
+                    for (&vms, by_hand) in args.vms.iter().zip(&by_hand) {
+                        print(measured(guest, &compiled, &cases, vms, args.repeat, *by_hand));
+                    }
+                }
+                Err(error) => print(Err(error)),
             }
         }
     }
@@ -163,34 +179,45 @@ fn label(guest: &Guest) -> String {
     format!("{}:{}", guest.name, guest.size)
 }
 
-/// A line for each number of VMs.
-fn rows(guest: &Guest, compiled: Result<Compiled>, cases: &[native::Case], args: &Args) -> Vec<Result<String>> {
-    match compiled {
-        Ok(compiled) => args.vms.iter().map(|vms| row(guest, &compiled, cases, *vms, args.repeat)).collect(),
-        Err(error) => vec![Err(error)],
-    }
+fn line(columns: [&str; 8]) -> String {
+    let [guest, options, vms, time, rate, copied, ratio, compile] = columns;
+    format!("{guest:<14} {options:<34} {vms:>8} {time:>10} {rate:>12} {copied:>8} {ratio:>10} {compile:>9}")
 }
 
-fn row(guest: &Guest, compiled: &Compiled, cases: &[native::Case], vms: u32, repeat: usize) -> Result<String> {
+/// `rival` is the time of the kernel by hand, `compile` that of the compiler.
+fn row(
+    guest: &Guest,
+    options: &str,
+    vms: u32,
+    time: Duration,
+    rival: Option<Duration>,
+    compile: Option<Duration>,
+) -> String {
+    let rate = f64::from(vms) / time.as_secs_f64();
+    line([
+        &label(guest),
+        options,
+        &vms.to_string(),
+        &format!("{:.3}", time.as_secs_f64() * 1e3),
+        &format!("{rate:.0}"),
+        &guest.copied().map(|bytes| format!("{:.0}", bytes as f64 * rate / 1e9)).unwrap_or_default(),
+        &rival.map(|rival| format!("{:.0}%", rival.as_secs_f64() / time.as_secs_f64() * 100.0)).unwrap_or_default(),
+        &compile.map(|compile| format!("{:.1}", compile.as_secs_f64())).unwrap_or_default(),
+    ])
+}
+
+fn measured(
+    guest: &Guest,
+    compiled: &Compiled,
+    cases: &[native::Case],
+    vms: u32,
+    repeat: usize,
+    rival: Option<Duration>,
+) -> Result<String> {
     let times = measure::run(&compiled.program, cases, vms, repeat).with_context(|| format!("{vms} VMs"))?;
-    let seconds = times.kernel.as_secs_f64();
-    let copied = guest.copied().map(|bytes| format!("{:.0}", bytes as f64 * times.vms as f64 / seconds / 1e9));
     let (options, plan) = (compiled.program.options(), &compiled.program.meta().plan);
-    let options = format!(
-        "{}x{} {}K {:?} {:?}{}",
-        plan.lanes,
-        plan.cell,
-        plan.memory_capacity >> 10,
-        options.bounds,
-        options.traps,
-        if times.launches > 1 { format!(", {} launches", times.launches) } else { String::new() }
-    );
-    Ok(format!(
-        "{:<14} {options:<34} {vms:>8} {:>10.3} {:>12.0} {:>8} {:>9.1}",
-        label(guest),
-        seconds * 1e3,
-        times.vms as f64 / seconds,
-        copied.unwrap_or_default(),
-        compiled.took.as_secs_f64(),
-    ))
+    let launches = if times.launches > 1 { format!(", {} launches", times.launches) } else { String::new() };
+    let memory = plan.memory_capacity >> 10;
+    let options = format!("{}x{} {memory}K {:?} {:?}{launches}", plan.lanes, plan.cell, options.bounds, options.traps);
+    Ok(row(guest, &options, vms, times.kernel, rival, Some(compiled.took)))
 }

@@ -1,0 +1,99 @@
+//! The handwritten kernels of `baselines/`: the same inputs and outputs as the guests of their names.
+
+use crate::guests::Guest;
+use crate::native::Case;
+use anyhow::{Context, Result, ensure};
+use std::sync::Arc;
+use std::time::Duration;
+use vectorvisor::driver::{Buffer, Device, Language, Module, Queue, Source};
+use vectorvisor::{Drivers, Engine, Quirks};
+
+const TEXT: &str = include_str!("../baselines/kernels.cu");
+/// Bytes of a password, and of a salt.
+const FIELD: usize = 16;
+
+/// The kernels, loaded on a device.
+pub struct Baseline {
+    device: Arc<dyn Device>,
+    queue: Queue,
+    module: Module,
+}
+
+/// What a kernel is called, words of a key, and bytes of scratch for each thread.
+fn kernel(guest: &Guest) -> Option<(&'static str, usize, u64)> {
+    match guest.name {
+        "pbkdf2" => Some(("pbkdf2", 8, 0)),
+        "scrypt" => Some(("scrypt", 16, 128 * u64::from(guest.size))),
+        _ => None,
+    }
+}
+
+impl Baseline {
+    /// Compiles the kernels for the device of an engine; `None` if they are not written in its language.
+    ///
+    /// # Errors
+    /// The device or its compiler fails.
+    pub fn new(drivers: &Drivers, engine: &Engine) -> Result<Option<Self>> {
+        if !matches!(engine.info().language, Language::C | Language::Cuda) {
+            return Ok(None);
+        }
+        let device = drivers.find(engine.backend())?.open(engine.info().index, Quirks::default())?;
+        let source = Source { header: "", units: &[TEXT.to_owned()] };
+        let binary = device.compile(source, &mut |_, _| ()).context("the kernels written by hand")?;
+        let module = Module::load(&device, &binary)?;
+        Ok(Some(Self { queue: Queue::new(&device)?, module, device }))
+    }
+
+    /// The best time of `repeat` launches that compute what `threads` VMs of the guest do, if that was written by hand.
+    ///
+    /// # Errors
+    /// The device has not the memory, or a key is wrong.
+    pub fn run(&self, guest: &Guest, cases: &[Case], threads: u32, repeat: usize) -> Result<Option<Duration>> {
+        let Some((name, words, scratch)) = kernel(guest) else { return Ok(None) };
+        let lanes = self.device.info().lane_width;
+        let tiles = threads.div_ceil(lanes);
+        let threads = (tiles * lanes) as usize;
+        let input = interleaved(cases, threads)?;
+        let buffer = |bytes: u64| Buffer::new(&self.device, bytes);
+        let buffers = [
+            buffer((words * threads * 4) as u64)?,
+            buffer(input.len() as u64)?,
+            buffer(scratch * threads as u64)?,
+            buffer(8)?,
+        ];
+        let [out, to, _, parameters] = &buffers;
+        self.queue.write(to, 0, &input)?;
+        self.queue.write(parameters, 0, [guest.size, threads as u32].map(u32::to_le_bytes).as_flattened())?;
+        let (kernel, args) = (self.module.kernel(name)?, buffers.each_ref().map(|buffer| Some(buffer.id())));
+        let mut best = Duration::MAX;
+        for _ in 0..repeat.max(1) {
+            let event = self.queue.launch(kernel, &args, tiles, lanes)?;
+            event.wait()?;
+            let (begin, end) = event.times()?;
+            best = best.min(Duration::from_nanos(end - begin));
+        }
+        let mut keys = vec![0; words * threads * 4];
+        self.queue.read(out, 0, &mut keys)?;
+        for (thread, (_, expected)) in (0..threads).zip(cases.iter().cycle()) {
+            let word = |i: usize| std::array::from_fn(|byte| keys[(i * threads + thread) * 4 + byte]);
+            let key: String = (0..words).map(|i| format!("{:08x}", u32::from_le_bytes(word(i)))).collect();
+            ensure!(expected.trim_ascii_end() == key.as_bytes(), "thread {thread} of {name} by hand gives {key}");
+        }
+        Ok(Some(best))
+    }
+}
+
+/// Passwords and salts as big-endian words, word after word of all threads.
+fn interleaved(cases: &[Case], threads: usize) -> Result<Vec<u8>> {
+    let mut all = vec![0; threads * 2 * FIELD];
+    for (thread, (input, _)) in (0..threads).zip(cases.iter().cycle()) {
+        let fields = (input.get(..FIELD), input.get(FIELD + 1..2 * FIELD + 1));
+        let (Some(password), Some(salt)) = fields else { anyhow::bail!("an input is shorter than two fields") };
+        for (i, word) in password.chunks_exact(4).chain(salt.chunks_exact(4)).enumerate() {
+            let at = (i * threads + thread) * 4;
+            all[at..at + 4].copy_from_slice(word);
+            all[at..at + 4].reverse();
+        }
+    }
+    Ok(all)
+}
