@@ -111,7 +111,12 @@ impl Guest {
             bail!("no guest is called {name}; there are {}", names.join(", "));
         };
         let size = size.map(|size| size.parse().with_context(|| format!("the size of {name} is {size:?}")));
-        Ok(Self { size: size.transpose()?.unwrap_or(guest.size), ..guest })
+        Ok(guest.of_size(size.transpose()?.unwrap_or(guest.size)))
+    }
+
+    /// The same with another amount of work.
+    pub fn of_size(self, size: u32) -> Self {
+        Self { size, ..self }
     }
 
     /// Standard input number `seed`; others are given others.

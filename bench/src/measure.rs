@@ -3,6 +3,7 @@
 use crate::guests::Guest;
 use crate::native::Case;
 use anyhow::{Context, Result, bail, ensure};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vectorvisor::{End, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions};
 
@@ -27,7 +28,7 @@ pub fn compile(engine: &Engine, guest: &Guest, options: &ProgramOptions) -> Resu
     Ok(Compiled { program, took: begin.elapsed() })
 }
 
-/// Times of the best run.
+/// Times of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     /// In the program's kernel.
@@ -36,26 +37,33 @@ pub struct Times {
     pub launches: u64,
 }
 
-/// Runs an input in each of `vms` VMs, `repeat` times; VM k takes case k, over again from the first when there are more VMs.
-///
-/// # Errors
-/// The VMs do not fit, or one ends otherwise or prints something else than it must.
-pub fn run(program: &Program, cases: &[Case], vms: u32, repeat: usize) -> Result<Times> {
-    let room = cases.iter().map(|(_, output)| output.len()).max().context("there are no inputs")?;
-    let options = FleetOptions {
-        vms: Some(vms),
-        args: vec!["guest".into()],
-        seed: Some(1),
-        out_capacity: Some(u32::try_from(room)?),
-        ..FleetOptions::default()
-    };
-    let mut fleet = Fleet::new(program, &options, Some(vms as usize))?;
-    let mut best: Option<Times> = None;
-    for _ in 0..repeat.max(1) {
-        let mut inputs =
-            cases.iter().cycle().take(vms as usize).map(|(stdin, _)| Input { stdin: stdin.clone(), args: vec![] });
-        let mut wrong = None;
-        let summary = fleet.run("_start", &mut inputs, &mut |outcome| {
+/// VMs that run the same inputs again and again.
+#[derive(Debug)]
+pub struct Vms {
+    fleet: Fleet,
+    cases: Vec<Case>,
+    count: usize,
+}
+
+impl Vms {
+    /// VM k takes case k, over again from the first when there are more VMs.
+    ///
+    /// # Errors
+    /// The VMs do not fit, or there are no cases.
+    pub fn new(program: &Program, cases: Vec<Case>, count: u32) -> Result<Self> {
+        let room = cases.iter().map(|(_, output)| output.len()).max().context("there are no inputs")?;
+        let options = options(count, Some(u32::try_from(room)?));
+        Ok(Self { fleet: Fleet::new(program, &options, Some(count as usize))?, cases, count: count as usize })
+    }
+
+    /// Runs every VM once.
+    ///
+    /// # Errors
+    /// A VM ends otherwise or prints something else than it must.
+    pub fn run(&mut self) -> Result<Times> {
+        let (cases, mut wrong) = (&self.cases, None);
+        let mut inputs = cases.iter().cycle().take(self.count).map(|(stdin, _)| input(stdin));
+        let summary = self.fleet.run("_start", &mut inputs, &mut |outcome| {
             let expected = &cases[outcome.index % cases.len()].1;
             if outcome.end != End::Exit(0) || outcome.stdout != *expected {
                 wrong.get_or_insert(outcome);
@@ -65,11 +73,35 @@ pub fn run(program: &Program, cases: &[Case], vms: u32, repeat: usize) -> Result
             let printed = String::from_utf8_lossy(&outcome.stdout[..outcome.stdout.len().min(80)]).into_owned();
             bail!("VM {} is wrong: {}; it printed {printed:?}", outcome.index, outcome.end);
         }
-        ensure!(summary.delivered == vms as usize, "only {} of {vms} VMs ended", summary.delivered);
-        let times = Times { kernel: summary.kernel, launches: summary.launches };
-        if best.is_none_or(|best| times.kernel < best.kernel) {
-            best = Some(times);
-        }
+        ensure!(summary.delivered == self.count, "only {} of {} VMs ended", summary.delivered, self.count);
+        Ok(Times { kernel: summary.kernel, launches: summary.launches })
     }
-    best.context("there was no run")
+}
+
+/// The first `count` inputs of a guest, with what it prints on the program's device.
+///
+/// # Errors
+/// The VMs do not fit, or one does not end well.
+pub fn outputs(program: &Program, guest: &Guest, count: u32) -> Result<Vec<Case>> {
+    let mut cases: Vec<Case> = (0..count).map(|seed| (guest.input(seed.into()).into(), Vec::new())).collect();
+    let inputs: Vec<_> = cases.iter().map(|(stdin, _)| input(stdin)).collect();
+    let (mut fleet, mut wrong) = (Fleet::new(program, &options(count, None), Some(inputs.len()))?, None);
+    fleet.run("_start", &mut inputs.into_iter(), &mut |outcome| {
+        if outcome.end != End::Exit(0) {
+            wrong.get_or_insert(outcome.end);
+        }
+        cases[outcome.index].1 = outcome.stdout;
+    })?;
+    match wrong {
+        Some(end) => bail!("{} ended with {end}", guest.name),
+        None => Ok(cases),
+    }
+}
+
+fn options(vms: u32, out_capacity: Option<u32>) -> FleetOptions {
+    FleetOptions { vms: Some(vms), args: vec!["guest".into()], seed: Some(1), out_capacity, ..Default::default() }
+}
+
+fn input(stdin: &Arc<[u8]>) -> Input {
+    Input { stdin: stdin.clone(), args: Vec::new() }
 }

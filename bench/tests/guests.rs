@@ -5,7 +5,7 @@ use bench::guests::Guest;
 use bench::measure;
 use bench::native::Case;
 use sha2::Sha256;
-use vectorvisor::{BackendSpec, CachePolicy, Drivers, End, Engine, Fleet, FleetOptions, Input, ProgramOptions};
+use vectorvisor::{BackendSpec, CachePolicy, Drivers, Engine, ProgramOptions};
 
 const VMS: u32 = 40;
 
@@ -21,14 +21,7 @@ fn cases(engine: &Engine, name: &str) -> (Guest, Vec<Case>) {
     let guest = Guest::parse(name).expect("a guest");
     let options = ProgramOptions { lanes: Some(8), cache: CachePolicy::Off, ..Default::default() };
     let program = measure::compile(engine, &guest, &options).expect("a program").program;
-    let mut cases: Vec<Case> = (0..VMS).map(|vm| (guest.input(vm.into()).into(), Vec::new())).collect();
-    let mut inputs: Vec<_> = cases.iter().map(|case| Input { stdin: case.0.clone(), args: vec![] }).collect();
-    let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(inputs.len())).expect("a fleet");
-    let mut sink = |outcome: vectorvisor::Outcome| {
-        assert_eq!(outcome.end, End::Exit(0), "VM {}", outcome.index);
-        cases[outcome.index].1 = outcome.stdout;
-    };
-    fleet.run("_start", &mut inputs.drain(..), &mut sink).expect("a run");
+    let cases = measure::outputs(&program, &guest, VMS).expect("a run");
     (guest, cases)
 }
 
