@@ -16,82 +16,38 @@ pub struct Guest {
     pub size: u32,
     /// A size that a test can afford.
     pub small: u32,
-    input: fn(u64, u32) -> Vec<u8>,
+    input: MakeInput,
     /// Bytes that it reads and writes for each of its `size`, if copying is all it does.
     copied: u64,
 }
 
-macro_rules! wasm {
+/// The name of a module, and the module.
+macro_rules! module {
     ($name:literal) => {
-        include_bytes!(concat!("../guests/", $name, ".wasm"))
+        ($name, include_bytes!(concat!("../guests/", $name, ".wasm")))
     };
+}
+
+type Module = (&'static str, &'static [u8]);
+type MakeInput = fn(u64, u32) -> Vec<u8>;
+
+const fn guest(name: &'static str, (program, wasm): Module, [size, small]: [u32; 2], input: MakeInput) -> Guest {
+    Guest { name, program, wasm, size, small, input, copied: 0 }
+}
+
+const fn copying(guest: Guest) -> Guest {
+    Guest { copied: 2 * (32 << 10), ..guest }
 }
 
 /// All of them, with the sizes that are reported.
 pub const GUESTS: [Guest; 7] = [
-    Guest {
-        name: "pbkdf2",
-        program: "pbkdf2",
-        wasm: wasm!("pbkdf2"),
-        size: 20_000,
-        small: 20,
-        input: password,
-        copied: 0,
-    },
-    Guest {
-        name: "scrypt",
-        program: "scrypt",
-        wasm: wasm!("scrypt"),
-        size: 1024,
-        small: 16,
-        input: password,
-        copied: 0,
-    },
-    Guest {
-        name: "lz4",
-        program: "lz4",
-        wasm: wasm!("lz4"),
-        size: 32 << 10,
-        small: 1 << 10,
-        input: |seed, size| inputs::json(seed, size as usize),
-        copied: 0,
-    },
-    Guest {
-        name: "blur",
-        program: "blur",
-        wasm: wasm!("blur"),
-        size: 200,
-        small: 16,
-        input: |seed, size| format!("{seed} {size}").into_bytes(),
-        copied: 0,
-    },
-    Guest {
-        name: "tokenise",
-        program: "tokenise",
-        wasm: wasm!("tokenise"),
-        size: 10_000,
-        small: 500,
-        input: |seed, size| inputs::prose(seed, size as usize),
-        copied: 0,
-    },
-    Guest {
-        name: "memcopy",
-        program: "memcopy",
-        wasm: wasm!("memcopy"),
-        size: 100,
-        small: 2,
-        input: |seed, size| format!("{seed} {size} bulk").into_bytes(),
-        copied: 2 * (32 << 10),
-    },
-    Guest {
-        name: "wordcopy",
-        program: "memcopy",
-        wasm: wasm!("memcopy"),
-        size: 100,
-        small: 2,
-        input: |seed, size| format!("{seed} {size} words").into_bytes(),
-        copied: 2 * (32 << 10),
-    },
+    guest("pbkdf2", module!("pbkdf2"), [20_000, 20], password),
+    guest("scrypt", module!("scrypt"), [1024, 16], password),
+    guest("lz4", module!("lz4"), [32 << 10, 1 << 10], |seed, size| inputs::json(seed, size as usize)),
+    guest("blur", module!("blur"), [200, 16], |seed, size| format!("{seed} {size}").into_bytes()),
+    guest("tokenise", module!("tokenise"), [10_000, 500], |seed, size| inputs::prose(seed, size as usize)),
+    copying(guest("memcopy", module!("memcopy"), [100, 2], |seed, size| format!("{seed} {size} bulk").into_bytes())),
+    copying(guest("wordcopy", module!("memcopy"), [100, 2], |seed, size| format!("{seed} {size} words").into_bytes())),
 ];
 
 /// Password and salt have 16 bytes each, as [`crate::baseline`] expects.

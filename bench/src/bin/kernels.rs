@@ -123,31 +123,30 @@ fn main() -> Result<ExitCode> {
 
 /// Every combination of the options that have lists.
 fn variants(args: &Args) -> Vec<ProgramOptions> {
-    let some = |list: &[u32]| if list.is_empty() { vec![None] } else { list.iter().copied().map(Some).collect() };
-    let heaps = if args.heap.is_empty() { vec![None] } else { args.heap.iter().map(|k| Some(k << 10)).collect() };
     let cache = args.cache_dir.clone().map_or(CachePolicy::Off, CachePolicy::Dir);
-    let mut all = Vec::new();
-    for lanes in some(&args.lanes) {
-        for interleave in some(&args.interleave) {
-            for &heap in &heaps {
-                for &bounds in &args.bounds {
-                    for &traps in &args.traps {
-                        let cache = cache.clone();
-                        all.push(ProgramOptions {
-                            lanes,
-                            interleave,
-                            heap,
-                            bounds,
-                            traps,
-                            cache,
-                            ..Default::default()
-                        });
-                    }
-                }
-            }
-        }
+    let all = vec![ProgramOptions { cache, ..Default::default() }];
+    let all = expand(all, &args.lanes, |options, lanes| options.lanes = Some(lanes));
+    let all = expand(all, &args.interleave, |options, cell| options.interleave = Some(cell));
+    let all = expand(all, &args.heap, |options, heap| options.heap = Some(heap << 10));
+    let all = expand(all, &args.bounds, |options, bounds| options.bounds = bounds);
+    expand(all, &args.traps, |options, traps| options.traps = traps)
+}
+
+/// Each of `all` with each of the values, or as it is if there are none.
+fn expand<T: Copy>(
+    all: Vec<ProgramOptions>,
+    values: &[T],
+    set: impl Fn(&mut ProgramOptions, T),
+) -> Vec<ProgramOptions> {
+    if values.is_empty() {
+        return all;
     }
-    all
+    let with = |options: &ProgramOptions, value| {
+        let mut options = options.clone();
+        set(&mut options, value);
+        options
+    };
+    all.iter().flat_map(|options| values.iter().map(|value| with(options, *value))).collect()
 }
 
 /// Compiles on several threads; results are in the order of the jobs.
