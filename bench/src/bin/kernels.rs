@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bench::baseline::Baseline;
 use bench::guests::{GUESTS, Guest};
 use bench::measure::{self, Compiled, Vms};
-use bench::native;
+use bench::native::{self, Case};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,39 +86,51 @@ fn main() -> Result<ExitCode> {
     println!("# {} on {}, {}", engine.backend(), engine.info().name, engine.info().identity);
     println!("{}", line(["guest", "options", "VMs", "kernel ms", "per second", "GB/s", "of by hand", "compile s"]));
     let guests = if args.guests.is_empty() { GUESTS.to_vec() } else { args.guests.clone() };
+    let most = args.vms.iter().copied().max().context("--vms names no number")? as usize;
+    let cases = |guest| native::cases(guest, args.distinct.clamp(1, most.max(1)), &args.native);
+    let cases: Vec<_> = guests.iter().map(cases).collect::<Result<_>>()?;
     let variants = variants(&args);
     let jobs: Vec<_> = guests.iter().flat_map(|guest| variants.iter().map(move |options| (guest, options))).collect();
-    let compiled = compile_all(&engine, &jobs, &args);
-    let most = args.vms.iter().copied().max().context("--vms names no number")? as usize;
-    let mut compiled = compiled.into_iter();
+    let mut compiled = compile_all(&engine, &jobs, &args).into_iter();
     let baseline = Baseline::new(&drivers, &engine)?;
     let mut failed = false;
-    for guest in &guests {
-        let cases = native::cases(guest, args.distinct.clamp(1, most.max(1)), &args.native)?;
-        let mut print = |row: Result<String>| {
+    for (guest, cases) in guests.iter().zip(&cases) {
+        let compiled: Vec<_> = compiled.by_ref().take(variants.len()).collect();
+        rows(guest, cases, compiled, baseline.as_ref(), &args, &mut |row| {
             failed |= row.is_err();
             println!("{}", row.unwrap_or_else(|error| format!("{:<14} FAILED: {error:#}", label(guest))));
-        };
-        let mut by_hand = Vec::new();
-        for &vms in &args.vms {
-            let time = baseline.as_ref().map_or(Ok(None), |baseline| baseline.run(guest, &cases, vms, args.repeat));
-            by_hand.push(*time.as_ref().unwrap_or(&None));
-            if let Some(time) = time.transpose() {
-                print(time.map(|time| row(guest, "by hand", vms, time, None, None)));
-            }
-        }
-        for compiled in compiled.by_ref().take(variants.len()) {
-            match compiled {
-                Ok(compiled) => {
-                    for (&vms, by_hand) in args.vms.iter().zip(&by_hand) {
-                        print(measured(guest, &compiled, &cases, vms, args.repeat, *by_hand));
-                    }
-                }
-                Err(error) => print(Err(error)),
-            }
-        }
+        });
     }
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// The rows of a guest: by hand, then each variant, for each number of VMs.
+fn rows(
+    guest: &Guest,
+    cases: &[Case],
+    compiled: Vec<Result<Compiled>>,
+    baseline: Option<&Baseline>,
+    args: &Args,
+    print: &mut dyn FnMut(Result<String>),
+) {
+    let mut rivals = Vec::new();
+    for &vms in &args.vms {
+        let time = baseline.map_or(Ok(None), |baseline| baseline.run(guest, cases, vms, args.repeat));
+        rivals.push(*time.as_ref().unwrap_or(&None));
+        if let Some(time) = time.transpose() {
+            print(time.map(|time| row(guest, "by hand", vms, time, None, None)));
+        }
+    }
+    for compiled in compiled {
+        match compiled {
+            Ok(compiled) => {
+                for (&vms, rival) in args.vms.iter().zip(&rivals) {
+                    print(measured(guest, &compiled, cases, vms, args.repeat, *rival));
+                }
+            }
+            Err(error) => print(Err(error)),
+        }
+    }
 }
 
 /// Every combination of the options that have lists.
@@ -208,7 +220,7 @@ fn row(
 fn measured(
     guest: &Guest,
     compiled: &Compiled,
-    cases: &[native::Case],
+    cases: &[Case],
     vms: u32,
     repeat: usize,
     rival: Option<Duration>,
