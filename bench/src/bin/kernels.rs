@@ -6,12 +6,13 @@ use bench::guests::{GUESTS, Guest};
 use bench::measure::{self, Compiled, Vms};
 use bench::native::{self, Case};
 use clap::Parser;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use vectorvisor::{BackendSpec, Bounds, CachePolicy, Drivers, Engine, ProgramOptions, Quirks, Traps};
+use vectorvisor::{Alignment, BackendSpec, Bounds, CachePolicy, Drivers, Engine, Opt, ProgramOptions, Quirks, Traps};
 
 /// Runs guests in many VMs, each with an input of its own, compares every output with the native build's, and prints a row for
 /// each guest, choice of options and number of VMs.
@@ -43,12 +44,18 @@ struct Args {
     /// Most memory of a VM in KiB; more than it begins with lets it grow [default: what it begins with].
     #[arg(long, value_delimiter = ',')]
     heap: Vec<u64>,
-    /// What accesses to memory that can grow are tested against: size or capacity.
+    /// What accesses to memory that can grow are tested against: size, capacity or none.
     #[arg(long, value_delimiter = ',', default_value = "size", value_parser = parse_bounds)]
     bounds: Vec<Bounds>,
     /// When a bad access is noticed: sticky or exact.
     #[arg(long, value_delimiter = ',', default_value = "sticky", value_parser = parse_traps)]
     traps: Vec<Traps>,
+    /// What accesses are taken to be aligned to: any or natural [default: what suits the device].
+    #[arg(long, value_delimiter = ',', value_parser = parse_alignment)]
+    alignment: Vec<Alignment>,
+    /// Optimisations to leave out, one at a time: their names, nothing or everything.
+    #[arg(long, value_delimiter = ',', value_parser = parse_without)]
+    without: Vec<Without>,
     /// Programs that are compiled at the same time [default: the cores].
     #[arg(long)]
     jobs: Option<usize>,
@@ -67,7 +74,8 @@ fn parse_bounds(text: &str) -> Result<Bounds, String> {
     match text {
         "size" => Ok(Bounds::Size),
         "capacity" => Ok(Bounds::Capacity),
-        _ => Err("bounds are size or capacity".into()),
+        "none" => Ok(Bounds::None),
+        _ => Err("bounds are size, capacity or none".into()),
     }
 }
 
@@ -76,6 +84,38 @@ fn parse_traps(text: &str) -> Result<Traps, String> {
         "sticky" => Ok(Traps::Sticky),
         "exact" => Ok(Traps::Exact),
         _ => Err("traps are sticky or exact".into()),
+    }
+}
+
+fn parse_alignment(text: &str) -> Result<Alignment, String> {
+    match text {
+        "any" => Ok(Alignment::Any),
+        "natural" => Ok(Alignment::Natural),
+        _ => Err("alignment is any or natural".into()),
+    }
+}
+
+/// What is left out.
+#[derive(Debug, Clone, Copy)]
+enum Without {
+    Nothing,
+    One(Opt),
+    Everything,
+}
+
+impl Without {
+    fn set(self) -> BTreeSet<Opt> {
+        let all = Opt::ALL.into_iter().map(|(_, opt)| opt);
+        all.filter(|opt| matches!(self, Self::Everything) || matches!(self, Self::One(one) if one == *opt)).collect()
+    }
+}
+
+fn parse_without(text: &str) -> Result<Without, String> {
+    match (text, Opt::ALL.iter().find(|(name, _)| *name == text)) {
+        ("nothing", _) => Ok(Without::Nothing),
+        ("everything", _) => Ok(Without::Everything),
+        (_, Some((_, opt))) => Ok(Without::One(*opt)),
+        _ => Err(format!("there are nothing, everything, {}", Opt::ALL.map(|(name, _)| name).join(", "))),
     }
 }
 
@@ -141,7 +181,9 @@ fn variants(args: &Args) -> Vec<ProgramOptions> {
     let all = expand(all, &args.interleave, |options, cell| options.interleave = Some(cell));
     let all = expand(all, &args.heap, |options, heap| options.heap = Some(heap << 10));
     let all = expand(all, &args.bounds, |options, bounds| options.bounds = bounds);
-    expand(all, &args.traps, |options, traps| options.traps = traps)
+    let all = expand(all, &args.traps, |options, traps| options.traps = traps);
+    let all = expand(all, &args.alignment, |options, alignment| options.alignment = Some(alignment));
+    expand(all, &args.without, |options, without| options.without = without.set())
 }
 
 /// Each of `all` with each of the values, or as it is if there are none.
@@ -192,7 +234,7 @@ fn label(guest: &Guest) -> String {
 
 fn line(columns: [&str; 8]) -> String {
     let [guest, options, vms, time, rate, copied, ratio, compile] = columns;
-    format!("{guest:<14} {options:<34} {vms:>8} {time:>10} {rate:>12} {copied:>8} {ratio:>10} {compile:>9}")
+    format!("{guest:<14} {options:<50} {vms:>8} {time:>10} {rate:>12} {copied:>8} {ratio:>10} {compile:>9}")
 }
 
 /// `rival` is the time of the kernel by hand, `compile` that of the compiler.
@@ -238,6 +280,12 @@ fn measured(
     let (options, plan) = (compiled.program.options(), &compiled.program.meta().plan);
     let launches = if times.launches > 1 { format!(", {} launches", times.launches) } else { String::new() };
     let memory = plan.memory_capacity >> 10;
-    let options = format!("{}x{} {memory}K {:?} {:?}{launches}", plan.lanes, plan.cell, options.bounds, options.traps);
+    let names = Opt::ALL.iter().filter(|(_, opt)| options.without.contains(opt)).map(|(name, _)| format!(" -{name}"));
+    let without: String = if options.without.len() == Opt::ALL.len() { " -everything".into() } else { names.collect() };
+    let alignment = options.alignment.map_or(String::new(), |alignment| format!(" {alignment:?}"));
+    let options = format!(
+        "{}x{} {memory}K {:?}{alignment} {:?}{without}{launches}",
+        plan.lanes, plan.cell, options.bounds, options.traps
+    );
     Ok(row(guest, &options, vms, times.kernel, rival, Some(compiled.took)))
 }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use vectorvisor_driver::Error as DriverError;
 use vectorvisor_translate::Entry;
 
-/// Bytes of standard input that one launch sends at most, unless a single one is longer.
-const STAGED: usize = 256 << 20;
+/// Bytes of standard input that one launch sends at most, unless a single one is longer: on a device with little memory, and with much.
+/// They are page-locked memory of the host, and as much of the device.
+const STAGED: (u64, u64) = (256 << 20, 4 << 30);
 
 /// The state of a run.
 pub struct Run<'a> {
@@ -218,6 +219,8 @@ impl Run<'_> {
         }
         let group = &self.fleet.groups[g];
         let (capacity, usable) = (group.out_capacity, group.usable());
+        let memory = self.fleet.common.program.engine().info().memory;
+        let most = usize::try_from((memory / 32).clamp(STAGED.0, STAGED.1)).unwrap_or(usize::MAX);
         let mut staged = 0;
         for vm in 0..usable {
             if self.fleet.groups[g].slots[vm].is_some() {
@@ -233,7 +236,7 @@ impl Run<'_> {
                 },
             };
             staged += job.input.stdin.len();
-            if staged > STAGED && staged > job.input.stdin.len() {
+            if staged > most && staged > job.input.stdin.len() {
                 self.waiting = Some(job);
                 break;
             }
