@@ -1,8 +1,8 @@
 //! Where everything of a VM lies: head, frames, slot, linear memory, guard; and the numbers of the states.
 
 use crate::abi::Plan;
-use crate::analysis::{Colours, World};
-use crate::ir::{Program, Stmt, walk};
+use crate::analysis::{Colours, World, post_order};
+use crate::ir::{Callee, Program, Stmt, walk};
 use crate::pass::{access::WINDOW, versions::Adapters};
 use crate::{Error, Options};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub struct Layout {
     pub count: u32,
     /// Frames nest without bound, so pushing one is checked.
     pub recursive: bool,
+    /// For each world and node of the call graph: the largest frame that a call of it can push.
+    rooms: [Vec<u32>; 2],
     /// Hints of alignment are taken for true, and tested.
     pub natural: bool,
 }
@@ -79,15 +81,15 @@ impl Layout {
         }
         let dropped = head;
         let mut drops = false;
-        let mut calls: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        let mut calls = vec![BTreeSet::new(); colours.graph.calls.len()];
         let mut nests = false;
-        for (i, function) in program.functions.iter().enumerate() {
+        for (function, calls) in program.functions.iter().zip(&mut calls) {
             for stmts in function.lists() {
                 walk(stmts, &mut |s| match s {
                     Stmt::DataDrop { .. } | Stmt::ElemDrop { .. } => drops = true,
                     Stmt::CallNested { .. } => nests = true,
                     Stmt::CallFramed { callee, .. } => {
-                        calls.entry(i as u32).or_default().extend(colours.targets(callee));
+                        calls.insert(colours.graph.node(callee));
                     }
                     _ => {}
                 });
@@ -122,10 +124,12 @@ impl Layout {
             }
         }
 
-        let mut depth = Depth { program, calls: &calls, known: BTreeMap::new(), open: BTreeSet::new() };
-        let entered: Vec<u32> = states.keys().chain(upper.keys()).chain(lower.keys()).copied().collect();
-        let largest = entered.iter().map(|f| u64::from(depth.frame(*f))).max().unwrap_or(0);
-        let bounded = entered.into_iter().try_fold(0u64, |most, f| depth.of(f).map(|d| most.max(d)));
+        for (called, candidates) in calls.iter_mut().zip(&colours.graph.calls).skip(program.functions.len()) {
+            called.extend(candidates);
+        }
+        let entered: BTreeSet<u32> = states.keys().chain(upper.keys()).chain(lower.keys()).copied().collect();
+        let largest = entered.iter().map(|f| largest_frame(program, *f)).max().unwrap_or(0);
+        let bounded = deepest(program, &calls, &entered);
         // A nested trampoline pushes frames above those of whoever called.
         let bounded = bounded.filter(|_| !nests && colours.cuts.is_empty());
         let recursive = bounded.is_none();
@@ -156,7 +160,8 @@ impl Layout {
         if frames >= 1 << 31 {
             return Err(Error::Limit(format!("{frames} bytes of frames are too many; give a smaller --stack")));
         }
-        Ok(Self { plan, globals, table, dropped, states, upper, lower, nested, count, recursive, natural })
+        let rooms = [World::Upper, World::Lower].map(|world| rooms(program, colours, world));
+        Ok(Self { plan, globals, table, dropped, states, upper, lower, nested, count, recursive, rooms, natural })
     }
 
     /// The state that enters a function in this world.
@@ -166,8 +171,15 @@ impl Layout {
             World::Lower => self.lower.get(&function),
         };
         let state = if colours.in_states(world, function) { self.states.get(&function) } else { adapter() };
-        // `pass::versions` made every version that is entered; state 0 halts.
-        state.copied().unwrap_or(0)
+        let found = state.copied();
+        found.unwrap_or_else(|| {
+            unreachable!("`pass::versions` made every version that is entered, not that of {function}")
+        })
+    }
+
+    /// The largest frame that a call can push in this world.
+    pub fn room(&self, colours: &Colours, world: World, callee: &Callee) -> u32 {
+        self.rooms[world as usize][colours.graph.node(callee) as usize]
     }
 
     /// The first bytes of every VM.
@@ -187,34 +199,30 @@ impl Layout {
     }
 }
 
-/// The deepest nest of frames, unless it has no bound.
-struct Depth<'a> {
-    program: &'a Program,
-    calls: &'a BTreeMap<u32, BTreeSet<u32>>,
-    known: BTreeMap<u32, u64>,
-    open: BTreeSet<u32>,
+/// For each node of the call graph: the largest frame that a trampoline of this world pushes for it.
+fn rooms(program: &Program, colours: &Colours, world: World) -> Vec<u32> {
+    let functions = 0..program.functions.len() as u32;
+    let mut rooms: Vec<u32> = functions.clone().map(|f| frame(program, colours, world, f)).collect();
+    for candidates in &colours.graph.calls[functions.len()..] {
+        rooms.push(candidates.iter().map(|f| rooms[*f as usize]).max().unwrap_or(0));
+    }
+    rooms
 }
 
-impl Depth<'_> {
-    fn of(&mut self, function: u32) -> Option<u64> {
-        if let Some(known) = self.known.get(&function) {
-            return Some(*known);
-        }
-        if !self.open.insert(function) {
-            return None;
-        }
-        let mut below = 0;
-        for callee in self.calls.get(&function).into_iter().flatten() {
-            below = below.max(self.of(*callee)?);
-        }
-        self.open.remove(&function);
-        let depth = u64::from(self.frame(function)) + below;
-        self.known.insert(function, depth);
-        Some(depth)
+/// The deepest nest of frames, unless it has no bound. `calls` is what each node of the call graph enters.
+fn deepest(program: &Program, calls: &[BTreeSet<u32>], entered: &BTreeSet<u32>) -> Option<u64> {
+    let mut known: Vec<Option<u64>> = vec![None; calls.len()];
+    for node in post_order(calls.len(), |node| calls[node as usize].iter().copied().collect()) {
+        // What is not known yet calls this one in turn.
+        let below =
+            calls[node as usize].iter().try_fold(0, |most, callee| known[*callee as usize].map(|d| most.max(d)))?;
+        let own = if entered.contains(&node) { largest_frame(program, node) } else { 0 };
+        known[node as usize] = Some(own + below);
     }
+    Some(known.into_iter().flatten().max().unwrap_or(0))
+}
 
-    fn frame(&self, function: u32) -> u32 {
-        let states = self.program.functions[function as usize].states.as_ref().map_or(0, |b| b.frame);
-        states.max(adapter_frame(self.program, function))
-    }
+fn largest_frame(program: &Program, function: u32) -> u64 {
+    let states = program.functions[function as usize].states.as_ref().map_or(0, |b| b.frame);
+    states.max(adapter_frame(program, function)).into()
 }

@@ -175,13 +175,14 @@ pub struct Image {
 }
 
 impl Image {
-    /// Keeps the nonzero span of `bytes`, which begin at address 0, in whole 64-byte lines.
-    pub fn set_memory(&mut self, bytes: &[u8]) {
-        let first = bytes.iter().position(|b| *b != 0).unwrap_or(bytes.len()) / 64 * 64;
-        let last = bytes.iter().rposition(|b| *b != 0).map_or(first, |i| (i + 64) / 64 * 64);
-        self.low = first as u64;
-        self.memory = bytes[first..last.min(bytes.len())].to_vec();
-        self.memory.resize(last - first, 0);
+    /// Keeps the nonzero span of `bytes`, which begin at address `base`, a multiple of 64, in whole lines of 64 bytes.
+    pub fn set_memory(&mut self, base: u64, bytes: &[u8]) {
+        const LINE: usize = 64;
+        let first = bytes.iter().position(|b| *b != 0).map_or(0, |at| at / LINE * LINE);
+        let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+        self.low = base + first as u64;
+        self.memory = bytes[first..end].to_vec();
+        self.memory.resize((end - first).next_multiple_of(LINE), 0);
     }
 }
 
@@ -264,6 +265,9 @@ pub struct Lowered {
 /// Passes descend into nested blocks (5000 deep at most), cutting into states once for each call of a function (50,000 at
 /// most): a hostile module must not overflow the caller's stack.
 const STACK: usize = 256 << 20;
+
+/// Bytes that translation may need for each byte of a module, where a few bytes can ask for many.
+const GROWTH: u64 = 64;
 
 /// Native stack of plain functions; the `cpu` driver's workers have 64 MiB.
 const MAX_NATIVE_STACK: u64 = 48 << 20;
@@ -372,4 +376,24 @@ fn verify(step: &str, program: &ir::Program) -> Result<(), Error> {
         ir::verify::verify(program).map_err(|e| Error::Limit(format!("internal error after {step}: {e}")))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Image;
+
+    #[test]
+    fn an_image_is_cut_to_its_nonzero_span() {
+        let mut bytes = vec![0; 1000];
+        let mut image = Image::default();
+        image.set_memory(64, &bytes);
+        assert!(image.memory.is_empty());
+        bytes[130] = 1;
+        bytes[700] = 2;
+        image.set_memory(64, &bytes);
+        assert_eq!((image.low, image.memory.len(), image.memory[2]), (64 + 128, 704 - 128, 1));
+        bytes[999] = 3;
+        image.set_memory(0, &bytes);
+        assert_eq!((image.low, image.memory.len()), (128, 1024 - 128));
+    }
 }

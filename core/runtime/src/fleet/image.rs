@@ -33,14 +33,6 @@ impl ImageBuffer {
     }
 }
 
-/// The image that a VM is after its start function: `head` and all of its `memory`.
-pub fn after_init(head: Vec<u8>, memory: &[u8], segments: &[u8]) -> Image {
-    const STEP: usize = 64;
-    let first = memory.iter().position(|b| *b != 0).map_or(0, |at| at / STEP * STEP);
-    let last = memory.iter().rposition(|b| *b != 0).map_or(0, |at| (at + 1).next_multiple_of(STEP).min(memory.len()));
-    Image { head, low: first as u64, memory: memory[first..last].to_vec(), segments: segments.to_vec() }
-}
-
 /// The bytes of the environment buffer.
 pub fn environment(options: &FleetOptions) -> Result<Vec<u8>> {
     let env: Vec<String> = options.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -73,19 +65,6 @@ pub fn environment(options: &FleetOptions) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_image_is_cut_to_its_nonzero_span() {
-        let mut memory = vec![0; 1000];
-        memory[130] = 1;
-        memory[700] = 2;
-        let image = after_init(vec![7], &memory, &[9]);
-        assert_eq!((image.low, image.memory.len()), (128, 704 - 128));
-        assert_eq!((image.memory[2], image.head, image.segments), (1, vec![7], vec![9]));
-        memory[999] = 3;
-        assert_eq!(after_init(vec![], &memory, &[]).memory.len(), 1000 - 128);
-        assert_eq!(after_init(vec![], &[0; 128], &[]).memory.len(), 0);
-    }
 
     #[test]
     fn the_environment_is_counts_and_strings() -> Result<()> {

@@ -4,9 +4,10 @@ use super::gather::Piece;
 use super::group::Start;
 use super::job::{Job, State};
 use super::settle::{decode, place, returned};
-use super::{Fleet, image, now, random, seed_of};
+use super::{Fleet, now, random, seed_of};
 use crate::{Error, Result, TrapKind};
 use std::time::Instant;
+use vectorvisor_translate::Image;
 use vectorvisor_translate::abi::{Area, Status, Word};
 
 impl Fleet {
@@ -33,7 +34,9 @@ impl Fleet {
         let pieces = [piece(0, plan.frames_at), piece(plan.memory_at, plan.memory_initial)];
         let mut fetched = group.fetch(&self.common, &pieces)?.into_iter();
         let (head, memory) = (fetched.next().unwrap_or_default(), fetched.next().unwrap_or_default());
-        let image = image::after_init(head, &memory, &self.common.program.meta().image.segments);
+        let segments = self.common.program.meta().image.segments.clone();
+        let mut image = Image { head, segments, ..Image::default() };
+        image.set_memory(0, &memory);
         group.upload_image(&mut self.common, &image)?;
         for group in &mut self.groups {
             group.write_par(&self.common)?;

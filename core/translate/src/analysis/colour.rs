@@ -6,10 +6,11 @@
 //! (see [`super::Cuts`]) the direct function enters a nested trampoline, in which the states of the cycle run. Signatures alone
 //! put half of a Rust program on cycles through its formatting code; so its loops still run in plain functions.
 
-use super::{Cuts, Graph, never_returns};
+use super::{Cuts, Graph, never_returns, post_order};
 use crate::host::{CALLS, Place};
 use crate::ir::{Callee, Program, Stmt, walk};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The kind of a function, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ impl Colour {
 }
 
 /// Where the states of a function run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum World {
     /// Under the kernel's trampoline: can suspend.
     Upper,
@@ -69,13 +70,15 @@ pub struct Colours {
     pub remote: bool,
     /// There are no nested trampolines: what is framed at all exists as states only.
     flat: bool,
+    /// For each world and node of the call graph: a call of it enters states and comes back.
+    splits: [Vec<bool>; 2],
 }
 
 impl Colours {
     /// Colours the call graph.
     pub fn new(program: &Program, force: bool, call_paths: Option<u32>) -> Self {
         let graph = Graph::new(program);
-        let never = never_returns(program);
+        let never = never_returns(program, &graph);
         let n = program.functions.len();
         let mut of = vec![Colour::Unreached; n];
         let fd_write = CALLS.iter().position(|c| c.name == "fd_write");
@@ -102,33 +105,28 @@ impl Colours {
             }
         });
         let callers = |of: &mut Vec<Colour>, is: fn(&Colour) -> bool, becomes: fn(u32) -> Colour| {
-            let mut changed = true;
-            while std::mem::take(&mut changed) {
-                for f in 0..n {
-                    if of[f] == Colour::Direct
-                        && let Some(g) = graph.calls[f].iter().find(|g| is(&of[**g as usize]) && !never[**g as usize])
-                    {
-                        of[f] = becomes(*g);
-                        changed = true;
-                    }
+            let first = (0..n as u32).filter(|f| is(&of[*f as usize]) && !never[*f as usize]).collect();
+            graph.spread(first, |f, g| {
+                let direct = of[f as usize] == Colour::Direct;
+                if direct {
+                    of[f as usize] = becomes(g);
                 }
-            }
+                direct && !never[f as usize]
+            });
         };
         callers(&mut of, Colour::suspends, Colour::Suspends);
         // Calls of functions that never return need no frame to come back to, so they close no cycle...
-        let (component, cyclic) = graph.components(|_, g| !never[g as usize]);
+        let cycles = Cycles::new(&graph, |g| !graph.is_function(g) || !never[g as usize]);
         for f in 0..n {
-            if of[f] == Colour::Direct && cyclic[component[f] as usize] {
-                let with = graph.calls[f].iter().copied().find(|g| component[*g as usize] == component[f]);
-                of[f] = Colour::Recursive(with.unwrap_or(f as u32));
+            if let (Colour::Direct, Some(with)) = (&of[f], cycles.of(&graph, f)) {
+                of[f] = Colour::Recursive(with);
             }
         }
         // ...but natively they would recurse: so such a function on a cycle is framed itself, and entered by abandonment.
-        let (component, cyclic) = graph.components(|_, _| true);
-        for f in 0..n {
-            if of[f] == Colour::Direct && never[f] && cyclic[component[f] as usize] {
-                let with = graph.calls[f].iter().copied().find(|g| component[*g as usize] == component[f]);
-                of[f] = Colour::AbandonedTo(with.unwrap_or(f as u32));
+        let cycles = Cycles::new(&graph, |_| true);
+        for f in (0..n).filter(|f| never[*f]) {
+            if let (Colour::Direct, Some(with)) = (&of[f], cycles.of(&graph, f)) {
+                of[f] = Colour::AbandonedTo(with);
             }
         }
         callers(&mut of, Colour::framed, Colour::Calls);
@@ -144,7 +142,21 @@ impl Colours {
             let colour = &of[f as usize];
             !(colour.suspends() || abandoned(f) || flat && colour.framed())
         });
-        Self { of, never, graph, cuts, remote, flat }
+        let mut colours = Self { of, never, graph, cuts, remote, flat, splits: Default::default() };
+        colours.splits = [World::Upper, World::Lower].map(|world| {
+            (0..colours.graph.calls.len() as u32)
+                .map(|node| match colours.graph.is_function(node) {
+                    true => colours.comes_back(world, node),
+                    false => colours.graph.calls[node as usize].iter().any(|f| colours.comes_back(world, *f)),
+                })
+                .collect()
+        });
+        colours
+    }
+
+    /// Whether a function that is called in this world is entered as states and returns.
+    fn comes_back(&self, world: World, function: u32) -> bool {
+        self.in_states(world, function) && !self.never[function as usize]
     }
 
     /// Whether a function exists as states only.
@@ -170,7 +182,7 @@ impl Colours {
 
     /// Whether a call in states of this world enters states and comes back.
     pub fn splits(&self, world: World, callee: &Callee) -> bool {
-        self.targets(callee).iter().any(|f| self.in_states(world, *f) && !self.never[*f as usize])
+        self.splits[world as usize][self.graph.node(callee) as usize]
     }
 
     /// Whether a function that is called in this world is entered as states: in the upper one, all that cannot suspend are direct.
@@ -185,24 +197,52 @@ impl Colours {
     pub fn targets<'a>(&'a self, callee: &'a Callee) -> &'a [u32] {
         match callee {
             Callee::Function(f) => std::slice::from_ref(f),
-            Callee::Table { ty, .. } => self.graph.candidates.get(ty).map_or(&[], Vec::as_slice),
+            Callee::Table { ty, .. } => &self.graph.calls[self.graph.table(*ty) as usize],
         }
     }
 
     /// Whether a function can make a remote call, itself or through others.
     pub fn reaches_remote(&self, function: u32) -> bool {
-        let mut seen = vec![false; self.of.len()];
+        let mut seen = BTreeSet::new();
         let mut todo = vec![function];
-        while let Some(f) = todo.pop() {
-            if std::mem::replace(&mut seen[f as usize], true) {
+        while let Some(node) = todo.pop() {
+            if !seen.insert(node) {
                 continue;
             }
-            if self.remote && self.of[f as usize].suspends() {
+            if self.remote && self.graph.is_function(node) && self.of[node as usize].suspends() {
                 return true;
             }
-            todo.extend(&self.graph.calls[f as usize]);
+            todo.extend(&self.graph.calls[node as usize]);
         }
         false
+    }
+}
+
+/// The cycles of the call graph.
+struct Cycles {
+    /// By node.
+    component: Vec<u32>,
+    /// By component, if it is a cycle: one of its functions.
+    function: Vec<Option<u32>>,
+}
+
+impl Cycles {
+    fn new(graph: &Graph, keep: impl Fn(u32) -> bool) -> Self {
+        let (component, cyclic) = graph.components(keep);
+        let mut function = vec![None; cyclic.len()];
+        for (node, component) in (0..).zip(&component).filter(|(node, _)| graph.is_function(*node)) {
+            if cyclic[*component as usize] {
+                function[*component as usize].get_or_insert(node);
+            }
+        }
+        Self { component, function }
+    }
+
+    /// A function that this one lies on a cycle with, if it does: one that it calls, if possible.
+    fn of(&self, graph: &Graph, f: usize) -> Option<u32> {
+        let some = self.function[self.component[f] as usize]?;
+        let near = |g: &&u32| graph.is_function(**g) && self.component[**g as usize] == self.component[f];
+        Some(graph.calls[f].iter().find(near).copied().unwrap_or(some))
     }
 }
 
@@ -210,22 +250,13 @@ impl Colours {
 fn many_paths(graph: &Graph, of: &[Colour], most: u32) -> Vec<u32> {
     /// Every function also calls a handful of helpers.
     const HELPERS: u32 = 8;
-    let mut paths: Vec<Option<u32>> = of.iter().map(|c| (*c != Colour::Direct).then_some(0)).collect();
-    for root in 0..of.len() {
-        // What is direct has no cycle, so this ends.
-        let mut stack = vec![root];
-        while let Some(f) = stack.last().copied() {
-            let open = graph.calls[f].iter().map(|g| *g as usize).find(|g| paths[*g].is_none());
-            match open {
-                Some(g) if paths[f].is_none() => stack.push(g),
-                _ => {
-                    stack.pop();
-                    let below = graph.calls[f].iter().filter_map(|g| paths[*g as usize]);
-                    let all = below.fold(HELPERS, u32::saturating_add);
-                    paths[f].get_or_insert(all);
-                }
-            }
-        }
+    let direct = |node: u32| of.get(node as usize).is_none_or(|c| *c == Colour::Direct);
+    let called = |node: u32| if direct(node) { graph.calls[node as usize].clone() } else { Vec::new() };
+    let mut paths = vec![0u32; graph.calls.len()];
+    // What is direct has no cycle.
+    for node in post_order(paths.len(), called).into_iter().filter(|node| direct(*node)) {
+        let below = graph.calls[node as usize].iter().map(|g| paths[*g as usize]);
+        paths[node as usize] = below.fold(HELPERS, u32::saturating_add);
     }
-    (0..of.len()).filter(|f| paths[*f].is_some_and(|p| p > most)).map(|f| f as u32).collect()
+    (0..of.len() as u32).filter(|f| direct(*f) && paths[*f as usize] > most).collect()
 }

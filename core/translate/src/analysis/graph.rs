@@ -1,58 +1,91 @@
 //! The call graph: who calls whom, directly or through the table.
 
 use crate::ir::{Callee, Program, Stmt, walk};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// The call graph of the reached functions.
+/// The call graph of the reached functions. Its nodes are the functions by their index, and behind them the signatures, each
+/// for whatever function of that signature the table holds; so its size is that of the program.
 pub struct Graph {
-    /// Functions called by each function, by index.
-    pub calls: Vec<BTreeSet<u32>>,
-    /// Functions of each signature that the table may hold.
-    pub candidates: BTreeMap<u32, Vec<u32>>,
+    /// What each node calls, functions first.
+    pub calls: Vec<Vec<u32>>,
+    callers: Vec<Vec<u32>>,
+    functions: u32,
 }
 
 impl Graph {
     /// Builds it.
     pub fn new(program: &Program) -> Self {
-        let mut in_table: BTreeSet<u32> = program.table.elements.iter().filter(|e| **e > 0).map(|e| e - 1).collect();
-        in_table.extend(program.elements.iter().flatten().filter(|e| **e > 0).map(|e| e - 1));
-        let mut candidates: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for f in in_table {
-            let function = &program.functions[f as usize];
+        let functions = program.functions.len() as u32;
+        let mut calls = vec![BTreeSet::new(); program.functions.len() + program.types.len()];
+        for e in program.table.elements.iter().chain(program.elements.iter().flatten()).filter(|e| **e > 0) {
+            let function = &program.functions[*e as usize - 1];
             if function.body.is_some() {
-                candidates.entry(function.ty).or_default().push(f);
+                calls[(functions + function.ty) as usize].insert(e - 1);
             }
         }
-        let calls = program
-            .functions
-            .iter()
-            .map(|function| {
-                let mut called = BTreeSet::new();
-                if let Some(body) = &function.body {
-                    walk(&body.stmts, &mut |s| {
-                        if let Stmt::Call { callee, .. } = s {
-                            match callee {
-                                Callee::Function(f) => {
-                                    called.insert(*f);
-                                }
-                                Callee::Table { ty, .. } => called.extend(candidates.get(ty).into_iter().flatten()),
-                            }
-                        }
-                    });
-                }
-                called
-            })
-            .collect();
-        Self { calls, candidates }
+        for (function, called) in program.functions.iter().zip(&mut calls) {
+            if let Some(body) = &function.body {
+                walk(&body.stmts, &mut |s| {
+                    if let Stmt::Call { callee, .. } = s {
+                        called.insert(match callee {
+                            Callee::Function(f) => *f,
+                            Callee::Table { ty, .. } => functions + ty,
+                        });
+                    }
+                });
+            }
+        }
+        let mut callers = vec![Vec::new(); calls.len()];
+        for (node, called) in (0..).zip(&calls) {
+            for callee in called {
+                callers[*callee as usize].push(node);
+            }
+        }
+        Self { calls: calls.into_iter().map(|c| c.into_iter().collect()).collect(), callers, functions }
     }
 
-    /// Strongly connected components over the edges that `keep` accepts: a component number for each function, and
+    /// Whether a node is a function.
+    pub fn is_function(&self, node: u32) -> bool {
+        node < self.functions
+    }
+
+    /// The node of a callee.
+    pub fn node(&self, callee: &Callee) -> u32 {
+        match callee {
+            Callee::Function(f) => *f,
+            Callee::Table { ty, .. } => self.table(*ty),
+        }
+    }
+
+    /// The node of a signature.
+    pub fn table(&self, ty: u32) -> u32 {
+        self.functions + ty
+    }
+
+    /// Asks `spread(caller, callee)` about the functions that call those in `todo`; those that it accepts follow.
+    pub fn spread(&self, mut todo: Vec<u32>, mut spread: impl FnMut(u32, u32) -> bool) {
+        let mut asked = BTreeSet::new();
+        while let Some(callee) = todo.pop() {
+            for caller in &self.callers[callee as usize] {
+                let callers = if self.is_function(*caller) {
+                    std::slice::from_ref(caller)
+                } else if asked.insert(*caller) {
+                    &self.callers[*caller as usize]
+                } else {
+                    continue;
+                };
+                todo.extend(callers.iter().filter(|f| spread(**f, callee)));
+            }
+        }
+    }
+
+    /// Strongly connected components over the edges to nodes that `keep` accepts: a component number for each node, and
     /// whether each component is a cycle.
-    pub fn components(&self, keep: impl Fn(u32, u32) -> bool) -> (Vec<u32>, Vec<bool>) {
+    pub fn components(&self, keep: impl Fn(u32) -> bool) -> (Vec<u32>, Vec<bool>) {
         // Tarjan's algorithm with an explicit stack: programs have deep call chains.
         let n = self.calls.len();
         let edges: Vec<Vec<u32>> =
-            (0..n).map(|f| self.calls[f].iter().copied().filter(|g| keep(f as u32, *g)).collect()).collect();
+            self.calls.iter().map(|called| called.iter().copied().filter(|g| keep(*g)).collect()).collect();
         let mut index = vec![u32::MAX; n];
         let mut low = vec![0u32; n];
         let mut on_stack = vec![false; n];
@@ -109,4 +142,29 @@ impl Graph {
         }
         (component, cyclic)
     }
+}
+
+/// All numbers below `n`, each behind those that `edges` leads to, unless these lead back to it.
+pub fn post_order(n: usize, edges: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+    let mut seen = vec![false; n];
+    let mut order = Vec::new();
+    for root in 0..n as u32 {
+        let mut open: Vec<(u32, std::vec::IntoIter<u32>)> = Vec::new();
+        let mut next = Some(root);
+        loop {
+            match next {
+                Some(node) if !std::mem::replace(&mut seen[node as usize], true) => {
+                    open.push((node, edges(node).into_iter()));
+                }
+                _ => {}
+            }
+            let Some((node, rest)) = open.last_mut() else { break };
+            next = rest.next();
+            if next.is_none() {
+                order.push(*node);
+                open.pop();
+            }
+        }
+    }
+    order
 }

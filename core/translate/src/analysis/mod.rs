@@ -8,8 +8,8 @@ mod never;
 mod stops;
 
 pub use colour::{Colour, Colours, World};
-pub use cuts::{Cuts, Node};
-pub use graph::Graph;
+pub use cuts::Cuts;
+pub use graph::{Graph, post_order};
 pub use native::native_stack;
 pub use never::never_returns;
 pub use stops::may_stop;

@@ -1,27 +1,36 @@
 //! Which functions never return: every path ends in a trap, `proc_exit`, or a call of such a function.
 
+use super::{Graph, post_order};
 use crate::host;
 use crate::ir::{Callee, Label, Program, Stmt};
 use std::collections::BTreeSet;
 
+/// So often each function is looked at. Once is enough where calls have no cycle; a hostile program can ask for as many rounds as it
+/// has functions, and who was not found by then is one that may return.
+const ROUNDS: u32 = 8;
+
 /// The least fixpoint, so a function that only recurses is none of them: it must run out of stack, not for ever. After a call
 /// of such a function compilers put `unreachable`, so for panic paths nothing is lost.
-pub fn never_returns(program: &Program) -> Vec<bool> {
-    let mut never = vec![false; program.functions.len()];
-    loop {
+pub fn never_returns(program: &Program, graph: &Graph) -> Vec<bool> {
+    let functions = &program.functions;
+    let mut never = vec![false; functions.len()];
+    let called = |f: u32| graph.calls[f as usize].iter().copied().filter(|g| graph.is_function(*g)).collect();
+    let order = post_order(functions.len(), called);
+    for _ in 0..ROUNDS {
         let mut changed = false;
-        for (i, function) in program.functions.iter().enumerate() {
-            let (false, Some(body)) = (never[i], &function.body) else { continue };
+        for f in order.iter().map(|f| *f as usize) {
+            let (false, Some(body)) = (never[f], &functions[f].body) else { continue };
             let mut flow = Flow { never: &never, branched: BTreeSet::new(), returns: false };
             if !flow.list(&body.stmts) && !flow.returns {
-                never[i] = true;
+                never[f] = true;
                 changed = true;
             }
         }
         if !changed {
-            return never;
+            break;
         }
     }
+    never
 }
 
 struct Flow<'a> {

@@ -3,10 +3,10 @@
 use super::expr::{Place as Where, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
 use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
-use crate::analysis::{Colours, Node, World, may_stop};
+use crate::analysis::{Colours, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
 use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
-use crate::layout::{FIRST_STATE, Layout, adapter_frame, frame};
+use crate::layout::{FIRST_STATE, Layout, adapter_frame};
 use crate::{Bounds, Opt, Options, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ const SMALL: usize = 24;
 
 /// Header and units.
 pub fn write(program: &Program, colours: &Colours, layout: &Layout, options: &Options) -> (String, Vec<String>) {
-    let stops = may_stop(program, options.traps);
+    let stops = may_stop(program, &colours.graph, options.traps);
     let w = Writer { p: program, c: colours, l: layout, o: options, stops };
     w.all()
 }
@@ -456,7 +456,7 @@ impl Writer<'_> {
                     out,
                     "  case {case}u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); {frame}vv_abandon(vm, {state}u); {leave};"
                 );
-            } else if self.c.cuts.has(Node::Table(ty), Node::Function(*f)) {
+            } else if self.c.cuts.has(self.c.graph.table(ty), *f) {
                 let state = self.l.entry(self.c, World::Lower, *f);
                 let room = crate::layout::frame(self.p, self.c, World::Lower, *f);
                 let _ = writeln!(out, "  case {case}u:");
@@ -957,7 +957,7 @@ impl Writer<'_> {
         at: u32,
     ) -> String {
         let values: Vec<String> = args.iter().map(|a| to_bits(s.body.type_of(*a), &self.e(s, *a))).collect();
-        let most = self.c.targets(callee).iter().map(|f| frame(self.p, self.c, world, *f)).max().unwrap_or(0);
+        let most = self.l.room(self.c, world, callee);
         let next = match callee {
             Callee::Function(f) => format!("{}u", self.l.entry(self.c, world, *f)),
             Callee::Table { ty, index } => {

@@ -204,8 +204,8 @@ pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64,
     Ok((initial, if grows { (wanted / PAGE * PAGE).min(most).max(initial) } else { initial }))
 }
 
-/// Bytes of memory that data segments may span.
-const MAX_IMAGE: usize = 1 << 30;
+/// Bytes of memory that data segments may span, beside [`crate::GROWTH`] times the module's.
+const IMAGE: u64 = 16 << 20;
 /// Calls in one function: cutting it into states descends once for each.
 const MAX_CALLS: usize = 50_000;
 /// Variables of all functions; a module can declare 50,000 with four bytes.
@@ -215,7 +215,7 @@ const MAX_VARIABLES: usize = 8 << 20;
 type Data = (Image, Vec<(u32, u32)>, Option<TrapKind>);
 
 fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, Error> {
-    let mut bytes: Vec<u8> = Vec::new();
+    let mut applied: Vec<(u64, &[u8])> = Vec::new();
     let mut segments = Vec::new();
     let mut image = Image::default();
     let mut trap = None;
@@ -226,19 +226,9 @@ fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, E
                 let (base, size) = places.memory(*to, memory.initial);
                 if u64::from(*at) + data.len() as u64 > size {
                     trap = trap.or(Some(TrapKind::OutOfBoundsMemory));
-                    continue;
+                } else {
+                    applied.push((base + u64::from(*at), data));
                 }
-                let begin = (base + u64::from(*at)) as usize;
-                let end = begin + data.len();
-                if end > MAX_IMAGE {
-                    return Err(Error::Limit(format!(
-                        "data at byte {end}: more than {MAX_IMAGE} bytes of memory are set"
-                    )));
-                }
-                if bytes.len() < end {
-                    bytes.resize(end, 0);
-                }
-                bytes[begin..end].copy_from_slice(data);
             }
             Mode::Passive | Mode::Declared => {
                 segments.push((image.segments.len() as u32, data.len() as u32));
@@ -246,7 +236,22 @@ fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, E
             }
         }
     }
-    image.set_memory(&bytes);
+    let begin = applied.iter().map(|(at, _)| at / 64 * 64).min().unwrap_or(0);
+    let end = applied.iter().map(|(at, data)| at + data.len() as u64).max().unwrap_or(0);
+    let most = IMAGE + crate::GROWTH * module.size as u64;
+    if end - begin > most {
+        return Err(Error::Limit(format!(
+            "the data segments span {} bytes of memory, more than {most} for a module of this size; place them closer \
+             together",
+            end - begin
+        )));
+    }
+    let mut bytes = vec![0; (end - begin) as usize];
+    for (at, data) in applied {
+        let at = (at - begin) as usize;
+        bytes[at..at + data.len()].copy_from_slice(data);
+    }
+    image.set_memory(begin, &bytes);
     Ok((image, segments, trap))
 }
 

@@ -1,7 +1,7 @@
 //! Makes the versions of each function that somebody enters: plain, as states, or both.
 
 use super::{charge, frame};
-use crate::analysis::{Colours, Node, World};
+use crate::analysis::{Colours, World};
 use crate::ir::{Body, Callee, Program, Stmt, walk};
 use crate::wasm::FuncType;
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ pub struct Adapters {
 pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32) -> Adapters {
     let lowered: Vec<Option<Body>> = program.functions.iter_mut().map(|f| f.body.take()).collect();
     let types: Vec<FuncType> = program.functions.iter().map(|f| program.types[f.ty as usize].clone()).collect();
-    let mut needs = Needs { colours, todo: BTreeSet::new(), adapters: Adapters::default() };
+    let mut needs = Needs { colours, todo: BTreeSet::new(), seen: BTreeSet::new(), adapters: Adapters::default() };
     for f in program.entries.iter().map(|(_, f)| *f).chain(program.init) {
         needs.entered(World::Upper, f);
     }
@@ -34,7 +34,7 @@ pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32
         if states {
             frame::run(&mut body, &types[f as usize], colours, colours.world(f), offset(f));
         } else {
-            nest(&mut body.stmts, colours, Node::Function(f));
+            nest(&mut body.stmts, colours, f);
             charge::run(&mut body);
         }
         for stmts in body.states.iter().chain([&body.stmts]) {
@@ -49,10 +49,12 @@ struct Needs<'a> {
     colours: &'a Colours,
     /// A function, and whether as states.
     todo: BTreeSet<(u32, bool)>,
+    /// Signatures whose functions were looked at: as called plainly, or as entered in a world.
+    seen: BTreeSet<(u32, Option<World>)>,
     adapters: Adapters,
 }
 
-impl Needs<'_> {
+impl<'a> Needs<'a> {
     /// A trampoline of this world enters a function.
     fn entered(&mut self, world: World, f: u32) {
         let states = self.colours.in_states(world, f);
@@ -63,20 +65,33 @@ impl Needs<'_> {
         }
     }
 
+    /// What a call may enter, unless it was given before.
+    fn unseen<'c>(&mut self, callee: &'c Callee, world: Option<World>) -> &'c [u32]
+    where
+        'a: 'c,
+    {
+        match callee {
+            Callee::Table { ty, .. } if !self.seen.insert((*ty, world)) => &[],
+            _ => self.colours.targets(callee),
+        }
+    }
+
     fn stmt(&mut self, stmt: &Stmt, world: World) {
         let colours = self.colours;
         match stmt {
             Stmt::Call { callee, .. } => {
-                let from = Node::from(callee);
-                for f in colours.targets(callee) {
-                    let cut = matches!(callee, Callee::Table { .. }) && colours.cuts.has(from, Node::Function(*f));
+                let from = colours.graph.node(callee);
+                for f in self.unseen(callee, None) {
+                    let cut = matches!(callee, Callee::Table { .. }) && colours.cuts.has(from, *f);
                     self.todo.insert((*f, cut || colours.abandoned(*f)));
                 }
             }
             Stmt::CallNested { callee, .. } => {
-                colours.targets(callee).iter().for_each(|f| self.entered(World::Lower, *f));
+                self.unseen(callee, Some(World::Lower)).iter().for_each(|f| self.entered(World::Lower, *f));
             }
-            Stmt::CallFramed { callee, .. } => colours.targets(callee).iter().for_each(|f| self.entered(world, *f)),
+            Stmt::CallFramed { callee, .. } => {
+                self.unseen(callee, Some(world)).iter().for_each(|f| self.entered(world, *f));
+            }
             Stmt::Abandon { function, .. } => {
                 self.todo.insert((*function, true));
             }
@@ -106,10 +121,10 @@ fn abandon(stmts: &mut Vec<Stmt>, colours: &Colours) {
 }
 
 /// Marks the calls of a direct function that are cut.
-fn nest(stmts: &mut [Stmt], colours: &Colours, from: Node) {
+fn nest(stmts: &mut [Stmt], colours: &Colours, from: u32) {
     for stmt in stmts {
         if let Stmt::Call { callee, args, results, at } = stmt
-            && colours.cuts.has(from, Node::from(&*callee))
+            && colours.cuts.has(from, colours.graph.node(callee))
         {
             let (args, results) = (std::mem::take(args), std::mem::take(results));
             *stmt = Stmt::CallNested { callee: *callee, args, results, at: *at };

@@ -102,6 +102,8 @@ pub struct Limits {
 /// A decoded, valid module.
 #[derive(Debug, Default)]
 pub struct Module<'a> {
+    /// Bytes of the binary.
+    pub size: usize,
     /// Signatures by type index.
     pub types: Vec<FuncType>,
     /// Imported functions.
@@ -126,8 +128,8 @@ pub struct Module<'a> {
     pub elements: Vec<(Mode, Vec<Option<u32>>)>,
     /// Data segments.
     pub data: Vec<(Mode, &'a [u8])>,
-    /// Function names from the name section.
-    pub names: BTreeMap<u32, String>,
+    /// What is known to name functions: the name section, else the import, else the first export.
+    names: BTreeMap<u32, String>,
 }
 
 /// The proposals that are supported, on top of WebAssembly 1.0.
@@ -201,9 +203,15 @@ impl<'a> Module<'a> {
     /// Decodes a valid module. `resolve` is asked for each import, with the module as it is known so far; of a global that
     /// cannot change it gives the bits.
     pub(crate) fn read(bytes: &'a [u8], resolve: &mut Resolve<'_>) -> Result<Self, Error> {
-        let mut m = Module::default();
+        let mut m = Module { size: bytes.len(), ..Module::default() };
         for payload in Parser::new(0).parse_all(bytes) {
             m.section(payload?, resolve)?;
+        }
+        for (f, import) in (0..).zip(&m.imports) {
+            m.names.entry(f).or_insert_with(|| format!("{}.{}", import.module, import.name));
+        }
+        for (name, f) in &m.exports {
+            m.names.entry(*f).or_insert_with(|| name.clone());
         }
         Ok(m)
     }
@@ -402,15 +410,6 @@ impl<'a> Module<'a> {
 
     /// A printable name: the name section's, the export's, or `func[N]`.
     pub fn function_name(&self, function: u32) -> String {
-        if let Some(name) = self.names.get(&function) {
-            return name.clone();
-        }
-        if let Some(import) = self.imports.get(function as usize) {
-            return format!("{}.{}", import.module, import.name);
-        }
-        if let Some((name, _)) = self.exports.iter().find(|(_, f)| *f == function) {
-            return name.clone();
-        }
-        format!("func[{function}]")
+        self.names.get(&function).cloned().unwrap_or_else(|| format!("func[{function}]"))
     }
 }
