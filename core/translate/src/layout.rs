@@ -22,6 +22,8 @@ pub struct Layout {
     pub table: u32,
     /// Byte offset in the head of the "dropped" flags: data segments, then element segments.
     pub dropped: u32,
+    /// Some instruction drops a segment, so the flags are there.
+    pub drops: bool,
     /// First state of each function that exists as states.
     pub states: BTreeMap<u32, u32>,
     /// State that enters a direct function, for the kernel's trampoline.
@@ -161,7 +163,21 @@ impl Layout {
             return Err(Error::Limit(format!("{frames} bytes of frames are too many; give a smaller --stack")));
         }
         let rooms = [World::Upper, World::Lower].map(|world| rooms(program, colours, world));
-        Ok(Self { plan, globals, table, dropped, states, upper, lower, nested, count, recursive, rooms, natural })
+        Ok(Self {
+            plan,
+            globals,
+            table,
+            dropped,
+            drops,
+            states,
+            upper,
+            lower,
+            nested,
+            count,
+            recursive,
+            rooms,
+            natural,
+        })
     }
 
     /// The state that enters a function in this world.

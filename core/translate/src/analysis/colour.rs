@@ -117,16 +117,16 @@ impl Colours {
         callers(&mut of, Colour::suspends, Colour::Suspends);
         // Calls of functions that never return need no frame to come back to, so they close no cycle...
         let cycles = Cycles::new(&graph, |g| !graph.is_function(g) || !never[g as usize]);
-        for f in 0..n {
-            if let (Colour::Direct, Some(with)) = (&of[f], cycles.of(&graph, f)) {
-                of[f] = Colour::Recursive(with);
+        for (f, colour) in of.iter_mut().enumerate().filter(|(_, colour)| **colour == Colour::Direct) {
+            if let Some(with) = cycles.of(&graph, f) {
+                *colour = Colour::Recursive(with);
             }
         }
         // ...but natively they would recurse: so such a function on a cycle is framed itself, and entered by abandonment.
         let cycles = Cycles::new(&graph, |_| true);
-        for f in (0..n).filter(|f| never[*f]) {
-            if let (Colour::Direct, Some(with)) = (&of[f], cycles.of(&graph, f)) {
-                of[f] = Colour::AbandonedTo(with);
+        for (f, colour) in of.iter_mut().enumerate().filter(|(f, colour)| never[*f] && **colour == Colour::Direct) {
+            if let Some(with) = cycles.of(&graph, f) {
+                *colour = Colour::AbandonedTo(with);
             }
         }
         callers(&mut of, Colour::framed, Colour::Calls);

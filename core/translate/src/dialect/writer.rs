@@ -49,7 +49,8 @@ struct Scope<'a> {
 
 macro_rules! line {
     ($s:expr, $($t:tt)*) => {{
-        for _ in 0..$s.depth { $s.out.push_str("  "); }
+        // Deeper nests are not indented further: the text of a hostile program would be quadratic.
+        for _ in 0..$s.depth.min(20) { $s.out.push_str("  "); }
         // Writing to a String cannot fail.
         let _ = writeln!($s.out, $($t)*);
     }};
@@ -897,11 +898,7 @@ impl Writer<'_> {
 
     /// The length of a segment, 0 once it was dropped.
     fn alive(&self, flag: u32, length: u32) -> String {
-        let mut drops = false;
-        for stmts in self.p.functions.iter().flat_map(|f| f.lists()) {
-            walk(stmts, &mut |s| drops |= matches!(s, Stmt::DataDrop { .. } | Stmt::ElemDrop { .. }));
-        }
-        if drops {
+        if self.l.drops {
             format!("(vv_w32(vm->head, {}u) ? 0u : {length}u)", self.l.dropped + 4 * flag)
         } else {
             format!("{length}u")
