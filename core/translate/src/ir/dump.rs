@@ -48,7 +48,7 @@ impl Dump<'_> {
     }
 
     fn stmt(&self, f: &mut fmt::Formatter<'_>, stmt: &Stmt, depth: usize) -> fmt::Result {
-        let pad = "  ".repeat(depth);
+        let pad = "  ".repeat(depth.min(20));
         let vars = |v: &[Var]| v.iter().map(|v| format!("v{}", v.0)).collect::<Vec<_>>().join(", ");
         match stmt {
             Stmt::Block { label, body } => {

@@ -5,10 +5,15 @@ use crate::abi::TrapKind;
 use crate::ir::{Access, BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
 use crate::wasm::{FuncType, Module, val_type};
 use crate::{Error, ValType};
+use std::collections::{BTreeMap, BTreeSet};
 use wasmparser::{BlockType, FunctionBody, MemArg, MemArgTarget, Operator};
 
-/// C compilers bound the nesting of parentheses (clang at 256); deeper trees are cut into temporaries.
-const MAX_DEPTH: u32 = 24;
+/// Larger trees are cut into temporaries: C compilers bound the nesting of parentheses (clang at 256), and a change of a local
+/// looks through all that wait on the stack.
+const MAX_SIZE: u32 = 40;
+
+/// So many stack entries wait; those below are evaluated into temporaries.
+const MAX_WAITING: usize = 40;
 
 /// Passes and the writer go down one level of their own stack for each: see [`crate::STACK`].
 const MAX_NESTING: usize = 5000;
@@ -27,7 +32,8 @@ pub struct Context<'a> {
 #[derive(Clone, Copy)]
 struct Entry {
     expr: ExprId,
-    depth: u32,
+    /// Nodes of the tree.
+    size: u32,
 }
 
 enum Kind {
@@ -49,22 +55,26 @@ struct Frame {
     results: Vec<Var>,
     /// Parameters as they were at the start (for `else`).
     params: Vec<Entry>,
-    /// Statements of the enclosing block, so far.
-    outer: Vec<Stmt>,
+    /// Where the statements of the construct, or of its present arm, begin.
+    start: usize,
     at: u32,
 }
 
-/// Lowers a function body.
-pub fn lower(context: &Context<'_>, ty: &FuncType, body: &FunctionBody<'_>) -> Result<Body, Error> {
+/// Lowers a function body to one that [`weighs`] at most `room`.
+pub fn lower(context: &Context<'_>, function: u32, body: &FunctionBody<'_>, room: usize) -> Result<Body, Error> {
+    let ty = context.module.signature(function);
     let mut l = Lower {
         c: context,
+        function,
         body: Body::default(),
         out: Vec::new(),
         stack: Vec::new(),
+        settled: 0,
         frames: Vec::new(),
         labels: 0,
         locals: 0,
         dead: None,
+        room,
     };
     for p in &ty.params {
         l.body.var(*p);
@@ -88,12 +98,13 @@ pub fn lower(context: &Context<'_>, ty: &FuncType, body: &FunctionBody<'_>) -> R
         label_vars: Vec::new(),
         results: ty.results.iter().map(|_| Var(u32::MAX)).collect(),
         params: Vec::new(),
-        outer: Vec::new(),
+        start: 0,
         at: 0,
     });
     for op in body.get_operators_reader()?.into_iter_with_offsets() {
         let (op, at) = op?;
         l.op(&op, at as u32)?;
+        l.has_room()?;
     }
     let mut out = l.body;
     out.stmts = l.out;
@@ -102,15 +113,24 @@ pub fn lower(context: &Context<'_>, ty: &FuncType, body: &FunctionBody<'_>) -> R
 
 struct Lower<'a> {
     c: &'a Context<'a>,
+    function: u32,
     body: Body,
     out: Vec<Stmt>,
     stack: Vec<Entry>,
+    /// So many entries at the bottom of the stack are [stable](Self::stable).
+    settled: usize,
     frames: Vec<Frame>,
     labels: u32,
     /// Parameters and wasm locals: variables below this number can change while an entry waits.
     locals: u32,
     /// In code that cannot be reached: number of constructs opened in it.
     dead: Option<u32>,
+    room: usize,
+}
+
+/// Expressions and variables: what a body needs memory for. Each statement comes with at least one, or with a byte of wasm.
+pub fn weighs(body: &Body) -> usize {
+    body.exprs.len() + body.vars.len()
 }
 
 fn malformed() -> Error {
@@ -124,21 +144,43 @@ impl Lower<'_> {
         Label(self.labels - 1)
     }
 
-    fn push(&mut self, expr: Expr, depth: u32) {
+    /// A few bytes can ask for many variables and jumps with many values.
+    fn has_room(&self) -> Result<(), Error> {
+        if weighs(&self.body) <= self.room {
+            return Ok(());
+        }
+        Err(Error::Limit(format!(
+            "up to function {}, the program has more variables, or jumps with more values, than a module of this size may",
+            self.c.module.function_name(self.function)
+        )))
+    }
+
+    fn push(&mut self, expr: Expr, size: u32) {
         let expr = self.body.add(expr);
-        self.stack.push(Entry { expr, depth });
-        if depth > MAX_DEPTH {
+        self.stack.push(Entry { expr, size });
+        if size > MAX_SIZE {
             let top = self.stack.len() - 1;
             self.settle(top);
+        }
+        if self.stack.len() > self.settled + MAX_WAITING {
+            self.settle(self.settled);
+            self.settled += 1;
         }
     }
 
     fn push_var(&mut self, var: Var) {
-        self.push(Expr::Var(var), 0);
+        self.push(Expr::Var(var), 1);
+    }
+
+    fn truncate(&mut self, height: usize) {
+        self.stack.truncate(height);
+        self.settled = self.settled.min(height);
     }
 
     fn pop_entry(&mut self) -> Result<Entry, Error> {
-        self.stack.pop().ok_or_else(malformed)
+        let entry = self.stack.pop().ok_or_else(malformed)?;
+        self.settled = self.settled.min(self.stack.len());
+        Ok(entry)
     }
 
     fn pop(&mut self) -> Result<ExprId, Error> {
@@ -147,7 +189,9 @@ impl Lower<'_> {
 
     fn pop_many(&mut self, n: usize) -> Result<Vec<ExprId>, Error> {
         let from = self.stack.len().checked_sub(n).ok_or_else(malformed)?;
-        Ok(self.stack.drain(from..).map(|e| e.expr).collect())
+        let popped = self.stack[from..].iter().map(|e| e.expr).collect();
+        self.truncate(from);
+        Ok(popped)
     }
 
     fn temp(&mut self, ty: ValType) -> Var {
@@ -171,18 +215,19 @@ impl Lower<'_> {
         }
         let var = self.temp(self.body.type_of(expr));
         self.out.push(Stmt::Set { var, value: expr });
-        self.stack[i] = Entry { expr: self.body.add(Expr::Var(var)), depth: 0 };
+        self.stack[i] = Entry { expr: self.body.add(Expr::Var(var)), size: 1 };
     }
 
     fn settle_all(&mut self) {
-        for i in 0..self.stack.len() {
+        for i in self.settled..self.stack.len() {
             self.settle(i);
         }
+        self.settled = self.stack.len();
     }
 
     /// Evaluates the entries that read a local which is about to change.
     fn settle_readers(&mut self, local: Var) {
-        for i in 0..self.stack.len() {
+        for i in self.settled..self.stack.len() {
             let mut reads = false;
             self.body.reads(self.stack[i].expr, &mut |v| reads |= v == local);
             if reads {
@@ -228,37 +273,36 @@ impl Lower<'_> {
         }
         let params = self.stack[height..].to_vec();
         let label = self.label();
-        let outer = std::mem::take(&mut self.out);
-        self.frames.push(Frame { kind, label, used: false, height, label_vars, results, params, outer, at });
+        let start = self.out.len();
+        self.frames.push(Frame { kind, label, used: false, height, label_vars, results, params, start, at });
         Ok(())
     }
 
     /// Sets variables from the top of the stack, without consuming it.
     fn assign(&mut self, vars: &[Var]) -> Result<Vec<Stmt>, Error> {
+        self.has_room()?;
         let from = self.stack.len().checked_sub(vars.len()).ok_or_else(malformed)?;
-        let mut sets = Vec::new();
-        if vars.len() > 1 {
-            // A parallel move: loop parameters may be permuted.
-            let hazard = self.stack[from..].iter().any(|e| {
-                let mut hit = false;
-                self.body.reads(e.expr, &mut |v| hit |= vars.contains(&v));
-                hit
-            });
-            if hazard {
-                for (i, _) in vars.iter().enumerate() {
-                    let expr = self.stack[from + i].expr;
-                    let temp = self.temp(self.body.type_of(expr));
-                    let value = if self.stable(expr) { self.again(expr) } else { expr };
-                    sets.push(Stmt::Set { var: temp, value });
-                    self.stack[from + i] = Entry { expr: self.body.add(Expr::Var(temp)), depth: 0 };
-                }
+        let mut values: Vec<ExprId> = self.stack[from..].iter().map(|e| e.expr).collect();
+        for value in &mut values {
+            if self.stable(*value) {
+                *value = self.again(*value);
             }
         }
-        for (i, var) in vars.iter().enumerate() {
-            let expr = self.stack[from + i].expr;
-            let value = if self.stable(expr) { self.again(expr) } else { expr };
-            sets.push(Stmt::Set { var: *var, value });
+        let mut sets = Vec::new();
+        // A parallel move: loop parameters may be permuted.
+        let targets: BTreeSet<Var> = vars.iter().copied().collect();
+        let mut hazard = false;
+        for value in &values {
+            self.body.reads(*value, &mut |v| hazard |= targets.contains(&v));
         }
+        if hazard && vars.len() > 1 {
+            for value in &mut values {
+                let var = self.temp(self.body.type_of(*value));
+                sets.push(Stmt::Set { var, value: *value });
+                *value = self.read(var);
+            }
+        }
+        sets.extend(vars.iter().zip(values).map(|(var, value)| Stmt::Set { var: *var, value }));
         Ok(sets)
     }
 
@@ -426,38 +470,31 @@ impl Lower<'_> {
             // An `if` without `else` passes its parameters on as results.
             let cond = *cond;
             self.close()?;
-            let frame = self.frames.last_mut().ok_or_else(malformed)?;
-            let then = std::mem::take(&mut self.out);
-            frame.kind = Kind::Else { cond, then };
-            let (height, params) = (frame.height, frame.params.clone());
-            self.stack.truncate(height);
-            self.stack.extend(params);
-            self.dead = None;
+            self.begin_else(cond)?;
         }
         self.close()?;
         self.dead = None;
         let frame = self.frames.pop().ok_or_else(malformed)?;
-        let inner = std::mem::replace(&mut self.out, frame.outer);
-        self.stack.truncate(frame.height);
+        match frame.kind {
+            Kind::Loop if frame.used => {
+                let body = self.out.split_off(frame.start);
+                self.out.push(Stmt::Loop { label: frame.label, body, at: frame.at });
+            }
+            Kind::Loop => {}
+            kind => {
+                if let Kind::Else { cond, then } = kind {
+                    let otherwise = self.out.split_off(frame.start);
+                    self.out.push(Stmt::If { cond, then, otherwise });
+                }
+                if frame.used {
+                    let body = self.out.split_off(frame.start);
+                    self.out.push(Stmt::Block { label: frame.label, body });
+                }
+            }
+        }
+        self.truncate(frame.height);
         for var in frame.results {
             self.push_var(var);
-        }
-        let body = match frame.kind {
-            Kind::Loop => {
-                if frame.used {
-                    self.out.push(Stmt::Loop { label: frame.label, body: inner, at: frame.at });
-                } else {
-                    self.out.extend(inner);
-                }
-                return Ok(());
-            }
-            Kind::Else { cond, then } => vec![Stmt::If { cond, then, otherwise: inner }],
-            _ => inner,
-        };
-        if frame.used {
-            self.out.push(Stmt::Block { label: frame.label, body });
-        } else {
-            self.out.extend(body);
         }
         Ok(())
     }
@@ -483,13 +520,13 @@ impl Lower<'_> {
         }
         if let Some(op) = UnOp::from_wasm(op) {
             let a = self.pop_entry()?;
-            self.push(Expr::Unary(op, a.expr), a.depth + 1);
+            self.push(Expr::Unary(op, a.expr), a.size + 1);
             return Ok(());
         }
         if let Some(op) = BinOp::from_wasm(op) {
             let b = self.pop_entry()?;
             let a = self.pop_entry()?;
-            self.push(Expr::Binary(op, a.expr, b.expr), a.depth.max(b.depth) + 1);
+            self.push(Expr::Binary(op, a.expr, b.expr), a.size + b.size + 1);
             return Ok(());
         }
         if let Some(op) = TrapOp::from_wasm(op) {
@@ -542,9 +579,7 @@ impl Lower<'_> {
                 for i in self.stack.len().saturating_sub(n)..self.stack.len() {
                     self.settle(i);
                 }
-                let before = self.stack.clone();
                 let then = self.jump(relative_depth)?;
-                self.stack = before;
                 self.out.push(Stmt::If { cond, then, otherwise: Vec::new() });
             }
             Operator::BrTable { ref targets } => {
@@ -555,7 +590,7 @@ impl Lower<'_> {
                     self.settle(i);
                 }
                 let mut cases: Vec<(u32, Vec<u32>)> = Vec::new();
-                let mut places = std::collections::BTreeMap::new();
+                let mut places = BTreeMap::new();
                 for (i, depth) in targets.targets().enumerate() {
                     let depth = depth?;
                     if depth == default_depth {
@@ -567,11 +602,9 @@ impl Lower<'_> {
                     });
                     cases[place].1.push(i as u32);
                 }
-                let before = self.stack.clone();
                 let mut arms = Vec::new();
                 for (depth, values) in cases {
                     arms.push((values, self.jump(depth)?));
-                    self.stack.clone_from(&before);
                 }
                 let default = self.jump(default_depth)?;
                 self.out.push(Stmt::Switch { index, cases: arms, default });
@@ -591,8 +624,8 @@ impl Lower<'_> {
                 let cond = self.pop_entry()?;
                 let otherwise = self.pop_entry()?;
                 let then = self.pop_entry()?;
-                let depth = cond.depth.max(otherwise.depth).max(then.depth) + 1;
-                self.push(Expr::Select { cond: cond.expr, then: then.expr, otherwise: otherwise.expr }, depth);
+                let size = cond.size + otherwise.size + then.size + 1;
+                self.push(Expr::Select { cond: cond.expr, then: then.expr, otherwise: otherwise.expr }, size);
             }
             Operator::LocalGet { local_index } => self.push_var(Var(local_index)),
             Operator::LocalSet { local_index } => {
@@ -613,17 +646,17 @@ impl Lower<'_> {
                     self.out.push(Stmt::GetGlobal { var, global: global_index });
                     self.push_var(var);
                 } else {
-                    self.push(Expr::Const(global.ty, global.bits), 0);
+                    self.push(Expr::Const(global.ty, global.bits), 1);
                 }
             }
             Operator::GlobalSet { global_index } => {
                 let value = self.pop()?;
                 self.out.push(Stmt::SetGlobal { global: global_index, value });
             }
-            Operator::I32Const { value } => self.push(Expr::Const(ValType::I32, u64::from(value as u32)), 0),
-            Operator::I64Const { value } => self.push(Expr::Const(ValType::I64, value as u64), 0),
-            Operator::F32Const { value } => self.push(Expr::Const(ValType::F32, u64::from(value.bits())), 0),
-            Operator::F64Const { value } => self.push(Expr::Const(ValType::F64, value.bits()), 0),
+            Operator::I32Const { value } => self.push(Expr::Const(ValType::I32, u64::from(value as u32)), 1),
+            Operator::I64Const { value } => self.push(Expr::Const(ValType::I64, value as u64), 1),
+            Operator::F32Const { value } => self.push(Expr::Const(ValType::F32, u64::from(value.bits())), 1),
+            Operator::F64Const { value } => self.push(Expr::Const(ValType::F64, value.bits()), 1),
             Operator::MemorySize { mem } => {
                 let var = self.temp(ValType::I32);
                 self.out.push(match self.c.places.several(mem) {
@@ -710,14 +743,18 @@ impl Lower<'_> {
 
     fn otherwise(&mut self) -> Result<(), Error> {
         self.close()?;
-        self.dead = None;
-        let then = std::mem::take(&mut self.out);
+        let Some(Frame { kind: Kind::If { cond }, .. }) = self.frames.last() else { return Err(malformed()) };
+        self.begin_else(*cond)
+    }
+
+    fn begin_else(&mut self, cond: ExprId) -> Result<(), Error> {
         let frame = self.frames.last_mut().ok_or_else(malformed)?;
-        let Kind::If { cond } = frame.kind else { return Err(malformed()) };
+        let then = self.out.split_off(frame.start);
         frame.kind = Kind::Else { cond, then };
         let (height, params) = (frame.height, frame.params.clone());
-        self.stack.truncate(height);
+        self.truncate(height);
         self.stack.extend(params);
+        self.dead = None;
         Ok(())
     }
 }

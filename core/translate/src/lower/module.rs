@@ -1,6 +1,6 @@
 //! The module around the functions: signatures, globals, memory, table, segments, and what is reached at all.
 
-use super::function::{Context, lower as lower_function};
+use super::function::{Context, lower as lower_function, weighs};
 use super::several::Places;
 use crate::abi::TrapKind;
 use crate::ir::{Body, Callee, Expr, Function, Global, Memory, Program, Stmt, Table, Var, walk};
@@ -52,15 +52,14 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
     }
     let mut todo: Vec<u32> = entries.iter().map(|(_, f)| *f).chain(before.iter().copied()).collect();
     let (mut grows, mut writes_table) = (false, false);
-    let mut variables = 0;
+    let mut room = ROOM + 2 * module.size;
     while let Some(f) = todo.pop() {
         if functions[f as usize].body.is_some() {
             continue;
         }
-        let ty = module.signature(f);
         let body = match module.bodies.get((f as usize).wrapping_sub(module.imports.len())) {
-            Some(body) => lower_function(&context, ty, body)?,
-            None => import_body(host[f as usize], ty),
+            Some(body) => lower_function(&context, f, body, room)?,
+            None => import_body(host[f as usize], module.signature(f)),
         };
         walk(&body.stmts, &mut |s| match s {
             Stmt::Call { callee: Callee::Function(g), .. } => todo.push(*g),
@@ -69,15 +68,7 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
             Stmt::TableCopy { .. } | Stmt::TableInit { .. } => writes_table = true,
             _ => {}
         });
-        let mut calls = 0;
-        walk(&body.stmts, &mut |s| calls += usize::from(matches!(s, Stmt::Call { .. } | Stmt::Host { .. })));
-        variables += body.vars.len();
-        if calls > MAX_CALLS || variables > MAX_VARIABLES {
-            return Err(Error::Limit(format!(
-                "function {f} makes the program too large: more than {MAX_CALLS} calls in one function, or more than \
-                 {MAX_VARIABLES} variables in all"
-            )));
-        }
+        room = room.saturating_sub(weighs(&body));
         functions[f as usize].body = Some(body);
     }
 
@@ -206,10 +197,8 @@ pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64,
 
 /// Bytes of memory that data segments may span, beside [`crate::GROWTH`] times the module's.
 const IMAGE: u64 = 16 << 20;
-/// Calls in one function: cutting it into states descends once for each.
-const MAX_CALLS: usize = 50_000;
-/// Variables of all functions; a module can declare 50,000 with four bytes.
-const MAX_VARIABLES: usize = 8 << 20;
+/// What function bodies may [weigh](weighs) together, beside twice the bytes of the module.
+const ROOM: usize = 1 << 18;
 
 /// The image, the passive segments, and the trap of an active one that does not fit.
 type Data = (Image, Vec<(u32, u32)>, Option<TrapKind>);
