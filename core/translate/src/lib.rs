@@ -262,8 +262,7 @@ pub struct Lowered {
     missing: Vec<String>,
 }
 
-/// Passes descend into nested blocks (5000 deep at most), cutting into states once for each call of a function (50,000 at
-/// most): a hostile module must not overflow the caller's stack.
+/// Passes descend into nested blocks, 5000 deep at most: a hostile module must not overflow the caller's stack.
 const STACK: usize = 256 << 20;
 
 /// Bytes that translation may need for each byte of a module, where a few bytes can ask for many.
@@ -297,7 +296,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         .map(|i| i.name.clone())
         .collect();
     let facts = analysis::Colours::new(&program, options.force_framed, options.target.call_paths);
-    let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f));
+    let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f))?;
     verify("framing", &program)?;
     let native = analysis::native_stack(&program, &facts);
     if native > MAX_NATIVE_STACK {

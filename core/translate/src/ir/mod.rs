@@ -347,6 +347,16 @@ impl Stmt {
         }
     }
 
+    /// The state in which the function goes on, or may.
+    pub fn next(&self) -> Option<State> {
+        match self {
+            Self::Goto { state } => Some(*state),
+            Self::CallFramed { then, .. } | Self::Suspend { then, .. } => Some(*then),
+            Self::Write { again, .. } => Some(*again),
+            _ => None,
+        }
+    }
+
     /// Control never passes to the statement behind this one.
     pub fn ends(&self) -> bool {
         matches!(

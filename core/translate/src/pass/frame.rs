@@ -10,34 +10,64 @@
 //! then              other variables that live across states
 //! ```
 
-use super::live;
+use super::live::{self, TooLarge};
 use crate::analysis::{Colours, World};
 use crate::host::{CALLS, Place};
 use crate::ir::{Body, Expr, ExprId, Label, State, Stmt, Var, walk};
 use crate::wasm::FuncType;
 use std::collections::{BTreeSet, HashMap};
+use std::vec::IntoIter;
 
 /// Cuts `body` into states.
-pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, world: World, at: u32) {
+///
+/// # Errors
+/// What lives across its states would need too much memory to find out.
+pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, world: World, at: u32) -> Result<(), TooLarge> {
     let stmts = std::mem::take(&mut body.stmts);
-    let mut cut = Cut { body, colours, world, states: Vec::new(), labels: HashMap::new(), heads: BTreeSet::new() };
+    let (marks, todo) = (Vec::new(), Vec::new());
+    let mut cut = Cut { body, colours, world, marks, states: Vec::new(), todo, labels: HashMap::new() };
+    cut.mark(&stmts);
     let entry = cut.new_state();
-    let mut first = vec![Stmt::Edge { head: false, at }];
-    first.extend(cut.flow(stmts, None));
-    cut.states[entry.0 as usize] = first;
-    let states = std::mem::take(&mut cut.states);
-    body.states = states;
-    save_and_restore(body, ty);
+    let begin = vec![Stmt::Edge { head: false, at }];
+    cut.todo.push(Part { state: entry, begin, rest: stmts.into_iter(), number: 0, next: None });
+    while let Some(Part { state, begin, rest, number, next }) = cut.todo.pop() {
+        let mut out = begin;
+        cut.flow(rest, number, next, &mut out);
+        cut.states[state.0 as usize] = out;
+    }
+    body.states = cut.states;
+    save_and_restore(body, ty)
+}
+
+/// What is known of a statement before its function is cut.
+struct Mark {
+    /// It is a split, or one lies inside.
+    split: bool,
+    /// The number of the statement behind it: they are numbered in the order of the text.
+    end: usize,
+}
+
+/// The rest of a list, which becomes a state behind `begin`.
+struct Part {
+    state: State,
+    begin: Vec<Stmt>,
+    rest: IntoIter<Stmt>,
+    /// Of the first statement in `rest`.
+    number: usize,
+    /// Where control goes behind the list.
+    next: Option<State>,
 }
 
 struct Cut<'a> {
     body: &'a mut Body,
     colours: &'a Colours,
     world: World,
+    /// By the numbers of the statements.
+    marks: Vec<Mark>,
     states: Vec<Vec<Stmt>>,
+    /// States to come.
+    todo: Vec<Part>,
     labels: HashMap<Label, State>,
-    /// States that are loop heads.
-    heads: BTreeSet<State>,
 }
 
 impl Cut<'_> {
@@ -58,12 +88,17 @@ impl Cut<'_> {
         self.colours.remote && CALLS[call].name == "fd_write"
     }
 
-    fn has_split(&self, stmt: &Stmt) -> bool {
-        let mut found = self.is_split(stmt);
-        for child in stmt.children() {
-            walk(child, &mut |s| found |= self.is_split(s));
+    fn mark(&mut self, stmts: &[Stmt]) -> bool {
+        let mut any = false;
+        for stmt in stmts {
+            let number = self.marks.len();
+            self.marks.push(Mark { split: false, end: 0 });
+            let inside = stmt.children().into_iter().fold(false, |any, child| self.mark(child) || any);
+            let split = inside || self.is_split(stmt);
+            self.marks[number] = Mark { split, end: self.marks.len() };
+            any |= split;
         }
-        found
+        any
     }
 
     /// Operands that must survive a suspension are put into variables.
@@ -81,88 +116,81 @@ impl Cut<'_> {
         vars.iter().map(|v| self.body.add(Expr::Var(*v))).collect()
     }
 
-    /// The statements of the current state; every path ends in a jump. `next` is where control goes behind the list.
-    fn flow(&mut self, stmts: Vec<Stmt>, next: Option<State>) -> Vec<Stmt> {
-        let mut out = Vec::new();
-        let mut stmts = stmts.into_iter();
+    /// A new state for the rest of a list.
+    fn later(&mut self, begin: Vec<Stmt>, rest: IntoIter<Stmt>, number: usize, next: Option<State>) -> State {
+        let state = self.new_state();
+        self.todo.push(Part { state, begin, rest, number, next });
+        state
+    }
+
+    /// Adds the statements of the current state; every path ends in a jump. `number` is that of the first, `next` is where
+    /// control goes behind the list.
+    fn flow(&mut self, mut stmts: IntoIter<Stmt>, mut number: usize, next: Option<State>, out: &mut Vec<Stmt>) {
         while let Some(mut stmt) = stmts.next() {
-            if !self.has_split(&stmt) {
+            let Mark { split, end } = self.marks[number];
+            let inside = number + 1;
+            number = end;
+            if !split {
                 self.retarget(&mut stmt);
                 let ends = stmt.ends();
                 out.push(stmt);
                 if ends {
-                    return out;
+                    return;
                 }
                 continue;
             }
-            let rest: Vec<Stmt> = stmts.collect();
-            let join = |cut: &mut Self, rest: Vec<Stmt>| match next {
-                Some(next) if rest.is_empty() => next,
-                _ => {
-                    let state = cut.new_state();
-                    let stmts = cut.flow(rest, next);
-                    cut.states[state.0 as usize] = stmts;
-                    state
-                }
+            let join = |cut: &mut Self, rest: IntoIter<Stmt>| match next {
+                Some(next) if rest.len() == 0 => next,
+                _ => cut.later(Vec::new(), rest, end, next),
             };
             match stmt {
                 Stmt::Call { callee, args, results, at } => {
-                    let then = self.new_state();
-                    let mut stmts = vec![Stmt::Results { vars: results }];
-                    stmts.extend(self.flow(rest, next));
-                    self.states[then.0 as usize] = stmts;
+                    let then = self.later(vec![Stmt::Results { vars: results }], stmts, end, next);
                     out.push(Stmt::CallFramed { callee, args, then, at });
                 }
                 Stmt::Host { call, args, result, at } if self.flushes(call) => {
-                    let vars = self.in_vars(args, &mut out);
-                    let again = self.new_state();
+                    let vars = self.in_vars(args, out);
                     let result = result.unwrap_or_else(|| self.body.var(crate::ValType::I32));
                     let args = self.read(&vars);
-                    let mut stmts = vec![Stmt::Write { args, result, again, at }];
-                    stmts.extend(self.flow(rest, next));
-                    self.states[again.0 as usize] = stmts;
-                    out.push(Stmt::Goto { state: again });
+                    let again = State(self.states.len() as u32);
+                    let state = self.later(vec![Stmt::Write { args, result, again, at }], stmts, end, next);
+                    out.push(Stmt::Goto { state });
                 }
                 Stmt::Host { call, args, result, at } => {
-                    let vars = self.in_vars(args, &mut out);
-                    let then = self.new_state();
+                    let vars = self.in_vars(args, out);
                     let args = self.read(&vars);
-                    let mut stmts = vec![Stmt::Answer { call, args, result }];
-                    stmts.extend(self.flow(rest, next));
-                    self.states[then.0 as usize] = stmts;
+                    let then = self.later(vec![Stmt::Answer { call, args, result }], stmts, end, next);
                     let args = self.read(&vars);
                     out.push(Stmt::Suspend { call, args, then, at });
                 }
                 Stmt::Block { label, body } => {
-                    let join = join(self, rest);
+                    let join = join(self, stmts);
                     self.labels.insert(label, join);
-                    out.extend(self.flow(body, Some(join)));
+                    self.flow(body.into_iter(), inside, Some(join), out);
                 }
                 Stmt::Loop { label, body, at } => {
-                    let join = join(self, rest);
-                    let head = self.new_state();
+                    let join = join(self, stmts);
+                    let begin = vec![Stmt::Edge { head: true, at }];
+                    let head = self.later(begin, body.into_iter(), inside, Some(join));
                     self.labels.insert(label, head);
-                    self.heads.insert(head);
-                    let mut stmts = vec![Stmt::Edge { head: true, at }];
-                    stmts.extend(self.flow(body, Some(join)));
-                    self.states[head.0 as usize] = stmts;
                     out.push(Stmt::Goto { state: head });
                 }
                 Stmt::If { cond, then, otherwise } => {
-                    let join = join(self, rest);
-                    let then = self.flow(then, Some(join));
-                    let otherwise = self.flow(otherwise, Some(join));
-                    out.push(Stmt::If { cond, then, otherwise });
+                    let join = join(self, stmts);
+                    let behind = then.iter().fold(inside, |number, _| self.marks[number].end);
+                    let (mut yes, mut no) = (Vec::new(), Vec::new());
+                    self.flow(then.into_iter(), inside, Some(join), &mut yes);
+                    self.flow(otherwise.into_iter(), behind, Some(join), &mut no);
+                    out.push(Stmt::If { cond, then: yes, otherwise: no });
                 }
                 // The arms of a switch only set variables and jump.
                 other => out.push(other),
             }
-            return out;
+            return;
         }
         if let Some(state) = next {
             out.push(Stmt::Goto { state });
         }
-        out
     }
 
     /// Branches to labels that became states, and returns, in a statement without splits.
@@ -186,19 +214,17 @@ impl Cut<'_> {
 }
 
 /// Assigns slots, and puts `Restore` and `Save` where variables enter and leave states.
-fn save_and_restore(body: &mut Body, ty: &FuncType) {
-    let live = live::live_in(body);
+fn save_and_restore(body: &mut Body, ty: &FuncType) -> Result<(), TooLarge> {
+    let live = live::live_in(body)?;
     let params = ty.params.len() as u32;
     let fixed = ty.params.len().max(ty.results.len()) as u32;
     let mut slot = 1 + fixed;
-    for i in 0..body.vars.len() as u32 {
-        let var = Var(i);
-        if i < params {
-            body.slots.insert(var, 1 + i);
-        } else if live.iter().any(|l| l.has(var)) {
-            body.slots.insert(var, slot);
-            slot += 1;
-        }
+    body.slots.extend((0..params).map(|i| (Var(i), 1 + i)));
+    let mut anywhere = live::Set::default();
+    live.iter().for_each(|set| anywhere.add(set));
+    for var in anywhere.iter().filter(|var| var.0 >= params) {
+        body.slots.insert(var, slot);
+        slot += 1;
     }
     body.frame = slot * 8;
     let mut states = std::mem::take(&mut body.states);
@@ -215,7 +241,7 @@ fn save_and_restore(body: &mut Body, ty: &FuncType) {
         });
         save(stmts, &live, &set);
         mentioned.extend(&set);
-        let vars: Vec<Var> = live[i].iter().filter(|v| mentioned.contains(v)).collect();
+        let vars: Vec<Var> = mentioned.into_iter().filter(|v| live[i].has(*v)).collect();
         if !vars.is_empty() {
             // The results of a call lie in the callee's frame, which must be popped before ours is read.
             let first = usize::from(matches!(stmts.first(), Some(Stmt::Results { .. })));
@@ -223,19 +249,14 @@ fn save_and_restore(body: &mut Body, ty: &FuncType) {
         }
     }
     body.states = states;
+    Ok(())
 }
 
 fn save(stmts: &mut Vec<Stmt>, live: &[live::Set], set: &BTreeSet<Var>) {
     let mut i = 0;
     while i < stmts.len() {
-        let to = match &stmts[i] {
-            Stmt::Goto { state } => Some(*state),
-            Stmt::CallFramed { then, .. } | Stmt::Suspend { then, .. } => Some(*then),
-            Stmt::Write { again, .. } => Some(*again),
-            _ => None,
-        };
-        if let Some(to) = to {
-            let vars: Vec<Var> = live[to.0 as usize].iter().filter(|v| set.contains(v)).collect();
+        if let Some(to) = stmts[i].next() {
+            let vars: Vec<Var> = set.iter().copied().filter(|v| live[to.0 as usize].has(*v)).collect();
             if !vars.is_empty() {
                 stmts.insert(i, Stmt::Save { vars });
                 i += 1;

@@ -1,6 +1,7 @@
 //! Liveness of variables over the states of a framed function.
 
-use crate::ir::{Body, Label, Stmt, Var};
+use crate::analysis::post_order;
+use crate::ir::{Body, Label, Stmt, Var, walk};
 use std::collections::HashMap;
 
 /// A set of variables.
@@ -29,6 +30,11 @@ impl Set {
         }
         changed
     }
+    /// Adds the members of another.
+    pub fn add(&mut self, other: &Self) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.join(other);
+    }
     /// Its members in order.
     pub fn iter(&self) -> impl Iterator<Item = Var> + '_ {
         self.0
@@ -38,25 +44,53 @@ impl Set {
     }
 }
 
+/// Too many variables for so many states, blocks and branches.
+pub struct TooLarge;
+
+/// Bits in all sets: 256 MiB.
+const MAX_BITS: usize = 1 << 31;
+
 /// What is live into each state. Sets only grow from one round to the next, so nested loops need no rounds of their own.
-pub fn live_in(body: &Body) -> Vec<Set> {
-    let n = body.vars.len();
+pub fn live_in(body: &Body) -> Result<Vec<Set>, TooLarge> {
+    let (n, count) = (body.vars.len(), body.states.len());
+    let mut sets = count;
+    let mut successors = vec![Vec::new(); count];
+    for (state, successors) in body.states.iter().zip(&mut successors) {
+        walk(state, &mut |s| {
+            sets += usize::from(s.ends() || !s.children().is_empty());
+            successors.extend(s.next().map(|next| next.0));
+        });
+    }
+    if sets.saturating_mul(n) > MAX_BITS {
+        return Err(TooLarge);
+    }
+    let mut predecessors = vec![Vec::new(); count];
+    for (state, successors) in successors.iter().enumerate() {
+        successors.iter().for_each(|next| predecessors[*next as usize].push(state));
+    }
+    let order = post_order(count, |state| successors[state as usize].clone());
     let mut flow = Flow {
         body,
-        states: vec![Set::new(n); body.states.len()],
+        states: vec![Set::new(n); count],
         loops: HashMap::new(),
         blocks: HashMap::new(),
         empty: Set::new(n),
-        changed: true,
+        again: false,
     };
-    while flow.changed {
-        flow.changed = false;
-        for (i, state) in body.states.iter().enumerate().rev() {
-            let live = flow.list(state, flow.empty.clone());
-            flow.changed |= flow.states[i].join(&live);
+    let mut open = vec![true; count];
+    while open.contains(&true) {
+        for state in order.iter().map(|state| *state as usize) {
+            if !std::mem::take(&mut open[state]) {
+                continue;
+            }
+            let live = flow.list(&body.states[state], flow.empty.clone());
+            open[state] = std::mem::take(&mut flow.again);
+            if flow.states[state].join(&live) {
+                predecessors[state].iter().for_each(|before| open[*before] = true);
+            }
         }
     }
-    flow.states
+    Ok(flow.states)
 }
 
 struct Flow<'a> {
@@ -65,7 +99,8 @@ struct Flow<'a> {
     loops: HashMap<Label, Set>,
     blocks: HashMap<Label, Set>,
     empty: Set,
-    changed: bool,
+    /// More lives into a loop of this state than was thought.
+    again: bool,
 }
 
 impl Flow<'_> {
@@ -77,14 +112,16 @@ impl Flow<'_> {
         let mut live = match stmt {
             Stmt::Block { label, body } => {
                 self.blocks.insert(*label, after.clone());
-                self.list(body, after)
+                let live = self.list(body, after);
+                self.blocks.remove(label);
+                live
             }
             Stmt::Loop { label, body, .. } => {
                 self.loops.entry(*label).or_insert_with(|| self.empty.clone());
                 let live = self.list(body, after);
                 let head = self.loops.entry(*label).or_default();
                 if head.join(&live) {
-                    self.changed = true;
+                    self.again = true;
                 }
                 live
             }
@@ -103,15 +140,13 @@ impl Flow<'_> {
                 }
                 live
             }
-            Stmt::Goto { state } => self.states[state.0 as usize].clone(),
-            Stmt::CallFramed { then, .. } | Stmt::Suspend { then, .. } => self.states[then.0 as usize].clone(),
-            Stmt::Write { again, .. } => {
-                let mut live = after;
-                live.join(&self.states[again.0 as usize]);
+            _ => {
+                let mut live = if stmt.ends() { self.empty.clone() } else { after };
+                if let Some(next) = stmt.next() {
+                    live.join(&self.states[next.0 as usize]);
+                }
                 live
             }
-            _ if stmt.ends() => self.empty.clone(),
-            _ => after,
         };
         for var in stmt.sets() {
             live.remove(var);

@@ -1,6 +1,7 @@
 //! Makes the versions of each function that somebody enters: plain, as states, or both.
 
 use super::{charge, frame};
+use crate::Error;
 use crate::analysis::{Colours, World};
 use crate::ir::{Body, Callee, Program, Stmt, walk};
 use crate::wasm::FuncType;
@@ -16,7 +17,10 @@ pub struct Adapters {
 }
 
 /// Replaces the lowered bodies by the versions that are entered. `offset` gives the wasm offset of a function.
-pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32) -> Adapters {
+///
+/// # Errors
+/// A function is too large to be cut into states.
+pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32) -> Result<Adapters, Error> {
     let lowered: Vec<Option<Body>> = program.functions.iter_mut().map(|f| f.body.take()).collect();
     let types: Vec<FuncType> = program.functions.iter().map(|f| program.types[f.ty as usize].clone()).collect();
     let mut needs = Needs { colours, todo: BTreeSet::new(), seen: BTreeSet::new(), adapters: Adapters::default() };
@@ -32,7 +36,13 @@ pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32
         let mut body = body.clone();
         abandon(&mut body.stmts, colours);
         if states {
-            frame::run(&mut body, &types[f as usize], colours, colours.world(f), offset(f));
+            frame::run(&mut body, &types[f as usize], colours, colours.world(f), offset(f)).map_err(|_| {
+                Error::Limit(format!(
+                    "the function {} has too many variables and branches to be cut into states at its calls; compile it \
+                     with optimisation, or split it",
+                    function.name
+                ))
+            })?;
         } else {
             nest(&mut body.stmts, colours, f);
             charge::run(&mut body);
@@ -42,7 +52,7 @@ pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32
         }
         *if states { &mut function.states } else { &mut function.body } = Some(body);
     }
-    needs.adapters
+    Ok(needs.adapters)
 }
 
 struct Needs<'a> {
