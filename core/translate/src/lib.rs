@@ -265,8 +265,10 @@ pub struct Lowered {
 /// Passes descend into nested blocks, 5000 deep at most: a hostile module must not overflow the caller's stack.
 const STACK: usize = 256 << 20;
 
-/// Bytes that translation may need for each byte of a module, where a few bytes can ask for many.
-const GROWTH: u64 = 64;
+/// The most bytes of text or image that a module of so many bytes may become: a few bytes can ask for many.
+fn bound(module: usize) -> usize {
+    (16 << 20) + 64 * module
+}
 
 /// Native stack of plain functions; the `cpu` driver's workers have 64 MiB.
 const MAX_NATIVE_STACK: u64 = 48 << 20;
@@ -328,7 +330,7 @@ pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
 fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
     let lowered = lower_here(wasm, options)?;
     let Lowered { program, facts, layout, mut image, missing, .. } = lowered;
-    let (header, units) = dialect::write(&program, &facts, &layout, options);
+    let (header, units) = dialect::write(&program, &facts, &layout, options, bound(wasm.len()))?;
     image.head = layout.head(&program);
     let entries = program
         .entries

@@ -3,30 +3,13 @@
 //! Only what comes from the module is expected: no prelude, no kernels. `VECTORVISOR_BLESS=1 cargo nextest run -p
 //! vectorvisor-translate` writes the text anew; the review is `git diff`.
 
+mod common;
+
 use std::path::Path;
-use vectorvisor_translate::{Alignment, Bounds, Language, Options, Target, Traps, lower_module, translate};
+use vectorvisor_translate::{Alignment, Options, Traps, lower_module, translate};
 
 fn options(text: &str) -> Result<(Options, bool), String> {
-    let mut options = Options {
-        target: Target {
-            language: Language::Cuda,
-            thread_exit: false,
-            timer: false,
-            cheap_branches: false,
-            call_paths: None,
-        },
-        lanes: 32,
-        cell: 8,
-        heap: None,
-        stack: 64 << 10,
-        traps: Traps::Sticky,
-        bounds: Bounds::Size,
-        alignment: Alignment::Any,
-        without: Default::default(),
-        force_framed: false,
-        profile: false,
-        roots: Vec::new(),
-    };
+    let mut options = common::options();
     let mut ir = false;
     for word in text.lines().filter_map(|l| l.strip_prefix(";;!")).flat_map(str::split_whitespace) {
         match word {
@@ -94,41 +77,13 @@ fn output_is_the_same_to_the_byte() {
 }
 
 #[test]
-fn deep_nesting_is_translated_or_refused() {
-    for (depth, fits) in [(4000, true), (6000, false)] {
-        // The text parser recurses as well, so the module is put together by hand.
-        let mut body = vec![0];
-        for _ in 0..depth {
-            body.extend([0x02, 0x40]);
-        }
-        body.extend(std::iter::repeat_n(0x0b, depth + 1));
-        let leb = |mut n: usize| {
-            let mut bytes = Vec::new();
-            while n > 127 {
-                bytes.push(n as u8 | 128);
-                n >>= 7;
-            }
-            bytes.push(n as u8);
-            bytes
-        };
-        let code = [vec![1], leb(body.len()), body].concat();
-        let mut wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a".to_vec();
-        wasm.extend(leb(code.len()));
-        wasm.extend(code);
-        let (options, _) = options("").unwrap();
-        let result = translate(&wasm, &options);
-        assert_eq!(result.is_ok(), fits, "{depth}: {:?}", result.err());
-    }
-}
-
-#[test]
 fn the_first_frame_fits_whatever_the_stack() {
     let params = "i64 ".repeat(1000);
     let text = format!(
         "(module (func $r (export \"r\") (param i32) (if (local.get 0) (then (call $r (i32.const 0)))))
            (func (export \"wide\") (param {params})))"
     );
-    let (mut options, _) = options("").unwrap();
+    let mut options = common::options();
     options.stack = 4096;
     let plan = translate(&wat::parse_str(text).unwrap(), &options).unwrap().meta.plan;
     assert!(plan.frames >= 8 + 8 * 1000, "{} bytes of frames", plan.frames);

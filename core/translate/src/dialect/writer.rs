@@ -7,7 +7,7 @@ use crate::analysis::{Colours, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
 use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
 use crate::layout::{FIRST_STATE, Layout, adapter_frame};
-use crate::{Bounds, Opt, Options, ValType};
+use crate::{Bounds, Error, Opt, Options, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -16,10 +16,19 @@ const UNIT_BYTES: usize = 96 << 10;
 /// Statements of a leaf that is inlined everywhere.
 const SMALL: usize = 24;
 
-/// Header and units.
-pub fn write(program: &Program, colours: &Colours, layout: &Layout, options: &Options) -> (String, Vec<String>) {
+/// Header and units, of so many bytes at most.
+///
+/// # Errors
+/// They would be larger.
+pub fn write(
+    program: &Program,
+    colours: &Colours,
+    layout: &Layout,
+    options: &Options,
+    most: usize,
+) -> Result<(String, Vec<String>), Error> {
     let stops = may_stop(program, &colours.graph, options.traps);
-    let w = Writer { p: program, c: colours, l: layout, o: options, stops };
+    let w = Writer { p: program, c: colours, l: layout, o: options, stops, most };
     w.all()
 }
 
@@ -29,6 +38,7 @@ struct Writer<'a> {
     l: &'a Layout,
     o: &'a Options,
     stops: Vec<bool>,
+    most: usize,
 }
 
 /// Printing one function or state.
@@ -61,7 +71,7 @@ fn join(items: impl IntoIterator<Item = String>) -> String {
 }
 
 impl Writer<'_> {
-    fn all(&self) -> (String, Vec<String>) {
+    fn all(&self) -> Result<(String, Vec<String>), Error> {
         let mut header = self.defines();
         header.push_str(Printer::of(self.o.target).prelude());
         for part in [
@@ -75,12 +85,14 @@ impl Writer<'_> {
         }
         self.table(&mut header);
 
-        let mut bodies = Vec::new();
+        let mut bodies: Vec<String> = Vec::new();
+        let mut bytes = 0;
         let mut small = String::new();
         let mut dispatched: BTreeSet<u32> = BTreeSet::new();
         let mut entered: BTreeSet<(u32, u8)> = BTreeSet::new();
         for (i, function) in self.p.functions.iter().enumerate() {
             let i = i as u32;
+            let before = bodies.len();
             for stmts in function.lists() {
                 walk(stmts, &mut |s| match s {
                     Stmt::Call { callee: Callee::Table { ty, .. }, .. } => {
@@ -105,13 +117,19 @@ impl Writer<'_> {
             }
             if let Some(body) = &function.body {
                 let head = self.signature(i);
-                let text = self.direct(i, body, &head);
                 if is_small(body) {
-                    let _ = write!(small, "VV_SMALL {text}");
+                    small.push_str(&self.direct(i, body, &format!("VV_SMALL {head}")));
                 } else {
                     let _ = writeln!(header, "VV_FN {head};");
-                    bodies.push(format!("VV_FN {text}"));
+                    bodies.push(self.direct(i, body, &format!("VV_FN {head}")));
                 }
+            }
+            bytes += bodies[before..].iter().map(String::len).sum::<usize>();
+            if bytes > self.most {
+                return Err(Error::Limit(format!(
+                    "the program is too large: up to function {i} ({}) it becomes more than {} bytes of text",
+                    function.name, self.most
+                )));
             }
             for state in self.l.upper.get(&i).into_iter().chain(self.l.lower.get(&i)) {
                 let head = format!("u32 st{state}(VM *vm)");
@@ -147,7 +165,7 @@ impl Writer<'_> {
             last.push_str(&self.dispatch());
             last.push_str(include_str!("prelude/kernels.h"));
         }
-        (header, units)
+        Ok((header, units))
     }
 
     fn defines(&self) -> String {
@@ -527,8 +545,8 @@ impl Writer<'_> {
     fn list(&self, s: &mut Scope<'_>, stmts: &[Stmt]) {
         for stmt in stmts {
             self.stmt(s, stmt);
-            if stmt.ends() {
-                break; // what follows cannot be reached
+            if stmt.ends() || s.out.len() > self.most {
+                break; // what follows cannot be reached, or will be refused
             }
         }
     }

@@ -195,10 +195,8 @@ pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64,
     Ok((initial, if grows { (wanted / PAGE * PAGE).min(most).max(initial) } else { initial }))
 }
 
-/// Bytes of memory that data segments may span, beside [`crate::GROWTH`] times the module's.
-const IMAGE: u64 = 16 << 20;
 /// What function bodies may [weigh](weighs) together, beside twice the bytes of the module.
-const ROOM: usize = 1 << 18;
+const ROOM: usize = 1 << 17;
 
 /// The image, the passive segments, and the trap of an active one that does not fit.
 type Data = (Image, Vec<(u32, u32)>, Option<TrapKind>);
@@ -227,7 +225,7 @@ fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, E
     }
     let begin = applied.iter().map(|(at, _)| at / 64 * 64).min().unwrap_or(0);
     let end = applied.iter().map(|(at, data)| at + data.len() as u64).max().unwrap_or(0);
-    let most = IMAGE + crate::GROWTH * module.size as u64;
+    let most = crate::bound(module.size) as u64;
     if end - begin > most {
         return Err(Error::Limit(format!(
             "the data segments span {} bytes of memory, more than {most} for a module of this size; place them closer \

@@ -10,7 +10,7 @@
 //! then              other variables that live across states
 //! ```
 
-use super::live::{self, TooLarge};
+use super::live::{Live, TooLarge, live_in};
 use crate::analysis::{Colours, World};
 use crate::host::{CALLS, Place};
 use crate::ir::{Body, Expr, ExprId, Label, State, Stmt, Var, walk};
@@ -33,6 +33,8 @@ pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, world: World, at: 
     while let Some(Part { state, begin, rest, number, next }) = cut.todo.pop() {
         let mut out = begin;
         cut.flow(rest, number, next, &mut out);
+        // A program can have a state for each two of its bytes.
+        out.shrink_to_fit();
         cut.states[state.0 as usize] = out;
     }
     body.states = cut.states;
@@ -93,8 +95,10 @@ impl Cut<'_> {
         for stmt in stmts {
             let number = self.marks.len();
             self.marks.push(Mark { split: false, end: 0 });
-            let inside = stmt.children().into_iter().fold(false, |any, child| self.mark(child) || any);
-            let split = inside || self.is_split(stmt);
+            let mut split = self.is_split(stmt);
+            for child in stmt.children() {
+                split |= self.mark(child);
+            }
             self.marks[number] = Mark { split, end: self.marks.len() };
             any |= split;
         }
@@ -215,20 +219,18 @@ impl Cut<'_> {
 
 /// Assigns slots, and puts `Restore` and `Save` where variables enter and leave states.
 fn save_and_restore(body: &mut Body, ty: &FuncType) -> Result<(), TooLarge> {
-    let live = live::live_in(body)?;
+    let live = live_in(body, ty.params.len())?;
     let params = ty.params.len() as u32;
     let fixed = ty.params.len().max(ty.results.len()) as u32;
     let mut slot = 1 + fixed;
     body.slots.extend((0..params).map(|i| (Var(i), 1 + i)));
-    let mut anywhere = live::Set::default();
-    live.iter().for_each(|set| anywhere.add(set));
-    for var in anywhere.iter().filter(|var| var.0 >= params) {
+    for var in live.anywhere().filter(|var| var.0 >= params) {
         body.slots.insert(var, slot);
         slot += 1;
     }
     body.frame = slot * 8;
     let mut states = std::mem::take(&mut body.states);
-    for (i, stmts) in states.iter_mut().enumerate() {
+    for (state, stmts) in (0..).map(State).zip(&mut states) {
         let mut mentioned = BTreeSet::new();
         let mut set = BTreeSet::new();
         walk(stmts, &mut |s| {
@@ -241,7 +243,7 @@ fn save_and_restore(body: &mut Body, ty: &FuncType) -> Result<(), TooLarge> {
         });
         save(stmts, &live, &set);
         mentioned.extend(&set);
-        let vars: Vec<Var> = mentioned.into_iter().filter(|v| live[i].has(*v)).collect();
+        let vars: Vec<Var> = mentioned.into_iter().filter(|v| live.at(state, *v)).collect();
         if !vars.is_empty() {
             // The results of a call lie in the callee's frame, which must be popped before ours is read.
             let first = usize::from(matches!(stmts.first(), Some(Stmt::Results { .. })));
@@ -252,11 +254,11 @@ fn save_and_restore(body: &mut Body, ty: &FuncType) -> Result<(), TooLarge> {
     Ok(())
 }
 
-fn save(stmts: &mut Vec<Stmt>, live: &[live::Set], set: &BTreeSet<Var>) {
+fn save(stmts: &mut Vec<Stmt>, live: &Live, set: &BTreeSet<Var>) {
     let mut i = 0;
     while i < stmts.len() {
         if let Some(to) = stmts[i].next() {
-            let vars: Vec<Var> = set.iter().copied().filter(|v| live[to.0 as usize].has(*v)).collect();
+            let vars: Vec<Var> = set.iter().copied().filter(|v| live.at(to, *v)).collect();
             if !vars.is_empty() {
                 stmts.insert(i, Stmt::Save { vars });
                 i += 1;

@@ -1,26 +1,25 @@
 //! Liveness of variables over the states of a framed function.
 
 use crate::analysis::post_order;
-use crate::ir::{Body, Label, Stmt, Var, walk};
+use crate::ir::{Body, Label, State, Stmt, Var, walk};
 use std::collections::HashMap;
 
-/// A set of variables.
+/// A set of variables, by their numbers in [`Live`].
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Set(Vec<u64>);
+struct Set(Vec<u64>);
 
 impl Set {
     fn new(vars: usize) -> Self {
         Self(vec![0; vars.div_ceil(64)])
     }
-    fn insert(&mut self, v: Var) {
-        self.0[v.0 as usize / 64] |= 1 << (v.0 % 64);
+    fn insert(&mut self, v: usize) {
+        self.0[v / 64] |= 1 << (v % 64);
     }
-    fn remove(&mut self, v: Var) {
-        self.0[v.0 as usize / 64] &= !(1 << (v.0 % 64));
+    fn remove(&mut self, v: usize) {
+        self.0[v / 64] &= !(1 << (v % 64));
     }
-    /// Whether it holds a variable.
-    pub fn has(&self, v: Var) -> bool {
-        self.0[v.0 as usize / 64] >> (v.0 % 64) & 1 != 0
+    fn has(&self, v: usize) -> bool {
+        self.0[v / 64] >> (v % 64) & 1 != 0
     }
     fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;
@@ -30,29 +29,63 @@ impl Set {
         }
         changed
     }
-    /// Adds the members of another.
-    pub fn add(&mut self, other: &Self) {
-        self.0.resize(self.0.len().max(other.0.len()), 0);
-        self.join(other);
+}
+
+/// What is live into each state.
+pub struct Live {
+    states: Vec<Set>,
+    /// The number of each variable that may live from one state into another.
+    numbers: Vec<Option<usize>>,
+    /// What is live into any state.
+    anywhere: Set,
+}
+
+impl Live {
+    /// Whether a variable is live into a state.
+    pub fn at(&self, state: State, var: Var) -> bool {
+        self.numbers[var.0 as usize].is_some_and(|v| self.states[state.0 as usize].has(v))
     }
-    /// Its members in order.
-    pub fn iter(&self) -> impl Iterator<Item = Var> + '_ {
-        self.0
-            .iter()
-            .enumerate()
-            .flat_map(|(i, w)| (0..64).filter(move |b| w >> b & 1 != 0).map(move |b| Var(i as u32 * 64 + b)))
+
+    /// The variables that are live into any state, in order.
+    pub fn anywhere(&self) -> impl Iterator<Item = Var> {
+        let numbers = (0..).map(Var).zip(&self.numbers);
+        numbers.filter(|(_, number)| number.is_some_and(|v| self.anywhere.has(v))).map(|(var, _)| var)
     }
 }
 
 /// Too many variables for so many states, blocks and branches.
 pub struct TooLarge;
 
-/// Bits in all sets: 256 MiB.
-const MAX_BITS: usize = 1 << 31;
+/// Bits in all sets: 128 MiB.
+const MAX_BITS: usize = 1 << 30;
 
-/// What is live into each state. Sets only grow from one round to the next, so nested loops need no rounds of their own.
-pub fn live_in(body: &Body) -> Result<Vec<Set>, TooLarge> {
-    let (n, count) = (body.vars.len(), body.states.len());
+/// Numbers the variables that may live from one state into another: the first `params`, and those that occur in two. Of the others
+/// none is read in its state before it is set there: locals are set at the start of the function.
+fn number(body: &Body, params: usize) -> (usize, Vec<Option<usize>>) {
+    let mut count = params;
+    let mut only: Vec<Option<usize>> = vec![None; body.vars.len()];
+    let mut numbers: Vec<Option<usize>> = (0..body.vars.len()).map(|v| (v < params).then_some(v)).collect();
+    for (i, state) in body.states.iter().enumerate() {
+        let mut occurs = |var: Var| {
+            let var = var.0 as usize;
+            if *only[var].get_or_insert(i) != i && numbers[var].is_none() {
+                numbers[var] = Some(count);
+                count += 1;
+            }
+        };
+        walk(state, &mut |s| {
+            s.sets().into_iter().for_each(&mut occurs);
+            s.operands().into_iter().for_each(|e| body.reads(e, &mut occurs));
+        });
+    }
+    (count, numbers)
+}
+
+/// What is live into each state of a function of `params` parameters. Sets only grow from one round to the next, so nested
+/// loops need no rounds of their own.
+pub fn live_in(body: &Body, params: usize) -> Result<Live, TooLarge> {
+    let count = body.states.len();
+    let (n, numbers) = number(body, params);
     let mut sets = count;
     let mut successors = vec![Vec::new(); count];
     for (state, successors) in body.states.iter().zip(&mut successors) {
@@ -71,6 +104,7 @@ pub fn live_in(body: &Body) -> Result<Vec<Set>, TooLarge> {
     let order = post_order(count, |state| successors[state as usize].clone());
     let mut flow = Flow {
         body,
+        numbers: &numbers,
         states: vec![Set::new(n); count],
         loops: HashMap::new(),
         blocks: HashMap::new(),
@@ -90,11 +124,14 @@ pub fn live_in(body: &Body) -> Result<Vec<Set>, TooLarge> {
             }
         }
     }
-    Ok(flow.states)
+    let (states, mut anywhere) = (flow.states, flow.empty);
+    states.iter().for_each(|set| _ = anywhere.join(set));
+    Ok(Live { states, numbers, anywhere })
 }
 
 struct Flow<'a> {
     body: &'a Body,
+    numbers: &'a [Option<usize>],
     states: Vec<Set>,
     loops: HashMap<Label, Set>,
     blocks: HashMap<Label, Set>,
@@ -148,11 +185,16 @@ impl Flow<'_> {
                 live
             }
         };
-        for var in stmt.sets() {
-            live.remove(var);
+        let number = |var: Var| self.numbers[var.0 as usize];
+        for v in stmt.sets().into_iter().filter_map(number) {
+            live.remove(v);
         }
         for expr in stmt.operands() {
-            self.body.reads(expr, &mut |v| live.insert(v));
+            self.body.reads(expr, &mut |var| {
+                if let Some(v) = number(var) {
+                    live.insert(v);
+                }
+            });
         }
         live
     }

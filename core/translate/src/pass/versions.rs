@@ -4,7 +4,6 @@ use super::{charge, frame};
 use crate::Error;
 use crate::analysis::{Colours, World};
 use crate::ir::{Body, Callee, Program, Stmt, walk};
-use crate::wasm::FuncType;
 use std::collections::BTreeSet;
 
 /// The functions that trampolines enter though they are plain ones.
@@ -21,22 +20,22 @@ pub struct Adapters {
 /// # Errors
 /// A function is too large to be cut into states.
 pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32) -> Result<Adapters, Error> {
-    let lowered: Vec<Option<Body>> = program.functions.iter_mut().map(|f| f.body.take()).collect();
-    let types: Vec<FuncType> = program.functions.iter().map(|f| program.types[f.ty as usize].clone()).collect();
+    let mut lowered: Vec<Option<Body>> = program.functions.iter_mut().map(|f| f.body.take()).collect();
     let mut needs = Needs { colours, todo: BTreeSet::new(), seen: BTreeSet::new(), adapters: Adapters::default() };
     for f in program.entries.iter().map(|(_, f)| *f).chain(program.init) {
         needs.entered(World::Upper, f);
     }
     while let Some((f, states)) = needs.todo.pop_first() {
         let function = &mut program.functions[f as usize];
-        let Some(body) = &lowered[f as usize] else { continue };
         if (if states { &function.states } else { &function.body }).is_some() {
             continue;
         }
-        let mut body = body.clone();
+        let both = colours.framed(f) && !colours.suspends(f);
+        let lowered = &mut lowered[f as usize];
+        let Some(mut body) = (if both { lowered.clone() } else { lowered.take() }) else { continue };
         abandon(&mut body.stmts, colours);
         if states {
-            frame::run(&mut body, &types[f as usize], colours, colours.world(f), offset(f)).map_err(|_| {
+            frame::run(&mut body, &program.types[function.ty as usize], colours, colours.world(f), offset(f)).map_err(|_| {
                 Error::Limit(format!(
                     "the function {} has too many variables and branches to be cut into states at its calls; compile it \
                      with optimisation, or split it",

@@ -1,0 +1,27 @@
+//! What the tests share.
+
+use vectorvisor_translate::{Alignment, Bounds, Language, Options, Target, Traps};
+
+/// For a plain GPU.
+pub fn options() -> Options {
+    Options {
+        target: Target {
+            language: Language::Cuda,
+            thread_exit: false,
+            timer: false,
+            cheap_branches: false,
+            call_paths: None,
+        },
+        lanes: 32,
+        cell: 8,
+        heap: None,
+        stack: 64 << 10,
+        traps: Traps::Sticky,
+        bounds: Bounds::Size,
+        alignment: Alignment::Any,
+        without: Default::default(),
+        force_framed: false,
+        profile: false,
+        roots: Vec::new(),
+    }
+}
