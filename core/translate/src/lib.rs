@@ -221,8 +221,19 @@ pub struct Kernel {
 /// Why a module cannot be translated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The bytes are no valid module, or use a proposal that is not supported.
-    #[error("invalid or unsupported WebAssembly at offset {offset:#x}: {message}")]
+    /// The module uses a proposal that is not supported.
+    #[error(
+        "at offset {offset:#x} the program uses a WebAssembly proposal that VectorVisor does not support: {proposal}; \
+         compile it without"
+    )]
+    Unsupported {
+        /// Byte offset in the module.
+        offset: usize,
+        /// The proposal's name.
+        proposal: &'static str,
+    },
+    /// The bytes are no valid module.
+    #[error("invalid WebAssembly at offset {offset:#x}: {message}")]
     Invalid {
         /// Byte offset in the module.
         offset: usize,

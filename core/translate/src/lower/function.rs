@@ -3,7 +3,7 @@
 use super::several::{Place, Places};
 use crate::abi::TrapKind;
 use crate::ir::{Access, BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
-use crate::wasm::{FuncType, Module, val_type};
+use crate::wasm::{FuncType, Module, REFERENCES, unsupported, val_type};
 use crate::{Error, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use wasmparser::{BlockType, FunctionBody, MemArg, MemArgTarget, Operator};
@@ -79,10 +79,11 @@ pub fn lower(context: &Context<'_>, function: u32, body: &FunctionBody<'_>, room
     for p in &ty.params {
         l.body.var(*p);
     }
+    let at = body.range().start;
     for local in body.get_locals_reader()? {
         let (count, ty) = local?;
+        let ty = val_type(ty, at)?;
         for _ in 0..count {
-            let ty = val_type(ty)?;
             let var = l.body.var(ty);
             let zero = l.body.add(Expr::Const(ty, 0));
             l.out.push(Stmt::Set { var, value: zero });
@@ -242,10 +243,10 @@ impl Lower<'_> {
         self.body.add(e)
     }
 
-    fn block_type(&self, ty: BlockType) -> Result<FuncType, Error> {
+    fn block_type(&self, ty: BlockType, at: u32) -> Result<FuncType, Error> {
         Ok(match ty {
             BlockType::Empty => FuncType::default(),
-            BlockType::Type(t) => FuncType { params: Vec::new(), results: vec![val_type(t)?] },
+            BlockType::Type(t) => FuncType { params: Vec::new(), results: vec![val_type(t, at.into())?] },
             BlockType::FuncType(i) => self.c.module.types[i as usize].clone(),
         })
     }
@@ -255,7 +256,7 @@ impl Lower<'_> {
             let message = format!("blocks are nested more than {MAX_NESTING} deep");
             return Err(Error::Invalid { offset: at as usize, message });
         }
-        let ty = self.block_type(ty)?;
+        let ty = self.block_type(ty, at)?;
         self.settle_all();
         let height = self.stack.len().checked_sub(ty.params.len()).ok_or_else(malformed)?;
         let results: Vec<Var> = ty.results.iter().map(|t| self.body.var(*t)).collect();
@@ -731,12 +732,8 @@ impl Lower<'_> {
                 }
                 self.call(Callee::Table { ty: self.c.canonical[type_index as usize], index }, &ty, args, at);
             }
-            ref other => {
-                return Err(Error::Invalid {
-                    offset: at as usize,
-                    message: format!("the instruction {other:?} is not supported"),
-                });
-            }
+            // Validation has let no other through.
+            _ => return Err(unsupported(at.into(), REFERENCES)),
         }
         Ok(())
     }

@@ -1,10 +1,15 @@
 //! Decodes and validates a binary module (wasmparser) into the tables that lowering reads.
 
+mod proposals;
+
+pub(crate) use proposals::{LINKED, REFERENCES, unsupported};
+pub use proposals::{features, validate};
+
 use crate::{Error, ValType};
 use std::collections::BTreeMap;
 use wasmparser::{
-    ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FunctionBody, Name, NameSectionReader, Operator,
-    Parser, Payload, TableInit, TypeRef, Validator, WasmFeatures,
+    CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FunctionBody, Name,
+    NameSectionReader, Operator, Parser, Payload, TableInit, TypeRef,
 };
 
 /// A function signature.
@@ -132,41 +137,13 @@ pub struct Module<'a> {
     names: BTreeMap<u32, String>,
 }
 
-/// The proposals that are supported, on top of WebAssembly 1.0.
-pub fn features() -> WasmFeatures {
-    WasmFeatures::FLOATS
-        | WasmFeatures::GC_TYPES
-        | WasmFeatures::MUTABLE_GLOBAL
-        | WasmFeatures::SATURATING_FLOAT_TO_INT
-        | WasmFeatures::SIGN_EXTENSION
-        | WasmFeatures::MULTI_VALUE
-        | WasmFeatures::BULK_MEMORY
-        | WasmFeatures::EXTENDED_CONST
-        // For several tables and for element segments of expressions; references as values are refused by decoding.
-        | WasmFeatures::REFERENCE_TYPES
-}
-
-/// First section of a module that [`crate::link`] made: only such a module may have several memories.
-pub(crate) const LINKED: &str = "vectorvisor.linked";
-
-/// Checks that bytes are a valid module that uses supported proposals only. What it imports is not looked at.
-pub fn validate(bytes: &[u8]) -> Result<(), Error> {
-    let linked = match Parser::new(0).parse_all(bytes).nth(1) {
-        Some(Ok(Payload::CustomSection(section))) => section.name() == LINKED,
-        _ => false,
-    };
-    let more = if linked { WasmFeatures::MULTI_MEMORY } else { WasmFeatures::empty() };
-    Validator::new_with_features(features() | more).validate_all(bytes)?;
-    Ok(())
-}
-
 fn limits(min: u64, max: Option<u64>) -> Limits {
     Limits { min, max }
 }
 
-fn table_limits(ty: &wasmparser::TableType) -> Result<Limits, Error> {
+fn table_limits(ty: &wasmparser::TableType, at: u64) -> Result<Limits, Error> {
     if ty.element_type != wasmparser::RefType::FUNCREF {
-        return Err(Error::Limit(format!("tables of {} are not supported", ty.element_type)));
+        return Err(unsupported(at, REFERENCES));
     }
     Ok(limits(ty.initial, ty.maximum))
 }
@@ -177,13 +154,14 @@ impl From<wasmparser::BinaryReaderError> for Error {
     }
 }
 
-pub(crate) fn val_type(ty: wasmparser::ValType) -> Result<ValType, Error> {
+/// The type of a value at this offset.
+pub(crate) fn val_type(ty: wasmparser::ValType, at: u64) -> Result<ValType, Error> {
     match ty {
         wasmparser::ValType::I32 => Ok(ValType::I32),
         wasmparser::ValType::I64 => Ok(ValType::I64),
         wasmparser::ValType::F32 => Ok(ValType::F32),
         wasmparser::ValType::F64 => Ok(ValType::F64),
-        other => Err(Error::Limit(format!("values of type {other} are not supported"))),
+        _ => Err(unsupported(at, REFERENCES)),
     }
 }
 
@@ -216,12 +194,12 @@ impl<'a> Module<'a> {
         Ok(m)
     }
 
-    fn import(&mut self, import: wasmparser::Import<'_>, resolve: &mut Resolve<'_>) -> Result<(), Error> {
+    fn import(&mut self, import: wasmparser::Import<'_>, at: u64, resolve: &mut Resolve<'_>) -> Result<(), Error> {
         let wanted = match import.ty {
             TypeRef::Func(ty) => Wanted::Function(ty),
-            TypeRef::Table(ty) => Wanted::Table(table_limits(&ty)?),
+            TypeRef::Table(ty) => Wanted::Table(table_limits(&ty, at)?),
             TypeRef::Memory(ty) => Wanted::Memory(limits(ty.initial, ty.maximum)),
-            TypeRef::Global(ty) => Wanted::Global { ty: val_type(ty.content_type)?, mutable: ty.mutable },
+            TypeRef::Global(ty) => Wanted::Global { ty: val_type(ty.content_type, at)?, mutable: ty.mutable },
             _ => return Err(Error::UnknownImport { module: import.module.into(), name: import.name.into() }),
         };
         let import = Import { module: import.module.into(), name: import.name.into() };
@@ -241,17 +219,23 @@ impl<'a> Module<'a> {
     fn section(&mut self, payload: Payload<'a>, resolve: &mut Resolve<'_>) -> Result<(), Error> {
         match payload {
             Payload::TypeSection(reader) => {
-                for ty in reader.into_iter_err_on_gc_types() {
-                    let ty = ty?;
-                    self.types.push(FuncType {
-                        params: ty.params().iter().map(|t| val_type(*t)).collect::<Result<_, _>>()?,
-                        results: ty.results().iter().map(|t| val_type(*t)).collect::<Result<_, _>>()?,
-                    });
+                for group in reader.into_iter_with_offsets() {
+                    let (at, group) = group?;
+                    for ty in group.types() {
+                        let CompositeInnerType::Func(ty) = &ty.composite_type.inner else {
+                            return Err(unsupported(at, REFERENCES));
+                        };
+                        let types = |types: &[wasmparser::ValType]| -> Result<_, Error> {
+                            types.iter().map(|t| val_type(*t, at)).collect()
+                        };
+                        self.types.push(FuncType { params: types(ty.params())?, results: types(ty.results())? });
+                    }
                 }
             }
             Payload::ImportSection(reader) => {
-                for import in reader.into_imports() {
-                    self.import(import?, resolve)?;
+                for import in reader.into_imports_with_offsets() {
+                    let (at, import) = import?;
+                    self.import(import, at, resolve)?;
                 }
             }
             Payload::FunctionSection(reader) => {
@@ -260,12 +244,12 @@ impl<'a> Module<'a> {
                 }
             }
             Payload::TableSection(reader) => {
-                for table in reader {
-                    let table = table?;
+                for table in reader.into_iter_with_offsets() {
+                    let (at, table) = table?;
                     if !matches!(table.init, TableInit::RefNull) {
-                        return Err(Error::Limit("tables with an initial value are not supported".into()));
+                        return Err(unsupported(at, REFERENCES));
                     }
-                    self.tables.push(table_limits(&table.ty)?);
+                    self.tables.push(table_limits(&table.ty, at)?);
                 }
             }
             Payload::MemorySection(reader) => {
@@ -275,9 +259,9 @@ impl<'a> Module<'a> {
                 }
             }
             Payload::GlobalSection(reader) => {
-                for global in reader {
-                    let global = global?;
-                    let ty = val_type(global.ty.content_type)?;
+                for global in reader.into_iter_with_offsets() {
+                    let (at, global) = global?;
+                    let ty = val_type(global.ty.content_type, at)?;
                     let bits = self.bits(&global.init_expr)?;
                     self.globals.push(Global { ty, mutable: global.ty.mutable, bits });
                 }
