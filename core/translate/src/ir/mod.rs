@@ -10,7 +10,7 @@
 //! its label and left by falling off its end. There is no other jump, so no irreducible flow can be written.
 //!
 //! A *direct* function keeps this form and is printed as one plain function. A *framed* function is cut into
-//! states by [`crate::pass::frame`]: each state is again a body whose ends are [`Stmt::Goto`], [`Stmt::CallFramed`], …
+//! states by `pass/frame.rs`: each state is again a body whose ends are [`Stmt::Goto`], [`Stmt::CallFramed`], …
 //! and whose variables are restored from, and saved to, the VM's frame ([`Stmt::Restore`], [`Stmt::Save`]).
 //!
 //! `at` in a statement is the byte offset in the wasm module; it is what a trap reports.
