@@ -177,6 +177,13 @@ fn hostile() -> Vec<(&'static str, Module)> {
         ("no code", Module { functions: (0..N).map(|_| (0, 0, vec![])).collect() }),
         ("calls", Module::one(0, repeat(5 * N, &call(1)))),
         ("effects", Module::one(0, repeat(4 * N, &[0x3f, 0, DROP]))),
+        (
+            "stores far from each other",
+            Module::one(1, {
+                let far = |i: usize| [vec![0x20, 0, 0x41, 0, 0x36, 0], leb(i * 300 % 65536)].concat();
+                (0..2 * N).flat_map(far).collect()
+            }),
+        ),
         ("loads", Module::one(0, repeat(2 * N, &[0x41, 0, 0x28, 0, 0, DROP]))),
     ]
 }

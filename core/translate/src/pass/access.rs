@@ -14,13 +14,17 @@ use std::collections::BTreeSet;
 pub const WINDOW: u64 = 256;
 /// Checks and loads remembered at a time, so that the pass stays linear.
 const REMEMBERED: usize = 32;
+/// Statements that a check looks ahead for others to cover, for the same reason.
+const AHEAD: usize = 256;
+/// In deeper nests nothing is remembered, which saves walking what lies inside once for each level.
+const DEEP: usize = 32;
 
 /// Rewrites the accesses of a body, plain or in states.
 pub fn run(body: &mut Body, params: usize, memory: &Memory, natural: bool, options: &Options) {
     let mut plain = std::mem::take(&mut body.stmts);
     let mut states = std::mem::take(&mut body.states);
     let facts = Facts::new(body, params, states.iter().chain([&plain]));
-    let mut pass = Pass { body, facts, memory, natural, options };
+    let mut pass = Pass { body, facts, memory, natural, options, depth: 0 };
     for list in states.iter_mut().chain([&mut plain]) {
         pass.list(list, &mut Seen::default());
     }
@@ -35,6 +39,8 @@ struct Pass<'a> {
     /// Hints of alignment are taken for true, and tested.
     natural: bool,
     options: &'a Options,
+    /// Levels of blocks around the present statement.
+    depth: usize,
 }
 
 /// What is known at a point of a list.
@@ -130,18 +136,24 @@ impl Pass<'_> {
         if stmt.children().is_empty() {
             return;
         }
-        let mut set = BTreeSet::new();
-        for child in stmt.children() {
-            walk(child, &mut |s| set.extend(s.sets()));
-        }
         let mut before = seen.clone();
-        seen.forget(self.body, &set);
+        if self.depth < DEEP {
+            let mut set = BTreeSet::new();
+            for child in stmt.children() {
+                walk(child, &mut |s| set.extend(s.sets()));
+            }
+            seen.forget(self.body, &set);
+        } else {
+            *seen = Seen::default();
+        }
         if let Stmt::Loop { .. } = stmt {
             before = seen.clone();
         }
+        self.depth += 1;
         for child in stmt.children_mut() {
             self.list(child, &mut before.clone());
         }
+        self.depth -= 1;
     }
 
     /// Makes an access good: by proof, by a check that was made, or by a new one in front of it.
@@ -173,7 +185,7 @@ impl Pass<'_> {
         if self.options.has(Opt::MergeChecks) {
             let mut reads = BTreeSet::new();
             self.body.reads(mem.addr, &mut |v| _ = reads.insert(v));
-            for stmt in rest {
+            for stmt in rest.iter().take(AHEAD) {
                 if let Some((other, bytes)) = stmt.access()
                     && self.body.same(other.addr, mem.addr)
                 {
