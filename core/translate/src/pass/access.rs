@@ -17,7 +17,7 @@ const REMEMBERED: usize = 32;
 /// Statements that a check looks ahead for others to cover, for the same reason.
 const AHEAD: usize = 256;
 /// In deeper nests nothing is remembered, which saves walking what lies inside once for each level.
-const DEEP: usize = 32;
+const DEEP: usize = 256;
 
 /// Rewrites the accesses of a body, plain or in states.
 pub fn run(body: &mut Body, params: usize, memory: &Memory, natural: bool, options: &Options) {
