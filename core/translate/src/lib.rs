@@ -86,17 +86,12 @@ pub enum Opt {
     MergeChecks,
     /// A store waits for a load of the same place.
     StoreAfterLoad,
-    /// Fuel in a register while a function runs.
-    FuelRegister,
 }
 
 impl Opt {
     /// All of them, by the names under which they are left out.
-    pub const ALL: [(&'static str, Self); 3] = [
-        ("merge-checks", Self::MergeChecks),
-        ("store-after-load", Self::StoreAfterLoad),
-        ("fuel-register", Self::FuelRegister),
-    ];
+    pub const ALL: [(&'static str, Self); 2] =
+        [("merge-checks", Self::MergeChecks), ("store-after-load", Self::StoreAfterLoad)];
 }
 
 /// How to translate.

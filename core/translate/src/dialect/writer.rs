@@ -5,9 +5,9 @@ use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
-use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
+use crate::ir::{Access, Body, Callee, ExprId, Program, Stmt, Var, walk};
 use crate::layout::{FIRST_STATE, Layout, adapter_frame};
-use crate::{Bounds, Error, Opt, Options, ValType};
+use crate::{Bounds, Error, Options, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -49,10 +49,6 @@ struct Scope<'a> {
     leave: &'static str,
     framed: bool,
     refresh: bool,
-    /// Loops that call nothing, so that their fuel can be in a register.
-    quiet_loops: BTreeSet<Label>,
-    /// In such a loop: the labels inside.
-    quiet: Option<BTreeSet<Label>>,
     out: String,
     depth: usize,
 }
@@ -338,17 +334,7 @@ impl Writer<'_> {
     }
 
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
-        Scope {
-            body,
-            function,
-            leave,
-            framed,
-            refresh: false,
-            quiet_loops: BTreeSet::new(),
-            quiet: None,
-            out: String::new(),
-            depth: 1,
-        }
+        Scope { body, function, leave, framed, refresh: false, out: String::new(), depth: 1 }
     }
 
     fn leave(&self, ty: u32) -> &'static str {
@@ -357,9 +343,6 @@ impl Writer<'_> {
 
     /// Variables and cached bases at the top of a function or state.
     fn prologue(&self, s: &mut Scope<'_>, stmts: &[Stmt], params: usize) {
-        if self.o.has(Opt::FuelRegister) {
-            quiet(stmts, &mut s.quiet_loops);
-        }
         let mut used = BTreeSet::new();
         let (mut memory, mut waits) = (false, false);
         let body = s.body;
@@ -584,21 +567,12 @@ impl Writer<'_> {
     }
 
     fn edge(&self, s: &mut Scope<'_>, at: u32) {
-        let edge = if s.quiet.is_some() { "VV_LOOP_EDGE" } else { "VV_EDGE" };
-        line!(s, "{edge}({}u, {at}u, {})", s.function, s.leave);
-    }
-
-    /// Before the function is left from inside a loop that has its fuel in a register.
-    fn flush(&self, s: &mut Scope<'_>) {
-        if s.quiet.is_some() {
-            line!(s, "vm->fuel = fuel;");
-        }
+        line!(s, "VV_EDGE({}u, {at}u, {})", s.function, s.leave);
     }
 
     /// A test that traps.
     fn trap_if(&self, s: &mut Scope<'_>, test: &str, kind: &str, at: u32) {
-        let flush = if s.quiet.is_some() { "vm->fuel = fuel; " } else { "" };
-        line!(s, "if ({test}) {{ {flush}vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.function, s.leave);
+        line!(s, "if ({test}) {{ vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.function, s.leave);
     }
 
     fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
@@ -765,11 +739,6 @@ impl Writer<'_> {
                 line!(s, "L{}: ;", label.0);
             }
             Stmt::Loop { label, body, at } => {
-                let quiet = s.quiet.is_none() && s.quiet_loops.contains(label);
-                if quiet {
-                    s.quiet = Some(labels(*label, body));
-                    line!(s, "{{ s32 fuel = vm->fuel;");
-                }
                 line!(s, "for (;;) {{");
                 s.depth += 1;
                 self.list(s, body);
@@ -781,10 +750,6 @@ impl Writer<'_> {
                 self.edge(s, *at);
                 s.depth -= 1;
                 line!(s, "}}");
-                if quiet {
-                    s.quiet = None;
-                    line!(s, "vm->fuel = fuel; }}");
-                }
             }
             Stmt::If { cond, then, otherwise } => {
                 let cond = condition(s.body, *cond);
@@ -805,12 +770,7 @@ impl Writer<'_> {
                 }
                 line!(s, "}}");
             }
-            Stmt::Branch { label } => {
-                if s.quiet.as_ref().is_some_and(|inside| !inside.contains(label)) {
-                    line!(s, "vm->fuel = fuel;");
-                }
-                line!(s, "goto L{};", label.0);
-            }
+            Stmt::Branch { label } => line!(s, "goto L{};", label.0),
             Stmt::Switch { index, cases, default } => {
                 let index = self.e(s, *index);
                 line!(s, "switch ({index}) {{");
@@ -834,14 +794,12 @@ impl Writer<'_> {
                 for (i, (ty, value)) in values.iter().enumerate().skip(1) {
                     line!(s, "vm->r{i} = {};", to_bits(*ty, value));
                 }
-                self.flush(s);
                 match values.first() {
                     Some((_, value)) => line!(s, "return {value};"),
                     None => line!(s, "return;"),
                 }
             }
             Stmt::Trap { kind, at } => {
-                self.flush(s);
                 line!(s, "vv_trap(vm, VV_{}, {}u, {at}u);", trap_name(*kind), s.function);
                 line!(s, "{};", s.leave);
             }
@@ -1072,52 +1030,6 @@ fn entry_dispatcher(world: World) -> &'static str {
         World::Upper => "cs",
         World::Lower => "cn",
     }
-}
-
-/// Whether no statement of a list looks at the fuel or calls; collects the loops in it of which that is true.
-fn quiet(stmts: &[Stmt], loops: &mut BTreeSet<Label>) -> bool {
-    let mut all = true;
-    for stmt in stmts {
-        // Every child is looked at, also behind one that calls.
-        let mut inside = true;
-        for child in stmt.children() {
-            inside &= quiet(child, loops);
-        }
-        if let (Stmt::Loop { label, .. }, true) = (stmt, inside) {
-            loops.insert(*label);
-        }
-        all &= inside
-            && matches!(
-                stmt,
-                Stmt::Set { .. }
-                    | Stmt::GetGlobal { .. }
-                    | Stmt::SetGlobal { .. }
-                    | Stmt::Check { .. }
-                    | Stmt::Load { .. }
-                    | Stmt::Store { .. }
-                    | Stmt::Trapping { .. }
-                    | Stmt::MemorySize { .. }
-                    | Stmt::Block { .. }
-                    | Stmt::Loop { .. }
-                    | Stmt::If { .. }
-                    | Stmt::Branch { .. }
-                    | Stmt::Switch { .. }
-                    | Stmt::Return { .. }
-                    | Stmt::Trap { .. }
-            );
-    }
-    all
-}
-
-/// The labels of a loop and of everything in it.
-fn labels(own: Label, stmts: &[Stmt]) -> BTreeSet<Label> {
-    let mut all = BTreeSet::from([own]);
-    walk(stmts, &mut |s| {
-        if let Stmt::Block { label, .. } | Stmt::Loop { label, .. } = s {
-            all.insert(*label);
-        }
-    });
-    all
 }
 
 /// A leaf that is cheaper inlined than called.

@@ -17,10 +17,8 @@
 ;;= VV_FN u32 fn0(VM *vm, u32 v0) { /* sum */
 ;;=   u32 v1;
 ;;=   v1 = 0u;
-;;=   { s32 fuel = vm->fuel;
 ;;=   for (;;) {
 ;;=     if (!v0) {
-;;=       vm->fuel = fuel;
 ;;=       goto L1;
 ;;=     }
 ;;=     v1 = (v1 + v0);
@@ -28,9 +26,8 @@
 ;;=     goto L2;
 ;;=     L2: ;
 ;;=     VV_COUNT(vm, direct);
-;;=     VV_LOOP_EDGE(0u, 38u, return 0)
+;;=     VV_EDGE(0u, 38u, return 0)
 ;;=   }
-;;=   vm->fuel = fuel; }
 ;;=   L1: ;
 ;;=   return v1;
 ;;= }

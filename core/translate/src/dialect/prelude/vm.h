@@ -207,9 +207,6 @@ VV_COLD u32 vv_edge(VM *vm, u32 func, u32 at) {
 #else
 #define VV_COUNT(vm, kind)
 #endif
-/* In a loop that calls nothing, fuel is in a register, and goes back to `vm` where the loop is left. */
-#define VV_LOOP_EDGE(func, at, ret) \
-    if (VV_UNLIKELY((--fuel < 0) | VV_STRAYED(vm))) { vm->fuel = fuel; if (vv_edge(vm, func, at)) ret; fuel = vm->fuel; }
 #define VV_EDGE(func, at, ret) \
     if (VV_UNLIKELY((--vm->fuel < 0) | VV_STRAYED(vm))) { if (vv_edge(vm, func, at)) ret; }
 
