@@ -53,8 +53,8 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__builtin_popcountll(v); }
 #define vv_raw_trunc __builtin_trunc
 #define vv_raw_rintf __builtin_rintf
 #define vv_raw_rint __builtin_rint
-#define vv_f32_sqrt __builtin_sqrtf
-#define vv_f64_sqrt __builtin_sqrt
+#define vv_raw_sqrtf __builtin_sqrtf
+#define vv_raw_sqrt __builtin_sqrt
 VV_INLINE u64 vv_timer(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

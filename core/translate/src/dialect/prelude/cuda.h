@@ -53,8 +53,8 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__popcll(v); }
 #define vv_raw_trunc trunc
 #define vv_raw_rintf rintf
 #define vv_raw_rint rint
-#define vv_f32_sqrt __fsqrt_rn
-#define vv_f64_sqrt __dsqrt_rn
+#define vv_raw_sqrtf __fsqrt_rn
+#define vv_raw_sqrt __dsqrt_rn
 VV_INLINE u64 vv_timer(void) { u64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
 #define VV_EXIT_STATE
 #define VV_EXIT(vm) do { vv_end(vm); asm volatile("exit;"); } while (0)

@@ -40,6 +40,35 @@ VV_ROUND(vv_f32_trunc, f32, vv_quiet32, vv_raw_truncf)
 VV_ROUND(vv_f64_trunc, f64, vv_quiet64, vv_raw_trunc)
 VV_ROUND(vv_f32_nearest, f32, vv_quiet32, vv_raw_rintf)
 VV_ROUND(vv_f64_nearest, f64, vv_quiet64, vv_raw_rint)
+#ifdef VV_PATCH
+/* A compiler whose square root is only nearly right (clang 17 and older for AMD): bit by bit, of the mantissa and as many zeros. */
+VV_HELPER f64 vv_f64_sqrt(f64 v) {
+    if (v != v) return vv_quiet64(v);
+    u64 bits = vv_i64_reinterpret(v);
+    if (bits << 1 == 0 || bits == 0x7ff0000000000000u) return v;
+    if (bits >> 63) return vv_f64(0x7ff8000000000000u);
+    s32 exponent = (s32)(bits >> 52);
+    u64 mantissa = bits & 0xfffffffffffffu, root = 0, rest = 0;
+    if (exponent == 0) {
+        u32 shift = (u32)vv_clz64(mantissa) - 11;
+        mantissa <<= shift;
+        exponent = 1 - (s32)shift;
+    } else mantissa |= (u64)1 << 52;
+    if (!(exponent & 1)) mantissa <<= 1; /* the bias is odd */
+    for (u32 i = 0; i < 54; i++, mantissa <<= 2) {
+        rest = rest << 2 | (mantissa >> 52 & 3);
+        u64 test = root << 2 | 1, fits = rest >= test;
+        if (fits) rest -= test;
+        root = root << 1 | fits;
+    }
+    /* The last bit rounds; a root is never halfway. */
+    return vv_f64(((u64)((exponent + 1021) >> 1) << 52) + ((root + 1) >> 1));
+}
+VV_INLINE f32 vv_f32_sqrt(f32 v) { return vv_f32_demote(vv_f64_sqrt((f64)v)); }
+#else
+#define vv_f32_sqrt vv_raw_sqrtf
+#define vv_f64_sqrt vv_raw_sqrt
+#endif
 VV_INLINE f32 vv_f32_min(f32 a, f32 b) {
     if (a != a) return vv_quiet32(a);
     if (b != b) return vv_quiet32(b);

@@ -48,8 +48,8 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return popcount(v); }
 #define vv_raw_trunc trunc
 #define vv_raw_rintf rint
 #define vv_raw_rint rint
-#define vv_f32_sqrt sqrt
-#define vv_f64_sqrt sqrt
+#define vv_raw_sqrtf sqrt
+#define vv_raw_sqrt sqrt
 #define VV_EXIT_STATE
 #ifdef VV_NVIDIA
 #define VV_EXIT(vm) do { vv_end(vm); __asm volatile("exit;"); } while (0)
