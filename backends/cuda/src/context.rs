@@ -1,12 +1,12 @@
 //! The context of a device: one for all that open it, current on a thread during each call, renewed after a fault.
 
-use crate::sys::{self, Cuda};
+use crate::sys::{CODES, Cuda};
 use cust::sys as cu;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_void};
 use std::ptr::{self, null_mut};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use vectorvisor_driver::gpu::{Code, Functions, SUCCESS, Vendor, compiler::Compiler};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use vectorvisor_driver::gpu::{Code, Fault, Functions, SUCCESS, Vendor, compiler::Compiler};
 use vectorvisor_driver::{Error, Result, Source};
 
 /// The primary context of a device.
@@ -14,8 +14,8 @@ pub struct Context {
     cuda: &'static Cuda,
     device: cu::CUdevice,
     raw: cu::CUcontext,
-    /// The fault that ended it.
-    lost: OnceLock<String>,
+    /// What ended it.
+    fault: Fault,
 }
 
 // SAFETY: contexts may be current on any number of threads, and libcuda has its own locks.
@@ -31,8 +31,7 @@ impl Context {
     /// The context of a device, which all who open it share, or a new one if a fault ended that.
     pub fn open(cuda: &'static Cuda, device: cu::CUdevice) -> Result<Arc<Self>> {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(context) = open.get(&device).and_then(Weak::upgrade).filter(|context| context.lost.get().is_none())
-        {
+        if let Some(context) = open.get(&device).and_then(Weak::upgrade).filter(|context| !context.fault.happened()) {
             return Ok(context);
         }
         let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,21 +53,19 @@ impl Context {
             // SAFETY: a local to fill.
             cuda.check("cuDevicePrimaryCtxRetain", unsafe { (cuda.own.cuDevicePrimaryCtxRetain)(&mut raw, device) })?;
         }
-        let context = Arc::new(Self { cuda, device, raw, lost: OnceLock::new() });
+        let context = Arc::new(Self { cuda, device, raw, fault: Fault::default() });
         open.insert(device, Arc::downgrade(&context));
         Ok(context)
     }
     fn enter(&self) -> Result<()> {
-        if let Some(fault) = self.lost.get() {
-            return Err(Error::Device(format!("the device must be opened again, because earlier {fault}")));
-        }
+        self.fault.refuse()?;
         // SAFETY: the context lives until it is dropped.
         self.check("cuCtxSetCurrent", unsafe { (self.cuda.own.cuCtxSetCurrent)(self.raw) })
     }
     fn check(&self, what: &str, code: Code) -> Result<()> {
-        if sys::is_sticky(code) {
+        if CODES.is_sticky(code) {
             let fault = self.cuda.text(what, code);
-            if self.lost.set(fault.clone()).is_ok() {
+            if self.fault.note(fault.clone()) {
                 LOST.lock().unwrap_or_else(PoisonError::into_inner).insert(self.device, fault);
             }
         }
@@ -125,7 +122,7 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         // A lost context was or will be reset, and the one that is retained now may be its successor.
-        if self.lost.get().is_none() {
+        if !self.fault.happened() {
             // SAFETY: retained once by `open`.
             unsafe { (self.cuda.own.cuDevicePrimaryCtxRelease_v2)(self.device) };
         }
@@ -164,7 +161,7 @@ impl Vendor for Nvidia {
             options.extend(["--relocatable-device-code=true".into(), "-DVV_UNITS=1".into()]);
             source.units.iter().map(|unit| [source.header, "\n", unit].concat()).collect()
         };
-        let mut binaries = self.compiler.compile(&texts, &options, progress)?;
+        let mut binaries = self.compiler.compile(&texts, &options, &|| Ok(()), progress)?;
         match binaries.pop() {
             Some(only) if binaries.is_empty() => Ok(only),
             last => self.context.link(binaries.into_iter().chain(last)),

@@ -108,12 +108,13 @@ mod tests {
         let options: Vec<_> = crate::OPTIONS.map(str::to_owned).into_iter().chain(nvrtc.target(90)).collect();
         let text = |number: i32| format!("extern \"C\" __global__ void k(float *x) {{ x[0] += {number}; }}");
         let (texts, mut told) = ((0..5).map(text).collect::<Vec<_>>(), Vec::new());
-        let compiled = nvrtc.compiler.compile(&texts, &options, &mut |done, total| told.push((done, total)));
+        let compiled =
+            nvrtc.compiler.compile(&texts, &options, &|| Ok(()), &mut |done, total| told.push((done, total)));
         let binaries = compiled.expect("binaries");
         assert!(binaries.len() == 5 && binaries.iter().all(|binary| binary.starts_with(b"\x7fELF")));
         assert_eq!(told, [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]);
         let texts = [texts[0].clone(), "nonsense".into()];
-        let refused = nvrtc.compiler.compile(&texts, &options, &mut |_, _| ());
+        let refused = nvrtc.compiler.compile(&texts, &options, &|| Ok(()), &mut |_, _| ());
         assert!(
             matches!(&refused, Err(Error::Compile { log }) if log.contains("vectorvisor(1): error")),
             "{refused:?}"

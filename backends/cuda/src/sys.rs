@@ -7,7 +7,7 @@ use cust::sys as cu;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::sync::LazyLock;
-use vectorvisor_driver::gpu::{Code, Functions, SUCCESS, library};
+use vectorvisor_driver::gpu::{Code, Codes, Functions, SUCCESS, library};
 use vectorvisor_driver::{Error, Result};
 
 library::functions! {
@@ -91,46 +91,47 @@ fn open() -> Result<Cuda> {
     Err(Error::Unavailable { what: cuda.text("cuInit", code), advice: advice.into() })
 }
 
-/// What to do about an error.
-const ADVICE: [(cu::CUresult, &str); 7] = {
+/// The errors of which more is known than CUDA's words.
+pub const CODES: Codes = {
     use cu::CUresult::*;
     const NEWER: &str =
         "NVRTC may be newer than the driver: update the driver, or name an older NVRTC in VECTORVISOR_NVRTC";
-    [
-        (CUDA_ERROR_OUT_OF_MEMORY, "use fewer VMs or a smaller --heap, or close other programs that use the GPU"),
-        (CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, "the kernel needs more registers than a block has: use fewer lanes"),
-        (CUDA_ERROR_UNSUPPORTED_PTX_VERSION, NEWER),
-        (CUDA_ERROR_NO_BINARY_FOR_GPU, NEWER),
-        (CUDA_ERROR_INVALID_IMAGE, "the binary is damaged, or another device's: remove it from the cache"),
-        (CUDA_ERROR_JIT_COMPILER_NOT_FOUND, "libnvidia-ptxjitcompiler.so is missing: install the driver anew"),
-        (CUDA_ERROR_SYSTEM_NOT_READY, "start nvidia-fabricmanager"),
-    ]
+    Codes {
+        advice: &[
+            (
+                CUDA_ERROR_OUT_OF_MEMORY as Code,
+                "use fewer VMs or a smaller --heap, or close other programs that use the GPU",
+            ),
+            (
+                CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES as Code,
+                "the kernel needs more registers than a block has: use fewer lanes",
+            ),
+            (CUDA_ERROR_UNSUPPORTED_PTX_VERSION as Code, NEWER),
+            (CUDA_ERROR_NO_BINARY_FOR_GPU as Code, NEWER),
+            (CUDA_ERROR_INVALID_IMAGE as Code, "the binary is damaged, or another device's: remove it from the cache"),
+            (
+                CUDA_ERROR_JIT_COMPILER_NOT_FOUND as Code,
+                "libnvidia-ptxjitcompiler.so is missing: install the driver anew",
+            ),
+            (CUDA_ERROR_SYSTEM_NOT_READY as Code, "start nvidia-fabricmanager"),
+        ],
+        sticky: &[
+            CUDA_ERROR_ECC_UNCORRECTABLE as Code,
+            CUDA_ERROR_NVLINK_UNCORRECTABLE as Code,
+            CUDA_ERROR_ILLEGAL_ADDRESS as Code,
+            CUDA_ERROR_LAUNCH_TIMEOUT as Code,
+            CUDA_ERROR_CONTEXT_IS_DESTROYED as Code,
+            CUDA_ERROR_ASSERT as Code,
+            CUDA_ERROR_HARDWARE_STACK_ERROR as Code,
+            CUDA_ERROR_ILLEGAL_INSTRUCTION as Code,
+            CUDA_ERROR_MISALIGNED_ADDRESS as Code,
+            CUDA_ERROR_INVALID_ADDRESS_SPACE as Code,
+            CUDA_ERROR_INVALID_PC as Code,
+            CUDA_ERROR_LAUNCH_FAILED as Code,
+            CUDA_ERROR_UNKNOWN as Code,
+        ],
+    }
 };
-
-/// Errors that end a context: every later call gives the same one.
-const STICKY: [cu::CUresult; 13] = {
-    use cu::CUresult::*;
-    [
-        CUDA_ERROR_ECC_UNCORRECTABLE,
-        CUDA_ERROR_NVLINK_UNCORRECTABLE,
-        CUDA_ERROR_ILLEGAL_ADDRESS,
-        CUDA_ERROR_LAUNCH_TIMEOUT,
-        CUDA_ERROR_CONTEXT_IS_DESTROYED,
-        CUDA_ERROR_ASSERT,
-        CUDA_ERROR_HARDWARE_STACK_ERROR,
-        CUDA_ERROR_ILLEGAL_INSTRUCTION,
-        CUDA_ERROR_MISALIGNED_ADDRESS,
-        CUDA_ERROR_INVALID_ADDRESS_SPACE,
-        CUDA_ERROR_INVALID_PC,
-        CUDA_ERROR_LAUNCH_FAILED,
-        CUDA_ERROR_UNKNOWN,
-    ]
-};
-
-/// Whether an error ends its context.
-pub fn is_sticky(code: Code) -> bool {
-    STICKY.iter().any(|sticky| *sticky as Code == code)
-}
 
 impl Cuda {
     /// What failed, the error's name, and CUDA's own words.
@@ -149,10 +150,6 @@ impl Cuda {
     }
     /// Turns a code into an error that also says what to do, where something can be done.
     pub fn check(&self, what: &str, code: Code) -> Result<()> {
-        if code == SUCCESS {
-            return Ok(());
-        }
-        let advice = ADVICE.iter().find(|(of, _)| *of as Code == code);
-        Err(Error::Device(self.text(what, code) + &advice.map_or(String::new(), |(_, text)| format!("; {text}"))))
+        CODES.check(code, || self.text(what, code))
     }
 }

@@ -20,13 +20,27 @@ pub fn prelude(language: Language) -> &'static str {
             "#define KERNEL(N) __kernel void N(__global u32 *a, __global u32 *b, __global u32 *c) ",
             "{ N##_lane(a, b, c, (u32)get_group_id(0), (u32)get_local_id(0), (u32)get_local_size(0)); }\n",
         ),
-        Language::Cuda | Language::Hip => concat!(
+        Language::Cuda => concat!(
             "typedef unsigned int u32;\ntypedef unsigned long long u64;\n#define GLOBAL\n#define DEVICE __device__\n",
             "static __device__ u32 bits_of(float f) { return __float_as_uint(f); }\n",
             "static __device__ float float_of(u32 b) { return __uint_as_float(b); }\n",
             "static __device__ float root(float f) { return __fsqrt_rn(f); }\n",
             "#define KERNEL(N) extern \"C\" __global__ void N(u32 *a, u32 *b, u32 *c) ",
             "{ N##_lane(a, b, c, blockIdx.x * blockDim.y + threadIdx.y, threadIdx.x, blockDim.x); }\n",
+        ),
+        // The compiler's builtins only: HIP's own __fsqrt_rn is not rounded right. Where `patch` says that neither is the builtin,
+        // the root is the float whose halfway neighbours enclose it.
+        Language::Hip => concat!(
+            "#define __device__ __attribute__((device))\n#define __global__ __attribute__((global))\n",
+            "typedef unsigned int u32;\ntypedef unsigned long long u64;\n#define GLOBAL\n#define DEVICE __device__\n",
+            "static __device__ u32 bits_of(float f) { return __builtin_bit_cast(u32, f); }\n",
+            "static __device__ float float_of(u32 b) { return __builtin_bit_cast(float, b); }\n",
+            "static __device__ float root(float f) {\n    float near = __builtin_sqrtf(f);\n#ifdef VV_PATCH\n",
+            "    float below = float_of(bits_of(near) - 1), above = float_of(bits_of(near) + 1);\n",
+            "    double low = ((double)below + near) / 2, high = ((double)near + above) / 2;\n",
+            "    near = f < low * low ? below : f > high * high ? above : near;\n#endif\n    return near;\n}\n",
+            "#define KERNEL(N) extern \"C\" __global__ void N(u32 *a, u32 *b, u32 *c) { N##_lane(a, b, c, ",
+            "__builtin_amdgcn_workgroup_id_x(), __builtin_amdgcn_workitem_id_x(), __builtin_amdgcn_workgroup_size_x()); }\n",
         ),
     }
 }

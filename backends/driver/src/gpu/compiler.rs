@@ -59,11 +59,13 @@ impl Compiler {
         }
     }
 
-    /// Compiles texts, each to a binary, on as many threads as there are processors. `progress(done, total)` is called here.
+    /// Compiles texts, each to a binary, on as many threads as there are processors. `enter` is called on each thread first, for a
+    /// compiler that takes its target from the thread's current device; `progress(done, total)` is called here.
     pub fn compile(
         &self,
         texts: &[String],
         options: &[String],
+        enter: &(dyn Fn() -> Result<()> + Sync),
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<Vec<u8>>> {
         let next = AtomicUsize::new(0);
@@ -72,7 +74,7 @@ impl Compiler {
             while let index = next.fetch_add(1, Ordering::Relaxed)
                 && let Some(text) = texts.get(index)
                 // Nobody listens any more after an error.
-                && sender.send((index, self.compile_one(text, options))).is_ok()
+                && sender.send((index, enter().and_then(|()| self.compile_one(text, options)))).is_ok()
             {}
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(texts.len());

@@ -2,14 +2,17 @@
 //! under other names. Such a driver says how to find the functions, what a code means, and how text is compiled; it gets a
 //! [`Device`](crate::Device).
 //!
-//! A tile is one row of a thread block: `threadIdx.x` is the lane and `blockIdx.x * blockDim.y + threadIdx.y` the tile.
+//! A tile is one row of a thread block: `threadIdx.x` is the lane and `blockIdx.x * blockDim.y + threadIdx.y` the tile. A vendor whose
+//! units hold as many blocks as warps has one row in each ([`Setup::block`]).
 
 pub mod compiler;
 mod device;
+mod errors;
 pub mod library;
 mod objects;
 mod probe;
 pub use device::GpuDevice;
+pub use errors::{Codes, Fault};
 
 use crate::{Result, Source};
 use std::ffi::{c_char, c_uint, c_void};
@@ -65,7 +68,7 @@ pub trait Vendor: Send + Sync {
     fn enter(&self) -> Result<()>;
     /// Turns a code into an error with the vendor's name for it, and notes a fault that ends what is open of the device.
     fn check(&self, what: &str, code: Code) -> Result<()>;
-    /// Compiles text to a binary, and says how many units are done.
+    /// Compiles text to a binary, and says how many of the units are done.
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>>;
 }
 
@@ -95,7 +98,8 @@ pub struct Setup {
     pub mark: &'static [u8],
     /// The most threads of a block, hence lanes of a tile.
     pub max_lanes: u32,
-    /// Tiles are stacked into blocks of at most this many threads, if enough blocks are left for all units of the device.
+    /// Tiles are stacked into blocks of at most this many threads, if enough blocks are left for all units of the device; 1 if
+    /// kernels expect a block to be one tile.
     pub block: u32,
     /// Units of the device that run blocks.
     pub units: u32,

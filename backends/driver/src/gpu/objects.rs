@@ -284,14 +284,17 @@ impl Stream {
     pub fn launch(&self, kernel: &Kernel, args: &[Option<Arc<Memory>>], grid: u32, block: [u32; 2]) -> Result<Event> {
         // The vendor reads as many arguments as the kernel has, so those that the caller forgot are there too, and null.
         let mut values = [0; ARGUMENTS];
-        if args.len() > ARGUMENTS || grid > i32::MAX as u32 {
-            return Err(Error::Invalid(format!("{} arguments, or {grid} tiles, are too many", args.len())));
+        let [x, y] = block;
+        // CUDA counts blocks in 31 bits, HIP threads in 32.
+        let threads = grid.checked_mul(x).and_then(|threads| threads.checked_mul(y));
+        if args.len() > ARGUMENTS || grid > i32::MAX as u32 || threads.is_none() {
+            let text = format!("{} arguments, or {grid} blocks of {x} x {y} threads, are too many", args.len());
+            return Err(Error::Invalid(text));
         }
         for (value, arg) in values.iter_mut().zip(args) {
             *value = arg.as_ref().map_or(0, |memory| memory.address);
         }
         let mut arguments = values.each_mut().map(|value| ptr::from_mut(value).cast::<c_void>());
-        let [x, y] = block;
         // SAFETY: the kernel keeps its module; arguments are copied; the caller owns what they name.
         let launch = |functions: &Functions| unsafe {
             let (arguments, extra) = (arguments.as_mut_ptr(), null_mut());

@@ -1,0 +1,79 @@
+//! hipRTC, AMD's kernel compiler: where it lies, and what it compiles for.
+
+use crate::sys::{Hip, hip};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use vectorvisor_driver::gpu::compiler::Compiler;
+use vectorvisor_driver::gpu::library::{self, matching};
+use vectorvisor_driver::{Error, Result};
+
+/// The compiler, found at the first call, or why there is none.
+pub fn hiprtc() -> Result<&'static Compiler> {
+    static HIPRTC: LazyLock<Result<Compiler>> = LazyLock::new(|| find(hip()?));
+    HIPRTC.as_ref().map_err(Error::clone)
+}
+
+/// It is a library beside the runtime, or inside it (in ROCm 5), or where the system looks.
+fn find(hip: &Hip) -> Result<Compiler> {
+    let beside = hip.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let beside = beside.map(|folder| matching(folder, "libhiprtc.so")).unwrap_or_default();
+    let names = ["libhiprtc.so.7", "libhiprtc.so.6", "libhiprtc.so.5", "libhiprtc.so"].map(PathBuf::from);
+    // SAFETY: the libraries have AMD's names, and their functions the types of AMD's header.
+    let inside = || unsafe { Compiler::find(hip.library, "hiprtc", &["Code"]) };
+    let open = |path: &Path| {
+        let library = library::open([path], false)?;
+        // SAFETY: as above.
+        unsafe { Compiler::find(library, "hiprtc", &["Code"]) }
+    };
+    let mut found = beside.iter().map(|path| open(path)).find(|found| found.is_ok()).unwrap_or_else(inside);
+    for name in &names {
+        found = found.or_else(|_| open(name));
+    }
+    found.map_err(|reason| Error::Unavailable {
+        what: format!("there is no hipRTC, AMD's kernel compiler ({reason})"),
+        advice: "install it (hip-runtime-amd of the same release as the runtime), or name the folder of both in \
+                 VECTORVISOR_HIP"
+            .into(),
+    })
+}
+
+/// The architecture that a binary is for, as `gfx90a:sramecc+:xnack-`, from its notes; the compiler takes that of the current
+/// device if it is told none, and no attribute of a device names it.
+pub fn architecture(binary: &[u8]) -> Option<String> {
+    const TARGET: &[u8] = b"amdgcn-amd-amdhsa--";
+    let place = binary.windows(TARGET.len()).position(|window| window == TARGET)? + TARGET.len();
+    let name = binary[place..].iter().map(|byte| char::from(*byte));
+    Some(name.take_while(|c| c.is_ascii_alphanumeric() || "+-:".contains(*c)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amd::OPTIONS;
+
+    /// Needs no device, but hipRTC.
+    #[test]
+    fn compiles_for_architectures_that_are_not_here() {
+        let compiler = match hiprtc() {
+            Ok(compiler) => compiler,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        for target in ["gfx90a", "gfx1030"] {
+            let options: Vec<_> =
+                OPTIONS.map(str::to_owned).into_iter().chain([format!("--offload-arch={target}")]).collect();
+            let compile = |text: &str| compiler.compile(&[text.into()], &options, &|| Ok(()), &mut |_, _| ());
+            let binary = compile(include_str!("probe.hip")).expect("a binary").concat();
+            // The test library's binaries are no AMD code.
+            assert!(architecture(&binary).is_none_or(|found| found == target));
+            let refused = compile("#line 4711\nnonsense;");
+            assert!(matches!(&refused, Err(Error::Compile { log }) if log.contains(":4711:")), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_binary_tells_its_architecture() {
+        let binary = b"\x7fELF\xa0amdhsa.target\xd9\x2aamdgcn-amd-amdhsa--gfx90a:sramecc+:xnack-\xaeamdhsa.version";
+        assert_eq!(architecture(binary).as_deref(), Some("gfx90a:sramecc+:xnack-"));
+        assert_eq!(architecture(b"amdgcn-amd-amdhsa-"), None);
+    }
+}

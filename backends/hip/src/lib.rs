@@ -1,0 +1,129 @@
+//! The HIP driver: AMD's GPUs, with hipRTC as the compiler. What it shares with the driver for CUDA is
+//! [`vectorvisor_driver::gpu`].
+
+mod amd;
+mod hiprtc;
+mod sys;
+
+use amd::{Amd, OPTIONS};
+use hip_sys::hiprt::hipDeviceAttribute_t as attribute;
+use std::env;
+use std::ffi::{CStr, c_int};
+use std::sync::Arc;
+use sys::hip;
+use vectorvisor_driver::gpu::{GpuDevice, Setup};
+use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result};
+
+/// This part of the memory stays free, for the stacks of kernels and for their code.
+const RESERVED: u64 = 32;
+/// The first release whose compiler rounds square roots as IEEE 754 wants (clang 18; clang 17 and older use the
+/// instruction v_sqrt as it is).
+const ROUNDS_ROOTS: (i32, i32) = (6, 3);
+
+/// The driver of all HIP devices. It opens libamdhip64 and hipRTC when it is first asked.
+pub struct HipDriver;
+
+/// The driver, as the runtime registers it.
+pub fn driver() -> Box<dyn Driver> {
+    Box::new(HipDriver)
+}
+
+vectorvisor_driver::export_plugin!(HipDriver);
+
+impl Driver for HipDriver {
+    fn name(&self) -> &'static str {
+        "hip"
+    }
+    /// `live_shared` is false in this list, and memory is all that the device has: only an open device was asked.
+    fn devices(&self) -> Result<Vec<DeviceInfo>> {
+        (0..hip()?.count()?).map(|index| Ok(Facts::new(index, Quirks::default())?.info)).collect()
+    }
+    fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>> {
+        let count = hip()?.count()?;
+        if index >= count {
+            return Err(Error::Invalid(format!("there is no HIP device {index}, only {count} of them, from 0")));
+        }
+        if quirks.nvidia == Some(true) {
+            return Err(Error::Invalid("kernels for HIP have no NVIDIA intrinsics; use --backend cuda".into()));
+        }
+        Facts::new(index, quirks)?.open()
+    }
+}
+
+/// What we know about a device before it is open.
+struct Facts {
+    vendor: Amd,
+    info: DeviceInfo,
+    units: u32,
+    max_lanes: u32,
+    probe: Vec<u8>,
+}
+
+impl Facts {
+    fn new(index: usize, quirks: Quirks) -> Result<Self> {
+        let hip = hip()?;
+        let device = c_int::try_from(index).unwrap_or(c_int::MAX);
+        let (mut memory, mut name) = (0, [0u8; 256]);
+        // SAFETY: locals to fill; the device is one of those that HIP counts.
+        unsafe {
+            let bytes = name.len() as c_int - 1;
+            hip.check("hipDeviceGetName", (hip.own.hipDeviceGetName)(name.as_mut_ptr().cast(), bytes, device))?;
+            hip.check("hipDeviceTotalMem", (hip.own.hipDeviceTotalMem)(&mut memory, device))?;
+        }
+        let ask = |attribute| {
+            let mut value = 0;
+            // SAFETY: as above.
+            let code = unsafe { (hip.own.hipDeviceGetAttribute)(&mut value, attribute, device) };
+            hip.check("hipDeviceGetAttribute", code).map(|()| u32::try_from(value).unwrap_or(0))
+        };
+        let units = ask(attribute::hipDeviceAttributeMultiprocessorCount)?;
+        let wave = ask(attribute::hipDeviceAttributeWarpSize)?.max(1);
+        let threads = ask(attribute::hipDeviceAttributeMaxThreadsPerMultiProcessor)?;
+        let (major, minor) = (
+            ask(attribute::hipDeviceAttributeComputeCapabilityMajor)?,
+            ask(attribute::hipDeviceAttributeComputeCapabilityMinor)?,
+        );
+
+        let name = CStr::from_bytes_until_nul(&name).map_or("".into(), CStr::to_string_lossy);
+        let name = if name.is_empty() { "AMD GPU".into() } else { name.into_owned() };
+        let version = hip.version()?;
+        let patch = quirks.patch.unwrap_or(version < ROUNDS_ROOTS);
+        let more = env::var("VECTORVISOR_HIPRTC_OPTIONS").unwrap_or_default();
+        let options = OPTIONS.into_iter().chain(patch.then_some("-DVV_PATCH=1")).chain(more.split_whitespace());
+        let (vendor, probe) = Amd::new(hip, device, options.map(str::to_owned).collect(), &name)?;
+        let identity = format!(
+            "hip {name} {major}.{minor} runtime {version:?} compiler {:?} {}",
+            vendor.compiler.version,
+            vendor.options.join(" ")
+        );
+        let memory = memory as u64;
+        let info = DeviceInfo {
+            index,
+            name,
+            identity,
+            kind: DeviceKind::Gpu,
+            language: Language::Hip,
+            memory,
+            max_alloc: memory,
+            lane_width: wave,
+            parallel_tiles: (units * (threads / wave)).max(1),
+            // A wave ends as one.
+            thread_exit: false,
+            // Each generation has another clock; the runtime counts fuel instead.
+            timer: false,
+            live_shared: false,
+            zeroed: false,
+            nvidia: false,
+            patch,
+        };
+        Ok(Self { vendor, info, units, max_lanes: ask(attribute::hipDeviceAttributeMaxThreadsPerBlock)?, probe })
+    }
+    fn open(self) -> Result<Arc<dyn Device>> {
+        let Self { vendor, mut info, units, max_lanes, probe } = self;
+        info.memory = vendor.free_memory()?.saturating_sub(info.memory / RESERVED).max(1);
+        info.max_alloc = info.memory;
+        // A unit holds as many blocks as waves, so a tile has a block for itself.
+        let (mark, block) = (b"vectorvisor HIP\n", 1);
+        Ok(Arc::new(GpuDevice::new(Setup { vendor: Arc::new(vendor), info, mark, max_lanes, block, units, probe })?))
+    }
+}
