@@ -1,9 +1,9 @@
 //! The CUDA driver: NVIDIA's GPUs through the driver API, with NVRTC as the compiler. What it shares with a driver for HIP is
-//! [`vectorvisor_driver::gpu`].
+//! [`vectorvisor_driver::gpu`]. `nvrtc`, `sys` and `OPTIONS` are public for the test library of that driver.
 
 mod context;
-mod nvrtc;
-mod sys;
+pub mod nvrtc;
+pub mod sys;
 
 use context::{Context, Nvidia};
 use cust::sys as cu;
@@ -16,7 +16,7 @@ use vectorvisor_driver::gpu::{GpuDevice, Setup};
 use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result};
 
 /// The options of every compilation; the identity of a device holds them. WebAssembly rounds every operation by itself.
-const OPTIONS: [&str; 7] = [
+pub const OPTIONS: [&str; 7] = [
     "--std=c++17",
     "--device-as-default-execution-space",
     "--fmad=false",

@@ -17,6 +17,7 @@ library::functions! {
 
 /// The compiler and the compute capabilities that it knows, 90 for 9.0.
 pub struct Nvrtc {
+    /// The compiler.
     pub compiler: Compiler,
     architectures: Vec<i32>,
 }

@@ -51,7 +51,9 @@ const OTHER_NAMES: [(&str, &str); 9] = [
 
 /// The driver API.
 pub struct Cuda {
+    /// What only CUDA has.
     pub own: Own,
+    /// What HIP has too.
     pub shared: Functions,
 }
 

@@ -1,0 +1,124 @@
+//! Kernels: text to a shared library by the C++ compiler, and launches, in which threads take turns.
+
+use super::BLOCK;
+use super::stream::Stream;
+use crate::{INVALID_IMAGE, INVALID_VALUE, NOT_FOUND, Object};
+use std::ffi::{CStr, c_char, c_uint, c_void};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::{env, fs, io, slice};
+use vectorvisor_driver::gpu::library::{Library, RTLD_LOCAL, RTLD_NOW};
+use vectorvisor_driver::gpu::{Code, SUCCESS};
+
+/// Pointers that every kernel is called with.
+const ARGUMENTS: usize = 12;
+/// `hip_test_run` of `cpu.h`: kernel, arguments, first group, end of groups, lanes.
+type Run = unsafe extern "C" fn(*const c_void, *const u64, c_uint, c_uint, c_uint);
+
+/// Compiles text; a binary is the size of a shared library, and that. What is left of the driver's options suits any compiler.
+pub fn compile(text: &str, options: &[String]) -> Result<Vec<u8>, String> {
+    let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let build = || -> io::Result<Result<Vec<u8>, String>> {
+        let library = tempfile::NamedTempFile::new()?;
+        let mut child = Command::new(&compiler)
+            .args(options)
+            // Not -O2, which takes twice as long.
+            .args(["-O1", "-x", "c++", "-fPIC", "-shared", "-Wl,-Bsymbolic", "-fno-math-errno", "-Wno-narrowing", "-o"])
+            .arg(library.path())
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut input = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        // A compiler that stops early says why.
+        _ = input.write_all(include_bytes!("cpu.h")).and_then(|()| input.write_all(text.as_bytes()));
+        drop(input);
+        let ended = child.wait_with_output()?;
+        if !ended.status.success() {
+            return Ok(Err(String::from_utf8_lossy(&ended.stderr).into_owned()));
+        }
+        let library = fs::read(library.path())?;
+        Ok(Ok([library.len().to_le_bytes().to_vec(), library].concat()))
+    };
+    build().unwrap_or_else(|error| Err(format!("error: {compiler}: {error}")))
+}
+
+/// What HIP calls a module.
+struct Module {
+    library: Library,
+    run: Run,
+    /// Boxed, since their addresses are HIP's handles.
+    #[allow(clippy::vec_box, reason = "addresses must stay")]
+    kernels: Mutex<Vec<Box<Kernel>>>,
+}
+
+/// What HIP calls a function.
+struct Kernel {
+    code: *const c_void,
+    run: Run,
+}
+
+pub unsafe extern "C" fn load(to: *mut Object, image: *const c_void) -> Code {
+    // SAFETY: the image is one of `compile`'s, so it begins with its size; code of the driver's own text.
+    unsafe {
+        let bytes = usize::from_le_bytes(*image.cast());
+        let image = slice::from_raw_parts(image.cast::<u8>().add(size_of::<usize>()), bytes);
+        let open = || -> Option<Module> {
+            let file = tempfile::NamedTempFile::new().ok()?;
+            fs::write(file.path(), image).ok()?;
+            let library = Library::open(Some(file.path()), RTLD_NOW | RTLD_LOCAL).ok()?;
+            let run = *library.get::<Run>(b"hip_test_run").ok()?;
+            Some(Module { library, run, kernels: Mutex::default() })
+        };
+        let Some(module) = open() else { return INVALID_IMAGE };
+        to.write(Box::into_raw(Box::new(module)).cast());
+    }
+    SUCCESS
+}
+
+pub unsafe extern "C" fn unload(module: Object) -> Code {
+    // SAFETY: made by `load`, and no kernel of it runs.
+    drop(unsafe { Box::from_raw(module.cast::<Module>()) });
+    SUCCESS
+}
+
+pub unsafe extern "C" fn function(to: *mut Object, module: Object, name: *const c_char) -> Code {
+    // SAFETY: a module that lives, and a text; what the library calls so is a kernel.
+    unsafe {
+        let module = &*module.cast::<Module>();
+        let Ok(code) = module.library.get::<unsafe extern "C" fn()>(CStr::from_ptr(name).to_bytes()) else {
+            return NOT_FOUND;
+        };
+        let kernel = Box::new(Kernel { code: *code as *const c_void, run: module.run });
+        to.write((&raw const *kernel).cast_mut().cast());
+        module.kernels.lock().unwrap_or_else(PoisonError::into_inner).push(kernel);
+    }
+    SUCCESS
+}
+
+#[allow(clippy::too_many_arguments, reason = "HIP's own")]
+pub unsafe extern "C" fn launch(
+    function: Object,
+    grid_x: c_uint,
+    grid_y: c_uint,
+    grid_z: c_uint,
+    block_x: c_uint,
+    block_y: c_uint,
+    block_z: c_uint,
+    _shared_bytes: c_uint,
+    stream: Object,
+    arguments: *mut *mut c_void,
+    _extra: *mut *mut c_void,
+) -> Code {
+    // Kernels know one dimension of each.
+    if grid_x == 0 || [grid_y, grid_z, block_y, block_z] != [1; 4] || !(1..=BLOCK).contains(&block_x) {
+        return INVALID_VALUE;
+    }
+    // SAFETY: a kernel and a stream that live; the driver always gives more pointers to arguments than we read.
+    unsafe {
+        let (code, run) = ((*function.cast::<Kernel>()).code, (*function.cast::<Kernel>()).run);
+        let values: [u64; ARGUMENTS] = std::array::from_fn(|index| **arguments.add(index).cast::<*mut u64>());
+        (*stream.cast::<Stream>()).put(move || run(code, values.as_ptr(), 0, grid_x, block_x))
+    }
+}

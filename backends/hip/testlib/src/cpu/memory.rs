@@ -1,0 +1,94 @@
+//! Memory of the device and of the host, which are the same, by address.
+
+use crate::{INVALID_VALUE, OUT_OF_MEMORY};
+use std::collections::BTreeMap;
+use std::ffi::{c_uint, c_void};
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use vectorvisor_driver::gpu::{Code, SUCCESS};
+use vectorvisor_driver::memory::HostMemory;
+
+/// Bytes of the device.
+pub const TOTAL: usize = 4 << 30;
+/// So much of new memory is not zero, as on a GPU.
+const LITTER: usize = 1 << 20;
+
+struct Space {
+    live: BTreeMap<u64, HostMemory>,
+    used: u64,
+}
+
+static DEVICE: Mutex<Space> = Mutex::new(Space { live: BTreeMap::new(), used: 0 });
+static HOST: Mutex<Space> = Mutex::new(Space { live: BTreeMap::new(), used: 0 });
+
+fn lock(space: &Mutex<Space>) -> MutexGuard<'_, Space> {
+    space.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Its address, unless the space would then have more than `limit` bytes.
+fn take(space: &Mutex<Space>, bytes: usize, limit: u64) -> Option<u64> {
+    let mut space = lock(space);
+    let used = space.used.checked_add(bytes as u64).filter(|used| *used <= limit)?;
+    let memory = HostMemory::new(bytes as u64).ok()?;
+    let address = memory.pointer().expose_provenance() as u64;
+    space.used = used;
+    space.live.insert(address, memory);
+    Some(address)
+}
+
+fn give(space: &Mutex<Space>, address: u64) -> Code {
+    let mut space = lock(space);
+    match space.live.remove(&address) {
+        Some(memory) => {
+            space.used -= memory.bytes();
+            SUCCESS
+        }
+        None => INVALID_VALUE,
+    }
+}
+
+/// The host's pointer to an address of the device.
+pub fn pointer(address: u64) -> *mut u8 {
+    ptr::with_exposed_provenance_mut(address as usize)
+}
+
+pub unsafe extern "C" fn alloc(to: *mut u64, bytes: usize) -> Code {
+    let Some(address) = take(&DEVICE, bytes, TOTAL as u64) else { return OUT_OF_MEMORY };
+    // SAFETY: just allocated, and nobody else's yet; the caller's promise.
+    unsafe {
+        pointer(address).write_bytes(0xa5, bytes.min(LITTER));
+        to.write(address);
+    }
+    SUCCESS
+}
+
+pub unsafe extern "C" fn free(address: u64) -> Code {
+    give(&DEVICE, address)
+}
+
+pub unsafe extern "C" fn host_alloc(to: *mut *mut c_void, bytes: usize, _: c_uint) -> Code {
+    let Some(address) = take(&HOST, bytes, u64::MAX) else { return OUT_OF_MEMORY };
+    // SAFETY: the caller's promise.
+    unsafe { to.write(pointer(address).cast()) };
+    SUCCESS
+}
+
+pub unsafe extern "C" fn host_free(host: *mut c_void) -> Code {
+    give(&HOST, host.expose_provenance() as u64)
+}
+
+pub unsafe extern "C" fn device_pointer(device: *mut u64, host: *mut c_void, _: c_uint) -> Code {
+    // SAFETY: the caller's promise.
+    unsafe { device.write(host.expose_provenance() as u64) };
+    SUCCESS
+}
+
+pub unsafe fn memory(free: *mut usize, total: *mut usize) -> Code {
+    let used = lock(&DEVICE).used as usize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        free.write(TOTAL - used);
+        total.write(TOTAL);
+    }
+    SUCCESS
+}
