@@ -9,7 +9,7 @@ use vectorvisor_driver::gpu::{Code, SUCCESS};
 use vectorvisor_driver::memory::HostMemory;
 
 /// Bytes of the device.
-pub const TOTAL: usize = 4 << 30;
+pub const TOTAL: usize = 16 << 30;
 /// So much of new memory is not zero, as on a GPU.
 const LITTER: usize = 1 << 20;
 

@@ -1,21 +1,42 @@
-//! The command on OpenCL, with 32 VMs a tile; what the `cpu` backend says is right is tested beside.
+//! The command on OpenCL and HIP, with 32 VMs a tile; what the `cpu` backend says is right is tested beside.
 //!
-//! Skipped where there is no OpenCL device, unless `VECTORVISOR_REQUIRE_OPENCL` is set.
+//! Skipped where there is no such device, unless `VECTORVISOR_REQUIRE_OPENCL` or `VECTORVISOR_REQUIRE_HIP` is set.
 
 mod common;
 
 use common::{example, folder, text, vv, write};
 use std::fs;
 
-fn missing() -> bool {
-    let none = !vv(&["devices"]).out.contains("opencl:0");
-    assert!(!none || std::env::var_os("VECTORVISOR_REQUIRE_OPENCL").is_none(), "no OpenCL device: run ci/setup");
+fn missing(backend: &str) -> bool {
+    let devices = vv(&["devices", "--backend", backend]).out;
+    let none = !devices.contains(&format!("{backend}:0"));
+    let required = format!("VECTORVISOR_REQUIRE_{}", backend.to_uppercase());
+    assert!(!none || std::env::var_os(&required).is_none(), "{required} is set, but {devices}");
     none
 }
 
-#[test]
-fn each_vm_has_its_own_arguments() {
-    if missing() {
+macro_rules! test_on {
+    ($($backend:ident)*) => {$(
+        mod $backend {
+            #[test]
+            fn each_vm_has_its_own_arguments() {
+                super::each_vm_has_its_own_arguments(stringify!($backend));
+            }
+            #[test]
+            fn map_gives_what_the_cpu_gives() {
+                super::map_gives_what_the_cpu_gives(stringify!($backend));
+            }
+            #[test]
+            fn a_vm_that_ends_badly_leaves_the_others_right() {
+                super::a_vm_that_ends_badly_leaves_the_others_right(stringify!($backend));
+            }
+        }
+    )*};
+}
+test_on! { opencl hip }
+
+fn each_vm_has_its_own_arguments(backend: &str) {
+    if missing(backend) {
         return;
     }
     let factorial = example("factorial.wat");
@@ -23,15 +44,14 @@ fn each_vm_has_its_own_arguments() {
     let cpu = vv(&words);
     assert_eq!(cpu.code, Some(0), "{}", cpu.err);
     for more in [&[][..], &["--force-framed"], &["--traps", "exact"]] {
-        let words = [&["run", "--backend", "opencl"], more, &words[1..]].concat();
-        let opencl = vv(&words);
-        assert_eq!((opencl.code, &opencl.out), (Some(0), &cpu.out), "{words:?}\n{}", opencl.err);
+        let words = [&["run", "--backend", backend], more, &words[1..]].concat();
+        let gpu = vv(&words);
+        assert_eq!((gpu.code, &gpu.out), (Some(0), &cpu.out), "{words:?}\n{}", gpu.err);
     }
 }
 
-#[test]
-fn map_gives_what_the_cpu_gives() {
-    if missing() {
+fn map_gives_what_the_cpu_gives(backend: &str) {
+    if missing(backend) {
         return;
     }
     let inputs = folder();
@@ -43,7 +63,7 @@ fn map_gives_what_the_cpu_gives() {
     // The one of 20,000 bytes of text is where an input is longer than the rest.
     write(inputs.path().join("long"), "to be or not to be ".repeat(1000));
     let guest = example("sha256.wasm");
-    let [cpu, opencl] = ["cpu", "opencl"].map(|backend| {
+    let [cpu, gpu] = ["cpu", backend].map(|backend| {
         let outputs = folder();
         let (from, to) = (text(inputs.path()), text(outputs.path()));
         let words =
@@ -55,13 +75,12 @@ fn map_gives_what_the_cpu_gives() {
     let name = |i: usize| if i == 100 { "long".into() } else { format!("{}/{i}", i % 3) };
     for i in 0..=100 {
         let read = |folder: &tempfile::TempDir| fs::read(folder.path().join(name(i))).expect("an output");
-        assert_eq!(read(&cpu), read(&opencl), "{}", name(i));
+        assert_eq!(read(&cpu), read(&gpu), "{}", name(i));
     }
 }
 
-#[test]
-fn a_vm_that_ends_badly_leaves_the_others_right() {
-    if missing() {
+fn a_vm_that_ends_badly_leaves_the_others_right(backend: &str) {
+    if missing(backend) {
         return;
     }
     let folder = folder();
@@ -75,7 +94,7 @@ fn a_vm_that_ends_badly_leaves_the_others_right() {
     let from = write(folder.path().join("in.jsonl"), lines);
     let to = folder.path().join("out.jsonl");
     let guest = example("misbehave.wasm");
-    let words = ["map", "-q", "--backend", "opencl", "--timeout", "2s", &guest, "--in", &from, "--out", text(&to)];
+    let words = ["map", "-q", "--backend", backend, "--timeout", "2s", &guest, "--in", &from, "--out", text(&to)];
     let ran = vv(&words);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     let out = fs::read_to_string(&to).expect("outputs");
