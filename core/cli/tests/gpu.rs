@@ -114,3 +114,20 @@ fn a_vm_that_ends_badly_leaves_the_others_right(backend: &str) {
         assert!(line.contains(&says), "{i}: {line}");
     }
 }
+
+/// It compiles a probe before it lists a device.
+#[test]
+fn hip_says_why_its_compiler_refuses() {
+    if missing("hip") {
+        return;
+    }
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_vectorvisor"))
+        .args(["devices", "--backend", "hip"])
+        .env("VECTORVISOR_HIPRTC_OPTIONS", "--no-such-option")
+        .output()
+        .expect("vectorvisor starts");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((output.status.code(), out.lines().count()), (Some(1), 1), "{out}");
+    assert!(out.contains("does not compile for ") && out.contains("--no-such-option"), "{out}");
+    assert!(out.contains("; update ROCm, or name a target"), "{out}");
+}
