@@ -4,7 +4,7 @@
 #define __global__ __attribute__((global))
 #define __constant__ __attribute__((constant))
 /* Buffers lie in global memory and the VM in private memory. A compiler that does not know uses flat accesses, which ask at run
-   time: 4,900 in wordcount, 630 once it knows. */
+   time: 3,601 in wordcount on gfx90a, 155 once it knows. */
 #define VV_SPACE __attribute__((address_space(1)))
 #define VV_PRIVATE(p) __builtin_assume(__builtin_amdgcn_is_private(p))
 typedef unsigned char u8;
