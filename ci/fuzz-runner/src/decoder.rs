@@ -1,0 +1,209 @@
+//! Target "decoder": broken and hostile modules through the translator. No panic, no crash, no wait, no flood of memory.
+//!
+//! A child process translates the inputs of one seed after another and says on its standard output which one it
+//! begins. So a stack overflow costs the child, not the fuzzer, and one that does not end can be killed.
+
+use crate::{generate, heap, hostile};
+use fastrand::Rng;
+use std::io::{BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use vectorvisor::translate::{Bounds, Language, Options, Target, Traps, translate};
+
+/// The most that a module of at most [`LARGEST`] bytes may take.
+const TIME: Duration = Duration::from_secs(10);
+/// Bytes of the largest input.
+const LARGEST: usize = 256 << 10;
+/// Bytes of heap for each byte of input...
+const FACTOR: usize = 64;
+/// ...and beyond that.
+const BASE: usize = 32 << 20;
+/// The option by which the child is started; its value is the first seed.
+pub const CHILD: &str = "--decoder-child";
+
+/// The input of a seed, and what it is.
+pub fn input(seed: u64) -> (String, Vec<u8>) {
+    let mut rng = Rng::with_seed(seed);
+    let (name, mut bytes) = match rng.u32(..8) {
+        0 | 1 => {
+            let (name, bytes) = hostile::module(&mut rng);
+            (name.into(), bytes)
+        }
+        2 => {
+            let mut bytes = b"\0asm\x01\0\0\0".to_vec();
+            bytes.extend((0..rng.usize(..300)).map(|_| rng.u8(..)));
+            ("random bytes".into(), bytes)
+        }
+        _ => {
+            let small = rng.u32(..4) != 0;
+            match generate::smith(&mut rng, small, 100) {
+                Ok((bytes, _)) => mutated(&mut rng, bytes),
+                Err(error) => (error, Vec::new()),
+            }
+        }
+    };
+    bytes.truncate(LARGEST);
+    (name, bytes)
+}
+
+/// A valid module with a few changes.
+fn mutated(rng: &mut Rng, mut bytes: Vec<u8>) -> (String, Vec<u8>) {
+    let original = bytes.clone();
+    for _ in 0..rng.usize(..4) {
+        let at = rng.usize(..bytes.len());
+        match rng.u32(..6) {
+            0 => bytes[at] ^= 1 << rng.u32(..8),
+            1 => bytes[at] = rng.u8(..),
+            2 => bytes.truncate(at.max(8)),
+            3 => {
+                bytes.remove(at);
+            }
+            // A count or an index that is as large as it gets.
+            4 => {
+                bytes.splice(at..at + 1, [0xff, 0xff, 0xff, 0xff, 0x0f]);
+            }
+            _ => {
+                let from = rng.usize(..original.len());
+                let length = rng.usize(..64.min(original.len() - from) + 1);
+                let end = (at + rng.usize(..64)).min(bytes.len());
+                bytes.splice(at..end, original[from..from + length].iter().copied());
+            }
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    ("a changed module".into(), bytes)
+}
+
+/// The options of a seed.
+fn options(seed: u64) -> Options {
+    let mut rng = Rng::with_seed(!seed);
+    let language = [Language::C, Language::OpenCl, Language::Cuda, Language::Hip][rng.usize(..4)];
+    Options {
+        target: Target {
+            language,
+            thread_exit: language != Language::OpenCl,
+            timer: rng.bool(),
+            cheap_branches: rng.bool(),
+            call_paths: (language == Language::OpenCl).then_some(64),
+        },
+        lanes: 32,
+        cell: 8,
+        heap: None,
+        stack: 65536,
+        traps: if rng.bool() { Traps::Sticky } else { Traps::Exact },
+        bounds: if rng.bool() { Bounds::Size } else { Bounds::Capacity },
+        force_framed: rng.u32(..4) == 0,
+        profile: rng.u32(..8) == 0,
+        roots: Vec::new(),
+    }
+}
+
+/// Translates a module; what is wrong with how that went.
+fn wrong(bytes: &[u8], options: &Options) -> Option<String> {
+    let mut panic = None;
+    let begin = Instant::now();
+    let most = heap::most(|| panic = catch_unwind(AssertUnwindSafe(|| drop(translate(bytes, options)))).err());
+    let allowed = FACTOR * bytes.len() + BASE;
+    if let Some(panic) = panic {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|t| t.to_string()));
+        return Some(format!("it panics: {}", text.unwrap_or_default()));
+    }
+    if most > allowed {
+        return Some(format!("it takes {most} bytes of memory, more than {allowed}"));
+    }
+    let took = begin.elapsed();
+    (took > TIME).then(|| format!("it takes {took:.1?}"))
+}
+
+/// The child: translates the inputs from a seed on, for ever. Prints `SEED` before each, and `SEED REASON` after a bad one.
+pub fn child(first: u64) -> ! {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut out = std::io::stdout().lock();
+    for seed in first.. {
+        let (_, bytes) = input(seed);
+        let begun = writeln!(out, "{seed}");
+        let reason = wrong(&bytes, &options(seed));
+        let told = reason.map_or(Ok(()), |reason| writeln!(out, "{seed} {}", reason.replace('\n', " ")));
+        // Nobody listens any more.
+        if begun.and(told).and(out.flush()).is_err() {
+            break;
+        }
+    }
+    std::process::exit(0)
+}
+
+/// What became of the inputs.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub inputs: u64,
+    /// Seed and reason of each bad one.
+    pub bad: Vec<(u64, String)>,
+}
+
+/// Runs inputs from a seed on, for some time or so many.
+///
+/// # Errors
+/// The program cannot start itself.
+pub fn run(first: u64, count: u64, time: Duration) -> Result<Report, String> {
+    let end = Instant::now() + time;
+    let mut report = Report::default();
+    let mut seed = first;
+    let last = first.saturating_add(count);
+    while seed < last && Instant::now() < end {
+        let (mut process, lines) = start(seed).map_err(|e| format!("the decoder's child process: {e}"))?;
+        let reason = listen(&lines, &mut seed, last, end, &mut report);
+        // It may have ended by itself.
+        let _ = process.kill();
+        let status = process.wait().map_err(|e| e.to_string())?;
+        if let Some(reason) = reason {
+            report.bad.push((seed, reason.unwrap_or_else(|| format!("it ends the process: {status}"))));
+            seed += 1;
+        }
+    }
+    report.inputs = seed - first;
+    Ok(report)
+}
+
+/// Follows a child until it must be replaced; then why: `Some(None)` if it died.
+fn listen(
+    lines: &Receiver<String>,
+    seed: &mut u64,
+    last: u64,
+    end: Instant,
+    report: &mut Report,
+) -> Option<Option<String>> {
+    // Its own time limit is the first, if it can.
+    let patience = TIME + Duration::from_secs(5);
+    loop {
+        match lines.recv_timeout(patience) {
+            Ok(line) => match line.split_once(' ') {
+                Some((_, reason)) => report.bad.push((*seed, reason.into())),
+                None => {
+                    *seed = line.parse().unwrap_or(*seed);
+                    if *seed >= last || Instant::now() >= end {
+                        return None;
+                    }
+                }
+            },
+            Err(RecvTimeoutError::Timeout) => return Some(Some(format!("it has not ended after {patience:?}"))),
+            Err(RecvTimeoutError::Disconnected) => return Some(None),
+        }
+    }
+}
+
+fn start(seed: u64) -> std::io::Result<(Child, Receiver<String>)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let mut child = command.arg(CHILD).arg(seed.to_string()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let (sender, lines) = channel();
+    let read =
+        move |out: ChildStdout| BufReader::new(out).lines().map_while(Result::ok).try_for_each(|l| sender.send(l));
+    if let Some(out) = child.stdout.take() {
+        std::thread::spawn(move || read(out));
+    }
+    Ok((child, lines))
+}

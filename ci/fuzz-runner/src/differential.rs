@@ -1,0 +1,131 @@
+//! Target "differential": the same calls on VectorVisor and on Wasmtime.
+
+use crate::case::{Answer, Case, Setup};
+use crate::generate::Program;
+use crate::oracle::Oracle;
+use crate::{Tally, subject};
+use vectorvisor::{Engine, TrapKind};
+use wasm_shrink::WasmShrink;
+
+/// Attempts in a row to make a module smaller; each costs a run of a compiler.
+const ATTEMPTS: u32 = 150;
+
+/// Both sides.
+pub struct Differential {
+    pub engine: Engine,
+    pub oracle: Oracle,
+}
+
+/// An answer that is wrong.
+#[derive(Debug)]
+pub struct Mismatch {
+    case: usize,
+    vm: usize,
+    /// 0 is the instantiation.
+    step: usize,
+    expected: String,
+    found: String,
+}
+
+impl Differential {
+    /// Runs a program on both sides.
+    ///
+    /// # Errors
+    /// One side does not run it at all.
+    pub fn compare(&self, program: &Program, tally: &mut Tally) -> Result<Option<Mismatch>, String> {
+        let Program { setup, cases } = program;
+        let found = subject::answers(&self.engine, setup, cases)?;
+        let mut mismatch = None;
+        for (i, case) in cases.iter().enumerate() {
+            let expected = self.oracle.answers(case, setup.vms()).map_err(|e| format!("Wasmtime: {e}"))?;
+            tally.modules += 1;
+            for vm in 0..setup.vms() {
+                tally.vms += 1;
+                if let Some((step, expected, found)) = compare(setup, &expected[vm], &found[i][vm], tally) {
+                    mismatch.get_or_insert(Mismatch { case: i, vm, step, expected, found });
+                }
+            }
+        }
+        Ok(mismatch)
+    }
+
+    /// What a file says about a program that went wrong: made as small as it gets, with both sides' answers.
+    pub fn explain(&self, program: &Program, mismatch: Result<Mismatch, String>) -> String {
+        let setup = &program.setup;
+        let run = |case: &Case| {
+            let program = Program { setup: setup.clone(), cases: vec![case.clone()] };
+            self.compare(&program, &mut Tally::default())
+        };
+        // Wrong answers stay interesting when they change; an error has to stay the same.
+        let kind = mismatch.as_ref().err().map(|error| first_words(error));
+        let same = |case: &Case| match (run(case), &kind) {
+            (Ok(Some(_)), None) => true,
+            (Err(error), Some(kind)) => first_words(&error) == *kind,
+            _ => false,
+        };
+        let alone = || {
+            let Ok(mismatch) = &mismatch else { return program.cases.iter().find(|case| same(case)).cloned() };
+            let case = &program.cases[mismatch.case];
+            // The wrong VM's calls up to the wrong one, in every VM, if that is wrong too.
+            let calls = case.calls(mismatch.vm)[..mismatch.step].to_vec();
+            let short = Case { wasm: case.wasm.clone(), calls: vec![calls] };
+            [short, case.clone()].into_iter().find(same)
+        };
+        let Some(mut case) = alone() else {
+            let reason = mismatch.map_or_else(|error| error, |mismatch| mismatch.to_string());
+            return format!("{reason}\nonly together with the other modules, or not each time\n");
+        };
+        let smaller = WasmShrink::default()
+            .attempts(ATTEMPTS)
+            .run(case.wasm.clone(), |wasm| Ok(case.with(wasm).is_some_and(|case| same(&case))));
+        if let Ok(info) = smaller {
+            case.wasm = info.output;
+        }
+        let remark = match run(&case) {
+            Ok(mismatch) => mismatch.map_or("not each time".into(), |mismatch| mismatch.to_string()),
+            Err(error) => error,
+        };
+        case.text(setup, &remark)
+    }
+}
+
+/// The beginning of an error; what follows has numbers that change with the module.
+fn first_words(error: &str) -> String {
+    error.chars().take_while(|c| !c.is_ascii_digit()).take(40).collect()
+}
+
+/// The first wrong answer of a VM. What cannot be compared is counted as skipped:
+/// - what follows a call stack exhausted on either side, for each has its own limit;
+/// - what follows an access out of bounds in `sticky` mode, which goes on for a while, or with bounds at the capacity, which
+///   do not see each.
+fn compare(setup: &Setup, expected: &[Answer], found: &[Answer], tally: &mut Tally) -> Option<(usize, String, String)> {
+    let exhausted = Answer::Trap(TrapKind::StackExhausted);
+    let out = Answer::Trap(TrapKind::OutOfBoundsMemory);
+    for (step, want) in expected.iter().enumerate() {
+        let Some(got) = found.get(step) else {
+            return Some((step, want.to_string(), "nothing: it was not called".into()));
+        };
+        if *want == exhausted || *got == exhausted || (setup.capacity && *want == out) {
+            tally.skipped += expected.len() - step;
+            return None;
+        }
+        if want != got {
+            return Some((step, want.to_string(), got.to_string()));
+        }
+        tally.calls += 1;
+        if !setup.exact && *want == out {
+            tally.skipped += expected.len() - step - 1;
+            return None;
+        }
+    }
+    None
+}
+
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { case, vm, step, expected, found } = self;
+        writeln!(f, "module {case}, VM {vm}, call {step} (0 instantiates)")?;
+        writeln!(f, "Wasmtime:    {expected}")?;
+        write!(f, "VectorVisor: {found}")
+    }
+}

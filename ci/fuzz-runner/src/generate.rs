@@ -1,0 +1,212 @@
+//! Random programs: options, modules of `wasm-smith`, and calls with other arguments in each VM.
+
+use crate::case::{Case, Request, STATE, Setup, of_bits};
+use arbitrary::Unstructured;
+use fastrand::Rng;
+use std::fmt::Write;
+use vectorvisor::translate::wasm::Module;
+use vectorvisor::{ValType, Value};
+use wasm_smith::{Config, InstructionKind, InstructionKinds, MemoryOffsetChoices};
+
+/// Modules in a linked program.
+const LINKED: usize = 24;
+
+/// What a program is made of.
+#[derive(Debug)]
+pub struct Program {
+    pub setup: Setup,
+    pub cases: Vec<Case>,
+}
+
+/// The program of a seed.
+pub fn program(seed: u64) -> Result<Program, String> {
+    let mut rng = Rng::with_seed(seed);
+    let linked = rng.bool();
+    let setup = Setup {
+        exact: rng.bool(),
+        capacity: rng.u32(..5) == 0,
+        framed: rng.u32(..4) == 0,
+        lanes: if rng.u32(..5) == 0 { 64 } else { 32 },
+        interleave: [0, 4, 8, 16, 32][rng.usize(..5)],
+        stack: [4096, 65536, 1 << 20][rng.usize(..3)],
+        linked,
+    };
+    let cases: Result<Vec<Case>, String> =
+        (0..if linked { LINKED } else { 1 }).map(|_| case(&mut rng, &setup)).collect();
+    Ok(Program { setup, cases: cases? })
+}
+
+fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
+    // Each call is a launch where all is framed.
+    let fuel = if setup.framed { 60 } else { rng.i32(20..2000) };
+    let smith = smith(rng, setup.linked, fuel as u32)?;
+    let wasm = observable(&smith.0, smith.1, fuel)?;
+    let module = Module::decode(&wasm).map_err(|e| e.to_string())?;
+    let functions: Vec<&(String, u32)> = module.exports.iter().filter(|(name, _)| name.starts_with(CALL)).collect();
+    let rounds = rng.usize(2..8);
+    let calls = (0..setup.vms())
+        .map(|_| {
+            let mut calls: Vec<Request> = (0..rounds)
+                .map(|_| {
+                    let (export, f) = functions[rng.usize(..functions.len())];
+                    let args = module.signature(*f).params.iter().map(|ty| argument(rng, *ty)).collect();
+                    Request { export: export.clone(), args }
+                })
+                .collect();
+            calls.push(Request { export: STATE.into(), args: Vec::new() });
+            calls
+        })
+        .collect();
+    Ok(Case { wasm, calls })
+}
+
+/// A module, and the number of the global that counts down what it may still do.
+pub fn smith(rng: &mut Rng, small: bool, fuel: u32) -> Result<(Vec<u8>, u32), String> {
+    let mut bytes = vec![0; if small { rng.usize(500..4000) } else { rng.usize(8_000..60_000) }];
+    rng.fill(&mut bytes);
+    let kinds = [
+        InstructionKind::Numeric,
+        InstructionKind::Parametric,
+        InstructionKind::Variable,
+        InstructionKind::Table,
+        InstructionKind::Memory,
+        InstructionKind::Control,
+    ];
+    let config = Config {
+        allowed_instructions: InstructionKinds::new(&kinds),
+        allow_floats: rng.u32(..5) != 0,
+        canonicalize_nans: true,
+        disallow_traps: rng.u32(..3) != 0,
+        bulk_memory_enabled: true,
+        exceptions_enabled: false,
+        extended_const_enabled: false,
+        gc_enabled: false,
+        memory64_enabled: false,
+        multi_value_enabled: true,
+        reference_types_enabled: false,
+        relaxed_simd_enabled: false,
+        saturating_float_to_int_enabled: true,
+        sign_extension_ops_enabled: true,
+        simd_enabled: false,
+        tail_call_enabled: false,
+        threads_enabled: false,
+        wide_arithmetic_enabled: false,
+        compact_imports_enabled: false,
+        max_imports: 0,
+        max_exports: 2,
+        min_types: 1,
+        max_types: 12,
+        min_funcs: if small { 1 } else { 8 },
+        max_funcs: if small { 5 } else { 40 },
+        max_instructions: if small { rng.usize(20..120) } else { rng.usize(50..400) },
+        max_globals: 8,
+        min_memories: u32::from(rng.u32(..5) != 0),
+        max_memories: 1,
+        max_memory32_bytes: if small { 2 << 16 } else { 8 << 16 },
+        memory_max_size_required: true,
+        memory_offset_choices: MemoryOffsetChoices(80, 19, 1),
+        min_tables: u32::from(rng.u32(..4) != 0),
+        max_tables: 1,
+        max_table_elements: 24,
+        min_element_segments: 1,
+        max_element_segments: 6,
+        max_elements: 16,
+        max_data_segments: 6,
+        ..Config::default()
+    };
+    let mut module =
+        wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)).map_err(|e| format!("wasm-smith: {e}"))?;
+    let counter = module.ensure_termination(fuel).map_err(|e| format!("wasm-smith: {e}"))?;
+    Ok((module.to_bytes(), counter))
+}
+
+/// What the exports begin with that give a function fresh fuel and call it.
+const CALL: &str = "call.";
+
+/// The module with more exports: one to call each function, and [`STATE`]: a hash of the memory, its pages, and all globals.
+fn observable(wasm: &[u8], counter: u32, fuel: i32) -> Result<Vec<u8>, String> {
+    let module = Module::decode(wasm).map_err(|e| format!("a module of wasm-smith: {e}"))?;
+    let text = wasmprinter::print_bytes(wasm).map_err(|e| e.to_string())?;
+    let own = module.functions.len();
+    // A NaN that changes its width may have any payload, so it loses its own.
+    let text = text.replace("f32.demote_f64", &format!("call {own}"));
+    let text = text.replace("f64.promote_f32", &format!("call {}", own + 1));
+    let mut more = "\
+(func (param f64) (result f32) (local f32)
+  (local.set 1 (f32.demote_f64 (local.get 0)))
+  (select (local.get 1) (f32.const nan) (f32.eq (local.get 1) (local.get 1))))
+(func (param f32) (result f64) (local f64)
+  (local.set 1 (f64.promote_f32 (local.get 0)))
+  (select (local.get 1) (f64.const nan) (f64.eq (local.get 1) (local.get 1))))\n"
+        .to_string();
+    let list = |types: &[ValType]| types.iter().map(|ty| format!(" {}", name(*ty))).collect::<String>();
+    for f in 0..own as u32 {
+        let ty = module.signature(f);
+        let args: String = (0..ty.params.len()).map(|i| format!(" (local.get {i})")).collect();
+        let (params, results) = (list(&ty.params), list(&ty.results));
+        let _ = writeln!(
+            more,
+            "(func (export \"{CALL}{f}\") (param{params}) (result{results}) \
+             (global.set {counter} (i32.const {fuel})) (call {f}{args}))"
+        );
+    }
+    let globals: Vec<ValType> = module.globals.iter().map(|g| g.ty).collect();
+    let read: String = (0..globals.len()).map(|i| format!(" (global.get {i})")).collect();
+    let (hash, pages) = if module.memories.is_empty() { ("", "(i32.const 0)") } else { (HASH, "(memory.size)") };
+    let _ = writeln!(
+        more,
+        "(func (export \"{STATE}\") (result i64 i32{}) (local $at i32) (local $hash i64)\n{hash}\n\
+         (local.get $hash) {pages}{read})",
+        list(&globals)
+    );
+    let open = text.trim_end().strip_suffix(')').ok_or("a module's text does not end with a parenthesis")?;
+    vectorvisor::to_wasm(format!("{open}{more})").as_bytes()).map(|w| w.into_owned()).map_err(|e| e.to_string())
+}
+
+const HASH: &str = "
+(local.set $at (i32.shl (memory.size) (i32.const 16)))
+(block (loop
+  (br_if 1 (i32.eqz (local.get $at)))
+  (local.set $at (i32.sub (local.get $at) (i32.const 8)))
+  (local.set $hash (i64.mul (i64.const 0x9e3779b97f4a7c15)
+    (i64.rotl (i64.xor (local.get $hash) (i64.load (local.get $at))) (i64.const 23))))
+  (br 0)))";
+
+fn name(ty: ValType) -> &'static str {
+    match ty {
+        ValType::I32 => "i32",
+        ValType::I64 => "i64",
+        ValType::F32 => "f32",
+        ValType::F64 => "f64",
+    }
+}
+
+/// Numbers at which something changes.
+const EDGES: [u64; 12] =
+    [0, 1, 2, 31, 32, 63, 65535, 65536, 0x7fff_ffff, 0x8000_0000, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000];
+const EDGES32: [u32; 10] = [
+    0,
+    0x8000_0000,
+    0x3f80_0000,
+    0x7f80_0000,
+    0xff80_0000,
+    0x7fc0_0000,
+    0x7fa0_0001,
+    0x0000_0001,
+    0x4f00_0000,
+    0xcf00_0000,
+];
+
+fn argument(rng: &mut Rng, ty: ValType) -> Value {
+    let bits = match (rng.u32(..4), ty) {
+        (0, _) => rng.u64(..),
+        (1, ValType::F32) => EDGES32[rng.usize(..EDGES32.len())].into(),
+        (1, ValType::F64) => f64::from(f32::from_bits(EDGES32[rng.usize(..EDGES32.len())])).to_bits(),
+        (1, _) => EDGES[rng.usize(..EDGES.len())].wrapping_neg().wrapping_add(rng.u64(..3)),
+        (2, _) => EDGES[rng.usize(..EDGES.len())],
+        (_, ValType::F32) => (rng.i32(-300..300) as f32 / 4.0).to_bits().into(),
+        (_, ValType::F64) => (f64::from(rng.i32(-300..300)) / 4.0).to_bits(),
+        _ => rng.u64(..4096),
+    };
+    of_bits(ty, bits)
+}
