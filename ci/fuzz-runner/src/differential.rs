@@ -4,11 +4,14 @@ use crate::case::{Answer, Case, Setup};
 use crate::generate::Program;
 use crate::oracle::Oracle;
 use crate::{Tally, subject};
+use std::time::{Duration, Instant};
 use vectorvisor::{Engine, TrapKind};
 use wasm_shrink::WasmShrink;
 
-/// Attempts in a row to make a module smaller; each costs a run of a compiler.
+/// Attempts in a row to make a module smaller; each costs a run of a compiler...
 const ATTEMPTS: u32 = 150;
+/// ...and the time after which it is small enough.
+const SHRINKING: Duration = Duration::from_secs(180);
 
 /// Both sides.
 pub struct Differential {
@@ -49,8 +52,9 @@ impl Differential {
         Ok(mismatch)
     }
 
-    /// What a file says about a program that went wrong: made as small as it gets, with both sides' answers.
-    pub fn explain(&self, program: &Program, mismatch: Result<Mismatch, String>) -> String {
+    /// Gives `keep` the text of a file for a program that went wrong: first the module that does, then the same made
+    /// as small as it gets.
+    pub fn explain(&self, program: &Program, mismatch: Result<Mismatch, String>, keep: &dyn Fn(&str)) {
         let setup = &program.setup;
         let run = |case: &Case| {
             let program = Program { setup: setup.clone(), cases: vec![case.clone()] };
@@ -73,19 +77,23 @@ impl Differential {
         };
         let Some(mut case) = alone() else {
             let reason = mismatch.map_or_else(|error| error, |mismatch| mismatch.to_string());
-            return format!("{reason}\nonly together with the other modules, or not each time\n");
+            return keep(&format!("{reason}\nonly together with the other modules, or not each time\n"));
         };
-        let smaller = WasmShrink::default()
-            .attempts(ATTEMPTS)
-            .run(case.wasm.clone(), |wasm| Ok(case.with(wasm).is_some_and(|case| same(&case))));
+        let text = |case: &Case| {
+            let remark = match run(case) {
+                Ok(mismatch) => mismatch.map_or("not each time".into(), |mismatch| mismatch.to_string()),
+                Err(error) => error,
+            };
+            case.text(setup, &remark)
+        };
+        keep(&text(&case));
+        let end = Instant::now() + SHRINKING;
+        let still = |wasm: &[u8]| Instant::now() < end && case.with(wasm).is_some_and(|case| same(&case));
+        let smaller = WasmShrink::default().attempts(ATTEMPTS).run(case.wasm.clone(), |wasm| Ok(still(wasm)));
         if let Ok(info) = smaller {
             case.wasm = info.output;
+            keep(&text(&case));
         }
-        let remark = match run(&case) {
-            Ok(mismatch) => mismatch.map_or("not each time".into(), |mismatch| mismatch.to_string()),
-            Err(error) => error,
-        };
-        case.text(setup, &remark)
     }
 }
 
@@ -97,7 +105,8 @@ fn first_words(error: &str) -> String {
 /// The first wrong answer of a VM. What cannot be compared is counted as skipped:
 /// - what follows a call stack exhausted on either side, for each has its own limit;
 /// - what follows an access out of bounds in `sticky` mode, which goes on for a while, or with bounds at the capacity, which
-///   do not see each.
+///   do not see each;
+/// - what follows a call that ends in no way that it should on Wasmtime, because a smaller module lost its limits.
 fn compare(setup: &Setup, expected: &[Answer], found: &[Answer], tally: &mut Tally) -> Option<(usize, String, String)> {
     let exhausted = Answer::Trap(TrapKind::StackExhausted);
     let out = Answer::Trap(TrapKind::OutOfBoundsMemory);
@@ -105,7 +114,8 @@ fn compare(setup: &Setup, expected: &[Answer], found: &[Answer], tally: &mut Tal
         let Some(got) = found.get(step) else {
             return Some((step, want.to_string(), "nothing: it was not called".into()));
         };
-        if *want == exhausted || *got == exhausted || (setup.capacity && *want == out) {
+        let endless = matches!(want, Answer::Other(_));
+        if endless || *want == exhausted || *got == exhausted || (setup.capacity && *want == out) {
             tally.skipped += expected.len() - step;
             return None;
         }

@@ -208,9 +208,8 @@ fn fuzz(options: &Options, differential: &Differential) -> Tally {
                         break;
                     }
                     let seed = options.seed.wrapping_add(number);
-                    if let Some(text) = one(options, differential, seed, &mut tally) {
+                    if wrong(options, differential, seed, &mut tally) {
                         found.store(true, Ordering::Relaxed);
-                        keep(seed, &text);
                         tally.mismatches += 1;
                     }
                 }
@@ -223,12 +222,15 @@ fn fuzz(options: &Options, differential: &Differential) -> Tally {
     total.into_inner().unwrap_or_default()
 }
 
-/// Runs the program of a seed; what went wrong, if something did.
-fn one(options: &Options, differential: &Differential, seed: u64, tally: &mut Tally) -> Option<String> {
+/// Whether the program of a seed went wrong; if so, keeps it as a finding.
+fn wrong(options: &Options, differential: &Differential, seed: u64, tally: &mut Tally) -> bool {
     let begin = Instant::now();
     let program = match generate::program(seed) {
         Ok(program) => program,
-        Err(error) => return Some(error),
+        Err(error) => {
+            println!("FAILED seed {seed}: {error}");
+            return true;
+        }
     };
     let result = differential.compare(&program, tally);
     if options.verbose {
@@ -237,7 +239,7 @@ fn one(options: &Options, differential: &Differential, seed: u64, tally: &mut Ta
         println!("{seed}: {bytes} bytes, {} modules, {}, {time:.1} s", program.cases.len(), program.setup.text());
     }
     let wrong = match result {
-        Ok(None) => return None,
+        Ok(None) => return false,
         Ok(Some(mismatch)) => Ok(mismatch),
         Err(error) => Err(error),
     };
@@ -245,8 +247,8 @@ fn one(options: &Options, differential: &Differential, seed: u64, tally: &mut Ta
         Ok(mismatch) => println!("FAILED seed {seed}: {mismatch}"),
         Err(error) => println!("FAILED seed {seed}: {error}"),
     }
-    println!("making it smaller...");
-    Some(differential.explain(&program, wrong))
+    differential.explain(&program, wrong, &|text| keep(seed, text));
+    true
 }
 
 /// Broken and hostile modules: as many as there is time for, however many are bad. How many were.
@@ -270,7 +272,11 @@ fn keep(seed: u64, text: &str) {
     let path = Path::new(FINDINGS).join(format!("{seed}.wat"));
     let written = std::fs::create_dir_all(FINDINGS).and_then(|()| std::fs::write(&path, text));
     match written {
-        Ok(()) => println!("{text}\nwritten to {}; again: ci/fuzz --seed {seed} --programs 1", path.display()),
+        Ok(()) => println!(
+            "{} bytes written to {}; again: ci/fuzz FILE, or --seed {seed} --programs 1",
+            text.len(),
+            path.display()
+        ),
         Err(error) => println!("{text}\nnot written to {}: {error}", path.display()),
     }
 }
