@@ -5,12 +5,13 @@
 
 use crate::{generate, heap, hostile};
 use fastrand::Rng;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-use vectorvisor::translate::{Bounds, Language, Options, Target, Traps, translate};
+use vectorvisor::translate::{Alignment, Bounds, Language, Options, Target, Traps, translate};
 
 /// The most that a module of at most [`LARGEST`] bytes may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -92,6 +93,8 @@ fn options(seed: u64) -> Options {
         },
         lanes: 32,
         cell: 8,
+        alignment: if rng.bool() { Alignment::Any } else { Alignment::Natural },
+        without: BTreeSet::new(),
         heap: None,
         stack: 65536,
         traps: if rng.bool() { Traps::Sticky } else { Traps::Exact },
