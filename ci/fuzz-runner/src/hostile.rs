@@ -398,7 +398,7 @@ const KINDS: &[(&str, usize, Make)] = &[
         let f = b.function(0, 0, &[]);
         b.export("f", f);
     }),
-    ("functions of many parameters", 10_000, |b, n| {
+    ("functions of many parameters", 400, |b, n| {
         b.types.ty().function(vec![ValType::I64; 1000], vec![ValType::F64; 1000]);
         for i in 0..n {
             let f = b.function(2, 0, &[I::Unreachable]);

@@ -143,7 +143,7 @@ fn all(options: &Options) -> Result<bool, String> {
     let differential = Differential { engine, oracle: Oracle::new()? };
     let mut files: Vec<String> = options.files.clone();
     if files.is_empty() && options.differential {
-        files = kept()?;
+        files = kept(Path::new(KEPT))?;
     }
     let mut tally = Tally::default();
     for file in &files {
@@ -165,9 +165,9 @@ fn all(options: &Options) -> Result<bool, String> {
 }
 
 /// The findings that are kept as tests.
-fn kept() -> Result<Vec<String>, String> {
-    let Ok(folder) = std::fs::read_dir(KEPT) else {
-        eprintln!("there is no folder {KEPT} here, so no earlier finding is tried again");
+fn kept(folder: &Path) -> Result<Vec<String>, String> {
+    let Ok(folder) = std::fs::read_dir(folder) else {
+        eprintln!("there is no folder {} here, so no earlier finding is tried again", folder.display());
         return Ok(Vec::new());
     };
     let mut files: Vec<String> = folder
@@ -278,5 +278,41 @@ fn keep(seed: u64, text: &str) {
             path.display()
         ),
         Err(error) => println!("{text}\nnot written to {}: {error}", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_findings_stay_right() -> Result<(), String> {
+        let backend = BackendSpec { name: "cpu".into(), index: None };
+        let engine = Engine::open(&Drivers(vec![vectorvisor_cpu::driver()]), &backend, Quirks::default());
+        let differential = Differential { engine: engine.map_err(|e| e.to_string())?, oracle: Oracle::new()? };
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("findings");
+        for file in kept(&folder)? {
+            assert_eq!(replay(&differential, &file)?.mismatches, 0, "{file}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_case_is_read_as_it_was_written() -> Result<(), String> {
+        for seed in 0..20 {
+            let Program { setup, cases } = generate::program(seed)?;
+            let (read, case) = Case::parse(&cases[0].text(&setup, "a remark"))?;
+            assert_eq!((read, case.calls), (setup, cases[0].calls.clone()), "seed {seed}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn hostile_modules_are_valid() {
+        for seed in 0..200 {
+            let (name, bytes) = hostile::module(&mut fastrand::Rng::with_seed(seed));
+            // A malformed one would try nothing.
+            assert_eq!(vectorvisor::translate::wasm::validate(&bytes), Ok(()), "{name}");
+        }
     }
 }
