@@ -1,8 +1,9 @@
 //! A case: a module, what each VM calls, and the options of the program; also as the text of a file.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use vectorvisor::translate::wasm::Module;
-use vectorvisor::{Bounds, CachePolicy, FleetOptions, ProgramOptions, TrapKind, Traps, ValType, Value};
+use vectorvisor::{Alignment, Bounds, CachePolicy, FleetOptions, Opt, ProgramOptions, TrapKind, Traps, ValType, Value};
 
 /// The export that shows what a module has in its memory and globals.
 pub const STATE: &str = "state";
@@ -19,6 +20,8 @@ pub struct Setup {
     pub lanes: u32,
     pub interleave: u32,
     pub stack: u32,
+    /// Optimisations that are left out.
+    pub without: BTreeSet<Opt>,
     /// Its modules are linked; else it is one module as it stands.
     pub linked: bool,
 }
@@ -61,6 +64,9 @@ impl Setup {
             stack: Some(self.stack),
             traps: if self.exact { Traps::Exact } else { Traps::Sticky },
             bounds: if self.capacity { Bounds::Capacity } else { Bounds::Size },
+            // What `Instances` would take in the end.
+            alignment: Some(Alignment::Any),
+            without: self.without.clone(),
             force_framed: self.framed,
             cache: CachePolicy::Off,
             ..ProgramOptions::default()
@@ -82,6 +88,9 @@ impl Setup {
         ] {
             text.push_str(if set { word } else { "" });
         }
+        for (name, _) in Opt::ALL.iter().filter(|(_, opt)| self.without.contains(opt)) {
+            let _ = write!(text, " --without {name}");
+        }
         text
     }
 
@@ -93,6 +102,7 @@ impl Setup {
             lanes: 32,
             interleave: 8,
             stack: 65536,
+            without: BTreeSet::new(),
             linked: false,
         };
         let mut words = text.split_whitespace();
@@ -105,6 +115,11 @@ impl Setup {
                 "--stack" => setup.stack = number(value()?)?,
                 "--traps" => setup.exact = value()? == "exact",
                 "--bounds" => setup.capacity = value()? == "capacity",
+                "--without" => {
+                    let name = value()?;
+                    let opt = Opt::ALL.iter().find(|(known, _)| *known == name);
+                    setup.without.insert(opt.ok_or(format!("there is no optimisation {name:?}"))?.1);
+                }
                 "--force-framed" => setup.framed = true,
                 "--linked" => setup.linked = true,
                 other => return Err(format!("there is no option {other:?}")),

@@ -20,7 +20,7 @@ const LARGEST: usize = 256 << 10;
 /// Bytes of heap for each byte of input...
 const FACTOR: usize = 64;
 /// ...and beyond that.
-const BASE: usize = 32 << 20;
+const BASE: usize = 64 << 20;
 /// The option by which the child is started; its value is the first seed.
 pub const CHILD: &str = "--decoder-child";
 

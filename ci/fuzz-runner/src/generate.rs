@@ -5,7 +5,7 @@ use arbitrary::Unstructured;
 use fastrand::Rng;
 use std::fmt::Write;
 use vectorvisor::translate::wasm::Module;
-use vectorvisor::{ValType, Value};
+use vectorvisor::{Opt, ValType, Value};
 use wasm_smith::{Config, InstructionKind, InstructionKinds, MemoryOffsetChoices};
 
 /// Modules in a linked program.
@@ -29,6 +29,7 @@ pub fn program(seed: u64) -> Result<Program, String> {
         lanes: if rng.u32(..5) == 0 { 64 } else { 32 },
         interleave: [0, 4, 8, 16, 32][rng.usize(..5)],
         stack: [4096, 65536, 1 << 20][rng.usize(..3)],
+        without: Opt::ALL.iter().filter(|_| rng.u32(..4) == 0).map(|(_, opt)| *opt).collect(),
         linked,
     };
     let cases: Result<Vec<Case>, String> =
