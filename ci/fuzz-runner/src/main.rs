@@ -31,7 +31,7 @@ usage: ci/fuzz [options] [FILE.wat ...]
   --target T         differential, decoder or all (default)
   --seed S           of the first program; the next have S+1, S+2, ... (default: from the clock)
   --jobs N           programs at a time (default: the cores)
-  -v                 a line for each program
+  -v                 a line for each program, before it runs
   FILE.wat           runs only these findings
 ";
 
@@ -224,7 +224,6 @@ fn fuzz(options: &Options, differential: &Differential) -> Tally {
 
 /// Whether the program of a seed went wrong; if so, keeps it as a finding.
 fn wrong(options: &Options, differential: &Differential, seed: u64, tally: &mut Tally) -> bool {
-    let begin = Instant::now();
     let program = match generate::program(seed) {
         Ok(program) => program,
         Err(error) => {
@@ -232,12 +231,12 @@ fn wrong(options: &Options, differential: &Differential, seed: u64, tally: &mut 
             return true;
         }
     };
-    let result = differential.compare(&program, tally);
     if options.verbose {
+        // Before it runs: should it end the process, this is the last line.
         let bytes: usize = program.cases.iter().map(|case| case.wasm.len()).sum();
-        let time = begin.elapsed().as_secs_f64();
-        println!("{seed}: {bytes} bytes, {} modules, {}, {time:.1} s", program.cases.len(), program.setup.text());
+        println!("{seed}: {bytes} bytes, {} modules, {}", program.cases.len(), program.setup.text());
     }
+    let result = differential.compare(&program, tally);
     let wrong = match result {
         Ok(None) => return false,
         Ok(Some(mismatch)) => Ok(mismatch),
