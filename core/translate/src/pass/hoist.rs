@@ -1,0 +1,168 @@
+//! Loads before stores: a processor that issues in order waits at each load whose value it needs, so loads that stand between stores
+//! cost one trip to the memory each, and next to each other one trip together.
+//!
+//! A load moves up over the stores in front of it, in straight code. A store off another address may turn out to go to the same
+//! place; that is tested once for two addresses, and such a load happens again where it stood. Compilers do not do this: they
+//! cannot tell the addresses apart, nor that a load ahead of its time is harmless.
+
+use crate::ValType;
+use crate::ir::{BinOp, Body, Expr, ExprId, Stmt, Var, walk};
+use std::collections::HashMap;
+
+/// How far a load moves, in statements. Bounds the time of the pass, and the registers that wait.
+const REACH: usize = 96;
+
+/// Moves the loads of a body whose accesses were checked.
+pub fn run(body: &mut Body) {
+    let mut lists = std::mem::take(&mut body.states);
+    lists.push(std::mem::take(&mut body.stmts));
+    let mut windows = HashMap::new();
+    for list in &lists {
+        walk(list, &mut |s| {
+            if let Stmt::Check { var, bounds: Some((low, high)), residue, .. } = s {
+                let above = |bytes: u64| u32::try_from(bytes + u64::from(*residue)).unwrap_or(u32::MAX);
+                windows.insert(*var, (above(*low), above(*high)));
+            }
+        });
+    }
+    let mut pass = Pass { body, windows };
+    for list in &mut lists {
+        pass.list(list);
+    }
+    body.stmts = lists.pop().unwrap_or_default();
+    body.states = lists;
+}
+
+struct Pass<'a> {
+    body: &'a mut Body,
+    /// What a checked address covers: bytes above it.
+    windows: HashMap<Var, (u32, u32)>,
+}
+
+/// Two checked addresses, and the variable that is nonzero if what they cover overlaps.
+struct Overlap {
+    load: Var,
+    store: Var,
+    flag: Var,
+}
+
+impl Pass<'_> {
+    fn list(&mut self, stmts: &mut Vec<Stmt>) {
+        let mut done: Vec<Stmt> = Vec::with_capacity(stmts.len());
+        // Where straight code begins, and the overlaps that are known in it.
+        let (mut begin, mut known) = (0, Vec::new());
+        for mut stmt in std::mem::take(stmts) {
+            for child in stmt.children_mut() {
+                self.list(child);
+            }
+            if !straight(&stmt) {
+                done.push(stmt);
+                (begin, known) = (done.len(), Vec::new());
+                continue;
+            }
+            match self.up(&stmt, &done[begin..], &known) {
+                Some((steps, stores)) => self.place(stmt, done.len() - steps, stores, &mut done, &mut known),
+                None => done.push(stmt),
+            }
+        }
+        *stmts = done;
+    }
+
+    /// How far up a load can go, and the addresses of the stores on its way that it may meet. `None`: it has no reason to move.
+    fn up(&self, stmt: &Stmt, before: &[Stmt], known: &[Overlap]) -> Option<(usize, Vec<Var>)> {
+        let Stmt::Load { var, op, mem, .. } = stmt else { return None };
+        let base = self.base(mem.addr)?;
+        self.windows.get(&base)?;
+        let (from, to) = (u64::from(mem.offset), u64::from(mem.offset) + u64::from(op.bytes()));
+        let (mut stores, mut best) = (Vec::new(), None);
+        for (steps, other) in before.iter().rev().take(REACH).enumerate() {
+            let mut clash = known.iter().any(|o| o.load == base && other.sets().contains(&o.flag));
+            touches(self.body, other, &mut |v, sets| {
+                clash |= v == *var || (sets && (v == base || stores.contains(&v)))
+            });
+            if clash {
+                break;
+            }
+            if let Stmt::Store { op, mem, .. } = other {
+                let Some(at) = self.base(mem.addr).filter(|at| self.windows.contains_key(at)) else { break };
+                let begin = u64::from(mem.offset);
+                if at != base && !stores.contains(&at) {
+                    stores.push(at);
+                } else if at == base && from < begin + u64::from(op.bytes()) && begin < to {
+                    break;
+                }
+                best = Some((steps + 1, stores.clone()));
+            } else if let Some((most, _)) = &mut best {
+                *most = steps + 1;
+            }
+        }
+        best
+    }
+
+    fn base(&self, addr: ExprId) -> Option<Var> {
+        if let Expr::Var(v) = self.body.expr(addr) { Some(v) } else { None }
+    }
+
+    fn place(&mut self, load: Stmt, mut at: usize, stores: Vec<Var>, done: &mut Vec<Stmt>, known: &mut Vec<Overlap>) {
+        let Stmt::Load { mem, .. } = &load else { return };
+        let Some(base) = self.base(mem.addr) else { return };
+        let mut again = None;
+        for store in stores {
+            let flag = match known.iter().find(|o| (o.load, o.store) == (base, store)) {
+                Some(overlap) => overlap.flag,
+                None => {
+                    let value = self.overlap(base, store);
+                    let flag = self.body.var(ValType::I32);
+                    done.insert(at, Stmt::Set { var: flag, value });
+                    at += 1;
+                    known.push(Overlap { load: base, store, flag });
+                    flag
+                }
+            };
+            let flag = self.body.add(Expr::Var(flag));
+            again = Some(again.map_or(flag, |all| self.body.add(Expr::Binary(BinOp::I32Or, all, flag))));
+        }
+        if let Some(cond) = again {
+            done.push(Stmt::If { cond, then: vec![load.clone()], otherwise: Vec::new() });
+        }
+        done.insert(at, load);
+    }
+
+    /// `a - b < what b covers || b - a < what a covers`, of the bytes at which the windows begin.
+    fn overlap(&mut self, a: Var, b: Var) -> ExprId {
+        let begin = |pass: &mut Self, v: Var| {
+            let (low, high) = pass.windows.get(&v).copied().unwrap_or_default();
+            let address = pass.body.add(Expr::Var(v));
+            let low_ = pass.body.add(Expr::Const(ValType::I32, low.into()));
+            (pass.body.add(Expr::Binary(BinOp::I32Add, address, low_)), high.saturating_sub(low))
+        };
+        let within = |pass: &mut Self, x: Var, y: Var| {
+            let ((x, _), (y, length)) = (begin(pass, x), begin(pass, y));
+            let distance = pass.body.add(Expr::Binary(BinOp::I32Sub, x, y));
+            let length = pass.body.add(Expr::Const(ValType::I32, length.into()));
+            pass.body.add(Expr::Binary(BinOp::I32LtU, distance, length))
+        };
+        let (one, other) = (within(self, a, b), within(self, b, a));
+        self.body.add(Expr::Binary(BinOp::I32Or, one, other))
+    }
+}
+
+/// Nothing but values, checks and checked accesses; or a load that happens again.
+fn straight(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::Set { .. } | Stmt::GetGlobal { .. } | Stmt::SetGlobal { .. } | Stmt::Check { .. } => true,
+        Stmt::Load { mem, .. } | Stmt::Store { mem, .. } => mem.checked,
+        _ => false,
+    }
+}
+
+/// The variables that a statement reads, and those that it sets.
+fn touches(body: &Body, stmt: &Stmt, f: &mut impl FnMut(Var, bool)) {
+    walk(std::slice::from_ref(stmt), &mut |s| {
+        s.operands().into_iter().for_each(|e| body.reads(e, &mut |v| f(v, false)));
+        s.sets().into_iter().for_each(|v| f(v, true));
+        if let Stmt::Store { after: Some(v), .. } = s {
+            f(*v, false);
+        }
+    });
+}
