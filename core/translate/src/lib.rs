@@ -86,12 +86,17 @@ pub enum Opt {
     MergeChecks,
     /// A store waits for a load of the same place.
     StoreAfterLoad,
+    /// Loads move up over stores.
+    LoadsFirst,
 }
 
 impl Opt {
     /// All of them, by the names under which they are left out.
-    pub const ALL: [(&'static str, Self); 2] =
-        [("merge-checks", Self::MergeChecks), ("store-after-load", Self::StoreAfterLoad)];
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("merge-checks", Self::MergeChecks),
+        ("store-after-load", Self::StoreAfterLoad),
+        ("loads-first", Self::LoadsFirst),
+    ];
 }
 
 /// How to translate.
@@ -320,6 +325,10 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
             let function = &mut program.functions[i];
             for body in function.body.iter_mut().chain(&mut function.states) {
                 pass::access::run(body, params, &program.memory, natural, options);
+                // A processor that runs one VM at a time reorders for itself.
+                if options.has(Opt::LoadsFirst) && options.lanes > 1 {
+                    pass::hoist::run(body);
+                }
             }
         }
         verify("checking accesses", &program)?;

@@ -4,5 +4,6 @@ pub mod access;
 mod charge;
 mod facts;
 mod frame;
+pub mod hoist;
 mod live;
 pub mod versions;

@@ -16,8 +16,8 @@
 ;;=   u32 size = vm->size;
 ;;=   v4 = vv_check(vm, size, v0, 0u, 8u, 1u, 0u);
 ;;=   vv_st32(mem, v4 + 4u, (v1));
-;;=   vv_sa8(mem, v4, 0u, (u32)((u64)0x7u));
 ;;=   v2 = vv_ld32(mem, v4 + 4u);
+;;=   vv_sa8(mem, v4, 0u, (u32)((u64)0x7u));
 ;;=   v5 = vv_check(vm, size, v1, 0u, 2u, 1u, 0u);
 ;;=   v3 = (u32)(s32)(s16)vv_ld16(mem, v5);
 ;;=   return (v2 + v3);

@@ -23,6 +23,7 @@ typedef volatile u32 *vv_gpv;
 #endif
 #define VV_CONSTANT static __constant__ const
 #define VV_BODY VV_INLINE
+#define VV_UNROLL _Pragma("unroll")
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 /* Buffers lie in global memory and the VM in local memory: once the compiler knows, a store to the one leaves the other in
    registers (half as many local loads in sha256). Told of a base, since a told access costs compile time: a thousand in one

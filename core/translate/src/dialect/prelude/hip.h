@@ -28,6 +28,7 @@ typedef volatile VV_SPACE u32 *vv_gpv;
 #define VV_FN static __device__ __attribute__((noinline))
 #define VV_CONSTANT static __constant__ const
 #define VV_BODY VV_INLINE
+#define VV_UNROLL _Pragma("unroll")
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
 VV_INLINE u32 vv_rd16(vv_gp p) { return *(VV_SPACE u16 *)p; }

@@ -236,19 +236,44 @@ VV_INLINE u32 vv_check(VM *vm, u32 size, u32 a, u64 low, u64 high, u32 align, u3
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
+#if !VV_LINEAR || !defined(VV_HOST)
+/* Words that are loaded before the first is stored: one by one, each waits for the memory. */
+#define VV_BATCH 8u
+#ifndef VV_UNROLL
+#define VV_UNROLL /* keeps the batch in registers */
+#endif
+/* A batch to a multiple of 8. */
+VV_INLINE void vv_copy_batch(vv_gp m, u32 to, u32 from) {
+    u64 words[VV_BATCH];
+    if (from & 7) {
+        VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) words[i] = vv_ld64(m, from + 8 * i);
+    } else {
+        VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) words[i] = vv_a64(m, from, 8 * i);
+    }
+    VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) vv_sa64(m, to, 8 * i, words[i]);
+}
+VV_INLINE void vv_copy_in_batch(vv_gp m, u32 to, vv_gp from) {
+    u64 words[VV_BATCH];
+    VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) words[i] = vv_in64(from + 8 * i);
+    VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) vv_sa64(m, to, 8 * i, words[i]);
+}
+#endif
 VV_HELPER void vv_copy(vv_gp m, u32 to, u32 from, u32 n) {
     m = VV_BASE(m);
 #if VV_LINEAR && defined(VV_HOST)
     memmove(m + to, m + from, n);
 #else
+    const u32 batch = 8 * VV_BATCH;
     if (to - from >= n) { /* forwards is safe (to below from wraps around to a large number) */
         while (n && (to & 7)) { vv_st8(m, to++, vv_ld8(m, from++)); n--; }
+        for (; n >= batch; n -= batch, to += batch, from += batch) vv_copy_batch(m, to, from);
         for (; n >= 8; n -= 8, to += 8, from += 8) vv_sw64(m, to, vv_ld64(m, from));
         while (n--) vv_st8(m, to++, vv_ld8(m, from++));
     } else {
         to += n;
         from += n;
         while (n && (to & 7)) { vv_st8(m, --to, vv_ld8(m, --from)); n--; }
+        while (n >= batch) { n -= batch; to -= batch; from -= batch; vv_copy_batch(m, to, from); }
         while (n >= 8) { n -= 8; to -= 8; from -= 8; vv_sw64(m, to, vv_ld64(m, from)); }
         while (n--) vv_st8(m, --to, vv_ld8(m, --from));
     }
@@ -261,6 +286,9 @@ VV_HELPER void vv_fill(vv_gp m, u32 to, u32 value, u32 n) {
 #else
     u64 wide = (u64)(value & 255) * 0x0101010101010101u;
     while (n && (to & 7)) { vv_st8(m, to++, value); n--; }
+    for (; n >= 8 * VV_BATCH; n -= 8 * VV_BATCH, to += 8 * VV_BATCH) {
+        VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) vv_sa64(m, to, 8 * i, wide);
+    }
     for (; n >= 8; n -= 8, to += 8) vv_sw64(m, to, wide);
     while (n--) vv_st8(m, to++, value);
 #endif
@@ -271,6 +299,7 @@ VV_HELPER void vv_copy_in(vv_gp m, u32 to, vv_gp from, u64 n) {
     memcpy(m + to, from, n);
 #else
     while (n && (to & 7)) { vv_st8(m, to++, *from++); n--; }
+    for (; n >= 8 * VV_BATCH; n -= 8 * VV_BATCH, to += 8 * VV_BATCH, from += 8 * VV_BATCH) vv_copy_in_batch(m, to, from);
     for (; n >= 8; n -= 8, to += 8, from += 8) vv_sw64(m, to, vv_in64(from));
     while (n--) vv_st8(m, to++, *from++);
 #endif
