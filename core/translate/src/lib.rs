@@ -319,11 +319,12 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         )));
     }
     let natural = options.alignment == Alignment::Natural && options.traps == Traps::Sticky && !facts.remote;
-    if options.traps == Traps::Sticky {
-        for i in 0..program.functions.len() {
-            let params = program.types[program.functions[i].ty as usize].params.len();
-            let function = &mut program.functions[i];
-            for body in function.body.iter_mut().chain(&mut function.states) {
+    for i in 0..program.functions.len() {
+        let params = program.types[program.functions[i].ty as usize].params.len();
+        let function = &mut program.functions[i];
+        for body in function.body.iter_mut().chain(&mut function.states) {
+            pass::nan::run(body);
+            if options.traps == Traps::Sticky {
                 pass::access::run(body, params, &program.memory, natural, options);
                 // A processor that runs one VM at a time reorders for itself.
                 if options.has(Opt::LoadsFirst) && options.lanes > 1 {
@@ -331,8 +332,8 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
                 }
             }
         }
-        verify("checking accesses", &program)?;
     }
+    verify("the passes over bodies", &program)?;
     let layout = layout::Layout::new(&program, &facts, &adapters, natural, options)?;
     Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing })
 }

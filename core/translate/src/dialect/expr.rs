@@ -49,6 +49,7 @@ pub fn expr(body: &Body, id: ExprId) -> String {
         Expr::Const(ty, bits) => constant(ty, bits),
         Expr::Var(v) => format!("v{}", v.0),
         Expr::Unary(op, a) => unary(op, &expr(body, a)),
+        Expr::Canonical(a) => format!("VV_NAN32({})", expr(body, a)),
         Expr::Binary(op, a, b) => same(body, op, a, b).unwrap_or_else(|| binary(op, &expr(body, a), &expr(body, b))),
         Expr::Select { cond, then, otherwise } => {
             format!("({} ? {} : {})", expr(body, cond), expr(body, then), expr(body, otherwise))
@@ -88,7 +89,7 @@ fn unary(op: UnOp, a: &str) -> String {
         F32Floor => format!("vv_f32_floor({a})"),
         F32Trunc => format!("vv_f32_trunc({a})"),
         F32Nearest => format!("vv_f32_nearest({a})"),
-        F32Sqrt => format!("VV_NAN32(vv_f32_sqrt({a}))"),
+        F32Sqrt => format!("vv_f32_sqrt({a})"),
         F64Abs => format!("vv_f64_abs({a})"),
         F64Neg => format!("vv_f64_neg({a})"),
         F64Ceil => format!("vv_f64_ceil({a})"),
@@ -149,17 +150,12 @@ fn same(body: &Body, op: BinOp, a: ExprId, b: ExprId) -> Option<String> {
 fn binary(op: BinOp, a: &str, b: &str) -> String {
     use BinOp::*;
     let infix = |o: &str| format!("({a} {o} {b})");
-    let single = |o: &str| format!("VV_NAN32({a} {o} {b})");
     let compare = |o: &str| format!("(u32)({a} {o} {b})");
     match op {
-        I32Add | I64Add | F64Add => infix("+"),
-        F32Add => single("+"),
-        I32Sub | I64Sub | F64Sub => infix("-"),
-        F32Sub => single("-"),
-        I32Mul | I64Mul | F64Mul => infix("*"),
-        F32Mul => single("*"),
-        F64Div => infix("/"),
-        F32Div => single("/"),
+        I32Add | I64Add | F32Add | F64Add => infix("+"),
+        I32Sub | I64Sub | F32Sub | F64Sub => infix("-"),
+        I32Mul | I64Mul | F32Mul | F64Mul => infix("*"),
+        F32Div | F64Div => infix("/"),
         I32And | I64And => infix("&"),
         I32Or | I64Or => infix("|"),
         I32Xor | I64Xor => infix("^"),

@@ -49,6 +49,8 @@ struct Scope<'a> {
     leave: &'static str,
     framed: bool,
     refresh: bool,
+    /// A check's flags are in variables still.
+    stray: bool,
     out: String,
     depth: usize,
 }
@@ -334,7 +336,7 @@ impl Writer<'_> {
     }
 
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
-        Scope { body, function, leave, framed, refresh: false, out: String::new(), depth: 1 }
+        Scope { body, function, leave, framed, refresh: false, stray: false, out: String::new(), depth: 1 }
     }
 
     fn leave(&self, ty: u32) -> &'static str {
@@ -344,7 +346,7 @@ impl Writer<'_> {
     /// Variables and cached bases at the top of a function or state.
     fn prologue(&self, s: &mut Scope<'_>, stmts: &[Stmt], params: usize) {
         let mut used = BTreeSet::new();
-        let (mut memory, mut waits) = (false, false);
+        let (mut memory, mut waits, mut checks) = (false, false, false);
         let body = s.body;
         walk(stmts, &mut |stmt| {
             used.extend(stmt.sets());
@@ -354,6 +356,7 @@ impl Writer<'_> {
                 });
             }
             memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. });
+            checks |= matches!(stmt, Stmt::Check { .. });
             waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
         let mut by_type: BTreeMap<ValType, Vec<String>> = BTreeMap::new();
@@ -370,6 +373,9 @@ impl Writer<'_> {
             line!(s, "vv_gp const mem = VV_BASE(vm->mem);");
             line!(s, "u32 size = vm->size;");
             s.refresh = self.p.memory.grows;
+        }
+        if checks {
+            line!(s, "u32 bad = 0, odd = 0;");
         }
         if waits {
             line!(s, "u32 const zero = vm->zero;");
@@ -527,10 +533,26 @@ impl Writer<'_> {
 
     fn list(&self, s: &mut Scope<'_>, stmts: &[Stmt]) {
         for stmt in stmts {
-            self.stmt(s, stmt);
+            if straight(stmt) {
+                let stray = s.stray | matches!(stmt, Stmt::Check { .. });
+                s.stray = false;
+                self.stmt(s, stmt);
+                s.stray = stray;
+            } else {
+                self.keep_flags(s);
+                self.stmt(s, stmt);
+            }
             if stmt.ends() || s.out.len() > self.most {
                 break; // what follows cannot be reached, or will be refused
             }
+        }
+        self.keep_flags(s);
+    }
+
+    /// Straight code with checks ends.
+    fn keep_flags(&self, s: &mut Scope<'_>) {
+        if std::mem::take(&mut s.stray) {
+            line!(s, "VV_STRAY(vm);");
         }
     }
 
@@ -590,9 +612,9 @@ impl Writer<'_> {
                 let a = self.e(s, *addr);
                 match bounds {
                     Some((low, high)) => {
-                        line!(s, "v{} = vv_check(vm, size, {a}, {low}u, {high}u, {align}u, {residue}u);", var.0)
+                        line!(s, "v{} = vv_check(&bad, &odd, size, {a}, {low}u, {high}u, {align}u, {residue}u);", var.0)
                     }
-                    None => line!(s, "v{} = vv_aligned(vm, {a}, {align}u, {residue}u);", var.0),
+                    None => line!(s, "v{} = vv_aligned(&odd, {a}, {align}u, {residue}u);", var.0),
                 }
             }
             Stmt::Load { var, op, mem, .. } if mem.checked => {
@@ -1016,6 +1038,15 @@ impl Writer<'_> {
         }
         s.depth -= 1;
         line!(s, "}}");
+    }
+}
+
+/// Control goes through to what follows, past no check but the statement itself.
+fn straight(stmt: &Stmt) -> bool {
+    let plain = |s: &Stmt| s.straight() && !matches!(s, Stmt::Check { .. });
+    match stmt {
+        Stmt::If { then, otherwise, .. } => then.iter().chain(otherwise).all(plain),
+        _ => stmt.straight(),
     }
 }
 

@@ -36,6 +36,7 @@ impl Dump<'_> {
             Expr::Const(ty, bits) => format!("{ty:?}:{bits:#x}"),
             Expr::Var(v) => format!("v{}", v.0),
             Expr::Unary(op, a) => format!("{op:?}({})", self.e(a)),
+            Expr::Canonical(a) => format!("canonical({})", self.e(a)),
             Expr::Binary(op, a, b) => format!("{op:?}({}, {})", self.e(a), self.e(b)),
             Expr::Select { cond, then, otherwise } => {
                 format!("select({}, {}, {})", self.e(cond), self.e(then), self.e(otherwise))

@@ -52,6 +52,8 @@ pub enum Expr {
     Unary(UnOp, ExprId),
     /// Two operands.
     Binary(BinOp, ExprId, ExprId),
+    /// Made by `pass::nan`: an f32 whose NaN has the bits that the spec wants, also where those of the device differ.
+    Canonical(ExprId),
     /// `cond != 0 ? then : otherwise`.
     Select {
         /// i32.
@@ -215,6 +217,7 @@ impl Body {
             Expr::Const(ty, _) => ty,
             Expr::Var(v) => self.vars[v.0 as usize],
             Expr::Unary(op, _) => op.result(),
+            Expr::Canonical(_) => ValType::F32,
             Expr::Binary(op, ..) => op.result(),
             Expr::Select { then, .. } => self.type_of(then),
         }
@@ -225,6 +228,7 @@ impl Body {
         let pairs = |p: &[(ExprId, ExprId)]| p.iter().all(|(a, b)| self.same(*a, *b));
         match (self.expr(a), self.expr(b)) {
             (Expr::Unary(p, a), Expr::Unary(q, b)) => p == q && self.same(a, b),
+            (Expr::Canonical(a), Expr::Canonical(b)) => self.same(a, b),
             (Expr::Binary(p, a, b), Expr::Binary(q, c, d)) => p == q && pairs(&[(a, c), (b, d)]),
             (Expr::Select { cond: a, then: b, otherwise: c }, Expr::Select { cond: d, then: e, otherwise: f }) => {
                 pairs(&[(a, d), (b, e), (c, f)])
@@ -238,7 +242,7 @@ impl Body {
         match self.expr(id) {
             Expr::Const(..) => {}
             Expr::Var(v) => f(v),
-            Expr::Unary(_, a) => self.reads(a, f),
+            Expr::Unary(_, a) | Expr::Canonical(a) => self.reads(a, f),
             Expr::Binary(_, a, b) => {
                 self.reads(a, f);
                 self.reads(b, f);
@@ -324,6 +328,15 @@ impl Stmt {
             Self::Load { op, mem, .. } => Some((mem, op.bytes())),
             Self::Store { op, mem, .. } => Some((mem, op.bytes())),
             _ => None,
+        }
+    }
+
+    /// Nothing but values, checks and checked accesses.
+    pub fn straight(&self) -> bool {
+        match self {
+            Self::Set { .. } | Self::GetGlobal { .. } | Self::SetGlobal { .. } | Self::Check { .. } => true,
+            Self::Load { mem, .. } | Self::Store { mem, .. } => mem.checked,
+            _ => false,
         }
     }
 

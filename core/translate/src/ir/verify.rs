@@ -40,6 +40,10 @@ impl Verify<'_> {
                 self.want(b, op.operands()[1])?;
                 op.result()
             }
+            Expr::Canonical(a) => {
+                self.want(a, ValType::F32)?;
+                ValType::F32
+            }
             Expr::Select { cond, then, otherwise } => {
                 self.want(cond, ValType::I32)?;
                 let ty = self.ty(then)?;

@@ -55,7 +55,7 @@ impl Pass<'_> {
             for child in stmt.children_mut() {
                 self.list(child);
             }
-            if !straight(&stmt) {
+            if !stmt.straight() {
                 done.push(stmt);
                 (begin, known) = (done.len(), Vec::new());
                 continue;
@@ -144,15 +144,6 @@ impl Pass<'_> {
         };
         let (one, other) = (within(self, a, b), within(self, b, a));
         self.body.add(Expr::Binary(BinOp::I32Or, one, other))
-    }
-}
-
-/// Nothing but values, checks and checked accesses; or a load that happens again.
-fn straight(stmt: &Stmt) -> bool {
-    match stmt {
-        Stmt::Set { .. } | Stmt::GetGlobal { .. } | Stmt::SetGlobal { .. } | Stmt::Check { .. } => true,
-        Stmt::Load { mem, .. } | Stmt::Store { mem, .. } => mem.checked,
-        _ => false,
     }
 }
 

@@ -6,4 +6,5 @@ mod facts;
 mod frame;
 pub mod hoist;
 mod live;
+pub mod nan;
 pub mod versions;

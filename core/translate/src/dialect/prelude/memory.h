@@ -8,14 +8,15 @@ typedef u32 vv_off;
 #define VV_AT(a) ((vv_off)(a))
 #define VV_AT64(a) ((u64)(a))
 #else
-#define VV_AT(a) ((((vv_off)(a) & ~(vv_off)(VV_CELL - 1)) << VV_LOG_LANES) + ((vv_off)(a) & (VV_CELL - 1)))
-#define VV_AT64(a) ((((u64)(a) & ~(u64)(VV_CELL - 1)) << VV_LOG_LANES) + ((u64)(a) & (VV_CELL - 1)))
+/* `(a / cell) * cell * lanes + a % cell`, with one mask. */
+#define VV_AT(a) ((vv_off)(a) + ((vv_off)(a) & ~(vv_off)(VV_CELL - 1)) * (VV_LANES - 1))
+#define VV_AT64(a) ((u64)(a) + ((u64)(a) & ~(u64)(VV_CELL - 1)) * (VV_LANES - 1))
 #endif
 /* At a constant offset `o` from a checked address, where `w` bytes are aligned: whole cells fold into the instruction. */
 #if VV_LINEAR
 #define VV_NEAR(a, o, w) ((u64)(a) + (o))
 #else
-#define VV_NEAR_(p, w) (((vv_off)((p) & ~(u32)(VV_CELL - 1)) << VV_LOG_LANES) + ((p) & (VV_CELL - 1) & ~((w) - 1)))
+#define VV_NEAR_(p, w) ((w) == 1 ? VV_AT(p) : (((vv_off)((p) & ~(u32)(VV_CELL - 1)) << VV_LOG_LANES) + ((p) & (VV_CELL - 1) & ~((w) - 1))))
 #define VV_NEAR(a, o, w) ((u64)VV_NEAR_((a) + ((o) & (VV_CELL - 1)), w) + (u64)((o) & ~(u32)(VV_CELL - 1)) * VV_LANES)
 #endif
 /* Where a lane's memory of `bytes` a VM begins. */

@@ -12,15 +12,20 @@ typedef struct VM {
     vv_gp64 par;
     vv_gpv host_stop;
     u64 vms;        /* distance of state words */
+    s32 fuel;       /* of the current slice */
+    union {         /* next to the fuel, as a back-edge reads both */
+        u32 any;
+        struct {
+            u16 oob;    /* sticky: a bad access happened */
+            u16 skew;   /* sticky: an access was not aligned as its hint says */
+        } one;
+    } stray;
     u32 size;       /* bytes of linear memory */
     u32 fp;         /* frame pointer: bytes into the frame area */
     u32 state;      /* trampoline state */
-    u32 oob;        /* sticky: a bad access happened */
-    u32 skew;       /* sticky: an access was not aligned as its hint says */
     u32 zero;       /* 0, which no compiler knows */
     u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
     u32 status, code, func, at;
-    s32 fuel;       /* of the current slice */
     u64 fuel_left;  /* beyond it */
     u64 fuel_begin;
     u32 out_len, err_len, out_cap;
@@ -36,11 +41,7 @@ typedef struct VM {
 } VM;
 
 /* A flag is set: by `vv_halt` it becomes the status. */
-#ifdef VV_NATURAL
-#define VV_STRAYED(vm) ((vm)->oob | (vm)->skew)
-#else
-#define VV_STRAYED(vm) ((vm)->oob)
-#endif
+#define VV_STRAYED(vm) ((vm)->stray.any)
 #ifndef VV_BASE
 #define VV_BASE(p) (p) /* tells the compiler that a pointer is to a buffer of the device */
 #endif
@@ -70,8 +71,7 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->size = (u32)VV_WORD(vm, VV_WORD_MEMORY);
     vm->fp = (u32)VV_WORD(vm, VV_WORD_FRAME);
     vm->state = (u32)VV_WORD(vm, VV_WORD_STATE);
-    vm->oob = 0;
-    vm->skew = 0;
+    vm->stray.any = 0;
     vm->zero = (u32)(par[VV_PAR_VMS] >> 32);
     vm->stop = 0;
     vm->status = VV_RUN;
@@ -151,11 +151,11 @@ VV_HELPER void vv_end(VM *vm) {
 
 /* Ends or suspends the VM. A bad access before it comes first. */
 VV_COLD void vv_halt(VM *vm, u32 status, u32 code, u32 func, u32 at) {
-    if (vm->oob) {
+    if (vm->stray.one.oob) {
         status = VV_TRAP;
         code = VV_OUT_OF_BOUNDS_MEMORY;
     }
-    if (vm->skew) status = VV_UNALIGNED; /* whatever came of it is not the program's doing */
+    if (vm->stray.one.skew) status = VV_UNALIGNED; /* whatever came of it is not the program's doing */
     vm->status = status;
     vm->code = code;
     vm->func = func;
@@ -220,19 +220,25 @@ VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return high > VV_INITIAL ? a +
 #define VV_PRIVATE(p) /* tells the compiler that a pointer is to the thread's own memory */
 #endif
 /* The base of accesses from `low` to `high` bytes above it. A bad one leads into the guard as a whole: a store that only begins in
-   memory must not change it, and one beyond the size must not be found there after memory has grown. */
-VV_INLINE u32 vv_aligned(VM *vm, u32 a, u32 align, u32 residue) {
+   memory must not change it, and one beyond the size must not be found there after memory has grown. The flags of straight code are
+   gathered, which is nearly free, and kept by `VV_STRAY` where it ends. */
+VV_INLINE u32 vv_aligned(u32 *odd, u32 a, u32 align, u32 residue) {
 #ifdef VV_NATURAL
-    if ((a - residue) & (align - 1)) vm->skew = 1;
+    *odd |= (a - residue) & (align - 1);
 #endif
     return a & ~(align - 1);
 }
-VV_INLINE u32 vv_check(VM *vm, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue) {
-    u32 bad = vv_bad(size, a, high);
-    if (bad) vm->oob = 1;
-    a = vv_aligned(vm, a, align, residue);
-    return bad ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
+VV_INLINE u32 vv_check(u32 *bad, u32 *odd, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue) {
+    u32 here = vv_bad(size, a, high);
+    *bad |= here;
+    a = vv_aligned(odd, a, align, residue);
+    return here ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
 }
+#ifdef VV_NATURAL
+#define VV_STRAY(vm) do { if (bad) vm->stray.one.oob = 1; if (odd) vm->stray.one.skew = 1; bad = odd = 0; } while (0)
+#else
+#define VV_STRAY(vm) do { if (bad) vm->stray.one.oob = 1; bad = 0; } while (0)
+#endif
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
