@@ -3,7 +3,7 @@
 
 #include "guest.h"
 
-enum { MOST = 16 << 10, SLOTS = 256 };
+enum { MOST = 16 << 10, SLOTS = 512 };
 
 static char text[MOST], kept[MOST + 8];
 
@@ -14,25 +14,19 @@ static const char stop_words[] =
     "some such than that the their them then there these they this those through to too under until up very was we were "
     "what when where which while who whom why will with you your";
 
-// Where a stop word begins in `stop_words`, plus 1; open addressing.
-static uint16_t slots[SLOTS];
+// A stop word: where it begins in `stop_words`, and its length, 0 if there is none; open addressing.
+static struct {
+  uint16_t begin, length;
+} slots[SLOTS];
 
-static uint32_t hash(const char *word, size_t length) {
-  uint32_t hash = 2166136261;
-  for (size_t i = 0; i < length; i++)
-    hash = (hash ^ (unsigned char)word[i]) * 16777619;
-  return hash ^ hash >> 16;
-}
+enum { FNV = 0x811c9dc5, PRIME = 0x01000193 };
 
-// The slot of a word, or the empty one where it would be.
-static uint16_t *find(const char *word, size_t length) {
-  uint32_t at = hash(word, length);
-  for (;; at++) {
-    uint16_t *slot = &slots[at % SLOTS];
-    if (*slot == 0)
-      return slot;
-    const char *known = stop_words + *slot - 1;
-    if (strncmp(known, word, length) == 0 && (known[length] == ' ' || known[length] == 0))
+// Where a word with this hash is, or the empty slot where it would be.
+static size_t find(const char *word, size_t length, uint32_t hash) {
+  for (uint32_t at = hash ^ hash >> 16;; at++) {
+    size_t slot = at % SLOTS;
+    if (slots[slot].length == 0 ||
+        (slots[slot].length == length && memcmp(stop_words + slots[slot].begin, word, length) == 0))
       return slot;
   }
 }
@@ -40,9 +34,12 @@ static uint16_t *find(const char *word, size_t length) {
 static void learn(void) {
   for (const char *word = stop_words; *word;) {
     size_t length = 0;
-    while (word[length] && word[length] != ' ')
-      length++;
-    *find(word, length) = (uint16_t)(word - stop_words + 1);
+    uint32_t hash = FNV;
+    for (; word[length] && word[length] != ' '; length++)
+      hash = (hash ^ (unsigned char)word[length]) * PRIME;
+    size_t slot = find(word, length, hash);
+    slots[slot].begin = (uint16_t)(word - stop_words);
+    slots[slot].length = (uint16_t)length;
     word += length + (word[length] == ' ');
   }
 }
@@ -54,16 +51,19 @@ int main(void) {
   uint32_t words = 0, kept_words = 0;
   char *out = kept;
   learn();
-  for (size_t at = 0; at < length;) {
-    char *word = out;
-    for (; at < length && is_letter(text[at]); at++)
-      *out++ = (char)(text[at] | 32);
-    if (out == word) {
+  for (size_t at = 0;;) {
+    while (at < length && !is_letter(text[at]))
       at++;
-      continue;
+    if (at == length)
+      break;
+    char *word = out;
+    uint32_t hash = FNV;
+    for (; at < length && is_letter(text[at]); at++) {
+      *out = (char)(text[at] | 32);
+      hash = (hash ^ (unsigned char)*out++) * PRIME;
     }
     words++;
-    if (*find(word, (size_t)(out - word)) == 0) {
+    if (slots[find(word, (size_t)(out - word), hash)].length == 0) {
       kept_words++;
       *out++ = ' ';
     } else {
