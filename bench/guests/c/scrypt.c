@@ -14,8 +14,9 @@ static inline uint32_t swap(uint32_t x) { return __builtin_bswap32(x); }
   x[b] ^= rotl(x[a] + x[d], 7), x[c] ^= rotl(x[b] + x[a], 9), x[d] ^= rotl(x[c] + x[b], 13), x[a] ^= rotl(x[d] + x[c], 18)
 
 // b ^= a, then Salsa20/8 on it.
-static void salsa(uint32_t b[16], const uint32_t a[16]) {
+__attribute__((always_inline)) static inline void salsa(uint32_t *restrict b, const uint32_t *restrict a) {
   uint32_t x[16];
+#pragma GCC unroll 16
   for (int i = 0; i < 16; i++)
     x[i] = b[i] ^= a[i];
 #pragma GCC unroll 4
@@ -23,11 +24,12 @@ static void salsa(uint32_t b[16], const uint32_t a[16]) {
     QUARTER(0, 4, 8, 12), QUARTER(5, 9, 13, 1), QUARTER(10, 14, 2, 6), QUARTER(15, 3, 7, 11);
     QUARTER(0, 1, 2, 3), QUARTER(5, 6, 7, 4), QUARTER(10, 11, 8, 9), QUARTER(15, 12, 13, 14);
   }
+#pragma GCC unroll 16
   for (int i = 0; i < 16; i++)
     b[i] += x[i];
 }
 
-static void mix(uint32_t b[WORDS]) {
+__attribute__((always_inline)) static inline void mix(uint32_t b[WORDS]) {
   salsa(b, b + 16);
   salsa(b + 16, b);
 }
@@ -36,24 +38,28 @@ int main(void) {
   char line[256] = {0}, *next = line;
   read_all(line, sizeof line);
   char *password = field(&next), *salt = field(&next);
-  uint32_t n = number(&next), b[WORDS], key[16];
+  uint32_t n = number(&next), b[WORDS], x[WORDS], key[16];
   if (strlen(password) > 64 || n < 2 || n > MOST || (n & (n - 1)) != 0)
     return 2;
 
   uint32_t(*blocks)[WORDS] = must(malloc(n * sizeof *blocks));
   pbkdf2(password, (const uint8_t *)salt, strlen(salt), 1, b, WORDS);
+  // Nobody has the address of `x`, and each index is a constant: compilers keep it in variables.
+#pragma GCC unroll 32
   for (int i = 0; i < WORDS; i++)
-    b[i] = swap(b[i]);
+    x[i] = swap(b[i]);
   for (uint32_t i = 0; i < n; i++) {
-    memcpy(blocks[i], b, sizeof b);
-    mix(b);
+    memcpy(blocks[i], x, sizeof x);
+    mix(x);
   }
   for (uint32_t i = 0; i < n; i++) {
-    const uint32_t *v = blocks[b[16] & (n - 1)];
+    const uint32_t *v = blocks[x[16] & (n - 1)];
+#pragma GCC unroll 32
     for (int j = 0; j < WORDS; j++)
-      b[j] ^= v[j];
-    mix(b);
+      x[j] ^= v[j];
+    mix(x);
   }
+  memcpy(b, x, sizeof b);
   pbkdf2(password, (const uint8_t *)b, sizeof b, 1, key, 16);
   print_words(key, 16);
   return 0;

@@ -107,7 +107,7 @@ pub enum Par {
     SegmentsAt = 4,
     /// Number of [`Segment`]s for `vv_gather`.
     Segments = 5,
-    /// Fuel between two looks at the stop word.
+    /// Fuel between two looks at the stop word; less than 2^30.
     FuelSlice = 6,
 }
 

@@ -5,7 +5,7 @@ use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
-use crate::ir::{Access, Body, Callee, ExprId, Program, Stmt, Var, walk};
+use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
 use crate::layout::{FIRST_STATE, Layout, adapter_frame};
 use crate::{Bounds, Error, Options, ValType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,8 +49,8 @@ struct Scope<'a> {
     leave: &'static str,
     framed: bool,
     refresh: bool,
-    /// A check's flags are in variables still.
-    stray: bool,
+    /// The fuel is in a variable.
+    fuel: bool,
     out: String,
     depth: usize,
 }
@@ -66,6 +66,13 @@ macro_rules! line {
 
 fn join(items: impl IntoIterator<Item = String>) -> String {
     items.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+impl Scope<'_> {
+    /// Before somebody else reads the fuel.
+    fn put(&self) -> &'static str {
+        if self.fuel { "vm->fuel = fuel; " } else { "" }
+    }
 }
 
 impl Writer<'_> {
@@ -336,7 +343,7 @@ impl Writer<'_> {
     }
 
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
-        Scope { body, function, leave, framed, refresh: false, stray: false, out: String::new(), depth: 1 }
+        Scope { body, function, leave, framed, refresh: false, fuel: false, out: String::new(), depth: 1 }
     }
 
     fn leave(&self, ty: u32) -> &'static str {
@@ -346,7 +353,7 @@ impl Writer<'_> {
     /// Variables and cached bases at the top of a function or state.
     fn prologue(&self, s: &mut Scope<'_>, stmts: &[Stmt], params: usize) {
         let mut used = BTreeSet::new();
-        let (mut memory, mut waits, mut checks) = (false, false, false);
+        let (mut memory, mut waits) = (false, false);
         let body = s.body;
         walk(stmts, &mut |stmt| {
             used.extend(stmt.sets());
@@ -356,7 +363,7 @@ impl Writer<'_> {
                 });
             }
             memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. });
-            checks |= matches!(stmt, Stmt::Check { .. });
+            s.fuel |= matches!(stmt, Stmt::Check { .. } | Stmt::Loop { .. } | Stmt::Edge { .. });
             waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
         let mut by_type: BTreeMap<ValType, Vec<String>> = BTreeMap::new();
@@ -374,8 +381,8 @@ impl Writer<'_> {
             line!(s, "u32 size = vm->size;");
             s.refresh = self.p.memory.grows;
         }
-        if checks {
-            line!(s, "u32 bad = 0, odd = 0;");
+        if s.fuel {
+            line!(s, "u32 fuel = vm->fuel;");
         }
         if waits {
             line!(s, "u32 const zero = vm->zero;");
@@ -388,8 +395,8 @@ impl Writer<'_> {
         let _ = writeln!(s.out, "{head} {{ /* {} */", comment(&function.name));
         self.prologue(&mut s, &body.stmts, self.p.types[function.ty as usize].params.len());
         self.list(&mut s, &body.stmts);
-        if !body.stmts.last().is_some_and(Stmt::ends) && s.leave != "return" {
-            line!(s, "return 0;");
+        if !body.stmts.last().is_some_and(Stmt::ends) {
+            line!(s, "{}{};", s.put(), s.leave);
         }
         s.out.push_str("}\n");
         s.out
@@ -401,7 +408,7 @@ impl Writer<'_> {
         self.prologue(&mut s, stmts, 0);
         self.list(&mut s, stmts);
         if !stmts.last().is_some_and(Stmt::ends) {
-            line!(s, "return VV_HALT;");
+            line!(s, "{}{};", s.put(), s.leave);
         }
         s.out.push_str("}\n");
         s.out
@@ -533,26 +540,10 @@ impl Writer<'_> {
 
     fn list(&self, s: &mut Scope<'_>, stmts: &[Stmt]) {
         for stmt in stmts {
-            if straight(stmt) {
-                let stray = s.stray | matches!(stmt, Stmt::Check { .. });
-                s.stray = false;
-                self.stmt(s, stmt);
-                s.stray = stray;
-            } else {
-                self.keep_flags(s);
-                self.stmt(s, stmt);
-            }
+            self.stmt(s, stmt);
             if stmt.ends() || s.out.len() > self.most {
                 break; // what follows cannot be reached, or will be refused
             }
-        }
-        self.keep_flags(s);
-    }
-
-    /// Straight code with checks ends.
-    fn keep_flags(&self, s: &mut Scope<'_>) {
-        if std::mem::take(&mut s.stray) {
-            line!(s, "VV_STRAY(vm);");
         }
     }
 
@@ -568,6 +559,14 @@ impl Writer<'_> {
         if may && !self.o.target.thread_exit {
             line!(s, "if (VV_STOPPED(vm)) {};", s.leave);
         }
+    }
+
+    /// After a call: it has used fuel, and the memory may have grown.
+    fn back(&self, s: &mut Scope<'_>) {
+        if s.fuel {
+            line!(s, "fuel = vm->fuel;");
+        }
+        self.refresh(s);
     }
 
     fn refresh(&self, s: &mut Scope<'_>) {
@@ -594,10 +593,13 @@ impl Writer<'_> {
 
     /// A test that traps.
     fn trap_if(&self, s: &mut Scope<'_>, test: &str, kind: &str, at: u32) {
-        line!(s, "if ({test}) {{ vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.function, s.leave);
+        line!(s, "if ({test}) {{ {}vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.put(), s.function, s.leave);
     }
 
     fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
+        if s.fuel && stmt.leaves() {
+            line!(s, "vm->fuel = fuel;");
+        }
         match stmt {
             Stmt::Set { var, value } => {
                 let value = self.e(s, *value);
@@ -612,9 +614,9 @@ impl Writer<'_> {
                 let a = self.e(s, *addr);
                 match bounds {
                     Some((low, high)) => {
-                        line!(s, "v{} = vv_check(&bad, &odd, size, {a}, {low}u, {high}u, {align}u, {residue}u);", var.0)
+                        line!(s, "v{} = vv_check(&fuel, size, {a}, {low}u, {high}u, {align}u, {residue}u);", var.0)
                     }
-                    None => line!(s, "v{} = vv_aligned(&odd, {a}, {align}u, {residue}u);", var.0),
+                    None => line!(s, "v{} = vv_aligned(&fuel, {a}, {align}u, {residue}u);", var.0),
                 }
             }
             Stmt::Load { var, op, mem, .. } if mem.checked => {
@@ -741,7 +743,7 @@ impl Writer<'_> {
                     let value = from_bits(s.body.vars[v.0 as usize], &format!("vm->r{i}"));
                     line!(s, "v{} = {value};", v.0);
                 }
-                self.refresh(s);
+                self.back(s);
             }
             Stmt::CallNested { callee, args, results, at } => {
                 line!(s, "{{");
@@ -752,7 +754,7 @@ impl Writer<'_> {
                 self.take(s, results);
                 s.depth -= 1;
                 line!(s, "}}");
-                self.refresh(s);
+                self.back(s);
             }
             Stmt::Host { call, args, result, at } => self.host(s, *call, args, *result, *at),
             Stmt::Block { label, body } => {
@@ -760,19 +762,7 @@ impl Writer<'_> {
                 // A label must stand before a statement.
                 line!(s, "L{}: ;", label.0);
             }
-            Stmt::Loop { label, body, at } => {
-                line!(s, "for (;;) {{");
-                s.depth += 1;
-                self.list(s, body);
-                if !body.last().is_some_and(Stmt::ends) {
-                    line!(s, "break;");
-                }
-                line!(s, "L{}: ;", label.0);
-                line!(s, "VV_COUNT(vm, {});", if s.framed { "state" } else { "direct" });
-                self.edge(s, *at);
-                s.depth -= 1;
-                line!(s, "}}");
-            }
+            Stmt::Loop { label, body, at } => self.repeat(s, *label, body, *at),
             Stmt::If { cond, then, otherwise } => {
                 let cond = condition(s.body, *cond);
                 let (first, second, cond) = if then.is_empty() && !otherwise.is_empty() {
@@ -890,6 +880,41 @@ impl Writer<'_> {
                 line!(s, "return VV_HALT;");
                 s.depth -= 1;
                 line!(s, "}}");
+            }
+        }
+    }
+
+    /// A loop. Around one without calls stands another that gets new fuel, so that it stays without calls.
+    fn repeat(&self, s: &mut Scope<'_>, label: Label, body: &[Stmt], at: u32) {
+        let mut quiet = true;
+        walk(body, &mut |s| quiet &= !s.calls() && !matches!(s, Stmt::Loop { .. }));
+        if quiet {
+            line!(s, "for (;;) {{");
+            line!(s, "VV_APART");
+        }
+        line!(s, "for (;;) {{");
+        s.depth += 1;
+        self.list(s, body);
+        let falls = !body.last().is_some_and(Stmt::ends);
+        match quiet {
+            true if falls => line!(s, "goto E{};", label.0),
+            false if falls => line!(s, "break;"),
+            _ => {}
+        }
+        line!(s, "L{}: ;", label.0);
+        line!(s, "VV_COUNT(vm, {});", if s.framed { "state" } else { "direct" });
+        if quiet {
+            line!(s, "if (VV_SPENT) break;");
+        } else {
+            self.edge(s, at);
+        }
+        s.depth -= 1;
+        line!(s, "}}");
+        if quiet {
+            line!(s, "VV_REFUEL({}u, {at}u, {})", s.function, s.leave);
+            line!(s, "}}");
+            if falls {
+                line!(s, "E{}: ;", label.0);
             }
         }
     }
@@ -1038,15 +1063,6 @@ impl Writer<'_> {
         }
         s.depth -= 1;
         line!(s, "}}");
-    }
-}
-
-/// Control goes through to what follows, past no check but the statement itself.
-fn straight(stmt: &Stmt) -> bool {
-    let plain = |s: &Stmt| s.straight() && !matches!(s, Stmt::Check { .. });
-    match stmt {
-        Stmt::If { then, otherwise, .. } => then.iter().chain(otherwise).all(plain),
-        _ => stmt.straight(),
     }
 }
 

@@ -340,6 +340,37 @@ impl Stmt {
         }
     }
 
+    /// Other functions, or what runs the VM, go on, for good or for a while.
+    pub fn leaves(&self) -> bool {
+        matches!(
+            self,
+            Self::Call { .. }
+                | Self::CallNested { .. }
+                | Self::Host { .. }
+                | Self::Write { .. }
+                | Self::Return { .. }
+                | Self::Trap { .. }
+                | Self::Goto { .. }
+                | Self::CallFramed { .. }
+                | Self::ReturnFramed { .. }
+                | Self::Abandon { .. }
+                | Self::Suspend { .. }
+        )
+    }
+
+    /// Something that is not printed in place happens, and control comes back.
+    pub fn calls(&self) -> bool {
+        match self {
+            Self::MemoryGrow { .. }
+            | Self::MemoryCopy { .. }
+            | Self::MemoryFill { .. }
+            | Self::MemoryInit { .. }
+            | Self::TableCopy { .. }
+            | Self::TableInit { .. } => true,
+            _ => self.leaves() && !self.ends(),
+        }
+    }
+
     /// The statement lists inside a statement.
     pub fn children(&self) -> Vec<&Vec<Stmt>> {
         match self {

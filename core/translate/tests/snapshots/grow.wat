@@ -13,12 +13,12 @@
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
-;;=   u32 bad = 0, odd = 0;
+;;=   u32 fuel = vm->fuel;
 ;;=   v1 = vv_memory_grow(vm, 1u);
 ;;=   size = vm->size;
-;;=   v3 = vv_check(&bad, &odd, size, v0, 0u, 4u, 1u, 0u);
+;;=   v3 = vv_check(&fuel, size, v0, 0u, 4u, 1u, 0u);
 ;;=   v2 = vv_ld32(mem, v3);
-;;=   VV_STRAY(vm);
+;;=   vm->fuel = fuel;
 ;;=   return v2;
 ;;= }
 ;;= VV_FN u32 st3(VM *vm) { /* enters f */

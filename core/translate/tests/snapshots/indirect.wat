@@ -22,8 +22,10 @@
 ;;= }
 ;;= VV_FN u32 st3(VM *vm) { /* b state 0 */
 ;;=   u32 v0;
+;;=   u32 fuel = vm->fuel;
 ;;=   v0 = (u32)(vv_get(vm, 8u));
 ;;=   VV_EDGE(1u, 62u, return VV_HALT)
+;;=   vm->fuel = fuel;
 ;;=   {
 ;;=     vv_sw64(vm->frames, 0u, VV_FINISH);
 ;;=     vv_sw64(vm->frames, 8u, (u64)(v0));
@@ -33,18 +35,26 @@
 ;;= }
 ;;= VV_FN u32 st4(VM *vm) { /* die state 0 */
 ;;=   u32 v0, v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   v0 = (u32)(vv_get(vm, 8u));
 ;;=   VV_EDGE(2u, 69u, return VV_HALT)
+;;=   vm->fuel = fuel;
 ;;=   v1 = ci0(vm, 0u, 2u, 74u, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   fuel = vm->fuel;
+;;=   vm->fuel = fuel;
 ;;=   vv_trap(vm, VV_UNREACHABLE, 2u, 78u);
 ;;=   return VV_HALT;
 ;;= }
 ;;= VV_FN u32 fn3(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(3u, 86u, return 0)
+;;=   vm->fuel = fuel;
 ;;=   v1 = ci0(vm, v0, 3u, 86u, 7u);
 ;;=   if (VV_STOPPED(vm)) return 0;
+;;=   fuel = vm->fuel;
+;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
 ;;= VV_FN u32 st5(VM *vm) { /* enters f */

@@ -16,7 +16,10 @@
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_FN u32 fn0(VM *vm, u32 v0) { /* sum */
 ;;=   u32 v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   v1 = 0u;
+;;=   for (;;) {
+;;=   VV_APART
 ;;=   for (;;) {
 ;;=     if (!v0) {
 ;;=       goto L1;
@@ -26,9 +29,12 @@
 ;;=     goto L2;
 ;;=     L2: ;
 ;;=     VV_COUNT(vm, direct);
-;;=     VV_EDGE(0u, 38u, return 0)
+;;=     if (VV_SPENT) break;
+;;=   }
+;;=   VV_REFUEL(0u, 38u, return 0)
 ;;=   }
 ;;=   L1: ;
+;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
 ;;= VV_FN u32 st3(VM *vm) { /* enters sum */

@@ -14,14 +14,14 @@
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
-;;=   u32 bad = 0, odd = 0;
-;;=   v4 = vv_check(&bad, &odd, size, v0, 0u, 8u, 1u, 0u);
+;;=   u32 fuel = vm->fuel;
+;;=   v4 = vv_check(&fuel, size, v0, 0u, 8u, 1u, 0u);
 ;;=   vv_st32(mem, v4 + 4u, (v1));
 ;;=   v2 = vv_ld32(mem, v4 + 4u);
 ;;=   vv_sa8(mem, v4, 0u, (u32)((u64)0x7u));
-;;=   v5 = vv_check(&bad, &odd, size, v1, 0u, 2u, 1u, 0u);
+;;=   v5 = vv_check(&fuel, size, v1, 0u, 2u, 1u, 0u);
 ;;=   v3 = (u32)(s32)(s16)vv_ld16(mem, v5);
-;;=   VV_STRAY(vm);
+;;=   vm->fuel = fuel;
 ;;=   return (v2 + v3);
 ;;= }
 ;;= VV_FN u32 st3(VM *vm) { /* enters f */

@@ -15,22 +15,25 @@
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_FN u32 st3(VM *vm) { /* factorial state 0 */
 ;;=   u64 v0, v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   v0 = vv_get(vm, 8u);
 ;;=   VV_EDGE(0u, 39u, return VV_HALT)
 ;;=   if (!v0) {
 ;;=     v1 = (u64)0x1u;
 ;;=     vv_put(vm, 16u, v1);
+;;=     vm->fuel = fuel;
 ;;=     return 4u;
 ;;=   } else {
+;;=     vm->fuel = fuel;
 ;;=     {
-;;=       if (vm->fp + 48u > VV_FRAMES) { vv_trap(vm, VV_STACK_EXHAUSTED, 0u, 55u); return VV_HALT; }
+;;=       if (vm->fp + 48u > VV_FRAMES) { vm->fuel = fuel; vv_trap(vm, VV_STACK_EXHAUSTED, 0u, 55u); return VV_HALT; }
 ;;=       vv_put(vm, 24u, 5u);
 ;;=       vv_put(vm, 32u, (v0 - (u64)0x1u));
 ;;=       vm->fp += 24u;
 ;;=       return 3u;
 ;;=     }
 ;;=   }
-;;=   return VV_HALT;
+;;=   vm->fuel = fuel; return VV_HALT;
 ;;= }
 ;;= VV_FN u32 st4(VM *vm) { /* factorial state 1 */
 ;;=   u64 v1;

@@ -21,6 +21,7 @@
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_FN u32 st3(VM *vm) { /* wait state 0 */
 ;;=   u32 v2, v3, v4, v5;
+;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(1u, 88u, return VV_HALT)
 ;;=   v2 = 0u;
 ;;=   v3 = 0x40u;
@@ -30,6 +31,7 @@
 ;;=   vv_put(vm, 24u, (u64)(v3));
 ;;=   vv_put(vm, 32u, (u64)(v4));
 ;;=   vv_put(vm, 40u, (u64)(v5));
+;;=   vm->fuel = fuel;
 ;;=   if (VV_UNLIKELY(VV_STRAYED(vm))) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 1u, 101u); return VV_HALT; }
 ;;=   vm->request = 0; vm->error = 0;
 ;;=   vv_request_word(vm, (u64)(v2));
@@ -66,9 +68,11 @@
 ;;= }
 ;;= VV_FN u32 st5(VM *vm) { /* run state 0 */
 ;;=   u32 v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(2u, 106u, return VV_HALT)
 ;;=   v1 = 0u;
 ;;=   vv_put(vm, 16u, (u64)(v1));
+;;=   vm->fuel = fuel;
 ;;=   return 7u;
 ;;= }
 ;;= VV_FN u32 st6(VM *vm) { /* run state 1 */
@@ -79,9 +83,11 @@
 ;;= }
 ;;= VV_FN u32 st7(VM *vm) { /* run state 2 */
 ;;=   u32 v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   v1 = (u32)(vv_get(vm, 16u));
 ;;=   VV_COUNT(vm, framed);
 ;;=   VV_EDGE(2u, 109u, return VV_HALT)
+;;=   vm->fuel = fuel;
 ;;=   {
 ;;=     vv_put(vm, 24u, 8u);
 ;;=     vv_put(vm, 32u, (u64)(v1));

@@ -58,7 +58,9 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__popcll(v); }
 #define vv_raw_sqrt __dsqrt_rn
 VV_INLINE u64 vv_timer(void) { u64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
 #define VV_EXIT_STATE
-#define VV_EXIT(vm) do { vv_end(vm); asm volatile("exit;"); } while (0)
+#define VV_EXIT(vm) do { vv_end(vm); asm volatile("exit;"); __builtin_unreachable(); } while (0)
+/* An empty statement would be gone before PTX is compiled. */
+#define VV_APART asm volatile("mov.b32 %0, %0;" : "+r"(fuel));
 #define VV_ENTER(vm)
 #define VV_KERNEL(name) \
     extern "C" __global__ void name(vv_gp a0, vv_gp64 a1, vv_gp a2, vv_gp a3, vv_gp a4, vv_gp a5, vv_gp64 a6, vv_gpv a7, vv_gp a8) { \

@@ -12,14 +12,7 @@ typedef struct VM {
     vv_gp64 par;
     vv_gpv host_stop;
     u64 vms;        /* distance of state words */
-    s32 fuel;       /* of the current slice */
-    union {         /* next to the fuel, as a back-edge reads both */
-        u32 any;
-        struct {
-            u16 oob;    /* sticky: a bad access happened */
-            u16 skew;   /* sticky: an access was not aligned as its hint says */
-        } one;
-    } stray;
+    u32 fuel;       /* of the current slice, below 2^30; above it VV_OOB or VV_SKEW, so that a back-edge looks at both in one */
     u32 size;       /* bytes of linear memory */
     u32 fp;         /* frame pointer: bytes into the frame area */
     u32 state;      /* trampoline state */
@@ -40,8 +33,11 @@ typedef struct VM {
     VV_GLOBALS
 } VM;
 
-/* A flag is set: by `vv_halt` it becomes the status. */
-#define VV_STRAYED(vm) ((vm)->stray.any)
+/* Sticky flags: a bad access happened, or one that is not aligned as its hint says. `vv_halt` makes a status of them. */
+#define VV_OOB 0x80000000u
+#define VV_SKEW 0xc0000000u
+#define VV_STRAYED(vm) ((s32)(vm)->fuel < 0)
+#define VV_FUEL(vm) ((vm)->fuel & ~VV_SKEW)
 #ifndef VV_BASE
 #define VV_BASE(p) (p) /* tells the compiler that a pointer is to a buffer of the device */
 #endif
@@ -71,7 +67,6 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->size = (u32)VV_WORD(vm, VV_WORD_MEMORY);
     vm->fp = (u32)VV_WORD(vm, VV_WORD_FRAME);
     vm->state = (u32)VV_WORD(vm, VV_WORD_STATE);
-    vm->stray.any = 0;
     vm->zero = (u32)(par[VV_PAR_VMS] >> 32);
     vm->stop = 0;
     vm->status = VV_RUN;
@@ -113,7 +108,7 @@ VV_HELPER u64 vv_now(VM *vm) {
     u64 now = vv_timer(), passed = now - vm->timer;
     vm->timer = now;
 #else
-    u64 left = vm->fuel_left + (u64)(s64)vm->fuel, passed = vm->fuel_begin - left;
+    u64 left = vm->fuel_left + VV_FUEL(vm), passed = vm->fuel_begin - left;
     vm->fuel_begin = left;
 #endif
     vm->clock += passed + 1; /* strictly increasing */
@@ -126,8 +121,7 @@ VV_HELPER void vv_end(VM *vm) {
     VV_WORD(vm, VV_WORD_STATUS) = vm->status | (u64)vm->code << 32;
     VV_WORD(vm, VV_WORD_WHERE) = vm->func | (u64)vm->at << 32;
     VV_WORD(vm, VV_WORD_STATE) = vm->state;
-    s64 left = (s64)vm->fuel_left + vm->fuel;
-    VV_WORD(vm, VV_WORD_FUEL) = left < 0 ? 0 : (u64)left;
+    VV_WORD(vm, VV_WORD_FUEL) = vm->fuel_left + VV_FUEL(vm);
     VV_WORD(vm, VV_WORD_OUT) = vm->out_len | (u64)vm->err_len << 32;
     VV_WORD(vm, VV_WORD_MEMORY) = vm->size;
     VV_WORD(vm, VV_WORD_FRAME) = vm->fp;
@@ -151,11 +145,11 @@ VV_HELPER void vv_end(VM *vm) {
 
 /* Ends or suspends the VM. A bad access before it comes first. */
 VV_COLD void vv_halt(VM *vm, u32 status, u32 code, u32 func, u32 at) {
-    if (vm->stray.one.oob) {
+    if (VV_STRAYED(vm)) {
         status = VV_TRAP;
         code = VV_OUT_OF_BOUNDS_MEMORY;
+        if (vm->fuel >= VV_SKEW) status = VV_UNALIGNED; /* whatever came of it is not the program's doing */
     }
-    if (vm->stray.one.skew) status = VV_UNALIGNED; /* whatever came of it is not the program's doing */
     vm->status = status;
     vm->code = code;
     vm->func = func;
@@ -183,13 +177,13 @@ VV_COLD void vv_abandon(VM *vm, u32 state) {
 }
 
 /* A back-edge that has no fuel in its slice, or follows a bad access. Nonzero: the VM stops. */
-VV_COLD u32 vv_edge(VM *vm, u32 func, u32 at) {
+VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
+    vm->fuel = fuel;
     if (VV_STRAYED(vm)) {
         vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, func, at);
         return 1;
     }
-    s64 left = (s64)vm->fuel_left + vm->fuel;
-    if (left < 0) {
+    if (!vm->fuel_left) {
         vv_halt(vm, VV_OUT_OF_FUEL, 0, func, at);
         return 1;
     }
@@ -197,9 +191,10 @@ VV_COLD u32 vv_edge(VM *vm, u32 func, u32 at) {
         vv_halt(vm, VV_STOP, 0, func, at);
         return 1;
     }
-    s64 slice = (s64)vm->par[VV_PAR_SLICE];
-    vm->fuel = (s32)(left < slice ? left : slice);
-    vm->fuel_left = (u64)(left - vm->fuel);
+    u64 slice = vm->par[VV_PAR_SLICE];
+    if (slice > vm->fuel_left) slice = vm->fuel_left;
+    vm->fuel_left -= slice;
+    vm->fuel = (u32)slice - 1;
     return 0;
 }
 #ifdef VV_PROFILE
@@ -207,8 +202,23 @@ VV_COLD u32 vv_edge(VM *vm, u32 func, u32 at) {
 #else
 #define VV_COUNT(vm, kind)
 #endif
+/* In a function the fuel is in a variable, between the points where somebody else reads `vm->fuel`. */
+#define VV_SPENT VV_UNLIKELY((s32)fuel-- <= 0)
 #define VV_EDGE(func, at, ret) \
-    if (VV_UNLIKELY((--vm->fuel < 0) | VV_STRAYED(vm))) { if (vv_edge(vm, func, at)) ret; }
+    if (VV_SPENT) { VV_REFUEL(func, at, ret) }
+#ifdef VV_THREAD_EXIT
+#define VV_REFUEL(func, at, ret) vv_edge(vm, fuel + 1, func, at); fuel = vm->fuel; /* it returns only if the VM goes on */
+#else
+#define VV_REFUEL(func, at, ret) if (vv_edge(vm, fuel + 1, func, at)) ret; fuel = vm->fuel;
+#endif
+/* Keeps a compiler from making one loop of two. */
+#ifndef VV_APART
+#ifdef VV_BRANCHY
+#define VV_APART
+#else
+#define VV_APART vm->fuel = fuel; fuel = *(volatile u32 *)&vm->fuel;
+#endif
+#endif
 
 /* Bounds of the bytes from `a` to `a + high`, a constant that is at most the capacity, so nothing wraps around. */
 #if VV_FIXED
@@ -220,25 +230,19 @@ VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return high > VV_INITIAL ? a +
 #define VV_PRIVATE(p) /* tells the compiler that a pointer is to the thread's own memory */
 #endif
 /* The base of accesses from `low` to `high` bytes above it. A bad one leads into the guard as a whole: a store that only begins in
-   memory must not change it, and one beyond the size must not be found there after memory has grown. The flags of straight code are
-   gathered, which is nearly free, and kept by `VV_STRAY` where it ends. */
-VV_INLINE u32 vv_aligned(u32 *odd, u32 a, u32 align, u32 residue) {
+   memory must not change it, and one beyond the size must not be found there after memory has grown. */
+VV_INLINE u32 vv_aligned(u32 *fuel, u32 a, u32 align, u32 residue) {
 #ifdef VV_NATURAL
-    *odd |= (a - residue) & (align - 1);
+    if ((a - residue) & (align - 1)) *fuel |= VV_SKEW;
 #endif
     return a & ~(align - 1);
 }
-VV_INLINE u32 vv_check(u32 *bad, u32 *odd, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue) {
-    u32 here = vv_bad(size, a, high);
-    *bad |= here;
-    a = vv_aligned(odd, a, align, residue);
-    return here ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
+VV_INLINE u32 vv_check(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue) {
+    u32 bad = vv_bad(size, a, high);
+    if (bad) *fuel |= VV_OOB;
+    a = vv_aligned(fuel, a, align, residue);
+    return bad ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
 }
-#ifdef VV_NATURAL
-#define VV_STRAY(vm) do { if (bad) vm->stray.one.oob = 1; if (odd) vm->stray.one.skew = 1; bad = odd = 0; } while (0)
-#else
-#define VV_STRAY(vm) do { if (bad) vm->stray.one.oob = 1; bad = 0; } while (0)
-#endif
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
