@@ -59,7 +59,8 @@ pub struct TranslateArgs {
     /// VMs in a tile: 1, 8, 32 or 64 [default: the device's lane width].
     #[arg(long, value_name = "N", value_parser = parse_lanes)]
     pub lanes: Option<u32>,
-    /// Bytes of one VM that lie together before the next VM's: auto, 0 (all of them), 4, 8, 16 or 32.
+    /// Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16, 32, or auto: what a trial chose (see
+    /// --tune), or else what suits the device.
     #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave)]
     pub interleave: Interleave,
     /// Most memory that a VM can grow to, as 16MiB, 64k or bytes [default: its initial memory + 16 MiB].
@@ -112,6 +113,10 @@ pub struct VmArgs {
     /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds [default: no limit].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
+    /// Try several memory layouts with the first inputs and keep the fastest for later runs: auto (at most once, for thousands of
+    /// inputs on a GPU, of a program that compiles within 30 s), always (now), or never.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Tune::Auto, help_heading = "Translation")]
+    pub tune: Tune,
     /// Print nothing but the guest's output and errors.
     #[arg(long, short)]
     pub quiet: bool,
@@ -260,6 +265,14 @@ pub enum Interleave {
     Auto,
     /// Bytes; 0 is linear.
     Cell(u32),
+}
+
+/// `--tune`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Tune {
+    Auto,
+    Always,
+    Never,
 }
 
 /// `--traps`.

@@ -69,6 +69,7 @@ impl Progress {
             Stage::Translating => "translating".to_string(),
             Stage::Compiling { done, total } => format!("compiling, unit {done} of {total}"),
             Stage::Loading { .. } => "loading".to_string(),
+            Stage::Trying { done, total } => format!("trying memory layouts, {done} of {total} done"),
             Stage::Warning(text) => return self.bar.suspend(|| note(self.quiet, text)),
         };
         self.bar.set_style(ProgressStyle::default_spinner());

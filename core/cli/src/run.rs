@@ -39,9 +39,19 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     }
     let stdin = stdin_for(program.wasm())?;
     let options = setup::fleet_options(&args.vm_args, &path, &guest, args.vms)?;
+    let name = entry.name.clone();
+    let inputs = (0..vms).map(|vm| Input { stdin: stdin.clone(), args: values.iter().map(|a| a.of(vm)).collect() });
+    let program = setup::tuned(
+        program.clone(),
+        &args.vm_args,
+        &options,
+        &name,
+        Some(vms as usize),
+        &mut inputs.clone(),
+        &mut progress,
+    )?;
     let mut fleet = Fleet::new(&program, &options, Some(vms as usize))?;
 
-    let mut inputs = (0..vms).map(|vm| Input { stdin: stdin.clone(), args: values.iter().map(|a| a.of(vm)).collect() });
     let mut results = Results {
         all: args.all,
         chosen: chosen as usize,
@@ -50,8 +60,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
         ..Results::default()
     };
     progress.begin(Some(vms as usize));
-    let name = entry.name.clone();
-    let ran = fleet.run(&name, &mut inputs, &mut |outcome| {
+    let ran = fleet.run(&name, &mut inputs.into_iter(), &mut |outcome| {
         if results.prints(&outcome) {
             progress.aside(|| results.add(outcome));
         } else {

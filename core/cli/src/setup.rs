@@ -1,12 +1,13 @@
 //! From options to an open device, a compiled program and the options of a fleet.
 
 use crate::Usage;
-use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
-use crate::report::Progress;
+use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, Tune, VmArgs};
+use crate::report::{self, Progress};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use vectorvisor::{
-    Alignment, Bounds, CachePolicy, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks, Traps,
+    Alignment, Bounds, CachePolicy, Drivers, Engine, FleetOptions, Input, Program, ProgramOptions, Quirks, Traps,
+    trial_inputs,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and must exist.
@@ -72,6 +73,43 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str]) -> ProgramOptions {
         },
         ..ProgramOptions::default()
     }
+}
+
+/// The program made the fastest way, if a trial is wanted (`--tune`). `count` is the number of inputs, if it is known; inputs are
+/// taken only for a trial.
+pub fn tuned(
+    program: Program,
+    args: &VmArgs,
+    options: &FleetOptions,
+    entry: &str,
+    count: Option<usize>,
+    inputs: &mut dyn Iterator<Item = Input>,
+    progress: &mut Progress,
+) -> Result<Program> {
+    let wanted = |inputs| match args.tune {
+        Tune::Auto => program.worth_tuning(inputs),
+        Tune::Always => true,
+        Tune::Never => false,
+    };
+    if !wanted(count.unwrap_or(usize::MAX)) {
+        return Ok(program);
+    }
+    let inputs = trial_inputs(inputs);
+    if !wanted(inputs.len()) {
+        return Ok(program);
+    }
+    let trial = program.tune(options, entry, &inputs, &mut |stage| progress.stage(stage))?;
+    progress.aside(|| {
+        for (tuning, time) in &trial.tried {
+            let time = match time {
+                Ok(time) => format!("{:.3} ms", time.as_secs_f64() * 1e3),
+                Err(why) => why.clone(),
+            };
+            report::note(args.quiet || args.tune == Tune::Auto, &format!("tried {tuning}: {time}"));
+        }
+        report::note(args.quiet, &format!("from now on {}, the fastest of {}", trial.tuning, trial.tried.len()));
+    });
+    Ok(trial.program)
 }
 
 /// How the VMs run; `guest` are the guest's arguments without its name.

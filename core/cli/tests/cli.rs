@@ -319,3 +319,29 @@ fn host_calls_that_are_missing_are_named_once() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("unknown import \"env\" \"foo\""), "{}", ran.err);
 }
+
+#[test]
+fn a_trial_is_remembered() {
+    let temp = folder();
+    let cache = temp.path().join("cache");
+    let program = example("sha256.wasm");
+    for i in 0..40 {
+        write(temp.path().join("in").join(i.to_string()), format!("message {i}"));
+    }
+    let (input, output) = (temp.path().join("in"), temp.path().join("out"));
+    let words = ["--lanes", "32", "--cache-dir", text(&cache), &program, "--in", text(&input), "--out", text(&output)];
+    let ran = vv(&[&["map", "--tune", "always"], &words[..]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(ran.err.matches("tried --interleave").count(), 5, "{}", ran.err);
+    assert!(ran.err.contains("40 of 40 inputs succeeded"), "{}", ran.err);
+    assert!(ran.err.contains("from now on --interleave"), "{}", ran.err);
+    let entries = || fs::read_dir(&cache).expect("the cache").count();
+    let before = entries();
+    let ran = vv(&[&["map"], &words[..]].concat());
+    assert_eq!((ran.code, entries()), (Some(0), before), "{}", ran.err);
+    assert!(!ran.err.contains("--interleave"), "{}", ran.err);
+
+    let ran = vv(&["run", "--tune", "always", "--lanes", "1", &example("misbehave.wasm")]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("nothing to try"), "{}", ran.err);
+}

@@ -1,9 +1,10 @@
 //! The disk cache: small files named by a hash of what they depend on, each with a checksum.
 //!
-//! Three kinds of entry: `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must
-//! know about a program and the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the
-//! compiled binary; `unaligned-KEY` says that a program needs [`crate::Alignment::Any`]. A cache never makes a run fail: a damaged entry counts as missing, and what cannot be written is
-//! a warning.
+//! `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must know about a program and
+//! the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the compiled binary. What runs
+//! found out: `unaligned-KEY` (KEY = hash of the module) says that a program needs [`crate::Alignment::Any`], `tuning-KEY` (KEY as for
+//! `meta`, of the default) what a trial chose ([`crate::Tuning`]). A cache never makes a run fail: a damaged entry counts as
+//! missing, and what cannot be written is a warning.
 
 use std::fs;
 use std::io::{self, Write};

@@ -1,15 +1,16 @@
 //! A module, translated and compiled for one device, by way of the disk cache.
 
 use crate::cache::{Cache, Key, key};
-use crate::{DeviceInfo, Engine, Error, ProgramOptions, Result};
+use crate::{Engine, Error, ProgramOptions, Result, Tuning};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use vectorvisor_driver::{KernelId, Module, Source};
 use vectorvisor_translate::{Alignment, Entry, Meta, Options, Traps, translate};
 
-/// What [`Program::new`] is doing.
+/// What [`Program::new`] or [`Program::tune`] is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage<'a> {
     /// Making kernel text of the module.
@@ -25,6 +26,13 @@ pub enum Stage<'a> {
     Loading {
         /// It came from the disk cache.
         cached: bool,
+    },
+    /// A trial of several ways to make the program.
+    Trying {
+        /// Ways that are done.
+        done: usize,
+        /// Ways there are.
+        total: usize,
     },
     /// Something that does not stop the work but that the user should know.
     Warning(&'a str),
@@ -54,7 +62,12 @@ pub(crate) struct Kernels {
 struct Inner {
     engine: Engine,
     wasm: Vec<u8>,
+    /// As the caller gave them.
+    asked: ProgramOptions,
+    /// With what was found out about the program.
     options: ProgramOptions,
+    tuning: Option<Tuning>,
+    compile_time: Option<Duration>,
     meta: Meta,
     kernels: Kernels,
     cached: bool,
@@ -80,6 +93,8 @@ impl fmt::Debug for Program {
 struct Known {
     meta: Meta,
     binary: Key,
+    /// `None` if the binary was there already.
+    compile_time: Option<Duration>,
 }
 
 impl Program {
@@ -109,19 +124,24 @@ impl Program {
         progress: &mut dyn FnMut(Stage<'_>),
     ) -> Result<Self> {
         let wasm = to_wasm(bytes)?.into_owned();
-        let mut translation = options.for_device(engine.info());
-        let cache = Cache::open(&options.cache);
+        let asked = options.clone();
         let mut options = options.clone();
-        // Seen in an earlier run.
-        if let (Alignment::Natural, Some(cache), Some(key)) =
-            (translation.alignment, &cache, meta_key(&wasm, &translation, engine.backend(), engine.info()))
-            && cache.get(UNALIGNED, &key).is_some()
-        {
+        let cache = Cache::open(&options.cache);
+        let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
+        let tuning = tuning_key(engine, &wasm, &asked)
+            .and_then(|key| postcard::from_bytes::<Tuning>(&found(TUNING, &key)?).ok())
+            .filter(|_| Tuning::open(&asked));
+        if let Some(tuning) = tuning {
+            tuning.apply(&mut options);
+        }
+        let mut translation = options.for_device(engine.info());
+        if translation.alignment == Alignment::Natural && found(UNALIGNED, &unaligned_key(&wasm)).is_some() {
             translation.alignment = Alignment::Any;
         }
+        options.interleave = Some(translation.cell);
         options.alignment = Some(translation.alignment);
         let mut builder = Builder { engine, wasm: &wasm, translation: &translation, cache, progress };
-        let (meta, module, cached) = builder.build()?;
+        let (Known { meta, compile_time, .. }, module, cached) = builder.build()?;
         if !meta.missing.is_empty() {
             let names = meta.missing.join(", ");
             progress(Stage::Warning(&format!("not provided yet, and returning ENOSYS when called: {names}")));
@@ -131,7 +151,18 @@ impl Program {
             reset: module.kernel("vv_reset")?,
             gather: module.kernel("vv_gather")?,
         };
-        Ok(Self(Arc::new(Inner { engine: engine.clone(), wasm, options, meta, kernels, cached, _module: module })))
+        Ok(Self(Arc::new(Inner {
+            engine: engine.clone(),
+            wasm,
+            asked,
+            options,
+            tuning,
+            compile_time,
+            meta,
+            kernels,
+            cached,
+            _module: module,
+        })))
     }
 
     /// What the translator found out: memory layout, entries, function names.
@@ -170,9 +201,23 @@ impl Program {
         &self.0.wasm
     }
 
-    /// The options it was made with.
+    /// The options it was made with; what the caller left open is chosen.
     pub fn options(&self) -> &ProgramOptions {
         &self.0.options
+    }
+
+    /// What an earlier [`Program::tune`] chose for it, if the cache has that.
+    pub fn tuning(&self) -> Option<Tuning> {
+        self.0.tuning
+    }
+
+    /// How long the device's compiler took, now or when the binary was put into the cache; `None` if that is not known.
+    pub fn compile_time(&self) -> Option<Duration> {
+        self.0.compile_time
+    }
+
+    pub(crate) fn asked(&self) -> &ProgramOptions {
+        &self.0.asked
     }
 
     pub(crate) fn kernels(&self) -> Kernels {
@@ -193,26 +238,51 @@ impl Program {
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }
 
-    /// Lets later runs begin with [`Self::unaligned`]. What cannot be kept is found out again.
+    /// Lets later runs begin with [`Self::unaligned`].
     pub(crate) fn remember_unaligned(&self) {
-        let engine = &self.0.engine;
-        let translation = self.0.options.for_device(engine.info());
-        if let Some(cache) = Cache::open(&self.0.options.cache)
-            && let Some(key) = meta_key(&self.0.wasm, &translation, engine.backend(), engine.info())
-        {
-            _ = cache.put(UNALIGNED, &key, &[]);
+        self.remember(UNALIGNED, &unaligned_key(&self.0.wasm), &[]);
+    }
+
+    /// Lets later programs begin with a choice.
+    pub(crate) fn remember_tuning(&self, tuning: Tuning) {
+        let key = tuning_key(&self.0.engine, &self.0.wasm, &self.0.asked);
+        if let (Some(key), Ok(bytes)) = (key, postcard::to_stdvec(&tuning)) {
+            self.remember(TUNING, &key, &bytes);
+        }
+    }
+
+    /// Whether there is a cache for that.
+    pub(crate) fn remembers(&self) -> bool {
+        Cache::open(&self.0.asked.cache).is_some()
+    }
+
+    /// What cannot be kept is found out again.
+    fn remember(&self, kind: &str, key: &Key, bytes: &[u8]) {
+        if let Some(cache) = Cache::open(&self.0.asked.cache) {
+            _ = cache.put(kind, key, bytes);
         }
     }
 }
 
 /// Kind of cache entry: a program that was translated for natural alignment does not keep to it.
 const UNALIGNED: &str = "unaligned";
+/// Kind of cache entry: a [`Tuning`].
+const TUNING: &str = "tuning";
+
+fn unaligned_key(wasm: &[u8]) -> Key {
+    key(&[b"unaligned", wasm])
+}
+
+/// What was measured holds for the code that was measured, so this is the key of the program as it is made by default.
+fn tuning_key(engine: &Engine, wasm: &[u8], asked: &ProgramOptions) -> Option<Key> {
+    meta_key(engine, wasm, &asked.for_device(engine.info()))
+}
 
 /// Everything that a translated module depends on.
-fn meta_key(wasm: &[u8], options: &Options, backend: &str, info: &DeviceInfo) -> Option<Key> {
+fn meta_key(engine: &Engine, wasm: &[u8], options: &Options) -> Option<Key> {
     let options = postcard::to_stdvec(options).ok()?;
     let translator = env!("VECTORVISOR_TRANSLATOR").as_bytes();
-    Some(key(&[b"meta", wasm, &options, translator, backend.as_bytes(), info.identity.as_bytes()]))
+    Some(key(&[b"meta", wasm, &options, translator, engine.backend().as_bytes(), engine.info().identity.as_bytes()]))
 }
 
 struct Builder<'a> {
@@ -224,12 +294,12 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(&mut self) -> Result<(Meta, Module, bool)> {
-        let meta_key = meta_key(self.wasm, self.translation, self.engine.backend(), self.engine.info());
+    fn build(&mut self) -> Result<(Known, Module, bool)> {
+        let meta_key = meta_key(self.engine, self.wasm, self.translation);
         if let Some(known) = self.known(meta_key.as_ref())
             && let Some(module) = self.load_cached(&known.binary)
         {
-            return Ok((known.meta, module, true));
+            return Ok((known, module, true));
         }
         (self.progress)(Stage::Translating);
         let kernel = translate(self.wasm, self.translation)?;
@@ -237,7 +307,7 @@ impl Builder<'_> {
         let mut parts: Vec<&[u8]> = vec![b"bin", self.engine.backend().as_bytes(), identity, kernel.header.as_bytes()];
         parts.extend(kernel.units.iter().map(|u| u.as_bytes()));
         let binary_key = key(&parts);
-        let known = Known { meta: kernel.meta, binary: binary_key };
+        let mut known = Known { meta: kernel.meta, binary: binary_key, compile_time: None };
         let (module, cached) = match self.load_cached(&binary_key) {
             Some(module) => (module, true),
             None => {
@@ -245,8 +315,10 @@ impl Builder<'_> {
                 progress(Stage::Compiling { done: 0, total: kernel.units.len() });
                 let source = Source { header: &kernel.header, units: &kernel.units };
                 let device = self.engine.device();
+                let begun = Instant::now();
                 let binary =
                     Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
+                known.compile_time = Some(begun.elapsed());
                 progress(Stage::Loading { cached: false });
                 let module = Module::load(device, &binary)?;
                 self.keep("bin", &binary_key, &binary);
@@ -256,7 +328,7 @@ impl Builder<'_> {
         if let (Some(key), Ok(bytes)) = (meta_key, postcard::to_stdvec(&known)) {
             self.keep("meta", &key, &bytes);
         }
-        Ok((known.meta, module, cached))
+        Ok((known, module, cached))
     }
 
     fn known(&self, key: Option<&Key>) -> Option<Known> {

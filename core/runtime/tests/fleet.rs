@@ -323,6 +323,7 @@ fn a_warm_start_translates_nothing() {
                 Stage::Compiling { .. } => "compiling",
                 Stage::Loading { cached: false } => "loading",
                 Stage::Loading { cached: true } => "cached",
+                Stage::Trying { .. } => "trying",
                 Stage::Warning(_) => "warning",
             });
         });

@@ -8,10 +8,11 @@ use crate::report::{self, Failures, Progress};
 use crate::{Usage, setup};
 use anyhow::{Context, Result};
 use output::{Done, Output};
-use source::Source;
+use source::{Item, Source};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vectorvisor::{End, Fleet, Input, Outcome};
 
 /// Runs it; the exit code.
@@ -26,7 +27,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     }
     let bytes = setup::read(&args.program)?;
     let options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
-    let source = Source::open(&args.input, &args.output)?;
+    let mut source = Source::open(&args.input, &args.output)?;
     let count = source.total();
     if count == Some(0) {
         report::note(quiet, &format!("{} has no files, so there is nothing to do", args.input.display()));
@@ -38,13 +39,22 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let engine = setup::engine(&args.device)?;
     let program_options = setup::program_options(&args.translate, &["_start"]);
     let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut progress)?;
+    let mut held = Vec::new();
+    let mut first = source.by_ref().filter_map(|item| {
+        let input = item.stdin.clone().ok().map(input);
+        held.push(item);
+        input
+    });
+    // Whoever writes to a pipe may wait for the first outputs.
+    let known = if args.input == Path::new("-") { Some(0) } else { count };
+    let program = setup::tuned(program, &args.vm_args, &options, "_start", known, &mut first, &mut progress)?;
     let mut fleet = Fleet::new(&program, &options, count)?;
     let output = Output::open(&args.output)?;
     progress.begin(count);
 
     let batch =
         RefCell::new(Batch { output, progress, pending: HashMap::new(), done: 0, failures: Failures::default() });
-    let mut inputs = Inputs { source, batch: &batch, taken: 0 };
+    let mut inputs = Inputs { source: held.into_iter().chain(source), batch: &batch, taken: 0 };
     let ran = fleet.run("_start", &mut inputs, &mut |outcome| batch.borrow_mut().outcome(&outcome));
     let Batch { output, progress, pending, done, mut failures } = batch.into_inner();
     let elapsed = progress.end();
@@ -124,13 +134,17 @@ impl Batch {
 }
 
 /// Reads an input when the fleet asks for one. What cannot be read fails at once and the next is taken.
-struct Inputs<'a> {
-    source: Source,
+struct Inputs<'a, S> {
+    source: S,
     batch: &'a RefCell<Batch>,
     taken: usize,
 }
 
-impl Iterator for Inputs<'_> {
+fn input(stdin: Arc<[u8]>) -> Input {
+    Input { stdin, ..Input::default() }
+}
+
+impl<S: Iterator<Item = Item>> Iterator for Inputs<'_, S> {
     type Item = Input;
 
     fn next(&mut self) -> Option<Input> {
@@ -141,7 +155,7 @@ impl Iterator for Inputs<'_> {
                 Ok(stdin) => {
                     batch.pending.insert(self.taken, (item.index, item.name));
                     self.taken += 1;
-                    return Some(Input::stdin(stdin));
+                    return Some(input(stdin));
                 }
                 Err(why) => {
                     let name = item.name.as_deref();
