@@ -123,7 +123,7 @@ pub struct FleetOptions {
     pub seed: Option<u64>,
     /// Loop back-edges and calls that one input may use; `None` is unlimited.
     pub fuel: Option<u64>,
-    /// Time that one input may compute, and time that it may sleep.
+    /// Time that one input may compute, in one launch and over all of them, and time that it may sleep.
     pub timeout: Option<Duration>,
     /// Bytes of output that a VM has room for at first, stdout and stderr together; grows as inputs need it.
     pub out_capacity: Option<u32>,

@@ -312,6 +312,21 @@ fn a_sleep_counts_against_the_timeout() {
 }
 
 #[test]
+fn calls_without_end_come_to_their_timeout() {
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory 1)
+      (func (export "poll") (param $for_ever i32)
+        (loop $again
+          (drop (call $poll (i32.const 0) (i32.const 256) (i32.const 1) (i32.const 512)))
+          (br_if $again (local.get $for_ever)))))"#;
+    let mut fleet = fleet(text, 32, &FleetOptions { timeout: Some(Duration::from_millis(30)), ..Default::default() });
+    let (outcomes, _) = run(&mut fleet, "poll", [0, 1, 0].map(|n| Input::args(vec![Value::I32(n)])).into());
+    assert!(matches!(outcomes[1].end, End::Timeout(_)), "{:?}", outcomes[1].end);
+    assert_eq!((&outcomes[0].end, &outcomes[2].end), (&End::Exit(0), &End::Exit(0)));
+}
+
+#[test]
 fn a_warm_start_translates_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let options = ProgramOptions { cache: CachePolicy::Dir(dir.path().into()), ..options(32) };

@@ -26,6 +26,8 @@ pub struct Job {
     pub capacity: u64,
     /// Fuel used so far.
     pub spent: u64,
+    /// Its share of the time of launches so far.
+    pub computed: Duration,
     /// Time slept so far.
     pub slept: Duration,
 }
@@ -44,6 +46,7 @@ impl Job {
             slice: u64::MAX,
             capacity: 0,
             spent: 0,
+            computed: Duration::ZERO,
             slept: Duration::ZERO,
         }
     }
@@ -53,6 +56,7 @@ impl Job {
         self.stdout.clear();
         self.stderr.clear();
         self.spent = 0;
+        self.computed = Duration::ZERO;
         self.slept = Duration::ZERO;
     }
 }

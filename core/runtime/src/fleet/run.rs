@@ -345,12 +345,17 @@ impl Run<'_> {
         self.summary.kernel += kernel;
         let launched = std::mem::take(&mut self.fleet.groups[g].launched);
         let mut fates = Vec::with_capacity(launched.len());
-        let mut most = 0;
+        let mut used = Vec::with_capacity(launched.len());
         for &vm in &launched {
             let spent = |run: &Self| run.fleet.groups[g].slots[vm as usize].as_ref().map_or(0, |s| s.job.spent);
             let before = spent(self);
             fates.push((vm, self.decide(g, vm as usize, elapsed)?));
-            most = most.max(spent(self) - before);
+            used.push(spent(self) - before);
+        }
+        let most = used.iter().copied().max().unwrap_or(0);
+        for ((vm, fate), used) in fates.iter_mut().zip(used) {
+            let share = if most == 0 { 1.0 } else { used as f64 / most as f64 };
+            self.account(g, *vm as usize, elapsed.mul_f64(share), fate);
         }
         // Short launches say more about the overhead than about the program.
         if elapsed > Duration::from_millis(1) {
