@@ -164,7 +164,7 @@ first when there are more VMs than values.
 Standard input goes to every VM; if it is a terminal, the guest finds it empty.
 
 Exit code: the guest's own. With several VMs that of the first (by number) that did not end with 0.
-134: a trap, or stopped by --fuel or --timeout. 1: vectorvisor or the device failed. 2: wrong arguments.";
+134: a trap, or stopped by --fuel or --timeout. 130: interrupted. 1: vectorvisor or the device failed. 2: wrong arguments.";
 
 /// Arguments of `map`.
 #[derive(Debug, Args)]
@@ -201,7 +201,9 @@ UTF-8); `error` says why there is no output, and `stderr` what the guest said. O
 Inputs are files at any depth of the folder, symbolic links to files included. A failed input (a trap, an exit code other than 0)
 writes no file. Files appear whole or not at all.
 
-Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments.";
+After Ctrl-C the outputs that there are stand, and no further inputs are taken; a second one ends it at once.
+
+Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments, 130 if interrupted.";
 
 /// Arguments of `devices`.
 #[derive(Debug, Args)]

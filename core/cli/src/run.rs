@@ -51,6 +51,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
         &mut progress,
     )?;
     let mut fleet = Fleet::new(&program, &options, Some(vms as usize))?;
+    setup::stop_on_interrupt(&fleet)?;
 
     let mut results = Results {
         all: args.all,
@@ -70,7 +71,11 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     });
     progress.end();
     let code = results.finish();
-    ran?;
+    let summary = ran?;
+    if summary.cancelled {
+        report::line(&format!("vectorvisor: interrupted; VMs that had ended: {} of {vms}", summary.delivered));
+        return code.map(|_| setup::INTERRUPTED);
+    }
     code
 }
 

@@ -6,8 +6,8 @@ use crate::report::{self, Progress};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use vectorvisor::{
-    Alignment, Bounds, CachePolicy, Drivers, Engine, FleetOptions, Input, Program, ProgramOptions, Quirks, Traps,
-    trial_inputs,
+    Alignment, Bounds, CachePolicy, Drivers, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions, Quirks,
+    Traps, trial_inputs,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and must exist.
@@ -110,6 +110,22 @@ pub fn tuned(
         report::note(args.quiet, &format!("from now on {}, the fastest of {}", trial.tuning, trial.tried.len()));
     });
     Ok(trial.program)
+}
+
+/// The exit code after Ctrl-C, which is a shell's after SIGINT.
+pub const INTERRUPTED: i32 = 130;
+
+/// Lets Ctrl-C (and SIGTERM) end the fleet's run early, so that what was delivered stands and the rest is told; a second one ends the
+/// process at once.
+pub fn stop_on_interrupt(fleet: &Fleet) -> Result<()> {
+    let handle = fleet.cancel_handle();
+    let stop = move || {
+        if handle.cancelled() {
+            std::process::exit(INTERRUPTED);
+        }
+        handle.cancel();
+    };
+    ctrlc::set_handler(stop).context("cannot take notice of Ctrl-C")
 }
 
 /// How the VMs run; `guest` are the guest's arguments without its name.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{example, folder, text, vv, vv_in, write};
+use common::{ended, example, folder, start, text, vv, vv_in, write};
 use std::fs;
 use std::path::Path;
 
@@ -344,4 +344,34 @@ fn a_trial_is_remembered() {
     let ran = vv(&["run", "--tune", "always", "--lanes", "1", &example("misbehave.wasm")]);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     assert!(ran.err.contains("nothing to try"), "{}", ran.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_delivered_before_an_interrupt_stands() {
+    for folder_out in [true, false] {
+        let temp = folder();
+        let at = |name: &str| temp.path().join(name);
+        write(at("in/1"), "ok\nfirst\n");
+        write(at("in/2"), "loop");
+        let (out, seen) = if folder_out { ("out", "out/1") } else { ("out.jsonl", "out.jsonl.partial") };
+        let child =
+            start(&["map", "--vms", "1", &example("misbehave.wasm"), "--in", text(&at("in")), "--out", text(&at(out))]);
+        for _ in 0..600 {
+            if at(seen).exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(kill.expect("there is a kill").success());
+        let ran = ended(child);
+        assert_eq!(ran.code, Some(130), "{}", ran.err);
+        if folder_out {
+            assert!(ran.err.contains("inputs that had ended: 1"), "{}", ran.err);
+            assert_eq!(fs::read_to_string(at(seen)).expect("an output"), "first\n");
+        } else {
+            assert!(ran.err.contains("incomplete") && at(seen).exists() && !at(out).exists(), "{}", ran.err);
+        }
+    }
 }

@@ -49,6 +49,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let known = if args.input == Path::new("-") { Some(0) } else { count };
     let program = setup::tuned(program, &args.vm_args, &options, "_start", known, &mut first, &mut progress)?;
     let mut fleet = Fleet::new(&program, &options, count)?;
+    setup::stop_on_interrupt(&fleet)?;
     let output = Output::open(&args.output)?;
     progress.begin(count);
 
@@ -59,13 +60,20 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let Batch { output, progress, pending, done, mut failures } = batch.into_inner();
     let elapsed = progress.end();
 
-    // Only if the run failed as a whole are any left.
+    let cancelled = ran.as_ref().is_ok_and(|summary| summary.cancelled);
+    // Only if the run ended early are any left.
+    let why = if cancelled { "interrupted" } else { "the run ended before it did" };
     for (index, name) in pending.values() {
-        failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
+        failures.add(*index, &label(*index, name.as_deref()), why, b"");
     }
-    let finished = output.finish(ran.is_err());
+    let finished = output.finish(ran.is_err() || cancelled);
     failures.print(done + pending.len());
     let summary = ran.context("the run ended early, and further inputs were not taken")?;
+    if cancelled {
+        report::line(&format!("vectorvisor: interrupted; inputs that had ended: {done}"));
+        finished.unwrap_or_else(|error| report::line(&format!("vectorvisor: {}", report::chain(&error))));
+        return Ok(setup::INTERRUPTED);
+    }
     finished?;
     let ok = done - failures.count;
     let (seconds, vms) = (elapsed.as_secs_f64(), fleet.vms());

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// How a command ended.
@@ -14,9 +14,9 @@ pub struct Ran {
     pub err: String,
 }
 
-/// Runs `vectorvisor` with these words and this standard input.
-pub fn vv_in(stdin: &[u8], words: &[&str]) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vectorvisor"))
+/// Starts `vectorvisor` with these words.
+pub fn start(words: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_vectorvisor"))
         .args(words)
         // Not the user's cache.
         .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
@@ -24,12 +24,22 @@ pub fn vv_in(stdin: &[u8], words: &[&str]) -> Ran {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("vectorvisor starts");
-    // It may well end without reading this.
-    let _ = child.stdin.take().expect("a pipe").write_all(stdin);
+        .expect("vectorvisor starts")
+}
+
+/// Waits for its end.
+pub fn ended(child: Child) -> Ran {
     let output = child.wait_with_output().expect("vectorvisor ends");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Runs `vectorvisor` with these words and this standard input.
+pub fn vv_in(stdin: &[u8], words: &[&str]) -> Ran {
+    let mut child = start(words);
+    // It may well end without reading this.
+    let _ = child.stdin.take().expect("a pipe").write_all(stdin);
+    ended(child)
 }
 
 pub fn vv(words: &[&str]) -> Ran {
