@@ -326,6 +326,50 @@ fn calls_without_end_come_to_their_timeout() {
     assert_eq!((&outcomes[0].end, &outcomes[2].end), (&End::Exit(0), &End::Exit(0)));
 }
 
+/// As wasmtime has it.
+#[test]
+fn a_closed_descriptor_is_bad_and_the_others_stay() {
+    const BADF: i32 = 8;
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $stat (param i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+      (memory 1)
+      (data (i32.const 0) "\40\00\00\00\02\00\00\00")
+      (func $say (param $fd i32) (result i32) (call $write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 16)))
+      (func $get (result i32) (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 16)))
+      (func (export "close") (param $fd i32) (result i32 i32 i32 i32 i32 i32 i32)
+        (drop (call $get))
+        (drop (call $say (i32.const 1)))
+        (call $close (local.get $fd))
+        (call $get)
+        (call $say (i32.const 1))
+        (call $say (i32.const 2))
+        (call $stat (local.get $fd) (i32.const 128))
+        (call $seek (local.get $fd) (i64.const 0) (i32.const 0) (i32.const 128))
+        (call $close (local.get $fd))))"#;
+    for force_framed in [false, true] {
+        let program = program(&cpu(), text, &ProgramOptions { force_framed, ..options(32) });
+        let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
+        let inputs = (0..40).map(|i| Input { stdin: (*b"abcd").into(), args: vec![Value::I32(i % 4)] }).collect();
+        for outcome in run(&mut fleet, "close", inputs).0 {
+            let fd = outcome.index as i32 % 4;
+            let bad = |this| if fd == this { BADF } else { 0 };
+            let after = if fd == 3 { BADF } else { 0 };
+            let errors = [after, bad(0), bad(1), bad(2), BADF, BADF, BADF];
+            assert_eq!(outcome.values, errors.map(Value::I32), "closed {fd}, framed: {force_framed}");
+            // The second read took the second half of the input, unless its descriptor was closed.
+            let second: &[u8] = if fd == 0 { b"ab" } else { b"cd" };
+            let first: &[u8] = b"ab";
+            let wrote = if fd == 1 { first.to_vec() } else { [first, second].concat() };
+            let complained = if fd == 2 { &[][..] } else { second };
+            assert_eq!((&outcome.stdout[..], &outcome.stderr[..]), (&wrote[..], complained), "closed {fd}");
+        }
+    }
+}
+
 #[test]
 fn a_warm_start_translates_nothing() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -58,7 +58,7 @@ pub enum Word {
     Memory = 5,
     /// Frame pointer: byte offset into the frame area.
     Frame = 6,
-    /// Bytes of stdin already read.
+    /// Bytes of stdin already read; the bits from 61 on are the descriptors (0, 1, 2) that the program closed.
     Stdin = 7,
     /// The clock, nanoseconds since 1970. The host sets it before a start, and advances it before a resume.
     Clock = 8,

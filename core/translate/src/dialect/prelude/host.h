@@ -44,23 +44,37 @@ VV_HELPER u32 vv_string_sizes(VM *vm, u32 which, u32 count, u32 length) {
 #define vv_clock_res_get(vm, id, p) ((id) > 3 ? VV_EINVAL : vv_store_u64(vm, p, 1))
 #define vv_clock_time_get(vm, id, precision, p) ((id) > 3 ? VV_EINVAL : vv_store_u64(vm, p, vv_now(vm)))
 
-#define vv_fd_close(vm, fd) ((fd) > 2 ? VV_EBADF : 0u)
-#define vv_fd_seek(vm, fd, offset, whence, p) ((fd) > 2 ? VV_EBADF : VV_ESPIPE)
-#define vv_fd_tell(vm, fd, p) ((fd) > 2 ? VV_EBADF : VV_ESPIPE)
+/* 0 to 2 are open until the program closes them: above the count of bytes read is a bit for each. */
+#define VV_STDIN_READ 61u
+#ifdef VV_HAS_fd_close
+VV_INLINE u32 vv_bad_fd(VM *vm, u32 fd) {
+    return fd > 2 || (VV_WORD(vm, VV_WORD_STDIN) >> (VV_STDIN_READ + fd) & 1) != 0;
+}
+VV_INLINE u32 vv_fd_close(VM *vm, u32 fd) {
+    if (vv_bad_fd(vm, fd)) return VV_EBADF;
+    VV_WORD(vm, VV_WORD_STDIN) |= (u64)1 << (VV_STDIN_READ + fd);
+    return 0;
+}
+#else
+#define vv_bad_fd(vm, fd) ((fd) > 2)
+#endif
+
+#define vv_fd_seek(vm, fd, offset, whence, p) (vv_bad_fd(vm, fd) ? VV_EBADF : VV_ESPIPE)
+#define vv_fd_tell(vm, fd, p) (vv_bad_fd(vm, fd) ? VV_EBADF : VV_ESPIPE)
 #define vv_fd_prestat_get(vm, fd, p) VV_EBADF
 #define vv_fd_prestat_dir_name(vm, fd, p, n) VV_EBADF
-#define vv_fd_fdstat_set_flags(vm, fd, flags) ((fd) > 2 ? VV_EBADF : 0u)
+#define vv_fd_fdstat_set_flags(vm, fd, flags) (vv_bad_fd(vm, fd) ? VV_EBADF : 0u)
 
 /* No file type and no seek right: a pipe, so that the C library buffers whole blocks. */
 VV_HELPER u32 vv_fd_fdstat_get(VM *vm, u32 fd, u32 p) {
-    if (fd > 2) return VV_EBADF;
+    if (vv_bad_fd(vm, fd)) return VV_EBADF;
     if (!vv_in_bounds(vm, p, 24)) return VV_EFAULT;
     vv_fill(vm->mem, p, 0, 24);
     vv_st64(vm->mem, p + 8, fd ? 64 : 2); /* fd_write : fd_read */
     return 0;
 }
 VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
-    if (fd > 2) return VV_EBADF;
+    if (vv_bad_fd(vm, fd)) return VV_EBADF;
     if (!vv_in_bounds(vm, p, 64)) return VV_EFAULT;
     vv_fill(vm->mem, p, 0, 64);
     return 0;
@@ -68,9 +82,9 @@ VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
 
 #ifdef VV_HAS_fd_read
 VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
-    if (fd) return VV_EBADF;
+    if (fd || vv_bad_fd(vm, fd)) return VV_EBADF;
     if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_in_bounds(vm, result, 4)) return VV_EFAULT;
-    u64 pos = VV_WORD(vm, VV_WORD_STDIN), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
+    u64 pos = VV_WORD(vm, VV_WORD_STDIN) & (((u64)1 << VV_STDIN_READ) - 1), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
     vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
     u32 total = 0;
     for (u32 i = 0; i < count; i++) {
@@ -81,7 +95,7 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         pos += n;
         total += n;
     }
-    VV_WORD(vm, VV_WORD_STDIN) = pos;
+    VV_WORD(vm, VV_WORD_STDIN) += total;
     vv_st32(vm->mem, result, total);
     return 0;
 }
@@ -89,7 +103,7 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
 
 #ifdef VV_HAS_fd_write
 VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
-    if (fd != 1 && fd != 2) return VV_EBADF;
+    if (fd == 0 || vv_bad_fd(vm, fd)) return VV_EBADF;
     if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_in_bounds(vm, result, 4)) return VV_EFAULT;
     u32 total = 0;
     for (u32 i = 0; i < count; i++) {
