@@ -326,6 +326,43 @@ fn calls_without_end_come_to_their_timeout() {
     assert_eq!((&outcomes[0].end, &outcomes[2].end), (&End::Exit(0), &End::Exit(0)));
 }
 
+/// Sleeps, then copies standard input to standard output.
+const LATE_COPY: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory 2 2)
+  (data (i32.const 0) "\00\10\00\00\00\10\00\00")
+  (func (export "_start") (local $n i32)
+    (i64.store (i32.const 88) (i64.const 20000000))
+    (drop (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 512)))
+    (loop $more
+      (i32.store (i32.const 4) (i32.const 4096))
+      (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (if (local.tee $n (i32.load (i32.const 8))) (then
+        (i32.store (i32.const 4) (local.get $n))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+        (br $more))))))"#;
+
+/// 20 MB of inputs, on a device that gives out at most 8 MiB at once: for VMs that all wait before they read, and for VMs that cannot
+/// wait and so run again when their output is too long.
+#[test]
+fn large_inputs_are_sent_a_part_at_a_time() {
+    let (engine, _) = common::engine(|info| (info.memory, info.max_alloc) = (64 << 20, 8 << 20));
+    let poll = "(drop (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 512)))";
+    for text in [LATE_COPY, &LATE_COPY.replace(poll, "")] {
+        let program = program(&engine, text, &options(8));
+        let vms = FleetOptions { vms: Some(64), ..Default::default() };
+        let mut fleet = Fleet::new(&program, &vms, None).expect("there is room");
+        let long = |i: usize| vec![i as u8; 300_000 + i];
+        let inputs = (0..70).map(|i| Input::stdin(long(i))).collect();
+        for outcome in run(&mut fleet, "_start", inputs).0 {
+            assert_eq!(outcome.end, End::Exit(0));
+            assert!(outcome.stdout == long(outcome.index), "{} bytes", outcome.stdout.len());
+        }
+    }
+}
+
 /// As wasmtime has it.
 #[test]
 fn a_closed_descriptor_is_bad_and_the_others_stay() {

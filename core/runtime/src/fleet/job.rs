@@ -51,6 +51,11 @@ impl Job {
         }
     }
 
+    /// Bytes of its standard input.
+    pub fn bytes(&self) -> usize {
+        self.input.stdin.len()
+    }
+
     /// Forgets what an unfinished run did. Seed, clock and what was learnt about it stay.
     pub fn rewind(&mut self) {
         self.stdout.clear();

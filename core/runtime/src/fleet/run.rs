@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use vectorvisor_driver::Error as DriverError;
 use vectorvisor_translate::Entry;
 
-/// Bytes of standard input that one launch sends at most, unless a single one is longer: on a device with little memory, and with much.
-/// They are page-locked memory of the host, and as much of the device.
-const STAGED: (u64, u64) = (256 << 20, 4 << 30);
+/// Bytes of standard input that the VMs of all groups hold at most, unless a single one is longer: on a device with little memory, and
+/// with much. Each group can send what it holds in one launch, from page-locked memory of the host to as much of the device.
+const STAGED: (u64, u64) = (1 << 20, 4 << 30);
 
 /// The state of a run.
 pub struct Run<'a> {
@@ -197,10 +197,13 @@ impl Run<'_> {
     /// Puts inputs into the free VMs of a group.
     fn fill(&mut self, g: usize) -> Result<()> {
         let base = self.fleet.out_capacity;
+        let most = self.staged();
         let group = &mut self.fleet.groups[g];
-        // Inputs with a long output wait until they are worth a larger buffer with perhaps fewer VMs.
+        // Inputs with a long output wait until they are worth a larger buffer with perhaps fewer VMs, or too much to keep.
         let begun = group.out_capacity > base;
-        let retry = !self.retry.is_empty() && (self.exhausted || begun || self.retry.len() * 4 >= group.vms);
+        let kept: usize = self.retry.iter().map(Job::bytes).sum();
+        let due = self.exhausted || begun || self.retry.len() * 4 >= group.vms || kept >= most;
+        let retry = !self.retry.is_empty() && due;
         let wanted = match self.retry.front() {
             Some(job) if retry => job.capacity.max(base),
             _ => base,
@@ -219,30 +222,38 @@ impl Run<'_> {
         }
         let group = &self.fleet.groups[g];
         let (capacity, usable) = (group.out_capacity, group.usable());
-        let memory = self.fleet.common.program.engine().info().memory;
-        let most = usize::try_from((memory / 32).clamp(STAGED.0, STAGED.1)).unwrap_or(usize::MAX);
-        let mut staged = 0;
+        // A VM that waits still holds its input, and may have to be sent it again.
+        let mut staged: usize = group.slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
         for vm in 0..usable {
             if self.fleet.groups[g].slots[vm].is_some() {
                 continue;
             }
+            let fits = |job: &Job| staged == 0 || staged + job.bytes() <= most;
             let again = if retry { self.retry.iter().position(|job| job.capacity <= capacity) } else { None };
-            let job = match again.and_then(|at| self.retry.remove(at)) {
-                Some(job) => job,
+            let job = match again {
+                Some(at) if !fits(&self.retry[at]) => break,
+                Some(at) => self.retry.remove(at),
                 None if retry && capacity > base => break,
                 None => match self.next_job() {
-                    Some(job) => job,
-                    None => break,
+                    Some(job) if !fits(&job) => {
+                        self.waiting = Some(job);
+                        break;
+                    }
+                    job => job,
                 },
             };
-            staged += job.input.stdin.len();
-            if staged > most && staged > job.input.stdin.len() {
-                self.waiting = Some(job);
-                break;
-            }
+            let Some(job) = job else { break };
+            staged += job.bytes();
             self.place(g, vm, job);
         }
         Ok(())
+    }
+
+    /// Bytes of standard input that the VMs of a group hold at most.
+    fn staged(&self) -> usize {
+        let memory = self.fleet.common.program.engine().info().memory;
+        let all = usize::try_from((memory / 32).clamp(STAGED.0, STAGED.1)).unwrap_or(usize::MAX);
+        all / self.fleet.groups.len().max(1)
     }
 
     /// The device has not the memory for so much output.
@@ -284,6 +295,8 @@ impl Run<'_> {
         // Fuel is measured against the time of the whole launch, so there it has to be one VM.
         let limit = if self.fleet.watchdog.is_some() { info.parallel_tiles.max(1) as usize } else { 1 };
         let usable = self.fleet.groups[0].usable();
+        let most = self.staged();
+        let mut staged: usize = self.fleet.groups[0].slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
         let mut launched = Vec::new();
         for first in (0..usable).step_by(lanes) {
             if launched.len() == limit {
@@ -297,7 +310,9 @@ impl Run<'_> {
                 Some(lane) => first + lane,
                 None => {
                     let Some(lane) = slots.iter().position(Option::is_none) else { continue };
-                    let Some(job) = self.solo.pop_front() else { continue };
+                    let fits = |job: &mut Job| launched.is_empty() || staged + job.bytes() <= most;
+                    let Some(job) = self.solo.pop_front_if(fits) else { continue };
+                    staged += job.bytes();
                     self.place(0, first + lane, job);
                     first + lane
                 }
@@ -353,9 +368,11 @@ impl Run<'_> {
             used.push(spent(self) - before);
         }
         let most = used.iter().copied().max().unwrap_or(0);
+        // Before we look, it may have ended long ago, so what the driver says is better.
+        let time = if kernel.is_zero() { elapsed } else { kernel };
         for ((vm, fate), used) in fates.iter_mut().zip(used) {
             let share = if most == 0 { 1.0 } else { used as f64 / most as f64 };
-            self.account(g, *vm as usize, elapsed.mul_f64(share), fate);
+            self.account(g, *vm as usize, time.mul_f64(share), fate);
         }
         // Short launches say more about the overhead than about the program.
         if elapsed > Duration::from_millis(1) {

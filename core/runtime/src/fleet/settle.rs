@@ -112,14 +112,17 @@ impl Run<'_> {
     }
 
     /// Adds to the time that a VM has computed, and ends one that wants to go on after its time: each launch by itself may be
-    /// short. (Who computes too long in one launch is stopped in it.)
+    /// short. (Who computes too long in one launch is stopped in it.) Others may have slowed it, so it may try alone if it can.
     pub fn account(&mut self, g: usize, vm: usize, time: Duration, fate: &mut Fate) {
         let group = &mut self.fleet.groups[g];
         let Some(slot) = &mut group.slots[vm] else { return };
         slot.job.computed = slot.job.computed.saturating_add(time);
         let over = self.fleet.options.timeout.is_some_and(|limit| slot.job.computed > limit);
         if over && matches!(fate, Fate::Call(_) | Fate::Flush) {
-            *fate = Fate::End(End::Timeout(place(&self.fleet.common.program, group.words.get(Word::Where, vm))));
+            *fate = match slot.job.solo || slot.job.answered {
+                true => Fate::End(End::Timeout(place(&self.fleet.common.program, group.words.get(Word::Where, vm)))),
+                false => Fate::Alone(slot.job.slice),
+            };
         }
     }
 

@@ -74,6 +74,9 @@ impl Device for ChangedDevice {
         self.inner.free(buffer);
     }
     fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)> {
+        if bytes as u64 > self.info.max_alloc {
+            return Err(Error::OutOfMemory { wanted: bytes as u64, what: "page-locked memory" });
+        }
         self.inner.alloc_pinned(bytes)
     }
     fn free_pinned(&self, pinned: PinnedId) {
