@@ -92,6 +92,9 @@ pub struct TranslateArgs {
     /// Folder for compiled programs [default: vectorvisor in the user's cache folder].
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     pub cache_dir: Option<PathBuf>,
+    /// Most bytes of compiled programs in that folder, as 5GiB; those that were not used for longest go. 0: no limit [default: 5GiB].
+    #[arg(long, value_name = "SIZE", env = "VECTORVISOR_CACHE_SIZE", hide_env_values = true, value_parser = parse_size)]
+    pub cache_size: Option<u64>,
     /// Neither look for a compiled program nor keep this one.
     #[arg(long)]
     pub no_cache: bool,

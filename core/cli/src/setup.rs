@@ -42,6 +42,7 @@ pub fn program(
 
 /// The translation options that the command line gives; empty `roots` are all exports.
 pub fn program_options(args: &TranslateArgs, roots: &[&str]) -> ProgramOptions {
+    let usual = ProgramOptions::default();
     ProgramOptions {
         lanes: args.lanes,
         interleave: match args.interleave {
@@ -71,7 +72,8 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str]) -> ProgramOptions {
             None if args.no_cache => CachePolicy::Off,
             None => CachePolicy::Default,
         },
-        ..ProgramOptions::default()
+        cache_limit: args.cache_size.unwrap_or(usual.cache_limit),
+        ..usual
     }
 }
 

@@ -321,6 +321,22 @@ fn host_calls_that_are_missing_are_named_once() {
 }
 
 #[test]
+fn the_cache_keeps_to_its_size() {
+    let temp = folder();
+    let cache = temp.path().join("cache");
+    let factorial = example("factorial.wat");
+    let run = |size: &str, n: &str| {
+        let ran =
+            vv(&["run", "--cache-dir", text(&cache), "--cache-size", size, "--invoke", "factorial", &factorial, n]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        fs::read_dir(&cache).map_or(0, Iterator::count)
+    };
+    assert_eq!((run("1", "5"), run("0", "5"), run("1GiB", "6")), (0, 2, 2));
+    let ran = vv(&["run", "--cache-size", "much", "--invoke", "factorial", &factorial, "5"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+}
+
+#[test]
 fn a_trial_is_remembered() {
     let temp = folder();
     let cache = temp.path().join("cache");

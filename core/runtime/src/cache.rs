@@ -5,10 +5,14 @@
 //! found out: `unaligned-KEY` (KEY = hash of the module) says that a program needs [`crate::Alignment::Any`], `tuning-KEY` (KEY as for
 //! `meta`, of the default) what a trial chose ([`crate::Tuning`]). A cache never makes a run fail: a damaged entry counts as
 //! missing, and what cannot be written is a warning.
+//!
+//! A file's time of change is when it was last used. Whoever writes an entry then removes those that were not used for longest,
+//! until all together keep to the limit. Nothing is locked: another process may find an entry gone, and makes it again.
 
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Where compiled programs are kept.
 ///
@@ -56,24 +60,33 @@ pub fn key(parts: &[&[u8]]) -> Key {
 const MAGIC: &[u8; 8] = b"VVCACHE1";
 const HEAD: usize = MAGIC.len() + 32;
 
+/// Files being written, before they are moved to their names.
+const NEW: &str = ".new-";
+/// One of those that is as old as this was left behind by a process that was killed.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// An open cache folder.
 pub struct Cache {
     dir: PathBuf,
+    /// Most bytes of all entries; 0 is no limit.
+    limit: u64,
 }
 
 impl Cache {
     /// The cache of a policy, or `None` if it is off or the platform has no cache folder.
-    pub fn open(policy: &CachePolicy) -> Option<Self> {
-        policy.dir().map(|dir| Self { dir })
+    pub fn open(policy: &CachePolicy, limit: u64) -> Option<Self> {
+        policy.dir().map(|dir| Self { dir, limit })
     }
 
     fn path(&self, kind: &str, key: &Key) -> PathBuf {
         self.dir.join(format!("{kind}-{}", blake3::Hash::from_bytes(*key).to_hex()))
     }
 
-    /// An entry's bytes; missing, unreadable and damaged are all `None`.
+    /// An entry's bytes; missing, unreadable and damaged are all `None`. It counts as used now.
     pub fn get(&self, kind: &str, key: &Key) -> Option<Vec<u8>> {
-        let mut bytes = fs::read(self.path(kind, key)).ok()?;
+        let mut file = File::open(self.path(kind, key)).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
         if bytes.len() < HEAD || &bytes[..MAGIC.len()] != MAGIC {
             return None;
         }
@@ -81,6 +94,8 @@ impl Cache {
         if sum.as_bytes()[..] != bytes[MAGIC.len()..HEAD] {
             return None;
         }
+        // Somebody else's cache can be read all the same.
+        _ = file.set_modified(SystemTime::now());
         bytes.drain(..HEAD);
         Some(bytes)
     }
@@ -94,13 +109,49 @@ impl Cache {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.dir)?;
+        let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&self.dir)?;
         file.write_all(MAGIC)?;
         file.write_all(blake3::hash(bytes).as_bytes())?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|e| e.error)?;
+        // Others may be at it too, and what they removed first is no error.
+        _ = self.trim();
         Ok(())
     }
+
+    /// Removes what was not used for longest, until the rest keeps to the limit. Files that are not ours are left alone.
+    fn trim(&self) -> io::Result<()> {
+        let now = SystemTime::now();
+        let mut entries = Vec::new();
+        let mut total = 0;
+        for file in fs::read_dir(&self.dir)?.flatten() {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            let Ok(about) = file.metadata() else { continue };
+            let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            if name.starts_with(NEW) && now.duration_since(used).is_ok_and(|age| age > LEFT_BEHIND) {
+                _ = fs::remove_file(file.path());
+            } else if about.is_file() && is_entry(&name) {
+                total += about.len();
+                entries.push((used, about.len(), file.path()));
+            }
+        }
+        entries.sort_unstable();
+        for (_, bytes, path) in entries {
+            if self.limit == 0 || total <= self.limit {
+                break;
+            }
+            _ = fs::remove_file(path);
+            total -= bytes;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file's name is of the form `KIND-KEY`.
+fn is_entry(name: &str) -> bool {
+    let key = name.rsplit_once('-').map(|(_, key)| key);
+    key.is_some_and(|key| key.len() == 2 * size_of::<Key>() && key.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -109,7 +160,7 @@ mod tests {
 
     fn cache() -> io::Result<(tempfile::TempDir, Cache)> {
         let dir = tempfile::tempdir()?;
-        let cache = Cache { dir: dir.path().join("a").join("b") };
+        let cache = Cache { dir: dir.path().join("a").join("b"), limit: 0 };
         Ok((dir, cache))
     }
 
@@ -149,9 +200,62 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let file = dir.path().join("file");
         fs::write(&file, b"in the way")?;
-        let cache = Cache { dir: file };
+        let cache = Cache { dir: file, limit: 0 };
         let warning = cache.put("bin", &key(&[]), b"x").err().unwrap_or_default();
         assert!(warning.contains("cannot write"), "{warning}");
+        Ok(())
+    }
+
+    /// Makes an entry as if it had been used so many seconds ago.
+    fn age(cache: &Cache, name: &[u8], seconds: u64) -> io::Result<()> {
+        let then = SystemTime::now() - Duration::from_secs(seconds);
+        File::open(cache.path("bin", &key(&[name])))?.set_modified(then)
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes() -> Result<(), Box<dyn std::error::Error>> {
+        let (_dir, mut cache) = cache()?;
+        let there = |cache: &Cache, name: &[u8]| cache.path("bin", &key(&[name])).exists();
+        for (i, name) in [b"a", b"b", b"c", b"d"].into_iter().enumerate() {
+            cache.put("bin", &key(&[name]), &[0; 1000])?;
+            age(&cache, name, 1000 - i as u64)?;
+        }
+        let (mine, old, new) = (cache.dir.join("notes.txt"), cache.dir.join(".new-old"), cache.dir.join(".new-new"));
+        for path in [&mine, &old, &new] {
+            fs::write(path, [0; 5000])?;
+        }
+        File::open(&old)?.set_modified(SystemTime::now() - 2 * LEFT_BEHIND)?;
+        assert!(cache.get("bin", &key(&[b"a"])).is_some());
+        cache.limit = 3500;
+        cache.put("bin", &key(&[b"e"]), &[0; 1000])?;
+        let kept = [b"a", b"b", b"c", b"d", b"e"].map(|name| there(&cache, name));
+        assert_eq!(kept, [true, false, false, true, true], "a was read, and e is new");
+        assert_eq!([mine, old, new].map(|path| path.exists()), [true, false, true]);
+        cache.put("bin", &key(&[b"f"]), &[0; 4000])?;
+        assert!(!there(&cache, b"e") && !there(&cache, b"f"), "the limit holds for one entry too");
+        Ok(())
+    }
+
+    /// Every reader finds an entry whole or not at all, while several write and remove.
+    #[test]
+    fn many_at_once_do_no_harm() -> Result<(), Box<dyn std::error::Error>> {
+        let (_dir, mut cache) = cache()?;
+        cache.limit = 5000;
+        let cache = &cache;
+        std::thread::scope(|scope| {
+            let work = |thread: u8| {
+                for i in 0..100u8 {
+                    let (mine, theirs) = (key(&[&[thread, i % 7]]), key(&[&[1 - thread, i % 7]]));
+                    cache.put("bin", &mine, &[thread; 1000]).expect("a warning");
+                    let found = cache.get("bin", &theirs);
+                    assert!(found.is_none_or(|bytes| bytes == [1 - thread; 1000]));
+                }
+            };
+            scope.spawn(move || work(0));
+            scope.spawn(move || work(1));
+        });
+        let bytes = fs::read_dir(&cache.dir)?.flatten().filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum::<u64>();
+        assert!(bytes <= cache.limit, "{bytes}");
         Ok(())
     }
 

@@ -41,6 +41,8 @@ pub struct ProgramOptions {
     pub roots: Vec<String>,
     /// Where compiled programs are kept.
     pub cache: CachePolicy,
+    /// Bytes that they have there at most, all together; 0 is no limit. What was not used for longest is removed.
+    pub cache_limit: u64,
 }
 
 impl Default for ProgramOptions {
@@ -58,9 +60,13 @@ impl Default for ProgramOptions {
             profile: false,
             roots: Vec::new(),
             cache: CachePolicy::Default,
+            cache_limit: CACHE_LIMIT,
         }
     }
 }
+
+/// Most bytes of the cache, unless the caller says otherwise: ccache's.
+const CACHE_LIMIT: u64 = 5 << 30;
 
 /// Paths of calls below one direct function on PoCL, whose compile time grows with them (lz4: 31 s at 40, 43 s at 300).
 const POCL_PATHS: u32 = 64;

@@ -126,7 +126,7 @@ impl Program {
         let wasm = to_wasm(bytes)?.into_owned();
         let asked = options.clone();
         let mut options = options.clone();
-        let cache = Cache::open(&options.cache);
+        let cache = Cache::open(&options.cache, options.cache_limit);
         let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
         let tuning = tuning_key(engine, &wasm, &asked)
             .and_then(|key| postcard::from_bytes::<Tuning>(&found(TUNING, &key)?).ok())
@@ -253,12 +253,16 @@ impl Program {
 
     /// Whether there is a cache for that.
     pub(crate) fn remembers(&self) -> bool {
-        Cache::open(&self.0.asked.cache).is_some()
+        self.cache().is_some()
+    }
+
+    fn cache(&self) -> Option<Cache> {
+        Cache::open(&self.0.asked.cache, self.0.asked.cache_limit)
     }
 
     /// What cannot be kept is found out again.
     fn remember(&self, kind: &str, key: &Key, bytes: &[u8]) {
-        if let Some(cache) = Cache::open(&self.0.asked.cache) {
+        if let Some(cache) = self.cache() {
             _ = cache.put(kind, key, bytes);
         }
     }
