@@ -52,6 +52,15 @@ const DRIVER_PATH: &str = "\
 A driver's plugin (libvectorvisor_NAME.so), or a folder with plugins; can be repeated. Plugins are also looked for in what the \
 environment variable VECTORVISOR_DRIVER_PATH names, beside the executable, in deps/ there, and in the user's data folder.";
 
+const INTERLEAVE: &str = "\
+Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16 or 32. Or:
+auto: what an earlier trial found to be fastest for this program, options and device. If there was none, what suits the device, and \
+on a GPU a trial on the way, once the run has so much ahead of it that the trial costs at most a fifth of that: three more compilations \
+(of at most 30 s each) and 4 to 8 times the inputs that fill the VMs once. Results are the same in any case.
+trial: a trial with the first inputs, now.
+default: what suits the device, whatever a trial found, and no trial.
+";
+
 /// How to translate.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Translation")]
@@ -59,9 +68,8 @@ pub struct TranslateArgs {
     /// VMs in a tile: 1, 8, 32 or 64 [default: the device's lane width].
     #[arg(long, value_name = "N", value_parser = parse_lanes)]
     pub lanes: Option<u32>,
-    /// Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16, 32, or auto: what a trial chose (see
-    /// --tune), or else what suits the device.
-    #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave)]
+    /// Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16, 32; or auto, trial or default.
+    #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave, long_help = INTERLEAVE)]
     pub interleave: Interleave,
     /// Most memory that a VM can grow to, as 16MiB, 64k or bytes [default: its initial memory + 16 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -116,10 +124,6 @@ pub struct VmArgs {
     /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds [default: no limit].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// Try several memory layouts with the first inputs and keep the fastest for later runs: auto (at most once, for thousands of
-    /// inputs on a GPU, of a program that compiles within 30 s), always (now), or never.
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Tune::Auto, help_heading = "Translation")]
-    pub tune: Tune,
     /// Print nothing but the guest's output and errors.
     #[arg(long, short)]
     pub quiet: bool,
@@ -266,18 +270,14 @@ pub enum Emit {
 /// `--interleave`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interleave {
-    /// Chosen for the program.
+    /// What a trial chose; with a trial where it pays.
     Auto,
+    /// With a trial now.
+    Trial,
+    /// What suits the device.
+    Default,
     /// Bytes; 0 is linear.
     Cell(u32),
-}
-
-/// `--tune`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Tune {
-    Auto,
-    Always,
-    Never,
 }
 
 /// `--traps`.
@@ -330,10 +330,14 @@ fn parse_opt(text: &str) -> Result<Opt, String> {
 }
 
 fn parse_interleave(text: &str) -> Result<Interleave, String> {
-    match text.parse() {
-        _ if text == "auto" => Ok(Interleave::Auto),
-        Ok(n @ (0 | 4 | 8 | 16 | 32)) => Ok(Interleave::Cell(n)),
-        _ => Err("a cell is auto, 0 (linear), 4, 8, 16 or 32 bytes".into()),
+    match text {
+        "auto" => Ok(Interleave::Auto),
+        "trial" => Ok(Interleave::Trial),
+        "default" => Ok(Interleave::Default),
+        _ => match text.parse() {
+            Ok(n @ (0 | 4 | 8 | 16 | 32)) => Ok(Interleave::Cell(n)),
+            _ => Err("a cell is auto, trial, default, 0 (linear), 4, 8, 16 or 32 bytes".into()),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
-use vectorvisor::{End, Place, Stage};
+use vectorvisor::{End, Place, Stage, Tried, Tuning};
 
 /// Silence before the first plain progress line, and between two of them.
 const PLAIN: Duration = Duration::from_secs(2);
@@ -69,7 +69,14 @@ impl Progress {
             Stage::Translating => "translating".to_string(),
             Stage::Compiling { done, total } => format!("compiling, unit {done} of {total}"),
             Stage::Loading { .. } => "loading".to_string(),
-            Stage::Trying { done, total } => format!("trying memory layouts, {done} of {total} done"),
+            // The bar of the inputs stays.
+            Stage::Trying { done, total } => {
+                return self.tell(format!("trying memory layouts, {done} of {total} done"));
+            }
+            Stage::Tried { ways, chosen } => {
+                self.bar.set_message("");
+                return self.bar.suspend(|| note(self.quiet, &tried(ways, chosen)));
+            }
             Stage::Warning(text) => return self.bar.suspend(|| note(self.quiet, text)),
         };
         self.bar.set_style(ProgressStyle::default_spinner());
@@ -126,6 +133,15 @@ impl Progress {
         self.bar.set_message(text);
         self.bar.tick();
     }
+}
+
+/// What a trial found.
+fn tried(ways: &[Tried], chosen: Tuning) -> String {
+    let each = ways.iter().map(|(way, time)| match time {
+        Ok(time) => format!("{way}: {:.1} ms", time.as_secs_f64() * 1e3),
+        Err(why) => format!("{way}: {why}"),
+    });
+    format!("tried {}; from now on {chosen}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// Why a VM ended otherwise than by its own exit; `None` if it did exit.

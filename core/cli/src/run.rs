@@ -4,13 +4,14 @@ use crate::args::RunArgs;
 use crate::report::{self, Progress};
 use crate::{Usage, setup};
 use anyhow::{Context, Result};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vectorvisor::translate::Error as TranslateError;
-use vectorvisor::{End, Entry, Error, Fleet, Input, Outcome, Program, ValType, Value};
+use vectorvisor::{End, Entry, Error, Fleet, Input, Outcome, Program, Stage, ValType, Value};
 
 /// Wasmtime's exit code after a trap, which is a shell's after SIGABRT.
 const TRAPPED: i32 = 134;
@@ -40,16 +41,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     let stdin = stdin_for(program.wasm())?;
     let options = setup::fleet_options(&args.vm_args, &path, &guest, args.vms)?;
     let name = entry.name.clone();
-    let inputs = (0..vms).map(|vm| Input { stdin: stdin.clone(), args: values.iter().map(|a| a.of(vm)).collect() });
-    let program = setup::tuned(
-        program.clone(),
-        &args.vm_args,
-        &options,
-        &name,
-        Some(vms as usize),
-        &mut inputs.clone(),
-        &mut progress,
-    )?;
+    let mut inputs = (0..vms).map(|vm| Input { stdin: stdin.clone(), args: values.iter().map(|a| a.of(vm)).collect() });
     let mut fleet = Fleet::new(&program, &options, Some(vms as usize))?;
     setup::stop_on_interrupt(&fleet)?;
 
@@ -61,15 +53,20 @@ pub fn run(args: &RunArgs) -> Result<i32> {
         ..Results::default()
     };
     progress.begin(Some(vms as usize));
-    let ran = fleet.run(&name, &mut inputs.into_iter(), &mut |outcome| {
+    let progress = RefCell::new(progress);
+    let mut outcome = |outcome: Outcome| {
+        let mut progress = progress.borrow_mut();
         if results.prints(&outcome) {
             progress.aside(|| results.add(outcome));
         } else {
             results.add(outcome);
         }
         progress.step(results.failures());
-    });
-    progress.end();
+    };
+    let mut stage = |stage: Stage<'_>| progress.borrow_mut().stage(stage);
+    let trials = setup::trials(&args.translate);
+    let ran = fleet.run_with_trial(&name, trials, Some(vms as usize), &mut inputs, &mut outcome, &mut stage);
+    progress.borrow().end();
     let code = results.finish();
     let summary = ran?;
     if summary.cancelled {
@@ -108,7 +105,7 @@ fn program(
         None if args.printreturn => vec![],
         None => vec!["_start"],
     };
-    let options = setup::program_options(&args.translate, &roots);
+    let options = setup::program_options(&args.translate, &roots, engine.info());
     let result = setup::program(engine, path, bytes, &options, progress);
     let missing = |e: &Error| matches!(e, Error::NoEntry { .. } | Error::Translate(TranslateError::NoExport { .. }));
     match result {

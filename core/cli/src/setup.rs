@@ -1,13 +1,15 @@
 //! From options to an open device, a compiled program and the options of a fleet.
 
 use crate::Usage;
-use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, Tune, VmArgs};
-use crate::report::{self, Progress};
+use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
+use crate::report::Progress;
 use anyhow::{Context, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
 use vectorvisor::{
-    Alignment, Bounds, CachePolicy, Drivers, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions, Quirks,
-    Traps, trial_inputs,
+    Alignment, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Fleet, FleetOptions, Program, ProgramOptions, Quirks,
+    Traps, Trials,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and must exist.
@@ -40,13 +42,13 @@ pub fn program(
     Program::new(engine, bytes, options, &mut |stage| progress.stage(stage)).with_context(|| path.display().to_string())
 }
 
-/// The translation options that the command line gives; empty `roots` are all exports.
-pub fn program_options(args: &TranslateArgs, roots: &[&str]) -> ProgramOptions {
-    let usual = ProgramOptions::default();
+/// The translation options that the command line gives, for a device; empty `roots` are all exports.
+pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) -> ProgramOptions {
+    let usual = ProgramOptions { lanes: args.lanes, ..ProgramOptions::default() };
     ProgramOptions {
-        lanes: args.lanes,
         interleave: match args.interleave {
-            Interleave::Auto => None,
+            Interleave::Auto | Interleave::Trial => None,
+            Interleave::Default => Some(usual.for_device(device).cell),
             Interleave::Cell(bytes) => Some(bytes),
         },
         heap: args.heap,
@@ -77,57 +79,36 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str]) -> ProgramOptions {
     }
 }
 
-/// The program made the fastest way, if a trial is wanted (`--tune`). `count` is the number of inputs, if it is known; inputs are
-/// taken only for a trial.
-pub fn tuned(
-    program: Program,
-    args: &VmArgs,
-    options: &FleetOptions,
-    entry: &str,
-    count: Option<usize>,
-    inputs: &mut dyn Iterator<Item = Input>,
-    progress: &mut Progress,
-) -> Result<Program> {
-    let wanted = |inputs| match args.tune {
-        Tune::Auto => program.worth_tuning(inputs),
-        Tune::Always => true,
-        Tune::Never => false,
-    };
-    if !wanted(count.unwrap_or(usize::MAX)) {
-        return Ok(program);
+/// When a run makes a trial of memory layouts.
+pub fn trials(args: &TranslateArgs) -> Trials {
+    match args.interleave {
+        Interleave::Auto => Trials::Auto,
+        Interleave::Trial => Trials::Now,
+        Interleave::Default | Interleave::Cell(_) => Trials::Never,
     }
-    let inputs = trial_inputs(inputs);
-    if !wanted(inputs.len()) {
-        return Ok(program);
-    }
-    let trial = program.tune(options, entry, &inputs, &mut |stage| progress.stage(stage))?;
-    progress.aside(|| {
-        for (tuning, time) in &trial.tried {
-            let time = match time {
-                Ok(time) => format!("{:.3} ms", time.as_secs_f64() * 1e3),
-                Err(why) => why.clone(),
-            };
-            report::note(args.quiet || args.tune == Tune::Auto, &format!("tried {tuning}: {time}"));
-        }
-        report::note(args.quiet, &format!("from now on {}, the fastest of {}", trial.tuning, trial.tried.len()));
-    });
-    Ok(trial.program)
 }
 
 /// The exit code after Ctrl-C, which is a shell's after SIGINT.
 pub const INTERRUPTED: i32 = 130;
 
-/// Lets Ctrl-C (and SIGTERM) end the fleet's run early, so that what was delivered stands and the rest is told; a second one ends the
-/// process at once.
+/// Lets Ctrl-C and SIGTERM end the fleet's run early, so that what was delivered stands and the rest is told; a second one ends the
+/// process at once. SIGHUP is as it was: `nohup` ignores it.
 pub fn stop_on_interrupt(fleet: &Fleet) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot take notice of Ctrl-C")?;
     let handle = fleet.cancel_handle();
-    let stop = move || {
-        if handle.cancelled() {
-            std::process::exit(INTERRUPTED);
-        }
-        handle.cancel();
-    };
-    ctrlc::set_handler(stop).context("cannot take notice of Ctrl-C")
+    std::thread::Builder::new()
+        .name("vv-signals".into())
+        .spawn(move || {
+            for _ in signals.forever() {
+                if handle.cancelled() {
+                    // Not by way of the drivers, which may wait for what runs.
+                    signal_hook::low_level::exit(INTERRUPTED);
+                }
+                handle.cancel();
+            }
+        })
+        .context("cannot start the thread that waits for Ctrl-C")?;
+    Ok(())
 }
 
 /// How the VMs run; `guest` are the guest's arguments without its name.

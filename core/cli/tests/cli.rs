@@ -336,36 +336,56 @@ fn the_cache_keeps_to_its_size() {
     assert_eq!(ran.code, Some(2), "{}", ran.err);
 }
 
+/// Copies the first 1000 bytes of its input.
+const ECHO: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\40\00\00\00\e8\03\00\00")
+  (func (export "_start")
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
 #[test]
 fn a_trial_is_remembered() {
     let temp = folder();
     let cache = temp.path().join("cache");
-    let program = example("sha256.wasm");
-    for i in 0..40 {
-        write(temp.path().join("in").join(i.to_string()), format!("message {i}"));
-    }
+    let program = write(temp.path().join("echo.wat"), ECHO);
     let (input, output) = (temp.path().join("in"), temp.path().join("out"));
-    let words = ["--lanes", "32", "--cache-dir", text(&cache), &program, "--in", text(&input), "--out", text(&output)];
-    let ran = vv(&[&["map", "--tune", "always"], &words[..]].concat());
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert_eq!(ran.err.matches("tried --interleave").count(), 5, "{}", ran.err);
-    assert!(ran.err.contains("40 of 40 inputs succeeded"), "{}", ran.err);
-    assert!(ran.err.contains("from now on --interleave"), "{}", ran.err);
-    let entries = || fs::read_dir(&cache).expect("the cache").count();
-    let before = entries();
-    let ran = vv(&[&["map"], &words[..]].concat());
-    assert_eq!((ran.code, entries()), (Some(0), before), "{}", ran.err);
-    assert!(!ran.err.contains("--interleave"), "{}", ran.err);
+    for i in 0..100 {
+        write(input.join(i.to_string()), format!("message {i}"));
+    }
+    let map = |interleave: &str| {
+        let mut words = vec!["map", "--vms", "64", "--lanes", "32", "--cache-dir", text(&cache), &program];
+        words.extend(["--in", text(&input), "--out", text(&output), "--interleave", interleave]);
+        let ran = vv(&words);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let entries = fs::read_dir(&cache).expect("the cache").count();
+        let outputs: Vec<_> = (0..100).map(|i| fs::read(output.join(i.to_string())).expect("an output")).collect();
+        fs::remove_dir_all(&output).expect("removed");
+        (ran.err, entries, outputs)
+    };
+    let (says, before, plain) = map("default");
+    assert_eq!(plain[7], b"message 7");
+    assert!(!says.contains("tried"), "{says}");
+    let (says, after, tried) = map("trial");
+    assert_eq!(says.matches("--interleave").count(), 5, "{says}");
+    assert!(says.contains("; from now on --interleave"), "{says}");
+    assert!(says.contains("100 of 100 inputs succeeded"), "{says}");
+    // Text and binary of three more ways, and the choice.
+    assert_eq!((tried, after), (plain.clone(), before + 7));
+    let (says, entries, outputs) = map("auto");
+    assert!(!says.contains("--interleave"), "{says}");
+    assert_eq!((outputs, entries), (plain, after));
 
-    let ran = vv(&["run", "--tune", "always", "--lanes", "1", &example("misbehave.wasm")]);
+    let ran = vv(&["run", "--interleave", "trial", "--lanes", "1", &example("misbehave.wasm")]);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
-    assert!(ran.err.contains("nothing to try"), "{}", ran.err);
+    assert!(ran.err.contains("a tile has one VM"), "{}", ran.err);
 }
 
-#[cfg(unix)]
 #[test]
 fn what_was_delivered_before_an_interrupt_stands() {
-    for folder_out in [true, false] {
+    for (folder_out, signal) in [(true, "-INT"), (false, "-TERM")] {
         let temp = folder();
         let at = |name: &str| temp.path().join(name);
         write(at("in/1"), "ok\nfirst\n");
@@ -379,12 +399,12 @@ fn what_was_delivered_before_an_interrupt_stands() {
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(kill.expect("there is a kill").success());
         let ran = ended(child);
         assert_eq!(ran.code, Some(130), "{}", ran.err);
         if folder_out {
-            assert!(ran.err.contains("inputs that had ended: 1"), "{}", ran.err);
+            assert!(ran.err.contains("inputs that had ended: 1, that had begun: 1"), "{}", ran.err);
             assert_eq!(fs::read_to_string(at(seen)).expect("an output"), "first\n");
         } else {
             assert!(ran.err.contains("incomplete") && at(seen).exists() && !at(out).exists(), "{}", ran.err);

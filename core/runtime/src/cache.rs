@@ -1,7 +1,8 @@
 //! The disk cache: small files named by a hash of what they depend on, each with a checksum.
 //!
 //! `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must know about a program and
-//! the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the compiled binary. What runs
+//! the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the compiled binary, behind the milliseconds
+//! that compiling took. What runs
 //! found out: `unaligned-KEY` (KEY = hash of the module) says that a program needs [`crate::Alignment::Any`], `tuning-KEY` (KEY as for
 //! `meta`, of the default) what a trial chose ([`crate::Tuning`]). A cache never makes a run fail: a damaged entry counts as
 //! missing, and what cannot be written is a warning.
@@ -57,7 +58,7 @@ pub fn key(parts: &[&[u8]]) -> Key {
 }
 
 /// Changes when the form of entries does.
-const MAGIC: &[u8; 8] = b"VVCACHE1";
+const MAGIC: &[u8; 8] = b"VVCACHE2";
 const HEAD: usize = MAGIC.len() + 32;
 
 /// Files being written, before they are moved to their names.

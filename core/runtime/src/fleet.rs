@@ -10,6 +10,7 @@ mod run;
 mod settle;
 mod sizes;
 mod start;
+mod trial;
 mod watchdog;
 mod words;
 
@@ -18,7 +19,7 @@ pub use instances::{Call, Instances, Returned};
 
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
 use group::{Common, Group};
-use job::Job;
+use job::{Job, Jobs};
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
@@ -142,14 +143,22 @@ impl Fleet {
         inputs: &mut dyn Iterator<Item = Input>,
         sink: &mut dyn FnMut(Outcome),
     ) -> Result<Summary> {
+        let mut jobs = self.jobs(inputs)?;
+        self.run_jobs(entry, &mut jobs, sink)
+    }
+
+    fn jobs<'a>(&self, inputs: &'a mut dyn Iterator<Item = Input>) -> Result<Jobs<'a>> {
+        Ok(Jobs::new(inputs, self.options.seed.map_or_else(random, Ok)?))
+    }
+
+    fn run_jobs(
+        &mut self,
+        entry: &str,
+        jobs: &mut dyn Iterator<Item = Job>,
+        sink: &mut dyn FnMut(Outcome),
+    ) -> Result<Summary> {
         let program = self.common.program.clone();
-        let entry = program.require(entry)?;
-        let seed = match self.options.seed {
-            Some(seed) => seed,
-            None => random()?,
-        };
-        let mut jobs = inputs.enumerate().map(|(index, input)| Job::new(index, input, seed_of(seed, index)));
-        run::run(self, entry, &mut jobs, sink)
+        run::run(self, program.require(entry)?, jobs, sink)
     }
 
     /// The exact place of an out-of-bounds access, by running its input again.
@@ -196,13 +205,18 @@ impl Fleet {
         };
         Self::with_cancel(&program, &options, Some(1), self.cancel.clone())
     }
+
+    /// Frees the VMs. Nothing can run any more.
+    fn release(&mut self) {
+        for group in self.groups.drain(..) {
+            self.cancel.forget(&group.stop);
+        }
+    }
 }
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        for group in &self.groups {
-            self.cancel.forget(&group.stop);
-        }
+        self.release();
     }
 }
 

@@ -40,7 +40,7 @@ pub use fleet::{Call, CancelHandle, Fleet, Instances, Returned};
 pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
 pub use program::{Program, Stage, to_wasm};
-pub use tune::{Trial, Tuning, trial_inputs};
+pub use tune::{Trials, Tried, Tuning};
 pub use value::Value;
 pub use vectorvisor_driver as driver;
 pub use vectorvisor_driver::{DeviceInfo, DeviceKind, Quirks};

@@ -17,8 +17,8 @@ use vectorvisor_translate::{Alignment, Bounds, Language, Opt, Options, Target, T
 pub struct ProgramOptions {
     /// VMs in a tile (1 to 1024, a power of two); `None` is the device's own lane width.
     pub lanes: Option<u32>,
-    /// Interleave cell in bytes (0, 4, 8, 16 or 32); `None` is what [`crate::Program::tune`] chose earlier, or else 8, or 0 where a
-    /// tile has one VM.
+    /// Interleave cell in bytes (0, 4, 8, 16 or 32); `None` is what a trial chose earlier
+    /// ([`crate::Fleet::run_with_trial`]), or else 8, or 0 where a tile has one VM.
     pub interleave: Option<u32>,
     /// Capacity of linear memory in bytes; `None` is the initial size and 16 MiB.
     pub heap: Option<u64>,

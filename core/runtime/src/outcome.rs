@@ -120,6 +120,19 @@ pub struct Summary {
     pub kernel: Duration,
 }
 
+/// One part of a run after another.
+impl std::ops::AddAssign for Summary {
+    fn add_assign(&mut self, more: Self) {
+        self.inputs += more.inputs;
+        self.delivered += more.delivered;
+        self.launches += more.launches;
+        self.reruns += more.reruns;
+        self.cancelled |= more.cancelled;
+        self.elapsed += more.elapsed;
+        self.kernel += more.kernel;
+    }
+}
+
 /// Loop back-edges that were executed, by where they lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edges {

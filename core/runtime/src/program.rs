@@ -1,7 +1,7 @@
 //! A module, translated and compiled for one device, by way of the disk cache.
 
 use crate::cache::{Cache, Key, key};
-use crate::{Engine, Error, ProgramOptions, Result, Tuning};
+use crate::{Engine, Error, ProgramOptions, Result, Tried, Tuning};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use vectorvisor_driver::{KernelId, Module, Source};
 use vectorvisor_translate::{Alignment, Entry, Meta, Options, Traps, translate};
 
-/// What [`Program::new`] or [`Program::tune`] is doing.
+/// What [`Program::new`] or [`crate::Fleet::run_with_trial`] is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage<'a> {
     /// Making kernel text of the module.
@@ -33,6 +33,13 @@ pub enum Stage<'a> {
         done: usize,
         /// Ways there are.
         total: usize,
+    },
+    /// A trial has ended.
+    Tried {
+        /// Every way that was tried.
+        ways: &'a [Tried],
+        /// What was chosen, and is remembered.
+        chosen: Tuning,
     },
     /// Something that does not stop the work but that the user should know.
     Warning(&'a str),
@@ -67,7 +74,7 @@ struct Inner {
     /// With what was found out about the program.
     options: ProgramOptions,
     tuning: Option<Tuning>,
-    compile_time: Option<Duration>,
+    compile_time: Duration,
     meta: Meta,
     kernels: Kernels,
     cached: bool,
@@ -93,8 +100,14 @@ impl fmt::Debug for Program {
 struct Known {
     meta: Meta,
     binary: Key,
-    /// `None` if the binary was there already.
-    compile_time: Option<Duration>,
+}
+
+/// A loaded binary.
+struct Loaded {
+    module: Module,
+    /// What making it took, now or before it came into the cache.
+    compile_time: Duration,
+    cached: bool,
 }
 
 impl Program {
@@ -141,7 +154,7 @@ impl Program {
         options.interleave = Some(translation.cell);
         options.alignment = Some(translation.alignment);
         let mut builder = Builder { engine, wasm: &wasm, translation: &translation, cache, progress };
-        let (Known { meta, compile_time, .. }, module, cached) = builder.build()?;
+        let (meta, Loaded { module, compile_time, cached }) = builder.build()?;
         if !meta.missing.is_empty() {
             let names = meta.missing.join(", ");
             progress(Stage::Warning(&format!("not provided yet, and returning ENOSYS when called: {names}")));
@@ -206,13 +219,13 @@ impl Program {
         &self.0.options
     }
 
-    /// What an earlier [`Program::tune`] chose for it, if the cache has that.
+    /// What an earlier trial chose for it ([`crate::Fleet::run_with_trial`]), if the cache has that.
     pub fn tuning(&self) -> Option<Tuning> {
         self.0.tuning
     }
 
-    /// How long the device's compiler took, now or when the binary was put into the cache; `None` if that is not known.
-    pub fn compile_time(&self) -> Option<Duration> {
+    /// How long the device's compiler took, now or when the binary was put into the cache.
+    pub fn compile_time(&self) -> Duration {
         self.0.compile_time
     }
 
@@ -251,7 +264,7 @@ impl Program {
         }
     }
 
-    /// Whether there is a cache for that.
+    /// Whether there is a cache for such things.
     pub(crate) fn remembers(&self) -> bool {
         self.cache().is_some()
     }
@@ -298,12 +311,12 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(&mut self) -> Result<(Known, Module, bool)> {
+    fn build(&mut self) -> Result<(Meta, Loaded)> {
         let meta_key = meta_key(self.engine, self.wasm, self.translation);
         if let Some(known) = self.known(meta_key.as_ref())
-            && let Some(module) = self.load_cached(&known.binary)
+            && let Some(loaded) = self.load_cached(&known.binary)
         {
-            return Ok((known, module, true));
+            return Ok((known.meta, loaded));
         }
         (self.progress)(Stage::Translating);
         let kernel = translate(self.wasm, self.translation)?;
@@ -311,9 +324,8 @@ impl Builder<'_> {
         let mut parts: Vec<&[u8]> = vec![b"bin", self.engine.backend().as_bytes(), identity, kernel.header.as_bytes()];
         parts.extend(kernel.units.iter().map(|u| u.as_bytes()));
         let binary_key = key(&parts);
-        let mut known = Known { meta: kernel.meta, binary: binary_key, compile_time: None };
-        let (module, cached) = match self.load_cached(&binary_key) {
-            Some(module) => (module, true),
+        let loaded = match self.load_cached(&binary_key) {
+            Some(loaded) => loaded,
             None => {
                 let progress = &mut *self.progress;
                 progress(Stage::Compiling { done: 0, total: kernel.units.len() });
@@ -322,17 +334,19 @@ impl Builder<'_> {
                 let begun = Instant::now();
                 let binary =
                     Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
-                known.compile_time = Some(begun.elapsed());
+                let compile_time = begun.elapsed();
                 progress(Stage::Loading { cached: false });
                 let module = Module::load(device, &binary)?;
-                self.keep("bin", &binary_key, &binary);
-                (module, false)
+                let milliseconds = u64::try_from(compile_time.as_millis()).unwrap_or(u64::MAX);
+                self.keep("bin", &binary_key, &[&milliseconds.to_le_bytes()[..], &binary].concat());
+                Loaded { module, compile_time, cached: false }
             }
         };
+        let known = Known { meta: kernel.meta, binary: binary_key };
         if let (Some(key), Ok(bytes)) = (meta_key, postcard::to_stdvec(&known)) {
             self.keep("meta", &key, &bytes);
         }
-        Ok((known, module, cached))
+        Ok((known.meta, loaded))
     }
 
     fn known(&self, key: Option<&Key>) -> Option<Known> {
@@ -340,10 +354,13 @@ impl Builder<'_> {
     }
 
     /// A binary that the device refuses is as good as none: it is made again.
-    fn load_cached(&mut self, key: &Key) -> Option<Module> {
-        let binary = self.cache.as_ref()?.get("bin", key)?;
+    fn load_cached(&mut self, key: &Key) -> Option<Loaded> {
+        let bytes = self.cache.as_ref()?.get("bin", key)?;
+        let (milliseconds, binary) = bytes.split_first_chunk()?;
         (self.progress)(Stage::Loading { cached: true });
-        Module::load(self.engine.device(), &binary).ok()
+        let module = Module::load(self.engine.device(), binary).ok()?;
+        let compile_time = Duration::from_millis(u64::from_le_bytes(*milliseconds));
+        Some(Loaded { module, compile_time, cached: true })
     }
 
     /// One warning is enough: after it nothing more is written.

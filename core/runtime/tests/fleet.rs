@@ -419,7 +419,7 @@ fn a_warm_start_translates_nothing() {
                 Stage::Compiling { .. } => "compiling",
                 Stage::Loading { cached: false } => "loading",
                 Stage::Loading { cached: true } => "cached",
-                Stage::Trying { .. } => "trying",
+                Stage::Trying { .. } | Stage::Tried { .. } => "trying",
                 Stage::Warning(_) => "warning",
             });
         });

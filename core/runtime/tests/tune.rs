@@ -1,24 +1,71 @@
-//! Trials of several ways to make a program: the choice is remembered, and used by whoever left it open.
+//! Trials of several ways to make a program: no outcome is lost, doubled or other than without, and the choice is remembered.
 
 mod common;
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use vectorvisor::{CachePolicy, End, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions, Trial, Value};
+use vectorvisor::{
+    CachePolicy, DeviceKind, End, Engine, Fleet, FleetOptions, Input, Outcome, Program, ProgramOptions, Stage, Summary,
+    Trials, Tried, Tuning, Value,
+};
 
 const FACTORIAL: &str = include_str!("../../examples/factorial.wat");
+
+/// Returns a random number, after as many turns of a loop as it is told.
+const DRAW: &str = r#"(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "draw") (param $turns i64) (result i64)
+    (loop $more
+      (i64.store (i32.const 16) (i64.add (i64.load (i32.const 16)) (local.get $turns)))
+      (br_if $more (i64.gt_s (local.tee $turns (i64.sub (local.get $turns) (i64.const 1))) (i64.const 0))))
+    (drop (call $random (i32.const 8) (i32.const 8)))
+    (i64.load (i32.const 8))))"#;
 
 fn options(cache: &Path) -> ProgramOptions {
     ProgramOptions { lanes: Some(32), cache: CachePolicy::Dir(cache.into()), heap: Some(1 << 17), ..Default::default() }
 }
 
-fn program(engine: &Engine, options: &ProgramOptions) -> Program {
-    Program::new(engine, FACTORIAL.as_bytes(), options, &mut |_| {}).expect("the program compiles")
+fn program(engine: &Engine, text: &str, options: &ProgramOptions) -> Program {
+    Program::new(engine, text.as_bytes(), options, &mut |_| {}).expect("the program compiles")
 }
 
-fn tune(program: &Program, fleet: &FleetOptions) -> vectorvisor::Result<Trial> {
-    let inputs: Vec<_> = (0..40).map(|n| Input::args(vec![Value::I64(n % 20)])).collect();
-    program.tune(fleet, "factorial", &inputs, &mut |_| {})
+/// What came of a run.
+struct Ran {
+    summary: Summary,
+    /// In the order of the inputs, each there once.
+    outcomes: Vec<Outcome>,
+    trial: Option<(Vec<Tried>, Tuning)>,
+    vms: usize,
+}
+
+fn run(
+    program: &Program,
+    options: &FleetOptions,
+    entry: &str,
+    trials: Trials,
+    total: Option<usize>,
+    args: &[i64],
+) -> vectorvisor::Result<Ran> {
+    let mut fleet = Fleet::new(program, options, Some(args.len()))?;
+    let mut inputs = args.iter().map(|n| Input::args(vec![Value::I64(*n)]));
+    let (mut outcomes, mut trial) = (Vec::new(), None);
+    let mut progress = |stage: Stage<'_>| {
+        if let Stage::Tried { ways, chosen } = stage {
+            assert!(trial.replace((ways.to_vec(), chosen)).is_none(), "one trial");
+        }
+    };
+    let mut sink = |outcome| outcomes.push(outcome);
+    let summary = fleet.run_with_trial(entry, trials, total, &mut inputs, &mut sink, &mut progress)?;
+    outcomes.sort_by_key(|o| o.index);
+    assert_eq!(outcomes.iter().map(|o| o.index).collect::<Vec<_>>(), (0..args.len()).collect::<Vec<_>>());
+    assert_eq!((summary.inputs, summary.delivered), (args.len(), args.len()));
+    Ok(Ran { summary, outcomes, trial, vms: fleet.vms() })
+}
+
+fn ends(ran: &Ran) -> Vec<(&End, &[Value])> {
+    ran.outcomes.iter().map(|o| (&o.end, &o.values[..])).collect()
 }
 
 #[test]
@@ -26,29 +73,33 @@ fn the_choice_is_remembered_and_used() {
     let (engine, _) = common::engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let open = options(temp.path());
-    let first = program(&engine, &open);
-    assert!(first.tunable() && first.tuning().is_none() && first.compile_time().is_some());
-    assert_eq!(first.options().interleave, Some(8));
-    let trial = tune(&first, &FleetOptions::default()).expect("a trial");
-    let tried: Vec<_> = trial.tried.iter().map(|(tuning, time)| (tuning.interleave, time.is_ok())).collect();
-    assert_eq!(tried, [8, 16, 4, 32, 0].map(|cell| (cell, true)));
-    assert_eq!(trial.program.options().interleave, Some(trial.tuning.interleave));
+    let first = program(&engine, FACTORIAL, &open);
+    assert_eq!((first.tuning(), first.options().interleave), (None, Some(8)));
+    let args: Vec<i64> = (0..200).map(|n| n % 20).collect();
+    let few = FleetOptions { vms: Some(64), ..Default::default() };
+    let ran = run(&first, &few, "factorial", Trials::Now, None, &args).expect("a run");
+    let (tried, chosen) = ran.trial.as_ref().expect("a trial");
+    let ways: Vec<_> = tried.iter().map(|(way, time)| (way.interleave, time.is_ok())).collect();
+    assert_eq!(ways, [8, 16, 32, 0].map(|cell| (cell, true)));
+    for (outcome, n) in ran.outcomes.iter().zip(&args) {
+        assert_eq!((&outcome.end, &outcome.values[..]), (&End::Exit(0), &[Value::I64((1..=*n).product())][..]));
+    }
+    assert_eq!(ran.vms, 64);
 
-    // On the cpu any may win; what counts is that later programs follow it.
-    let later = program(&engine, &open);
-    assert_eq!((later.tuning(), later.options().interleave), (Some(trial.tuning), Some(trial.tuning.interleave)));
+    // On the cpu any may win; what counts is that later programs follow it, and try nothing unasked.
+    let later = program(&engine, FACTORIAL, &open);
+    assert_eq!((later.tuning(), later.options().interleave), (Some(*chosen), Some(chosen.interleave)));
     assert!(later.cached());
-    let mut fleet = Fleet::new(&later, &FleetOptions::default(), None).expect("there is room");
-    let mut ends = Vec::new();
-    let mut inputs = (0..40).map(|_| Input::args(vec![Value::I64(5)]));
-    fleet.run("factorial", &mut inputs, &mut |o| ends.push((o.end, o.values))).expect("a run");
-    assert_eq!(ends, vec![(End::Exit(0), vec![Value::I64(120)]); 40]);
+    let again = run(&later, &few, "factorial", Trials::Auto, Some(1 << 40), &args).expect("a run");
+    assert!(again.trial.is_none());
+    assert_eq!(ends(&again), ends(&ran));
 
     // Options that leave nothing open, or other options, do not know of it.
-    let fixed = program(&engine, &ProgramOptions { interleave: Some(8), ..open.clone() });
-    assert_eq!((fixed.tunable(), fixed.tuning(), fixed.options().interleave), (false, None, Some(8)));
-    assert!(tune(&fixed, &FleetOptions::default()).is_err_and(|e| e.to_string().contains("nothing to try")));
-    let other = program(&engine, &ProgramOptions { heap: Some(1 << 20), ..open });
+    let fixed = program(&engine, FACTORIAL, &ProgramOptions { interleave: Some(8), ..open.clone() });
+    assert_eq!((fixed.tuning(), fixed.options().interleave), (None, Some(8)));
+    let refused = run(&fixed, &few, "factorial", Trials::Now, None, &args).err().map(|e| e.to_string());
+    assert!(refused.is_some_and(|text| text.contains("the options choose already")));
+    let other = program(&engine, FACTORIAL, &ProgramOptions { heap: Some(1 << 20), ..open });
     assert_eq!(other.tuning(), None);
 }
 
@@ -56,23 +107,37 @@ fn the_choice_is_remembered_and_used() {
 fn a_tile_of_one_has_no_layout_to_choose() {
     let (engine, _) = common::engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
-    let alone = program(&engine, &ProgramOptions { lanes: Some(1), ..options(temp.path()) });
-    assert!(!alone.tunable());
+    let alone = program(&engine, FACTORIAL, &ProgramOptions { lanes: Some(1), ..options(temp.path()) });
+    let refused = run(&alone, &FleetOptions::default(), "factorial", Trials::Now, None, &[1, 2]).err();
+    assert!(refused.is_some_and(|e| e.to_string().contains("a tile has one VM")));
 }
 
+/// Random numbers show by which seed an input ran, so outcomes are those of a run without a trial only if nothing was mixed up.
 #[test]
-fn a_trial_unasked_needs_a_gpu_and_thousands_of_inputs_and_a_cache() {
+fn a_trial_unasked_is_on_a_gpu_in_a_long_run_with_a_cache_and_changes_no_outcome() {
     let temp = tempfile::tempdir().expect("a folder");
     let open = options(temp.path());
+    let few = FleetOptions { vms: Some(64), seed: Some(7), ..Default::default() };
+    // Inputs that differ, and enough of them that the trial is not with the first.
+    let args: Vec<i64> = (0..700).map(|n| n * 31 % 50_000).collect();
+    let (gpu, _) = common::engine(|info| info.kind = DeviceKind::Gpu);
     let (cpu, _) = common::engine(|_| ());
-    assert!(!program(&cpu, &open).worth_tuning(1 << 20));
-    let (gpu, _) = common::engine(|info| info.kind = vectorvisor::DeviceKind::Gpu);
-    let first = program(&gpu, &open);
-    assert!(first.worth_tuning(1 << 20) && !first.worth_tuning(100));
-    assert!(program(&gpu, &open).worth_tuning(1 << 20), "its time to compile is in the cache");
-    assert!(!program(&gpu, &ProgramOptions { cache: CachePolicy::Off, ..open.clone() }).worth_tuning(1 << 20));
-    tune(&first, &FleetOptions::default()).expect("a trial");
-    assert!(!program(&gpu, &open).worth_tuning(1 << 20));
+    let draw = |engine, options: &_, total| {
+        run(&program(engine, DRAW, options), &few, "draw", Trials::Auto, total, &args).expect("a run")
+    };
+    let plain = draw(&gpu, &open, Some(args.len()));
+    assert!(plain.trial.is_none(), "the run is short");
+    assert!(draw(&gpu, &open, None).trial.is_none(), "the run was short so far");
+    assert!(draw(&gpu, &ProgramOptions { cache: CachePolicy::Off, ..open.clone() }, Some(1 << 40)).trial.is_none());
+    assert!(draw(&cpu, &open, Some(1 << 40)).trial.is_none(), "no GPU");
+
+    let tried = draw(&gpu, &open, Some(1 << 40));
+    let (ways, chosen) = tried.trial.as_ref().expect("a trial");
+    assert!(ways.iter().all(|(_, time)| time.is_ok()), "{ways:?}");
+    assert_eq!(ends(&tried), ends(&plain));
+    assert!(tried.summary.kernel > Duration::ZERO);
+    assert_eq!(program(&gpu, DRAW, &open).tuning(), Some(*chosen));
+    assert!(draw(&gpu, &open, Some(1 << 40)).trial.is_none(), "it is known");
 }
 
 #[test]
@@ -80,24 +145,63 @@ fn what_a_trial_runs_ends_as_the_options_say() {
     let (engine, _) = common::engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let stopped = FleetOptions { fuel: Some(3), timeout: Some(Duration::from_secs(60)), ..Default::default() };
-    let trial = tune(&program(&engine, &options(temp.path())), &stopped).expect("a trial");
-    assert!(trial.tried.iter().all(|(_, time)| time.is_ok()), "{:?}", trial.tried);
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    let ran = run(&program, &stopped, "factorial", Trials::Now, None, &[1, 2, 19, 20]).expect("a run");
+    let (ways, _) = ran.trial.expect("a trial");
+    assert!(ways.iter().all(|(_, time)| time.is_ok()), "{ways:?}");
+    assert!(matches!(ran.outcomes[3].end, End::OutOfFuel(_)) && ran.outcomes[0].end == End::Exit(0));
 }
 
 #[test]
-fn other_outcomes_than_the_defaults_are_out() {
+fn other_outcomes_are_out() {
     let (engine, _) = common::engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let text = r#"(module
       (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
       (memory (export "memory") 1 1)
-      (func (export "now") (result i64)
+      (func (export "now") (param i64) (result i64)
         (drop (call $clock (i32.const 0) (i64.const 1) (i32.const 8)))
         (i64.load (i32.const 8))))"#;
-    let program =
-        Program::new(&engine, text.as_bytes(), &options(temp.path()), &mut |_| {}).expect("the program compiles");
-    let trial = program.tune(&FleetOptions::default(), "now", &[Input::default()], &mut |_| {}).expect("a trial");
-    let kept: Vec<_> =
-        trial.tried.iter().filter(|(_, time)| time.is_ok()).map(|(tuning, _)| tuning.interleave).collect();
-    assert_eq!((kept, trial.tuning.interleave), (vec![8], 8));
+    let program = program(&engine, text, &options(temp.path()));
+    let ran = run(&program, &FleetOptions::default(), "now", Trials::Now, None, &[1]).expect("a run");
+    let (ways, chosen) = ran.trial.expect("a trial");
+    let kept: Vec<_> = ways.iter().filter(|(_, time)| time.is_ok()).map(|(way, _)| way.interleave).collect();
+    assert_eq!((kept, chosen.interleave), (vec![8], 8));
+}
+
+/// A device that fails in one of the other ways: that way is out, and the run goes on.
+#[test]
+fn a_way_that_fails_is_only_out() {
+    let (engine, launches) = common::engine(|_| ());
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    // The present way runs twice, with three launches each (reset, run, gather), and the next fails in its second.
+    launches.store(7, Ordering::SeqCst);
+    let ran = run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
+    let (ways, _) = ran.trial.as_ref().expect("a trial");
+    let ok: Vec<_> = ways.iter().map(|(_, time)| time.is_ok()).collect();
+    assert_eq!(ok, [true, false, true, true], "{ways:?}");
+    assert!(ran.outcomes.iter().all(|o| o.values == [Value::I64(120)]));
+}
+
+#[test]
+fn a_cancelled_trial_loses_nothing_that_was_delivered() {
+    let (engine, _) = common::engine(|_| ());
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(40)).expect("there is room");
+    let handle = fleet.cancel_handle();
+    let mut inputs = (0..1000).map(|_| Input::args(vec![Value::I64(5)]));
+    let mut delivered = 0;
+    let mut progress = |stage: Stage<'_>| match stage {
+        Stage::Trying { done: 2, .. } => handle.cancel(),
+        Stage::Tried { .. } => panic!("nothing is chosen"),
+        _ => (),
+    };
+    let mut sink = |_| delivered += 1;
+    let summary = fleet.run_with_trial("factorial", Trials::Now, None, &mut inputs, &mut sink, &mut progress);
+    let summary = summary.expect("a run");
+    assert!(summary.cancelled);
+    assert_eq!((delivered, summary.delivered, inputs.len()), (64, 64, 936));
+    assert_eq!(self::program(&engine, FACTORIAL, &options(temp.path())).tuning(), None);
 }

@@ -8,11 +8,10 @@ use crate::report::{self, Failures, Progress};
 use crate::{Usage, setup};
 use anyhow::{Context, Result};
 use output::{Done, Output};
-use source::{Item, Source};
+use source::Source;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use vectorvisor::{End, Fleet, Input, Outcome};
 
 /// Runs it; the exit code.
@@ -27,7 +26,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     }
     let bytes = setup::read(&args.program)?;
     let options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
-    let mut source = Source::open(&args.input, &args.output)?;
+    let source = Source::open(&args.input, &args.output)?;
     let count = source.total();
     if count == Some(0) {
         report::note(quiet, &format!("{} has no files, so there is nothing to do", args.input.display()));
@@ -37,17 +36,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     // Lines on standard output and a bar may share a terminal.
     let mut progress = Progress::new(quiet || args.output == Path::new("-"));
     let engine = setup::engine(&args.device)?;
-    let program_options = setup::program_options(&args.translate, &["_start"]);
+    let program_options = setup::program_options(&args.translate, &["_start"], engine.info());
     let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut progress)?;
-    let mut held = Vec::new();
-    let mut first = source.by_ref().filter_map(|item| {
-        let input = item.stdin.clone().ok().map(input);
-        held.push(item);
-        input
-    });
-    // Whoever writes to a pipe may wait for the first outputs.
-    let known = if args.input == Path::new("-") { Some(0) } else { count };
-    let program = setup::tuned(program, &args.vm_args, &options, "_start", known, &mut first, &mut progress)?;
     let mut fleet = Fleet::new(&program, &options, count)?;
     setup::stop_on_interrupt(&fleet)?;
     let output = Output::open(&args.output)?;
@@ -55,25 +45,33 @@ pub fn map(args: &MapArgs) -> Result<i32> {
 
     let batch =
         RefCell::new(Batch { output, progress, pending: HashMap::new(), done: 0, failures: Failures::default() });
-    let mut inputs = Inputs { source: held.into_iter().chain(source), batch: &batch, taken: 0 };
-    let ran = fleet.run("_start", &mut inputs, &mut |outcome| batch.borrow_mut().outcome(&outcome));
+    let mut inputs = Inputs { source, batch: &batch, taken: 0 };
+    let ran = fleet.run_with_trial(
+        "_start",
+        setup::trials(&args.translate),
+        count,
+        &mut inputs,
+        &mut |outcome| batch.borrow_mut().outcome(&outcome),
+        &mut |stage| batch.borrow_mut().progress.stage(stage),
+    );
     let Batch { output, progress, pending, done, mut failures } = batch.into_inner();
     let elapsed = progress.end();
 
     let cancelled = ran.as_ref().is_ok_and(|summary| summary.cancelled);
-    // Only if the run ended early are any left.
-    let why = if cancelled { "interrupted" } else { "the run ended before it did" };
-    for (index, name) in pending.values() {
-        failures.add(*index, &label(*index, name.as_deref()), why, b"");
-    }
     let finished = output.finish(ran.is_err() || cancelled);
-    failures.print(done + pending.len());
-    let summary = ran.context("the run ended early, and further inputs were not taken")?;
     if cancelled {
-        report::line(&format!("vectorvisor: interrupted; inputs that had ended: {done}"));
+        failures.print(done);
+        let left = pending.len();
+        report::line(&format!("vectorvisor: interrupted; inputs that had ended: {done}, that had begun: {left}"));
         finished.unwrap_or_else(|error| report::line(&format!("vectorvisor: {}", report::chain(&error))));
         return Ok(setup::INTERRUPTED);
     }
+    // Only if the run failed as a whole are any left.
+    for (index, name) in pending.values() {
+        failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
+    }
+    failures.print(done + pending.len());
+    let summary = ran.context("the run ended early, and further inputs were not taken")?;
     finished?;
     let ok = done - failures.count;
     let (seconds, vms) = (elapsed.as_secs_f64(), fleet.vms());
@@ -142,17 +140,13 @@ impl Batch {
 }
 
 /// Reads an input when the fleet asks for one. What cannot be read fails at once and the next is taken.
-struct Inputs<'a, S> {
-    source: S,
+struct Inputs<'a> {
+    source: Source,
     batch: &'a RefCell<Batch>,
     taken: usize,
 }
 
-fn input(stdin: Arc<[u8]>) -> Input {
-    Input { stdin, ..Input::default() }
-}
-
-impl<S: Iterator<Item = Item>> Iterator for Inputs<'_, S> {
+impl Iterator for Inputs<'_> {
     type Item = Input;
 
     fn next(&mut self) -> Option<Input> {
@@ -163,7 +157,7 @@ impl<S: Iterator<Item = Item>> Iterator for Inputs<'_, S> {
                 Ok(stdin) => {
                     batch.pending.insert(self.taken, (item.index, item.name));
                     self.taken += 1;
-                    return Some(input(stdin));
+                    return Some(Input::stdin(stdin));
                 }
                 Err(why) => {
                     let name = item.name.as_deref();

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// One input.
 pub struct Item {
@@ -15,7 +14,7 @@ pub struct Item {
     /// The file's path relative to the folder; `None` for a line.
     pub name: Option<PathBuf>,
     /// The guest's standard input, or why there is none.
-    pub stdin: Result<Arc<[u8]>, String>,
+    pub stdin: Result<Vec<u8>, String>,
 }
 
 /// All inputs, lazily.
@@ -91,8 +90,7 @@ impl Iterator for Source {
         match self {
             Self::Files { root, names } => {
                 let (index, name) = names.next()?;
-                let stdin =
-                    fs::read(root.join(&name)).map(Arc::from).map_err(|e| format!("cannot read the input: {e}"));
+                let stdin = fs::read(root.join(&name)).map_err(|e| format!("cannot read the input: {e}"));
                 Some(Item { index, name: Some(name), stdin })
             }
             Self::Lines { reader, next } => {
@@ -106,7 +104,7 @@ impl Iterator for Source {
                                 line.pop();
                             }
                         }
-                        line_to_stdin(line).map(Arc::from)
+                        line_to_stdin(line)
                     }
                     Err(e) => {
                         *reader = None;
@@ -162,7 +160,6 @@ mod tests {
     fn line_ends_are_not_input_and_blank_lines_are() {
         let reader: Box<dyn BufRead> = Box::new(&b"a\r\n\nlast"[..]);
         let items: Vec<_> = Source::Lines { reader: Some(reader), next: 0 }.map(|i| (i.index, i.stdin)).collect();
-        let ok = |text: &[u8]| Ok(Arc::from(text));
-        assert_eq!(items, [(0, ok(b"a")), (1, ok(b"")), (2, ok(b"last"))]);
+        assert_eq!(items, [(0, Ok(b"a".to_vec())), (1, Ok(vec![])), (2, Ok(b"last".to_vec()))]);
     }
 }

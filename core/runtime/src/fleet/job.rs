@@ -1,6 +1,8 @@
 //! One input on its way through the fleet, and the VM that it occupies.
 
+use super::seed_of;
 use crate::Input;
+use std::iter::Enumerate;
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::Status;
 
@@ -51,6 +53,11 @@ impl Job {
         }
     }
 
+    /// As it was before its first run.
+    pub fn fresh(&self) -> Self {
+        Self::new(self.index, self.input.clone(), self.seed)
+    }
+
     /// Bytes of its standard input.
     pub fn bytes(&self) -> usize {
         self.input.stdin.len()
@@ -63,6 +70,50 @@ impl Job {
         self.spent = 0;
         self.computed = Duration::ZERO;
         self.slept = Duration::ZERO;
+    }
+}
+
+/// The inputs of a run, each with its number and its seed.
+pub struct Jobs<'a> {
+    inputs: Enumerate<&'a mut dyn Iterator<Item = Input>>,
+    seed: u64,
+    /// There are no more, and the iterator is not asked again.
+    pub ended: bool,
+}
+
+/// Bytes of standard input that a sample has at most, and one input more.
+const SAMPLE: usize = 1 << 30;
+
+impl<'a> Jobs<'a> {
+    pub fn new(inputs: &'a mut dyn Iterator<Item = Input>, seed: u64) -> Self {
+        Self { inputs: inputs.enumerate(), seed, ended: false }
+    }
+
+    /// The next `count`, or fewer if they are large.
+    pub fn sample(&mut self, count: usize) -> Vec<Job> {
+        let (mut sample, mut bytes) = (Vec::new(), 0);
+        while sample.len() < count
+            && bytes < SAMPLE
+            && let Some(job) = self.next()
+        {
+            bytes += job.bytes();
+            sample.push(job);
+        }
+        sample
+    }
+}
+
+impl Iterator for Jobs<'_> {
+    type Item = Job;
+
+    fn next(&mut self) -> Option<Job> {
+        if self.ended {
+            return None;
+        }
+        let next = self.inputs.next();
+        self.ended = next.is_none();
+        // Each input has a random stream of its own, whichever VM it runs in.
+        next.map(|(index, input)| Job::new(index, input, seed_of(self.seed, index)))
     }
 }
 

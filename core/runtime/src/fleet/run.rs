@@ -47,6 +47,9 @@ pub fn run(
     sink: &mut dyn FnMut(Outcome),
 ) -> Result<Summary> {
     let begin = Instant::now();
+    if fleet.groups.is_empty() {
+        return Err(Error::Memory("the VMs could not be allocated again after a trial".into()));
+    }
     let exact_left = fleet.options.exact_reruns;
     let mut run = Run {
         fleet,

@@ -1,0 +1,264 @@
+//! A run that finds out on its way which way to make the program is fastest.
+
+use super::job::{Job, Jobs};
+use super::{CancelHandle, Fleet};
+use crate::cache::{Key, key};
+use crate::tune::{Pace, SHORT, Tried, pays};
+use crate::{End, Error, FleetOptions, Input, Outcome, Program, Result, Stage, Summary, Trials, Tuning};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::{self, Builder, Scope};
+use std::time::{Duration, Instant};
+
+/// A way is out when it takes so many times as long as the best so far.
+const SLOWER: f64 = 1.5;
+/// What is faster by less is not faster.
+const NOISE: f64 = 0.03;
+/// Between two looks whether the whole run was cancelled.
+const LOOK: Duration = Duration::from_millis(20);
+
+type Sink<'a> = &'a mut dyn FnMut(Outcome);
+type Progress<'a> = &'a mut dyn FnMut(Stage<'_>);
+
+impl Fleet {
+    /// Like [`Fleet::run`], and finds out on its way which way to make the program is fastest, when [`Trials`] say so: the inputs whose
+    /// turn it is, as many as there are VMs, run as ever, then the program is compiled in each other way and the same inputs run
+    /// through it, and the rest runs in the fastest. Each input's outcome is delivered once. A way whose outcomes differ is out. The
+    /// choice is remembered in the cache for later [`Program::new`] with the same module, options and device. `total` is the number of
+    /// inputs, if it is known.
+    ///
+    /// # Errors
+    /// Those of [`Fleet::run`]; with [`Trials::Now`] also if there is nothing to choose. A way that fails is only out.
+    pub fn run_with_trial(
+        &mut self,
+        entry: &str,
+        trials: Trials,
+        total: Option<usize>,
+        inputs: &mut dyn Iterator<Item = Input>,
+        sink: Sink<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Summary> {
+        let begin = Instant::now();
+        let ways = Tuning::candidates(self.made());
+        if ways.is_empty() && trials == Trials::Now {
+            let why =
+                if self.made().meta().plan.lanes == 1 { "a tile has one VM" } else { "the options choose already" };
+            return Err(Error::Option(format!("there is no interleave cell to try: {why}")));
+        }
+        let mut jobs = self.jobs(inputs)?;
+        let mut summary = Summary::default();
+        let due = match trials {
+            Trials::Never => false,
+            Trials::Now => true,
+            Trials::Auto if ways.is_empty() || !self.made().may_try() => false,
+            Trials::Auto => self.run_until_it_pays(entry, ways.len(), total, &mut jobs, &mut summary, sink)?,
+        };
+        if due {
+            let sample = jobs.sample(self.vms());
+            if sample.is_empty() || (trials == Trials::Auto && jobs.ended) {
+                summary += self.run_jobs(entry, &mut sample.into_iter(), sink)?;
+            } else {
+                summary += self.trial(entry, &ways, &sample, sink, progress)?;
+            }
+        }
+        if !summary.cancelled {
+            summary += self.run_jobs(entry, &mut jobs, sink)?;
+        }
+        summary.elapsed = begin.elapsed();
+        Ok(summary)
+    }
+
+    /// The program as the caller made it.
+    fn made(&self) -> &Program {
+        self.natural.as_ref().unwrap_or(&self.common.program)
+    }
+
+    /// Runs inputs until a trial pays (`true`), or until there are no more. It looks rarely, since VMs run empty before each look.
+    fn run_until_it_pays(
+        &mut self,
+        entry: &str,
+        ways: usize,
+        total: Option<usize>,
+        jobs: &mut Jobs<'_>,
+        summary: &mut Summary,
+        sink: Sink<'_>,
+    ) -> Result<bool> {
+        let sample = self.vms();
+        let mut count = sample;
+        loop {
+            *summary += self.run_jobs(entry, &mut jobs.take(count), sink)?;
+            if summary.cancelled || jobs.ended {
+                return Ok(false);
+            }
+            let pace = Pace { ran: time(summary), done: summary.inputs, total, sample };
+            if pays(ways, self.made().compile_time(), pace) {
+                return Ok(true);
+            }
+            count = count.saturating_mul(2);
+        }
+    }
+
+    /// Runs a sample in the present way, and delivers its outcomes; then in the others. Goes on in the fastest.
+    fn trial(
+        &mut self,
+        entry: &str,
+        ways: &[Tuning],
+        sample: &[Job],
+        sink: Sink<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Summary> {
+        let total = ways.len();
+        progress(Stage::Trying { done: 0, total });
+        let mut expected = Prints::of(sample);
+        let mut print_and_deliver = |outcome: Outcome| {
+            expected.add(&outcome);
+            sink(outcome);
+        };
+        let mut summary = self.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut print_and_deliver)?;
+        let mut best = self.again(entry, sample, summary);
+        let mut tried: Vec<Tried> = vec![(ways[0], Ok(time(&best)))];
+        let (mut program, mut chosen) = (self.common.program.clone(), ways[0]);
+        let vms = self.vms();
+        // Also what it learnt about the outputs' lengths.
+        let out_capacity = u32::try_from(self.out_capacity).ok();
+        let options = FleetOptions { out_capacity, ..self.options.clone() };
+        let others = self.others(&ways[1..]);
+        self.release();
+        for (done, (way, made)) in others.into_iter().enumerate() {
+            progress(Stage::Trying { done: done + 1, total });
+            if self.cancel.cancelled() {
+                break;
+            }
+            let limit = best.elapsed.mul_f64(SLOWER).max(SHORT);
+            let ran = made.and_then(|made| {
+                let ran = candidate(&made, &options, entry, sample, vms, limit, &self.cancel)?;
+                Ok((made, ran))
+            });
+            let why = match ran {
+                Err(error) => error.to_string(),
+                Ok((_, (ran, _))) if ran.cancelled => format!("more than {:.1} s", limit.as_secs_f64()),
+                Ok((_, (_, prints))) if prints != expected => "other outcomes".into(),
+                Ok((made, (ran, _))) => {
+                    tried.push((way, Ok(time(&ran))));
+                    if time(&ran) < time(&best).mul_f64(1.0 - NOISE) {
+                        (program, chosen, best) = (made, way, ran);
+                    }
+                    continue;
+                }
+            };
+            tried.push((way, Err(why)));
+        }
+        if self.cancel.cancelled() {
+            summary.cancelled = true;
+            return Ok(summary);
+        }
+        self.made().remember_tuning(chosen);
+        progress(Stage::Tried { ways: &tried, chosen });
+        // The number of VMs stays, unless the caller left it open and memory does not.
+        *self = Self::with_cancel(&program, &options, Some(vms), self.cancel.clone())?;
+        Ok(summary)
+    }
+
+    /// The figures of a second run of a sample, if the first says too little and the second was faster.
+    fn again(&mut self, entry: &str, sample: &[Job], first: Summary) -> Summary {
+        if first.cancelled || (first.elapsed >= SHORT && first.reruns == 0) {
+            return first;
+        }
+        // If it fails, so will what comes next, which has more to say.
+        let second = self.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut |_| ());
+        second.ok().filter(|second| !second.cancelled && time(second) < time(&first)).unwrap_or(first)
+    }
+
+    /// The program made in other ways, all at the same time.
+    fn others(&self, ways: &[Tuning]) -> Vec<(Tuning, Result<Program>)> {
+        let made = self.made();
+        let mut options = made.asked().clone();
+        options.alignment = self.common.program.options().alignment;
+        let make = |way: Tuning| {
+            let mut options = options.clone();
+            way.apply(&mut options);
+            Program::new(made.engine(), made.wasm(), &options, &mut |_| {})
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = ways.iter().map(|way| (*way, spawn(scope, || make(*way)))).collect();
+            let end = |thread: Result<thread::ScopedJoinHandle<'_, Result<Program>>>| {
+                let panicked =
+                    |_| Error::System { what: "compiling for a trial", reason: "its thread panicked".into() };
+                thread?.join().map_err(panicked)?
+            };
+            threads.into_iter().map(|(way, thread)| (way, end(thread))).collect()
+        })
+    }
+}
+
+/// Runs a sample in another way, unless that takes longer than `limit`.
+fn candidate(
+    program: &Program,
+    options: &FleetOptions,
+    entry: &str,
+    sample: &[Job],
+    vms: usize,
+    limit: Duration,
+    cancel: &CancelHandle,
+) -> Result<(Summary, Prints)> {
+    let options = FleetOptions { exact_reruns: 0, ..options.clone() };
+    let mut fleet = Fleet::new(program, &options, Some(vms))?;
+    let (own, until) = (fleet.cancel_handle(), Instant::now() + limit);
+    let (ended, wait) = channel::<()>();
+    thread::scope(|scope| {
+        spawn(scope, move || {
+            while Instant::now() < until && !cancel.cancelled() {
+                if wait.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+            own.cancel();
+        })?;
+        let mut prints = Prints::of(sample);
+        let ran = fleet.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut |outcome| prints.add(&outcome));
+        let ran = ran.map(|first| fleet.again(entry, sample, first));
+        drop(ended);
+        Ok((ran?, prints))
+    })
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<thread::ScopedJoinHandle<'scope, T>> {
+    let failed = |e: std::io::Error| Error::System { what: "cannot start a thread for a trial", reason: e.to_string() };
+    Builder::new().name("vv-trial".into()).spawn_scoped(scope, work).map_err(failed)
+}
+
+/// Time in the kernel, or all of it where the driver cannot say.
+fn time(summary: &Summary) -> Duration {
+    if summary.kernel.is_zero() { summary.elapsed } else { summary.kernel }
+}
+
+/// What became of each input of a sample, in little memory.
+#[derive(PartialEq)]
+struct Prints {
+    first: usize,
+    keys: Vec<Key>,
+}
+
+impl Prints {
+    fn of(sample: &[Job]) -> Self {
+        Self { first: sample.first().map_or(0, |job| job.index), keys: vec![Key::default(); sample.len()] }
+    }
+
+    /// The places of traps are left out: they need not be exact.
+    fn add(&mut self, outcome: &Outcome) {
+        let end = match &outcome.end {
+            End::Exit(code) => format!("exit {code}"),
+            End::Trap(trap) => format!("{:?}", trap.kind),
+            End::OutOfFuel(_) => "fuel".into(),
+            End::Timeout(_) => "time".into(),
+            End::Failed(_) => "failed".into(),
+        };
+        let values = format!("{:?}", outcome.values);
+        let index = outcome.index.checked_sub(self.first);
+        if let Some(print) = index.and_then(|index| self.keys.get_mut(index)) {
+            *print = key(&[end.as_bytes(), values.as_bytes(), &outcome.stdout, &outcome.stderr]);
+        }
+    }
+}
