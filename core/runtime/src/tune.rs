@@ -17,14 +17,18 @@ const COMPILE: Duration = Duration::from_secs(30);
 /// A trial unasked costs at most this part of what the run has still ahead of it.
 const PART: f64 = 1.0 / 5.0;
 
+/// No trial unasked on a device that has less than this part of the tiles that it can work at: it would say little about a busy one. On a
+/// GPU this is about a tile for every second multiprocessor.
+const FILLED: u32 = 128;
+
 /// When [`crate::Fleet::run_with_trial`] makes a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trials {
     /// Never.
     Never,
-    /// Once for each program, options and device, where it costs little beside the run. It has to be a GPU, nothing is remembered
-    /// yet but will be, the program compiled within 30 s, and a trial costs at most a fifth of the time that is still ahead: with a
-    /// number of inputs that is not known, as much as the run lasted so far.
+    /// Once for each program, options and device, where it costs little beside the run. It has to be a GPU with thousands of VMs,
+    /// nothing is remembered yet but will be, the program compiled within 30 s, and a trial costs at most a fifth of the time that is
+    /// still ahead: with a number of inputs that is not known, as much as the run lasted so far.
     Auto,
     /// With the first inputs, whatever is remembered.
     Now,
@@ -82,9 +86,11 @@ pub struct Pace {
 }
 
 impl Program {
-    /// Whether a trial unasked can pay at all.
-    pub(crate) fn may_try(&self) -> bool {
-        self.engine().info().kind == DeviceKind::Gpu
+    /// Whether a trial unasked with so many VMs can pay at all.
+    pub(crate) fn may_try(&self, vms: usize) -> bool {
+        let (info, tiles) = (self.engine().info(), vms / self.meta().plan.lanes.max(1) as usize);
+        info.kind == DeviceKind::Gpu
+            && tiles >= (info.parallel_tiles / FILLED) as usize
             && self.tuning().is_none()
             && self.remembers()
             && self.compile_time() <= COMPILE

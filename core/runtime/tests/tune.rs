@@ -121,6 +121,7 @@ fn a_trial_unasked_is_on_a_gpu_in_a_long_run_with_a_cache_and_changes_no_outcome
     // Inputs that differ, and enough of them that the trial is not with the first.
     let args: Vec<i64> = (0..700).map(|n| n * 31 % 50_000).collect();
     let (gpu, _) = common::engine(|info| info.kind = DeviceKind::Gpu);
+    let (huge, _) = common::engine(|info| (info.kind, info.parallel_tiles) = (DeviceKind::Gpu, 128 * 3));
     let (cpu, _) = common::engine(|_| ());
     let draw = |engine, options: &_, total| {
         run(&program(engine, DRAW, options), &few, "draw", Trials::Auto, total, &args).expect("a run")
@@ -130,6 +131,7 @@ fn a_trial_unasked_is_on_a_gpu_in_a_long_run_with_a_cache_and_changes_no_outcome
     assert!(draw(&gpu, &open, None).trial.is_none(), "the run was short so far");
     assert!(draw(&gpu, &ProgramOptions { cache: CachePolicy::Off, ..open.clone() }, Some(1 << 40)).trial.is_none());
     assert!(draw(&cpu, &open, Some(1 << 40)).trial.is_none(), "no GPU");
+    assert!(draw(&huge, &open, Some(1 << 40)).trial.is_none(), "few VMs for the device");
 
     let tried = draw(&gpu, &open, Some(1 << 40));
     let (ways, chosen) = tried.trial.as_ref().expect("a trial");

@@ -49,7 +49,7 @@ impl Fleet {
         let due = match trials {
             Trials::Never => false,
             Trials::Now => true,
-            Trials::Auto if ways.is_empty() || !self.made().may_try() => false,
+            Trials::Auto if ways.is_empty() || !self.made().may_try(self.vms()) => false,
             Trials::Auto => self.run_until_it_pays(entry, ways.len(), total, &mut jobs, &mut summary, sink)?,
         };
         if due {
@@ -114,6 +114,9 @@ impl Fleet {
             sink(outcome);
         };
         let mut summary = self.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut print_and_deliver)?;
+        if summary.cancelled {
+            return Ok(summary);
+        }
         let mut best = self.again(entry, sample, summary);
         let mut tried: Vec<Tried> = vec![(ways[0], Ok(time(&best)))];
         let (mut program, mut chosen) = (self.common.program.clone(), ways[0]);
@@ -160,7 +163,7 @@ impl Fleet {
 
     /// The figures of a second run of a sample, if the first says too little and the second was faster.
     fn again(&mut self, entry: &str, sample: &[Job], first: Summary) -> Summary {
-        if first.cancelled || (first.elapsed >= SHORT && first.reruns == 0) {
+        if first.cancelled || first.elapsed >= SHORT && first.reruns == 0 {
             return first;
         }
         // If it fails, so will what comes next, which has more to say.
