@@ -27,7 +27,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let bytes = setup::read(&args.program)?;
     let options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
     let source = Source::open(&args.input, &args.output)?;
-    let count = source.total();
+    let (count, about) = (source.total(), source.about());
     if count == Some(0) {
         report::note(quiet, &format!("{} has no files, so there is nothing to do", args.input.display()));
         return Output::open(&args.output)?.finish(false).map(|()| 0);
@@ -49,7 +49,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let ran = fleet.run_with_trial(
         "_start",
         setup::trials(&args.translate),
-        count,
+        about,
         &mut inputs,
         &mut |outcome| batch.borrow_mut().outcome(&outcome),
         &mut |stage| batch.borrow_mut().progress.stage(stage),

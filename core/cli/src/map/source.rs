@@ -21,15 +21,15 @@ pub struct Item {
 pub enum Source {
     /// Files below a folder, in the order of their names.
     Files { root: PathBuf, names: std::iter::Enumerate<std::vec::IntoIter<PathBuf>> },
-    /// Lines; the reader is gone after an error.
-    Lines { reader: Option<Box<dyn BufRead>>, next: usize },
+    /// Lines; the reader is gone after an error. `about` is a guess of how many.
+    Lines { reader: Option<Box<dyn BufRead>>, next: usize, about: Option<usize> },
 }
 
 impl Source {
     /// Opens `--in`. A folder's files are listed now and read later; what lies below `skip` is left out.
     pub fn open(path: &Path, skip: &Path) -> Result<Self> {
         if path == Path::new("-") {
-            return Ok(Self::Lines { reader: Some(Box::new(BufReader::new(io::stdin()))), next: 0 });
+            return Ok(Self::Lines { reader: Some(Box::new(BufReader::new(io::stdin()))), next: 0, about: None });
         }
         let kind = fs::metadata(path).with_context(|| format!("cannot read the inputs (--in) {}", path.display()))?;
         if kind.is_dir() {
@@ -46,7 +46,10 @@ impl Source {
             return Err(Usage(text).into());
         }
         let file = File::open(path).with_context(|| format!("cannot open the inputs (--in) {}", path.display()))?;
-        Ok(Self::Lines { reader: Some(Box::new(BufReader::with_capacity(1 << 16, file))), next: 0 })
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        // A pipe may have nothing yet.
+        let about = if kind.is_file() { lines_about(&mut reader, kind.len()) } else { None };
+        Ok(Self::Lines { reader: Some(Box::new(reader)), next: 0, about })
     }
 
     /// How many inputs are left, if that is known.
@@ -56,6 +59,21 @@ impl Source {
             Self::Lines { .. } => None,
         }
     }
+
+    /// How many inputs there are in all, perhaps.
+    pub fn about(&self) -> Option<usize> {
+        match self {
+            Self::Files { .. } => self.total(),
+            Self::Lines { about, .. } => *about,
+        }
+    }
+}
+
+/// How many lines there are if all are as long as those in the buffer.
+fn lines_about(reader: &mut dyn BufRead, bytes: u64) -> Option<usize> {
+    let seen = reader.fill_buf().ok()?;
+    let lines = seen.iter().filter(|b| **b == b'\n').count();
+    (lines > 0).then(|| (bytes as f64 / seen.len() as f64 * lines as f64) as usize)
 }
 
 /// Whether a path names a file of JSON lines.
@@ -93,7 +111,7 @@ impl Iterator for Source {
                 let stdin = fs::read(root.join(&name)).map_err(|e| format!("cannot read the input: {e}"));
                 Some(Item { index, name: Some(name), stdin })
             }
-            Self::Lines { reader, next } => {
+            Self::Lines { reader, next, .. } => {
                 let mut line = Vec::new();
                 let stdin = match reader.as_mut()?.read_until(b'\n', &mut line) {
                     Ok(0) => return None,
@@ -157,9 +175,18 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_guessed_from_the_first() {
+        let mut reader = BufReader::with_capacity(10, &b"1234\n6789\nabcd\n"[..]);
+        assert_eq!(lines_about(&mut reader, 5000), Some(1000));
+        assert_eq!(reader.lines().count(), 3, "none is taken");
+        assert_eq!(lines_about(&mut &b"no end"[..], 6), None);
+    }
+
+    #[test]
     fn line_ends_are_not_input_and_blank_lines_are() {
         let reader: Box<dyn BufRead> = Box::new(&b"a\r\n\nlast"[..]);
-        let items: Vec<_> = Source::Lines { reader: Some(reader), next: 0 }.map(|i| (i.index, i.stdin)).collect();
+        let items: Vec<_> =
+            Source::Lines { reader: Some(reader), next: 0, about: None }.map(|i| (i.index, i.stdin)).collect();
         assert_eq!(items, [(0, Ok(b"a".to_vec())), (1, Ok(vec![])), (2, Ok(b"last".to_vec()))]);
     }
 }

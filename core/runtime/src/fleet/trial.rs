@@ -24,7 +24,7 @@ impl Fleet {
     /// turn it is, as many as there are VMs, run as ever, then the program is compiled in each other way and the same inputs run
     /// through it, and the rest runs in the fastest. Each input's outcome is delivered once. A way whose outcomes differ is out. The
     /// choice is remembered in the cache for later [`Program::new`] with the same module, options and device. `total` is the number of
-    /// inputs, if it is known.
+    /// inputs, or a guess of it; only [`Trials::Auto`] looks at it.
     ///
     /// # Errors
     /// Those of [`Fleet::run`]; with [`Trials::Now`] also if there is nothing to choose. A way that fails is only out.
