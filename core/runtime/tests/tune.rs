@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vectorvisor::{
-    CachePolicy, DeviceKind, End, Engine, Fleet, FleetOptions, Input, Outcome, Program, ProgramOptions, Stage, Summary,
-    Trials, Tried, Tuning, Value,
+    CachePolicy, DeviceKind, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Program, ProgramOptions, Stage,
+    Summary, Trials, Tried, Tuning, Value,
 };
 
 const FACTORIAL: &str = include_str!("../../examples/factorial.wat");
@@ -184,6 +184,27 @@ fn a_way_that_fails_is_only_out() {
     let ok: Vec<_> = ways.iter().map(|(_, time)| time.is_ok()).collect();
     assert_eq!(ok, [true, false, true, true], "{ways:?}");
     assert!(ran.outcomes.iter().all(|o| o.values == [Value::I64(120)]));
+}
+
+/// A device that fails in the present way: no outcome is there twice, and each input that was taken has one or is named.
+#[test]
+fn a_run_that_fails_in_a_trial_names_what_it_lost() {
+    let (engine, launches) = common::engine(|_| ());
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    for left in 0..3 {
+        let mut fleet =
+            Fleet::new(&program, &FleetOptions { vms: Some(64), ..Default::default() }, None).expect("room");
+        launches.store(left, Ordering::SeqCst);
+        let mut inputs = (0..100).map(|_| Input::args(vec![Value::I64(5)]));
+        let mut seen = Vec::new();
+        let mut sink = |outcome: Outcome| seen.push(outcome.index);
+        let ran = fleet.run_with_trial("factorial", Trials::Now, None, &mut inputs, &mut sink, &mut |_| ());
+        let Err(Error::Lost { lost, .. }) = ran else { panic!("{ran:?}") };
+        seen.extend(lost);
+        seen.sort_unstable();
+        assert_eq!((seen, inputs.len()), ((0..64).collect(), 36));
+    }
 }
 
 #[test]

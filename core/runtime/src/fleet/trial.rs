@@ -55,7 +55,7 @@ impl Fleet {
         if due {
             let sample = jobs.sample(self.vms());
             if sample.is_empty() || (trials == Trials::Auto && jobs.ended) {
-                summary += self.run_jobs(entry, &mut sample.into_iter(), sink)?;
+                summary += self.run_sample(entry, &sample, sink)?.0;
             } else {
                 summary += self.trial(entry, &ways, &sample, sink, progress)?;
             }
@@ -108,12 +108,7 @@ impl Fleet {
     ) -> Result<Summary> {
         let total = ways.len();
         progress(Stage::Trying { done: 0, total });
-        let mut expected = Prints::of(sample);
-        let mut print_and_deliver = |outcome: Outcome| {
-            expected.add(&outcome);
-            sink(outcome);
-        };
-        let mut summary = self.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut print_and_deliver)?;
+        let (mut summary, expected) = self.run_sample(entry, sample, sink)?;
         if summary.cancelled {
             return Ok(summary);
         }
@@ -159,6 +154,20 @@ impl Fleet {
         // The number of VMs stays, unless the caller left it open and memory does not.
         *self = Self::with_cancel(&program, &options, Some(vms), self.cancel.clone())?;
         Ok(summary)
+    }
+
+    /// Runs a sample. All of it counts as taken, also what had no turn before an error or a cancellation.
+    fn run_sample(&mut self, entry: &str, sample: &[Job], sink: Sink<'_>) -> Result<(Summary, Prints)> {
+        let mut prints = Prints::of(sample);
+        let mut print_and_deliver = |outcome: Outcome| {
+            prints.add(&outcome);
+            sink(outcome);
+        };
+        match self.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut print_and_deliver) {
+            Ok(summary) => Ok((Summary { inputs: sample.len(), ..summary }, prints)),
+            Err(Error::Lost { source, .. }) => Err(Error::Lost { lost: prints.missing().collect(), source }),
+            Err(error) => Err(error),
+        }
     }
 
     /// The figures of a second run of a sample, if the first says too little and the second was faster.
@@ -216,11 +225,10 @@ fn candidate(
             }
             own.cancel();
         })?;
-        let mut prints = Prints::of(sample);
-        let ran = fleet.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut |outcome| prints.add(&outcome));
-        let ran = ran.map(|first| fleet.again(entry, sample, first));
+        let ran = fleet.run_sample(entry, sample, &mut |_| ());
+        let ran = ran.map(|(first, prints)| (fleet.again(entry, sample, first), prints));
         drop(ended);
-        Ok((ran?, prints))
+        ran
     })
 }
 
@@ -247,6 +255,11 @@ struct Prints {
 impl Prints {
     fn of(sample: &[Job]) -> Self {
         Self { first: sample.first().map_or(0, |job| job.index), keys: vec![Key::default(); sample.len()] }
+    }
+
+    /// Inputs that have no outcome.
+    fn missing(&self) -> impl Iterator<Item = usize> {
+        self.keys.iter().zip(self.first..).filter(|(print, _)| **print == Key::default()).map(|(_, index)| index)
     }
 
     /// The places of traps are left out: they need not be exact.
