@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VV_PLUGIN_VERSION 1
+#define VV_PLUGIN_VERSION 2
 
 /* What an entry returns. All but VV_OK after vv_why.tell was called. */
 enum { VV_OK, VV_UNAVAILABLE, VV_COMPILE, VV_OUT_OF_MEMORY, VV_INVALID, VV_DEVICE, VV_PANIC };
@@ -58,6 +58,7 @@ typedef struct {
     int32_t (*load)(vv_device device, vv_bytes binary, uint64_t *module, const vv_why *why);
     int32_t (*unload)(vv_device device, uint64_t module, const vv_why *why);
     int32_t (*kernel)(vv_device device, uint64_t module, vv_bytes name, uint64_t *kernel, const vv_why *why);
+    int32_t (*resident)(vv_device device, uint64_t kernel, uint32_t lanes, uint32_t *tiles, const vv_why *why);
     int32_t (*alloc)(vv_device device, uint64_t bytes, uint64_t *buffer, const vv_why *why);
     int32_t (*free)(vv_device device, uint64_t buffer, const vv_why *why);
     int32_t (*alloc_pinned)(vv_device device, size_t bytes, uint64_t *pinned, uint8_t **pointer, const vv_why *why);

@@ -185,6 +185,12 @@ pub trait Device: Send + Sync {
     fn unload(&self, module: ModuleId);
     /// Finds a kernel by name.
     fn kernel(&self, module: ModuleId, name: &str) -> Result<KernelId>;
+    /// Tiles of so many lanes in which this kernel runs at the same time: a number of VMs that is a multiple of it leaves no unit
+    /// of the device idle. Where nobody knows, as many as the device has room for.
+    fn resident(&self, kernel: KernelId, _lanes: u32) -> Result<u32> {
+        _ = kernel;
+        Ok(self.info().parallel_tiles)
+    }
 
     /// Device memory, aligned to 256 bytes at least; zeroed if [`DeviceInfo::zeroed`].
     fn alloc(&self, bytes: u64) -> Result<BufferId>;

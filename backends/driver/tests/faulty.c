@@ -79,6 +79,10 @@ static int32_t load(vv_device device, vv_bytes binary, uint64_t *module, const v
 static int32_t kernel(vv_device device, uint64_t module, vv_bytes name, uint64_t *kernel, const vv_why *why) {
     return 77; /* No such code, and nothing told. */
 }
+static int32_t resident(vv_device device, uint64_t kernel, uint32_t lanes, uint32_t *tiles, const vv_why *why) {
+    *tiles = 7;
+    return VV_OK;
+}
 static int32_t alloc(vv_device device, uint64_t bytes, uint64_t *buffer, const vv_why *why) {
     return fail(why, VV_OUT_OF_MEMORY, "cupboards", "", bytes);
 }
@@ -120,8 +124,8 @@ static int32_t times(vv_device device, uint64_t event, uint64_t *begin, uint64_t
 
 const vv_table *QUERY(uint32_t highest) {
     static vv_table table = {
-        VERSION, SIZE, {0}, 0, 0, devices, open_device, close_device, info, compile, load, on_one, kernel, alloc, on_one,
-        memory, on_one, memory, on_one, queue, on_one, write_, read_, launch, on_one, reached, on_one, times, on_one,
+        VERSION, SIZE, {0}, 0, 0, devices, open_device, close_device, info, compile, load, on_one, kernel, resident,
+        alloc, on_one, memory, on_one, memory, on_one, queue, on_one, write_, read_, launch, on_one, reached, on_one, times, on_one,
     };
     table.name = text(NAME);
 #ifdef TOO_NEW

@@ -91,7 +91,7 @@ fn tables_that_do_not_fit() {
     let temp = folder();
     for (define, says) in [
         ("TOO_NEW", "it needs a newer vectorvisor"),
-        ("VERSION=0", "version 0 of the plugin interface, not 1"),
+        ("VERSION=0", "version 0 of the plugin interface, not 2"),
         ("VERSION=9", "version 9"),
         ("SIZE=40", "its table has 40 bytes"),
         ("NAME=\"else\"", "it is the driver \"else\"; call it libvectorvisor_else.so"),

@@ -33,7 +33,7 @@ library::functions! {
 }
 
 /// Functions that go by another name than `hip` and their own.
-const OTHER_NAMES: [(&str, &str); 8] = [
+const OTHER_NAMES: [(&str, &str); 9] = [
     ("MemAlloc", "hipMalloc"),
     ("MemFree", "hipFree"),
     ("HostAlloc", "hipHostMalloc"),
@@ -42,6 +42,7 @@ const OTHER_NAMES: [(&str, &str); 8] = [
     ("StreamCreate", "hipStreamCreateWithFlags"),
     ("EventCreate", "hipEventCreateWithFlags"),
     ("LaunchKernel", "hipModuleLaunchKernel"),
+    ("OccupancyMaxActiveBlocksPerMultiprocessor", "hipModuleOccupancyMaxActiveBlocksPerMultiprocessor"),
 ];
 
 /// HIP's runtime.

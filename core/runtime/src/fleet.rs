@@ -237,10 +237,11 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
 fn allocate(common: &Common, options: &FleetOptions, inputs: Option<usize>) -> Result<(Vec<Group>, u64)> {
     let info = common.program.engine().info();
     let plan = &common.program.meta().plan;
+    let resident = common.program.engine().device().resident(common.program.kernels().run, plan.lanes)?;
     let mut options = options.clone();
     let fixed = options.vms.is_some();
     loop {
-        let sizes = sizes::sizes(info, plan, &options, inputs)?;
+        let sizes = sizes::sizes(info, plan, resident, &options, inputs)?;
         let groups: Result<Vec<Group>> =
             sizes.groups.iter().map(|&vms| Group::new(common, vms, sizes.out_capacity, sizes.out_limit)).collect();
         let total: u32 = sizes.groups.iter().sum();

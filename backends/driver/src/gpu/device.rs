@@ -83,6 +83,12 @@ impl Device for GpuDevice {
         let kernel = Kernel::new(&self.modules.get(module.0)?, name)?;
         Ok(KernelId(self.kernels.insert(Arc::new(kernel))))
     }
+    fn resident(&self, kernel: KernelId, lanes: u32) -> Result<u32> {
+        let lanes = lanes.clamp(1, self.setup.max_lanes);
+        let stacked = self.stacked(1 << 30, lanes);
+        let blocks = self.kernels.get(kernel.0)?.blocks(stacked * lanes)?;
+        Ok((blocks * stacked * self.setup.units).max(1))
+    }
 
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
         let bytes = bytes.max(1);

@@ -15,7 +15,7 @@ pub use device::GpuDevice;
 pub use errors::{Codes, Fault};
 
 use crate::{Result, Source};
-use std::ffi::{c_char, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::Arc;
 
 /// What every function returns.
@@ -52,6 +52,7 @@ library::functions! {
     ModuleLoadData(module: *mut Object, image: *const c_void);
     ModuleUnload(module: Object);
     ModuleGetFunction(function: *mut Object, module: Object, name: *const c_char);
+    OccupancyMaxActiveBlocksPerMultiprocessor(blocks: *mut c_int, function: Object, threads: c_int, shared_bytes: usize);
     LaunchKernel(
         function: Object,
         grid_x: c_uint, grid_y: c_uint, grid_z: c_uint,

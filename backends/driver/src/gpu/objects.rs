@@ -153,6 +153,17 @@ impl Kernel {
             code => vendor.check("finding a kernel", code).map(|()| Self { module: module.clone(), raw }),
         }
     }
+    /// How many blocks of so many threads a unit of the device runs at once.
+    pub fn blocks(&self, threads: u32) -> Result<u32> {
+        let mut blocks = 0;
+        let threads = i32::try_from(threads).unwrap_or(i32::MAX);
+        // SAFETY: a local to fill; the module keeps the kernel.
+        let ask = |functions: &Functions| unsafe {
+            (functions.OccupancyMaxActiveBlocksPerMultiprocessor)(&mut blocks, self.raw, threads, 0)
+        };
+        self.module.0.vendor.call("the room for a kernel", ask)?;
+        Ok(u32::try_from(blocks).unwrap_or(0))
+    }
     pub fn belongs_to(&self, module: &Arc<Module>) -> bool {
         Arc::ptr_eq(&self.module, module)
     }

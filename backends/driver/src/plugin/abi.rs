@@ -10,7 +10,7 @@
 use std::ffi::c_void;
 
 /// The version that this file describes. A table may grow at its end within a version; all else needs a new one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Success.
 pub const OK: i32 = 0;
@@ -140,6 +140,8 @@ entries! {
     unload(device: *const c_void, module: u64, why: *const Why);
     /// Finds a kernel.
     kernel(device: *const c_void, module: u64, name: Bytes, kernel: *mut u64, why: *const Why);
+    /// Counts the tiles in which it runs at the same time.
+    resident(device: *const c_void, kernel: u64, lanes: u32, tiles: *mut u32, why: *const Why);
     /// Allocates device memory.
     alloc(device: *const c_void, bytes: u64, buffer: *mut u64, why: *const Why);
     /// Gives it, or shared memory, back.

@@ -109,6 +109,11 @@ impl Device for PluginDevice {
         call!(self, kernel, module.0, Bytes::of(name.as_bytes()), &mut id)?;
         Ok(KernelId(id))
     }
+    fn resident(&self, kernel: KernelId, lanes: u32) -> Result<u32> {
+        let mut tiles = 0;
+        call!(self, resident, kernel.0, lanes, &mut tiles)?;
+        Ok(tiles)
+    }
 
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
         let mut id = 0;

@@ -79,6 +79,7 @@ fn table(driver: *const c_void, name: &'static str) -> Table {
         load: Some(load),
         unload: Some(unload),
         kernel: Some(kernel),
+        resident: Some(resident),
         alloc: Some(alloc),
         free: Some(free),
         alloc_pinned: Some(alloc_pinned),
@@ -235,6 +236,7 @@ entries! {
     kernel(device, module: u64, name: Bytes, kernel: *mut u64) {
         *kernel = device.kernel(ModuleId(module), &name.text())?.0
     }
+    resident(device, kernel: u64, lanes: u32, tiles: *mut u32) { *tiles = device.resident(KernelId(kernel), lanes)? }
     alloc(device, bytes: u64, buffer: *mut u64) { *buffer = device.alloc(bytes)?.0 }
     free(device, buffer: u64) { device.free(BufferId(buffer)) }
     alloc_pinned(device, bytes: usize, pinned: *mut u64, pointer: *mut *mut u8) {

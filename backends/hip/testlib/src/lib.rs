@@ -98,6 +98,9 @@ exports! {
     hipModuleLoadData = ModuleLoadData(module: *mut Object, image: *const c_void);
     hipModuleUnload = ModuleUnload(module: Object);
     hipModuleGetFunction = ModuleGetFunction(function: *mut Object, module: Object, name: *const c_char);
+    hipModuleOccupancyMaxActiveBlocksPerMultiprocessor = OccupancyMaxActiveBlocksPerMultiprocessor(
+        blocks: *mut c_int, function: Object, threads: c_int, shared_bytes: usize
+    );
     hipModuleLaunchKernel = LaunchKernel(
         function: Object,
         grid_x: c_uint, grid_y: c_uint, grid_z: c_uint,

@@ -24,8 +24,14 @@ fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Decides the sizes.
-pub fn sizes(info: &DeviceInfo, plan: &Plan, options: &FleetOptions, inputs: Option<usize>) -> Result<Sizes> {
+/// Decides the sizes, where `resident` tiles run at the same time.
+pub fn sizes(
+    info: &DeviceInfo,
+    plan: &Plan,
+    resident: u32,
+    options: &FleetOptions,
+    inputs: Option<usize>,
+) -> Result<Sizes> {
     let lanes = u64::from(plan.lanes);
     let default_out = if info.kind == DeviceKind::Cpu { 64 << 10 } else { 16 << 10 };
     let out_capacity = u64::from(options.out_capacity.unwrap_or(default_out)).max(64).next_multiple_of(64).min(MAX_OUT);
@@ -50,7 +56,7 @@ pub fn sizes(info: &DeviceInfo, plan: &Plan, options: &FleetOptions, inputs: Opt
     let tiles = match options.vms {
         Some(vms) => u64::from(vms.max(1)).div_ceil(lanes),
         None => {
-            let slots = u64::from(info.parallel_tiles.max(1));
+            let slots = u64::from(resident.max(1));
             let sensible = match info.kind {
                 DeviceKind::Cpu => (slots * VMS_PER_CORE).div_ceil(lanes).max(slots),
                 _ => slots * TILES_PER_SLOT,
@@ -58,7 +64,10 @@ pub fn sizes(info: &DeviceInfo, plan: &Plan, options: &FleetOptions, inputs: Opt
             // The rest is for inputs, larger outputs, and whoever else uses the device.
             let fit = info.memory / 10 * 6 / tile;
             let needed = inputs.map_or(u64::MAX, |n| (n as u64).div_ceil(lanes));
-            sensible.min(fit).min(needed).max(1)
+            let tiles = sensible.min(fit).max(1);
+            // A few tiles that begin when the others have ended would leave most of a GPU idle.
+            let whole = tiles / slots * slots;
+            if info.kind == DeviceKind::Cpu || whole == 0 { tiles.min(needed) } else { whole.min(needed) }.max(1)
         }
     };
     let count = tiles.div_ceil(per_group);
@@ -117,7 +126,7 @@ mod tests {
     }
 
     fn groups(info: &DeviceInfo, plan: &Plan, vms: Option<u32>, inputs: Option<usize>) -> Result<Vec<u32>> {
-        Ok(sizes(info, plan, &FleetOptions { vms, ..Default::default() }, inputs)?.groups)
+        Ok(sizes(info, plan, info.parallel_tiles, &FleetOptions { vms, ..Default::default() }, inputs)?.groups)
     }
 
     #[test]
@@ -135,9 +144,19 @@ mod tests {
     fn groups_keep_to_the_largest_allocation() -> Result<()> {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 28);
         assert_eq!(groups(&gpu, &plan(32, 1 << 22), Some(160), None)?, [64, 64, 32]);
-        let whole = sizes(&gpu, &plan(32, 1 << 22), &FleetOptions::default(), None)?;
+        let whole = sizes(&gpu, &plan(32, 1 << 22), 2, &FleetOptions::default(), None)?;
         assert_eq!(whole.groups.iter().sum::<u32>(), 256);
         assert!(whole.out_limit <= 1 << 28);
+        Ok(())
+    }
+
+    #[test]
+    fn a_gpu_has_as_many_tiles_as_run_at_once_or_several_times_as_many() -> Result<()> {
+        let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 34);
+        for (resident, vms) in [(5, 20), (20, 60), (50, 50), (100, 76)] {
+            let sizes = sizes(&gpu, &plan(32, 1 << 22), resident, &FleetOptions::default(), None)?;
+            assert_eq!(sizes.groups, [vms * 32], "{resident}");
+        }
         Ok(())
     }
 
