@@ -40,7 +40,7 @@ const fn copying(guest: Guest) -> Guest {
 }
 
 /// All of them, with the sizes that are reported.
-pub const GUESTS: [Guest; 7] = [
+pub const GUESTS: [Guest; 8] = [
     guest("pbkdf2", module!("pbkdf2"), [20_000, 20], password),
     guest("scrypt", module!("scrypt"), [1024, 16], password),
     guest("lz4", module!("lz4"), [32 << 10, 1 << 10], |seed, size| inputs::json(seed, size as usize)),
@@ -48,6 +48,7 @@ pub const GUESTS: [Guest; 7] = [
     guest("tokenise", module!("tokenise"), [10_000, 500], |seed, size| inputs::prose(seed, size as usize)),
     copying(guest("memcopy", module!("memcopy"), [100, 2], |seed, size| format!("{seed} {size} bulk").into_bytes())),
     copying(guest("wordcopy", module!("memcopy"), [100, 2], |seed, size| format!("{seed} {size} words").into_bytes())),
+    copying(guest("libcopy", module!("memcopy"), [100, 2], |seed, size| format!("{seed} {size} library").into_bytes())),
 ];
 
 /// Password and salt have 16 bytes each, as [`crate::baseline`] expects.

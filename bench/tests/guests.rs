@@ -100,12 +100,13 @@ fn words_are_counted() {
 }
 
 #[test]
-fn both_ways_to_copy_agree() {
+fn all_ways_to_copy_agree() {
     let (_, engine) = cpu();
     let outputs = |name| cases(&engine, name).1.into_iter().map(|case| case.1).collect::<Vec<_>>();
     let bulk = outputs("memcopy:3");
     assert_ne!(bulk[0], bulk[1]);
     assert_eq!(bulk, outputs("wordcopy:3"));
+    assert_eq!(bulk, outputs("libcopy:3"));
 }
 
 #[test]

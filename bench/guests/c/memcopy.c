@@ -1,4 +1,5 @@
-// "SEED COUNT bulk|words" -> the digest of 32 KiB that were copied COUNT times: by `memory.copy`, or in a loop of 64-bit words.
+// "SEED COUNT bulk|words|library" -> the digest of 32 KiB that were copied COUNT times: by `memory.copy`, in a loop of 64-bit words,
+// or by the C library's `memcpy`.
 // Memory: 131072, of which stack: 8192
 
 #include "guest.h"
@@ -24,19 +25,24 @@ NO_BUILTIN static void words(uint64_t *restrict to, const uint64_t *restrict fro
   COPIED();
 }
 
+// Where the compiler cannot see who is called.
+static void *(*volatile library)(void *, const void *, size_t) = memcpy;
+
 int main(void) {
   char line[64] = {0}, *next = line;
   read_all(line, sizeof line);
   uint32_t seed = number(&next), count = number(&next);
-  int in_bulk = field(&next)[0] == 'b';
+  char way = field(&next)[0];
   uint64_t *left = must(malloc(WORDS * sizeof *left)), *right = must(malloc(WORDS * sizeof *right));
   fill_words(left, WORDS, seed);
   for (uint32_t i = 0; i < count; i++) {
     // Back and forth, each time with a word changed.
     uint64_t *from = i & 1 ? right : left, *to = i & 1 ? left : right;
     from[i % WORDS] += i;
-    if (in_bulk)
+    if (way == 'b')
       bulk(to, from);
+    else if (way == 'l')
+      library(to, from, WORDS * sizeof *to);
     else
       words(to, from);
   }

@@ -88,14 +88,17 @@ pub enum Opt {
     StoreAfterLoad,
     /// Loads move up over stores.
     LoadsFirst,
+    /// The C library's `memcpy`, `memmove` and `memset` are `memory.copy` and `memory.fill`.
+    Library,
 }
 
 impl Opt {
     /// All of them, by the names under which they are left out.
-    pub const ALL: [(&'static str, Self); 3] = [
+    pub const ALL: [(&'static str, Self); 4] = [
         ("merge-checks", Self::MergeChecks),
         ("store-after-load", Self::StoreAfterLoad),
         ("loads-first", Self::LoadsFirst),
+        ("library", Self::Library),
     ];
 }
 
@@ -301,6 +304,10 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     check(options)?;
     let module = wasm::Module::decode(wasm)?;
     let (mut program, image) = lower::lower(&module, options)?;
+    // The functions of one memory: others would need to know which is theirs.
+    if options.has(Opt::Library) && options.traps == Traps::Sticky && module.memories.len() == 1 {
+        pass::library::run(&mut program, |f| module.code_offset(f));
+    }
     verify("lowering", &program)?;
     let missing = module
         .imports

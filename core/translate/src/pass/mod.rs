@@ -5,6 +5,7 @@ mod charge;
 mod facts;
 mod frame;
 pub mod hoist;
+pub mod library;
 mod live;
 pub mod nan;
 pub mod versions;

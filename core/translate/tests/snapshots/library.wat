@@ -1,0 +1,78 @@
+;; The C library's functions by their names and signatures; what has another signature is something else.
+(module
+  (memory (export "memory") 1)
+  (func $memcpy (param i32 i32 i32) (result i32)
+    local.get 0
+    local.get 1
+    i32.load8_u
+    i32.store8
+    local.get 0)
+  (func $memset (param i32 i32) (result i32)
+    local.get 0
+    local.get 1
+    i32.store8
+    local.get 0)
+  (func (export "f") (param i32) (result i32)
+    i32.const 16
+    local.get 0
+    i32.const 8
+    call $memcpy
+    i32.const 1
+    call $memset))
+
+;;= #define VV_TABLE_LENGTH 0u
+;;= #define VV_TABLE(i) 0u
+;;= VV_FN u32 fn2(VM *vm, u32 v0);
+;;= VV_FN u32 st3(VM *vm);
+;;= VV_FN void vv_nested(VM *vm, u32 state);
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1, u32 v2) { /* memcpy */
+;;=   if (vv_memory_copy(vm, v0, v1, v2)) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 60u); return 0; }
+;;=   return v0;
+;;= }
+;;= VV_SMALL u32 fn1(VM *vm, u32 v0, u32 v1) { /* memset */
+;;=   u32 v2;
+;;=   VV_PRIVATE(vm);
+;;=   vv_gp const mem = VV_BASE(vm->mem);
+;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
+;;=   v2 = vv_check(&fuel, size, v0, 0u, 1u, 1u, 0u);
+;;=   vv_sa8(mem, v2, 0u, (v1));
+;;=   vm->fuel = fuel;
+;;=   return v0;
+;;= }
+;;= VV_FN u32 fn2(VM *vm, u32 v0) { /* f */
+;;=   u32 v1, v2;
+;;=   u32 fuel = vm->fuel;
+;;=   VV_EDGE(2u, 94u, return 0)
+;;=   vm->fuel = fuel;
+;;=   v1 = fn0(vm, 0x10u, v0, 8u);
+;;=   if (VV_STOPPED(vm)) return 0;
+;;=   fuel = vm->fuel;
+;;=   vm->fuel = fuel;
+;;=   v2 = fn1(vm, v1, 1u);
+;;=   fuel = vm->fuel;
+;;=   vm->fuel = fuel;
+;;=   return v2;
+;;= }
+;;= VV_FN u32 st3(VM *vm) { /* enters f */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 r = fn2(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
+;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;=   switch (state) {
+;;=   case 3u: return st3(vm);
+;;=   }
+;;=   vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);
+;;=   return VV_HALT;
+;;= }
+;;= VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {
+;;=   switch (state) {
+;;=   }
+;;=   return vv_dispatch_nested(vm, state);
+;;= }
+;;= VV_FN void vv_nested(VM *vm, u32 state) {
+;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
+;;= }
