@@ -88,16 +88,19 @@ pub enum Opt {
     StoreAfterLoad,
     /// Loads move up over stores.
     LoadsFirst,
+    /// Checks of addresses that change by a constant in each turn of a loop are made in front of it.
+    HoistChecks,
     /// The C library's `memcpy`, `memmove` and `memset` are `memory.copy` and `memory.fill`.
     Library,
 }
 
 impl Opt {
     /// All of them, by the names under which they are left out.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("merge-checks", Self::MergeChecks),
         ("store-after-load", Self::StoreAfterLoad),
         ("loads-first", Self::LoadsFirst),
+        ("hoist-checks", Self::HoistChecks),
         ("library", Self::Library),
     ];
 }
@@ -336,6 +339,10 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
                 // A processor that runs one VM at a time reorders for itself.
                 if options.has(Opt::LoadsFirst) && options.lanes > 1 {
                     pass::hoist::run(body);
+                }
+                // What a VM leaves in memory when it traps is not exact then, so its memory must go with it.
+                if options.has(Opt::HoistChecks) && natural {
+                    pass::range::run(body);
                 }
             }
         }

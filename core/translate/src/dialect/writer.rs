@@ -5,7 +5,7 @@ use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
-use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Stmt, Var, walk};
+use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Range, Stmt, Var, walk};
 use crate::layout::{FIRST_STATE, Layout, adapter_frame};
 use crate::{Bounds, Error, Options, ValType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -362,7 +362,7 @@ impl Writer<'_> {
                     used.insert(v);
                 });
             }
-            memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. });
+            memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. } | Stmt::Ranges(_));
             s.fuel |= matches!(stmt, Stmt::Check { .. } | Stmt::Loop { .. } | Stmt::Edge { .. });
             waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
@@ -763,6 +763,7 @@ impl Writer<'_> {
                 line!(s, "L{}: ;", label.0);
             }
             Stmt::Loop { label, body, at } => self.repeat(s, *label, body, *at),
+            Stmt::Ranges(_) => {} // by the loop
             Stmt::If { cond, then, otherwise } => {
                 let cond = condition(s.body, *cond);
                 let (first, second, cond) = if then.is_empty() && !otherwise.is_empty() {
@@ -886,11 +887,27 @@ impl Writer<'_> {
 
     /// A loop. Around one without calls stands another that gets new fuel, so that it stays without calls.
     fn repeat(&self, s: &mut Scope<'_>, label: Label, body: &[Stmt], at: u32) {
-        let mut quiet = true;
-        walk(body, &mut |s| quiet &= !s.calls() && !matches!(s, Stmt::Loop { .. }));
+        let quiet = Stmt::quiet(body);
+        let (ranges, body) = match body {
+            [Stmt::Ranges(ranges), rest @ ..] => (ranges.as_slice(), rest),
+            _ => (&[][..], body),
+        };
         if quiet {
             line!(s, "for (;;) {{");
             line!(s, "VV_APART");
+        }
+        if !ranges.is_empty() {
+            line!(s, "u32 room = 0xffffffffu;");
+            for Range { addr, step, bounds, align, residue } in ranges {
+                let a = self.e(s, *addr);
+                match bounds {
+                    Some((_, high)) => {
+                        line!(s, "vv_room(&fuel, &room, size, {a}, {step}, {high}u, {align}u, {residue}u);")
+                    }
+                    None => line!(s, "(void)vv_aligned(&fuel, {a}, {align}u, {residue}u);"),
+                }
+            }
+            line!(s, "if (VV_UNLIKELY((s32)fuel < 0)) {{ VV_REFUEL({}u, {at}u, {}) }}", s.function, s.leave);
         }
         line!(s, "for (;;) {{");
         s.depth += 1;
@@ -903,7 +920,9 @@ impl Writer<'_> {
         }
         line!(s, "L{}: ;", label.0);
         line!(s, "VV_COUNT(vm, {});", if s.framed { "state" } else { "direct" });
-        if quiet {
+        if !ranges.is_empty() {
+            line!(s, "if (VV_SPENT_OR(room-- == 0)) break;");
+        } else if quiet {
             line!(s, "if (VV_SPENT) break;");
         } else {
             self.edge(s, at);
@@ -911,7 +930,8 @@ impl Writer<'_> {
         s.depth -= 1;
         line!(s, "}}");
         if quiet {
-            line!(s, "VV_REFUEL({}u, {at}u, {})", s.function, s.leave);
+            let test = if ranges.is_empty() { "" } else { "if ((s32)(fuel + 1) <= 0) " };
+            line!(s, "{test}{{ VV_REFUEL({}u, {at}u, {}) }}", s.function, s.leave);
             line!(s, "}}");
             if falls {
                 line!(s, "E{}: ;", label.0);

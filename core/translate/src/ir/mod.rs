@@ -92,6 +92,21 @@ pub struct Access {
     pub checked: bool,
 }
 
+/// What [`Stmt::Check`] asks of an address, of one that `step` is added to in each turn of a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// i32: what it is in the next turn.
+    pub addr: ExprId,
+    /// What each turn adds; a multiple of `align`.
+    pub step: i32,
+    /// As in [`Stmt::Check`].
+    pub bounds: Option<(u64, u64)>,
+    /// As in [`Stmt::Check`].
+    pub align: u32,
+    /// As in [`Stmt::Check`].
+    pub residue: u32,
+}
+
 /// A statement. Fields are named after what they are: `at` is a wasm byte offset.
 #[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq)]
@@ -148,6 +163,10 @@ pub enum Stmt {
     /// Made by `pass::access`: `var` is `addr - residue` if that is a multiple of `align` and, with `bounds`, the bytes from `addr + low`
     /// up to `addr + high` lie in the memory; else a flag is set and `var` leads into the guard, or to an aligned place.
     Check { var: Var, addr: ExprId, bounds: Option<(u64, u64)>, align: u32, residue: u32 },
+
+    /// Made by `pass::range`, first in a loop without calls: for how many turns the addresses stay good. If one is not in the next, a flag
+    /// is set and the VM ends.
+    Ranges(Vec<Range>),
 
     // The rest is made by `pass::frame` and only occurs in states.
     /// Charges fuel and looks at the sticky flag, as a loop back-edge does; `head`: of a loop that became a state.
@@ -264,6 +283,7 @@ impl Stmt {
             Self::Load { mem, .. } => vec![mem.addr],
             Self::Store { mem, value, .. } => vec![mem.addr, *value],
             Self::Check { addr, .. } => vec![*addr],
+            Self::Ranges(ranges) => ranges.iter().map(|r| r.addr).collect(),
             Self::Trapping { a, b, .. } => [Some(*a), *b].into_iter().flatten().collect(),
             Self::MemoryGrow { delta, .. } => vec![*delta],
             Self::MemoryFill { to, value, length, .. } => vec![*to, *value, *length],
@@ -369,6 +389,13 @@ impl Stmt {
             | Self::TableInit { .. } => true,
             _ => self.leaves() && !self.ends(),
         }
+    }
+
+    /// A loop's body in which nothing calls and nothing loops.
+    pub fn quiet(body: &[Self]) -> bool {
+        let mut quiet = true;
+        walk(body, &mut |s| quiet &= !s.calls() && !matches!(s, Self::Loop { .. }));
+        quiet
     }
 
     /// The statement lists inside a statement.

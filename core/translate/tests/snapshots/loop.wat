@@ -31,7 +31,7 @@
 ;;=     VV_COUNT(vm, direct);
 ;;=     if (VV_SPENT) break;
 ;;=   }
-;;=   VV_REFUEL(0u, 38u, return 0)
+;;=   { VV_REFUEL(0u, 38u, return 0) }
 ;;=   }
 ;;=   L1: ;
 ;;=   vm->fuel = fuel;

@@ -204,6 +204,7 @@ VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
 #endif
 /* In a function the fuel is in a variable, between the points where somebody else reads `vm->fuel`. */
 #define VV_SPENT VV_UNLIKELY((s32)fuel-- <= 0)
+#define VV_SPENT_OR(test) VV_UNLIKELY(((s32)fuel-- <= 0) | (test))
 #define VV_EDGE(func, at, ret) \
     if (VV_SPENT) { VV_REFUEL(func, at, ret) }
 #ifdef VV_THREAD_EXIT
@@ -242,6 +243,20 @@ VV_INLINE u32 vv_check(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align,
     if (bad) *fuel |= VV_OOB;
     a = vv_aligned(fuel, a, align, residue);
     return bad ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
+}
+/* The same for an address to which each turn of a loop adds `step`; `room` becomes the turns after the next that are good too. */
+VV_INLINE void vv_room(u32 *fuel, u32 *room, u32 size, u32 a, s32 step, u64 high, u32 align, u32 residue) {
+    if (vv_bad(size, a, high)) *fuel |= VV_OOB;
+    (void)vv_aligned(fuel, a, align, residue);
+    if (step) {
+#if VV_FIXED
+        u32 last = (u32)(VV_CAPACITY - high);
+#else
+        u32 last = size - (u32)high;
+#endif
+        u32 turns = step > 0 ? (last - a) / (u32)step : a / (0u - (u32)step);
+        if (turns < *room) *room = turns;
+    }
 }
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
 
