@@ -9,6 +9,7 @@ mod script;
 use plan::{Host, Plan};
 use script::Directive;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +31,7 @@ usage: ci/spec [options]
   --force-framed     frame every function, suspend at every call
   --cache-dir DIR    where compiled programs are kept (default: target/spec)
   --jobs N           programs at a time (default: the cores)
+  --programs DIR     only writes the programs there, as DIR/SUITE-FILE-N.wasm
   -v                 a line for each file
 ";
 
@@ -41,6 +43,7 @@ struct Options {
     program: ProgramOptions,
     lanes: u32,
     jobs: usize,
+    programs: Option<PathBuf>,
     verbose: bool,
 }
 
@@ -79,6 +82,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         program: ProgramOptions { cache: CachePolicy::Dir("target/spec".into()), ..ProgramOptions::default() },
         lanes: 32,
         jobs: cores,
+        programs: None,
         verbose: false,
     };
     while let Some(arg) = args.next() {
@@ -101,6 +105,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--force-framed" => options.program.force_framed = true,
             "--cache-dir" => options.program.cache = CachePolicy::Dir(value()?.into()),
             "--jobs" => options.jobs = number(value()?)?.max(1) as usize,
+            "--programs" => options.programs = Some(value()?.into()),
             "-v" => options.verbose = true,
             other => return Err(format!("there is no option {other:?}")),
         }
@@ -163,10 +168,8 @@ fn wanted(options: &Options, suite: &str, name: &str) -> bool {
     (options.files.is_empty() || options.files.iter().any(|f| name.contains(f))) && (!options.quick || quick())
 }
 
-fn all(options: &Options) -> Result<bool, String> {
-    let begin = Instant::now();
-    let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver(), vectorvisor_opencl::driver()], &[]);
-    let engine = Engine::open(&drivers, &options.backend, Quirks::default()).map_err(|e| e.to_string())?;
+/// The files that are wanted, and what is to be done with each.
+fn scripts(options: &Options) -> Result<Vec<Script>, String> {
     let host = Host::new()?;
     let mut scripts = Vec::new();
     let names: Vec<&str> = match options.suites.iter().any(|s| s == "all") {
@@ -180,6 +183,29 @@ fn all(options: &Options) -> Result<bool, String> {
             scripts.push(Script { name: format!("{name}/{}", file.name()), directives, plan });
         }
     }
+    Ok(scripts)
+}
+
+/// Writes every program as a file, for a look at what becomes of it.
+fn write(scripts: &[Script], folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for script in scripts {
+        let name = script.name.trim_end_matches(".wast").replace('/', "-");
+        for (i, program) in script.plan.programs.iter().enumerate() {
+            std::fs::write(folder.join(format!("{name}-{i}.wasm")), &program.wasm)?;
+        }
+    }
+    Ok(())
+}
+
+fn all(options: &Options) -> Result<bool, String> {
+    let begin = Instant::now();
+    let scripts = scripts(options)?;
+    if let Some(folder) = &options.programs {
+        return write(&scripts, folder).map(|()| true).map_err(|e| format!("{}: {e}", folder.display()));
+    }
+    let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver(), vectorvisor_opencl::driver()], &[]);
+    let engine = Engine::open(&drivers, &options.backend, Quirks::default()).map_err(|e| e.to_string())?;
     let programs: Vec<(usize, &plan::Program)> =
         scripts.iter().enumerate().flat_map(|(i, s)| s.plan.programs.iter().map(move |p| (i, p))).collect();
     let next = AtomicUsize::new(0);

@@ -709,9 +709,11 @@ impl Writer<'_> {
                     *at,
                 );
                 if items > 0 {
+                    // NVRTC 13.0 never ends where it unrolls this loop in a kernel and reads the pointer anew after each store.
+                    line!(s, "vv_gp head = vm->head;");
                     line!(
                         s,
-                        "for (u32 i = 0; i < n; i++) vv_sw32(vm->head, {}u + (to + i) * 4, vv_elements{segment}[from + i]);",
+                        "for (u32 i = 0; i < n; i++) vv_sw32(head, {}u + (to + i) * 4, vv_elements{segment}[from + i]);",
                         self.l.table
                     );
                 }
