@@ -16,7 +16,9 @@ fn present(driver: &dyn Driver) -> bool {
 
 fn conforms(driver: &dyn Driver) {
     if present(driver) {
-        let failures = failures(driver, &|_| true);
+        // A checker (compute-sanitizer) is slow.
+        let simple = std::env::var_os("VECTORVISOR_SIMPLE_CASES").is_some();
+        let failures = failures(driver, &|case| !simple || !(case.threads || case.long));
         assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
 }
