@@ -150,6 +150,7 @@ impl Device for NullDevice {
         Ok((buffer, self.place(buffer, 0, bytes)?.1))
     }
 
+    /// Yours: the vendor's stream, or a thread that does its work in order.
     fn queue(&self) -> Result<QueueId> {
         Ok(QueueId(self.queues.insert(())))
     }
@@ -173,7 +174,8 @@ impl Device for NullDevice {
         // SAFETY: the caller promises `dst`; `place` has checked the other side.
         unsafe { self.copy(queue, src, dst, bytes) }
     }
-    /// Yours: refuses more lanes than a tile can have, and does nothing for no tiles or no lanes.
+    /// Yours: refuses more lanes than a tile can have, does nothing for no tiles or no lanes, and else puts the launch into the
+    /// queue and returns.
     fn launch(&self, _: QueueId, kernel: KernelId, _: &[Option<BufferId>], _: u32, _: u32) -> Result<EventId> {
         Err(Error::Invalid(format!("no kernel has the handle {}", kernel.0)))
     }
