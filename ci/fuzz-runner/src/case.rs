@@ -24,6 +24,8 @@ pub struct Setup {
     pub without: BTreeSet<Opt>,
     /// Its modules are linked; else it is one module as it stands.
     pub linked: bool,
+    /// Hints of alignment are believed, in a fleet, which runs again what breaks them: each call is then one of a fresh VM.
+    pub natural: bool,
 }
 
 /// A call of an exported function.
@@ -65,7 +67,7 @@ impl Setup {
             traps: if self.exact { Traps::Exact } else { Traps::Sticky },
             bounds: if self.capacity { Bounds::Capacity } else { Bounds::Size },
             // What `Instances` would take in the end.
-            alignment: Some(Alignment::Any),
+            alignment: Some(if self.natural { Alignment::Natural } else { Alignment::Any }),
             without: self.without.clone(),
             force_framed: self.framed,
             cache: CachePolicy::Off,
@@ -85,6 +87,7 @@ impl Setup {
             (self.capacity, " --bounds capacity"),
             (self.framed, " --force-framed"),
             (self.linked, " --linked"),
+            (self.natural, " --alignment natural"),
         ] {
             text.push_str(if set { word } else { "" });
         }
@@ -104,6 +107,7 @@ impl Setup {
             stack: 65536,
             without: BTreeSet::new(),
             linked: false,
+            natural: false,
         };
         let mut words = text.split_whitespace();
         while let Some(word) = words.next() {
@@ -113,6 +117,7 @@ impl Setup {
                 "--lanes" => setup.lanes = number(value()?)?,
                 "--interleave" => setup.interleave = number(value()?)?,
                 "--stack" => setup.stack = number(value()?)?,
+                "--alignment" => setup.natural = value()? == "natural",
                 "--traps" => setup.exact = value()? == "exact",
                 "--bounds" => setup.capacity = value()? == "capacity",
                 "--without" => {

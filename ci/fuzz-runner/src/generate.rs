@@ -22,8 +22,10 @@ pub struct Program {
 pub fn program(seed: u64) -> Result<Program, String> {
     let mut rng = Rng::with_seed(seed);
     let linked = rng.bool();
+    let natural = !linked && rng.bool();
     let setup = Setup {
-        exact: rng.bool(),
+        // Where every access is looked at for itself, hints count for nothing.
+        exact: !natural && rng.bool(),
         capacity: rng.u32(..5) == 0,
         framed: rng.u32(..4) == 0,
         lanes: if rng.u32(..5) == 0 { 64 } else { 32 },
@@ -31,6 +33,7 @@ pub fn program(seed: u64) -> Result<Program, String> {
         stack: [4096, 65536, 1 << 20][rng.usize(..3)],
         without: Opt::ALL.iter().filter(|_| rng.u32(..4) == 0).map(|(_, opt)| *opt).collect(),
         linked,
+        natural,
     };
     let cases: Result<Vec<Case>, String> =
         (0..if linked { LINKED } else { 1 }).map(|_| case(&mut rng, &setup)).collect();
@@ -41,10 +44,18 @@ fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
     // Each call is a launch where all is framed.
     let fuel = if setup.framed { 60 } else { rng.i32(20..2000) };
     let smith = smith(rng, setup.linked, fuel as u32)?;
-    let wasm = observable(&smith.0, smith.1, fuel)?;
+    // Masks that keep every hint, that break some, and that break most.
+    let mask = setup.natural.then(|| [0xff8, 0xff8, 0xffc, 0xffe, 0xfff][rng.usize(..5)]);
+    let wasm = observable(&smith.0, smith.1, fuel, mask)?;
     let module = Module::decode(&wasm).map_err(|e| e.to_string())?;
-    let functions: Vec<&(String, u32)> = module.exports.iter().filter(|(name, _)| name.starts_with(CALL)).collect();
-    let rounds = rng.usize(2..8);
+    let head = if setup.natural { ONCE } else { CALL };
+    let mut functions: Vec<&(String, u32)> = module.exports.iter().filter(|(name, _)| name.starts_with(head)).collect();
+    if setup.natural {
+        // Each is a fleet.
+        rng.shuffle(&mut functions);
+        functions.truncate(4);
+    }
+    let rounds = if setup.natural { 1 } else { rng.usize(2..8) };
     let calls = (0..setup.vms())
         .map(|_| {
             let mut calls: Vec<Request> = (0..rounds)
@@ -54,7 +65,9 @@ fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
                     Request { export: export.clone(), args }
                 })
                 .collect();
-            calls.push(Request { export: STATE.into(), args: Vec::new() });
+            if !setup.natural {
+                calls.push(Request { export: STATE.into(), args: Vec::new() });
+            }
             calls
         })
         .collect();
@@ -123,9 +136,12 @@ pub fn smith(rng: &mut Rng, small: bool, fuel: u32) -> Result<(Vec<u8>, u32), St
 
 /// What the exports begin with that give a function fresh fuel and call it.
 const CALL: &str = "call.";
+/// ...and then give what [`STATE`] gives, too.
+const ONCE: &str = "once.";
 
-/// The module with more exports: one to call each function, and [`STATE`]: a hash of the memory, its pages, and all globals.
-fn observable(wasm: &[u8], counter: u32, fuel: i32) -> Result<Vec<u8>, String> {
+/// The module with more exports: two to call each function, and [`STATE`]: a hash of the memory, its pages, and all globals. With a
+/// `mask` it accesses memory more often, in the first 8 KiB, at such addresses.
+fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>) -> Result<Vec<u8>, String> {
     let module = Module::decode(wasm).map_err(|e| format!("a module of wasm-smith: {e}"))?;
     let text = wasmprinter::print_bytes(wasm).map_err(|e| e.to_string())?;
     let own = module.functions.len();
@@ -140,28 +156,86 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32) -> Result<Vec<u8>, String> {
   (local.set 1 (f64.promote_f32 (local.get 0)))
   (select (local.get 1) (f64.const nan) (f64.eq (local.get 1) (local.get 1))))\n"
         .to_string();
+    let mut first = own + 2;
+    let mut text = text;
+    if let (Some(mask), false) = (mask, module.memories.is_empty()) {
+        let global = module.globals.len();
+        let _ = writeln!(more, "(global (mut i32) (i32.const {mask}))");
+        if module.memories[0].min > 0 {
+            // Of zeros a wrong place gives the right value.
+            let bytes: String =
+                (0..0x2000u32).map(|i| format!("\\{:02x}", i.wrapping_mul(0x9e37_79b1) >> 24)).collect();
+            let _ = writeln!(more, "(data (i32.const 0) \"{bytes}\")");
+        }
+        text = masked(&text, [global, counter as usize], first, &mut more);
+        first += STORES.len();
+    }
     let list = |types: &[ValType]| types.iter().map(|ty| format!(" {}", name(*ty))).collect::<String>();
+    let types: Vec<ValType> = module.globals.iter().map(|g| g.ty).collect();
+    let globals = list(&types);
     for f in 0..own as u32 {
         let ty = module.signature(f);
         let args: String = (0..ty.params.len()).map(|i| format!(" (local.get {i})")).collect();
         let (params, results) = (list(&ty.params), list(&ty.results));
+        let state = first + 2 * own;
         let _ = writeln!(
             more,
             "(func (export \"{CALL}{f}\") (param{params}) (result{results}) \
-             (global.set {counter} (i32.const {fuel})) (call {f}{args}))"
+             (global.set {counter} (i32.const {fuel})) (call {f}{args}))\n\
+             (func (export \"{ONCE}{f}\") (param{params}) (result{results} i64 i32{globals}) \
+             (global.set {counter} (i32.const {fuel})) (call {f}{args}) (call {state}))"
         );
     }
-    let globals: Vec<ValType> = module.globals.iter().map(|g| g.ty).collect();
-    let read: String = (0..globals.len()).map(|i| format!(" (global.get {i})")).collect();
+    let read: String = (0..types.len()).map(|i| format!(" (global.get {i})")).collect();
     let (hash, pages) = if module.memories.is_empty() { ("", "(i32.const 0)") } else { (HASH, "(memory.size)") };
     let _ = writeln!(
         more,
-        "(func (export \"{STATE}\") (result i64 i32{}) (local $at i32) (local $hash i64)\n{hash}\n\
-         (local.get $hash) {pages}{read})",
-        list(&globals)
+        "(func (export \"{STATE}\") (result i64 i32{globals}) (local $at i32) (local $hash i64)\n{hash}\n\
+         (local.get $hash) {pages}{read})"
     );
     let open = text.trim_end().strip_suffix(')').ok_or("a module's text does not end with a parenthesis")?;
     vectorvisor::to_wasm(format!("{open}{more})").as_bytes()).map(|w| w.into_owned()).map_err(|e| e.to_string())
+}
+
+/// Stores, and what each takes.
+const STORES: [(&str, &str); 9] = [
+    ("i32.store", "i32"),
+    ("i32.store8", "i32"),
+    ("i32.store16", "i32"),
+    ("i64.store", "i64"),
+    ("i64.store8", "i64"),
+    ("i64.store16", "i64"),
+    ("i64.store32", "i64"),
+    ("f32.store", "f32"),
+    ("f64.store", "f64"),
+];
+
+/// The text with a mask for the addresses of all accesses, which the translator cannot know, for it is a global. Loads are masked in
+/// place; stores, under whose address lies the value, become calls of functions from number `first` on. And half of the integer
+/// constants become loads, from places that depend on the counter.
+fn masked(text: &str, [mask, counter]: [usize; 2], first: usize, more: &mut String) -> String {
+    for (store, ty) in STORES {
+        let address = format!("(i32.and (local.get 0) (global.get {mask}))");
+        let _ = writeln!(more, "(func (param i32 {ty}) ({store} {address} (local.get 1)))");
+    }
+    let mut lines = String::with_capacity(text.len());
+    for (number, line) in text.lines().enumerate() {
+        let mut words = line.split_whitespace();
+        let op = words.next().unwrap_or_default();
+        let _ = if let Some(i) = STORES.iter().position(|(store, _)| *store == op) {
+            writeln!(lines, "call {}", first + i)
+        } else if op.contains(".load") {
+            let offset = words.find_map(|word| word.strip_prefix("offset=")?.parse::<u32>().ok()).unwrap_or(0);
+            writeln!(lines, "global.get {mask}\ni32.and\n{op} offset={}", offset & 0xff8)
+        } else if matches!(op, "i32.const" | "i64.const") && number % 2 == 0 && words.next() != Some("1") {
+            // By 1 the counter counts.
+            let (address, load) = (number.wrapping_mul(0x9e37) & 0xfff, op.replace("const", "load"));
+            writeln!(lines, "global.get {counter}\ni32.const {address}\ni32.xor\nglobal.get {mask}\ni32.and\n{load}")
+        } else {
+            writeln!(lines, "{line}")
+        };
+    }
+    lines
 }
 
 const HASH: &str = "

@@ -1,9 +1,10 @@
 //! What VectorVisor answers, in the VMs of two tiles.
 
-use crate::case::{Answer, Case, Setup};
+use crate::case::{Answer, Case, Request, Setup};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use vectorvisor::translate::link::{Instance, Linker};
-use vectorvisor::{Call, End, Engine, Entry, Instances, Program, Returned, TrapKind, Value};
+use vectorvisor::{Call, End, Engine, Entry, Error, Fleet, Input, Instances, Program, Returned, TrapKind, Value};
 
 /// A call that some VM makes.
 struct Step<'a> {
@@ -20,6 +21,9 @@ pub fn answers(engine: &Engine, setup: &Setup, cases: &[Case]) -> Result<Vec<Vec
     let text = |e: vectorvisor::Error| e.to_string();
     let (wasm, linked) = bytes(setup, cases)?;
     let program = Program::new(engine, &wasm, &setup.program(), &mut |_| {}).map_err(text)?;
+    if setup.natural {
+        return fleets(&program, setup, &cases[0]).map(|answers| vec![answers]);
+    }
     let vms = setup.vms();
     let mut instances = Instances::new(&program, vms as u32, &Setup::fleet()).map_err(text)?;
     let mut answers = vec![vec![Vec::new(); vms]; cases.len()];
@@ -50,6 +54,50 @@ pub fn answers(engine: &Engine, setup: &Setup, cases: &[Case]) -> Result<Vec<Vec
         }
     }
     Ok(answers)
+}
+
+/// The answers of a fleet for each export that is called; every call is an input. A fleet that met a broken hint of alignment goes on
+/// with another program, so each begins anew.
+fn fleets(program: &Program, setup: &Setup, case: &Case) -> Result<Vec<Vec<Answer>>, String> {
+    let mut answers = vec![Vec::new(); setup.vms()];
+    let mut exports: BTreeMap<&str, Vec<(usize, &Request)>> = BTreeMap::new();
+    for vm in 0..setup.vms() {
+        match case.calls(vm) {
+            [call] => exports.entry(&call.export).or_default().push((vm, call)),
+            calls => return Err(format!("{} calls of a VM that has room for one", calls.len())),
+        }
+    }
+    for (export, calls) in exports {
+        let fleet = Fleet::new(program, &Setup::fleet(), Some(calls.len()));
+        let mut fleet = match fleet {
+            Ok(fleet) => fleet,
+            Err(Error::Initialise(reason)) => {
+                for answers in &mut answers {
+                    *answers = vec![initialise(&reason)];
+                }
+                break;
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        let mut inputs = calls.iter().map(|(_, call)| Input::args(call.args.clone()));
+        let ran = fleet.run(export, &mut inputs, &mut |outcome| {
+            let returned = Returned { end: outcome.end, values: outcome.values };
+            answers[calls[outcome.index].0] = vec![Answer::Values(Vec::new()), answer(returned)];
+        });
+        ran.map_err(|e| e.to_string())?;
+    }
+    Ok(answers)
+}
+
+/// A trap of the start function, whose text the reason begins with.
+fn initialise(reason: &str) -> Answer {
+    let kind = TrapKind::ALL.iter().find(|kind| reason.starts_with(kind.text()));
+    kind.map_or(Answer::Other(reason.into()), |kind| trap(*kind))
+}
+
+fn trap(kind: TrapKind) -> Answer {
+    // One kind for Wasmtime.
+    Answer::Trap(if kind == TrapKind::UndefinedElement { TrapKind::OutOfBoundsTable } else { kind })
 }
 
 /// One binary of all cases, and the instances in it if they were linked.
@@ -92,9 +140,7 @@ fn steps_of<'a>(
 fn answer(returned: Returned) -> Answer {
     match returned.end {
         End::Exit(0) => Answer::Values(returned.values),
-        // One kind for Wasmtime.
-        End::Trap(trap) if trap.kind == TrapKind::UndefinedElement => Answer::Trap(TrapKind::OutOfBoundsTable),
-        End::Trap(trap) => Answer::Trap(trap.kind),
+        End::Trap(at) => trap(at.kind),
         end => Answer::Other(end.to_string()),
     }
 }
