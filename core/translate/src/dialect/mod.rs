@@ -1,6 +1,7 @@
 //! IR to text: one C-family writer. The dialects differ in a prelude and a capability record; bodies are the same.
 
 mod expr;
+mod parts;
 mod writer;
 
 pub use writer::write;

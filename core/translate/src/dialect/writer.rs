@@ -1,6 +1,7 @@
 //! Functions, dispatchers, states and kernels as text.
 
 use super::expr::{Place as Where, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
+use super::parts::Parts;
 use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
@@ -10,9 +11,13 @@ use crate::layout::{FIRST_STATE, Layout, adapter_frame};
 use crate::{Bounds, Error, Options, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::Range;
 
-/// Text of a unit after which the next one begins.
-const UNIT_BYTES: usize = 96 << 10;
+/// States that one switch runs. NVRTC's time grows with the square of a switch's calls: 19 s for one of 4,500 states, 3 s in such
+/// pieces, and more than 4 GiB and two minutes for one of 22,000.
+const SWITCH: u32 = 256;
+/// Elements of a table in constant memory.
+const CONSTANT: usize = 1024;
 /// Statements of a leaf that is inlined everywhere.
 const SMALL: usize = 24;
 
@@ -88,16 +93,15 @@ impl Writer<'_> {
             header.push('\n');
             header.push_str(part);
         }
-        self.table(&mut header);
+        let mut parts = Parts::default();
+        self.table(&mut header, &mut parts);
 
-        let mut bodies: Vec<String> = Vec::new();
         let mut bytes = 0;
-        let mut small = String::new();
         let mut dispatched: BTreeSet<u32> = BTreeSet::new();
         let mut entered: BTreeSet<(u32, u8)> = BTreeSet::new();
         for (i, function) in self.p.functions.iter().enumerate() {
             let i = i as u32;
-            let before = bodies.len();
+            let before = parts.bodies.len();
             for stmts in function.lists() {
                 walk(stmts, &mut |s| match s {
                     Stmt::Call { callee: Callee::Table { ty, .. }, .. } => {
@@ -116,20 +120,18 @@ impl Writer<'_> {
                 let first = self.l.states[&i];
                 for (n, stmts) in body.states.iter().enumerate() {
                     let head = format!("u32 st{}(VM *vm)", first + n as u32);
-                    let _ = writeln!(header, "VV_FN {head};");
-                    bodies.push(self.state(i, body, n, stmts, &head));
+                    parts.add(&head, self.state(i, body, n, stmts, &head));
                 }
             }
             if let Some(body) = &function.body {
                 let head = self.signature(i);
                 if is_small(body) {
-                    small.push_str(&self.direct(i, body, &format!("VV_SMALL {head}")));
+                    parts.small.push((format!("fn{i}"), self.direct(i, body, &format!("VV_SMALL {head}"))));
                 } else {
-                    let _ = writeln!(header, "VV_FN {head};");
-                    bodies.push(self.direct(i, body, &format!("VV_FN {head}")));
+                    parts.add(&head, self.direct(i, body, &format!("VV_FN {head}")));
                 }
             }
-            bytes += bodies[before..].iter().map(String::len).sum::<usize>();
+            bytes += parts.bodies[before..].iter().map(String::len).sum::<usize>();
             if bytes > self.most {
                 return Err(Error::Limit(format!(
                     "the program is too large: up to function {i} ({}) it becomes more than {} bytes of text",
@@ -138,39 +140,20 @@ impl Writer<'_> {
             }
             for state in self.l.upper.get(&i).into_iter().chain(self.l.lower.get(&i)) {
                 let head = format!("u32 st{state}(VM *vm)");
-                let _ = writeln!(header, "VV_FN {head};");
-                bodies.push(self.adapter(i, &head));
+                parts.add(&head, self.adapter(i, &head));
             }
         }
         for ty in dispatched {
             let head = self.dispatcher_signature(ty);
-            let _ = writeln!(header, "VV_FN {head};");
-            bodies.push(self.dispatcher(ty, &head));
+            parts.add(&head, self.dispatcher(ty, &head));
         }
         for (ty, world) in entered {
             let world = if world == World::Lower as u8 { World::Lower } else { World::Upper };
             let head = format!("u32 {}{ty}(VM *vm, u32 i, u32 func, u32 at)", entry_dispatcher(world));
-            let _ = writeln!(header, "VV_FN {head};");
-            bodies.push(self.entry_dispatcher(ty, world, &head));
+            parts.add(&head, self.entry_dispatcher(ty, world, &head));
         }
-        header.push_str("VV_FN void vv_nested(VM *vm, u32 state);\n");
-        header.push_str(&small);
-
-        let mut units = vec![String::new()];
-        for body in bodies {
-            if let Some(last) = units.last_mut() {
-                if last.len() + body.len() > UNIT_BYTES && !last.is_empty() {
-                    units.push(body);
-                } else {
-                    last.push_str(&body);
-                }
-            }
-        }
-        if let Some(last) = units.last_mut() {
-            last.push_str(&self.dispatch());
-            last.push_str(include_str!("prelude/kernels.h"));
-        }
-        Ok((header, units))
+        let trampolines = self.trampolines(&mut parts);
+        Ok(parts.units(header, &[&trampolines, include_str!("prelude/kernels.h")]))
     }
 
     fn defines(&self) -> String {
@@ -307,25 +290,24 @@ impl Writer<'_> {
         used
     }
 
-    fn table(&self, header: &mut String) {
+    fn table(&self, header: &mut String, parts: &mut Parts) {
         let t = &self.p.table;
         let _ = writeln!(header, "\n#define VV_TABLE_LENGTH {}u", t.elements.len());
+        let mut array = |name: String, word: &str, elements: &[u32]| {
+            // CUDA has 64 KiB of constant memory for all units.
+            let place = if elements.len() <= CONSTANT { "VV_CONSTANT" } else { "VV_CONSTANT_LARGE" };
+            let elements = join(elements.iter().map(|e| format!("{e}u")));
+            parts.tables.push((word.to_owned(), format!("{place} u32 {name}[] = {{{elements}}};\n")));
+        };
         if t.mutable {
             let _ = writeln!(header, "#define VV_TABLE(i) vv_w32(vm->head, {}u + (i) * 4)", self.l.table);
             for (i, segment) in self.p.elements.iter().enumerate().filter(|(_, s)| !s.is_empty()) {
-                let _ = writeln!(
-                    header,
-                    "VV_CONSTANT u32 vv_elements{i}[] = {{{}}};",
-                    join(segment.iter().map(|e| format!("{e}u")))
-                );
+                let name = format!("vv_elements{i}");
+                array(name.clone(), &name, segment);
             }
         } else if !t.elements.is_empty() {
             let _ = writeln!(header, "#define VV_TABLE(i) vv_table[i]");
-            let _ = writeln!(
-                header,
-                "VV_CONSTANT u32 vv_table[] = {{{}}};",
-                join(t.elements.iter().map(|e| format!("{e}u")))
-            );
+            array("vv_table".into(), "VV_TABLE", &t.elements);
         } else {
             let _ = writeln!(header, "#define VV_TABLE(i) 0u");
         }
@@ -522,19 +504,16 @@ impl Writer<'_> {
     }
 
     /// The trampolines: `vv_dispatch_nested` runs one state that cannot suspend, `vv_dispatch` any.
-    fn dispatch(&self) -> String {
-        let mut out = String::from("VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {\n  switch (state) {\n");
-        for state in FIRST_STATE..self.l.nested {
-            let _ = writeln!(out, "  case {state}u: return st{state}(vm);");
-        }
-        out.push_str("  }\n  vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);\n  return VV_HALT;\n}\n");
-        out.push_str("VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {\n  switch (state) {\n");
-        for state in self.l.nested..self.l.count {
-            let _ = writeln!(out, "  case {state}u: return st{state}(vm);");
-        }
-        out.push_str("  }\n  return vv_dispatch_nested(vm, state);\n}\n");
+    fn trampolines(&self, parts: &mut Parts) -> String {
+        let mut out = String::from("VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {\n");
+        out.push_str(&switch(parts, "nested", FIRST_STATE..self.l.nested));
+        out.push_str("  vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);\n  return VV_HALT;\n}\n");
+        out.push_str("VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {\n");
+        out.push_str(&switch(parts, "upper", self.l.nested..self.l.count));
+        out.push_str("  return vv_dispatch_nested(vm, state);\n}\n");
         out.push_str("VV_FN void vv_nested(VM *vm, u32 state) {\n");
         out.push_str("  while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);\n}\n");
+        parts.declare("void vv_nested(VM *vm, u32 state)");
         out
     }
 
@@ -1086,6 +1065,25 @@ impl Writer<'_> {
         s.depth -= 1;
         line!(s, "}}");
     }
+}
+
+/// A switch that runs one of these states, in functions of their own if they are many.
+fn switch(parts: &mut Parts, name: &str, states: Range<u32>) -> String {
+    let mut out = String::from("  switch (state) {\n");
+    let case = |out: &mut String, state: u32| _ = writeln!(out, "  case {state}u: return st{state}(vm);");
+    if states.len() <= SWITCH as usize {
+        states.for_each(|state| case(&mut out, state));
+    } else {
+        out = format!("  switch ((state - {}u) / {SWITCH}u) {{\n", states.start);
+        for (n, first) in states.clone().step_by(SWITCH as usize).enumerate() {
+            let head = format!("u32 vv_{name}{n}(VM *vm, u32 state)");
+            let mut body = format!("VV_FN {head} {{\n  switch (state) {{\n");
+            (first..states.end.min(first + SWITCH)).for_each(|state| case(&mut body, state));
+            parts.add(&head, body + "  }\n  return VV_HALT;\n}\n");
+            let _ = writeln!(out, "  case {n}u: return vv_{name}{n}(vm, state);");
+        }
+    }
+    out + "  }\n"
 }
 
 /// All functions of a signature in the table.

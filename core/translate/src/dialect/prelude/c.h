@@ -27,6 +27,7 @@ typedef volatile uint32_t *vv_gpv;
 #endif
 #define VV_BODY static __attribute__((noinline)) /* setjmp forbids inlining */
 #define VV_CONSTANT static const
+#define VV_CONSTANT_LARGE VV_CONSTANT
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define VV_HOST 1                /* unaligned loads, memcpy and its family */
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }

@@ -22,6 +22,7 @@ typedef volatile u32 *vv_gpv;
 #define VV_FN static __device__ __noinline__
 #endif
 #define VV_CONSTANT static __constant__ const
+#define VV_CONSTANT_LARGE static __device__ const
 #define VV_BODY VV_INLINE
 #define VV_UNROLL _Pragma("unroll")
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)

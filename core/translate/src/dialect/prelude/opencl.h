@@ -22,6 +22,7 @@ typedef volatile __global uint *vv_gpv;
 #define VV_HELPER static __attribute__((noinline))
 #define VV_FN static __attribute__((noinline))
 #define VV_CONSTANT __constant
+#define VV_CONSTANT_LARGE VV_CONSTANT
 #define VV_BODY VV_INLINE
 #define VV_UNLIKELY(x) (x)
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
