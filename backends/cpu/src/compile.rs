@@ -1,6 +1,7 @@
 //! The system's C compiler: text to a shared library, and the library into this process.
 
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
+use std::cmp::Reverse;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,17 +93,18 @@ fn compile_units(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<PathBuf>> {
     let total = source.units.len();
+    // The longest first, so that no core is left alone with it at the end.
+    let mut order: Vec<usize> = (0..total).collect();
+    order.sort_by_key(|index| Reverse(source.units[*index].len()));
     let next = AtomicUsize::new(0);
     let (sender, results) = channel();
     std::thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, total.max(1)) {
-            let (next, sender) = (&next, sender.clone());
+            let (order, next, sender) = (&order, &next, sender.clone());
             scope.spawn(move || {
                 // A refused unit moves `next` past the end: the others would be in vain.
-                while let index = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some(unit) = source.units.get(index)
-                {
-                    let object = compile_unit(folder, index, source.header, unit);
+                while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+                    let object = compile_unit(folder, index, source.header, &source.units[index]);
                     if object.is_err() {
                         next.store(total, Ordering::Relaxed);
                     }

@@ -1,5 +1,6 @@
 //! The context of a device: one for all that open it, current on a thread during each call, renewed after a fault.
 
+use crate::callgraph;
 use crate::sys::{CODES, Cuda};
 use cust::sys as cu;
 use std::collections::BTreeMap;
@@ -134,6 +135,16 @@ const FEW: usize = 2;
 /// The option that says that units are to be compiled as one.
 pub const WHOLE: &str = "-DVV_WHOLE=1";
 
+/// The texts to compile, and the options: many units apart, then to be linked; few as one.
+pub fn texts(source: Source<'_>, options: &[String]) -> (Vec<String>, Vec<String>) {
+    if source.units.len() <= FEW || options.iter().any(|option| option == WHOLE) {
+        return (vec![[source.header, "\n", &source.units.concat()].concat()], options.to_vec());
+    }
+    let apart = ["--relocatable-device-code=true", "-DVV_UNITS=1"].map(str::to_owned);
+    let texts = source.units.iter().map(|unit| [source.header, "\n", unit].concat()).collect();
+    (texts, options.iter().cloned().chain(apart).collect())
+}
+
 /// A device with its compiler.
 pub struct Nvidia {
     pub context: Arc<Context>,
@@ -154,14 +165,11 @@ impl Vendor for Nvidia {
     /// Many units on all processors at once, then linked: a guest of 70 KB takes 6 s on 16 processors, and 95 s as a whole. What
     /// the compiler no longer sees costs kernels that call much a fifth of their speed, so few units are compiled as one.
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
-        let mut options = self.options.clone();
-        let texts = if source.units.len() <= FEW || options.iter().any(|option| option == WHOLE) {
-            vec![[source.header, "\n", &source.units.concat()].concat()]
-        } else {
-            options.extend(["--relocatable-device-code=true".into(), "-DVV_UNITS=1".into()]);
-            source.units.iter().map(|unit| [source.header, "\n", unit].concat()).collect()
-        };
+        let (texts, options) = texts(source, &self.options);
         let mut binaries = self.compiler.compile(&texts, &options, &|| Ok(()), progress)?;
+        if binaries.len() > 1 {
+            callgraph::thin(&mut binaries);
+        }
         match binaries.pop() {
             Some(only) if binaries.is_empty() => Ok(only),
             last => self.context.link(binaries.into_iter().chain(last)),

@@ -1,7 +1,9 @@
 //! The CUDA driver: NVIDIA's GPUs through the driver API, with NVRTC as the compiler. What it shares with a driver for HIP is
 //! [`vectorvisor_driver::gpu`]. `nvrtc`, `sys` and `OPTIONS` are public for the test library of that driver.
 
+mod callgraph;
 mod context;
+mod examine;
 pub mod nvrtc;
 pub mod sys;
 
@@ -13,7 +15,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use sys::cuda;
 use vectorvisor_driver::gpu::{GpuDevice, Setup};
-use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result};
+use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result, Source, UnitCost};
 
 /// The options of every compilation; the identity of a device holds them. WebAssembly rounds every operation by itself.
 pub const OPTIONS: [&str; 7] = [
@@ -59,6 +61,22 @@ impl Driver for CudaDriver {
         }
         Facts::new(index, quirks)?.open()
     }
+    fn examine(&self, architecture: &str, source: Source<'_>, each: &mut dyn FnMut(UnitCost)) -> Result<()> {
+        let options = match architecture {
+            "native" => Facts::new(0, Quirks::default())?.options,
+            named => options(false, format!("--gpu-architecture={named}")),
+        };
+        examine::examine(&nvrtc()?.compiler, source, &options, each)
+    }
+}
+
+/// The options of a compilation for a target, which is an option too.
+fn options(patch: bool, target: String) -> Vec<String> {
+    let (whole, more) = (env::var_os("VECTORVISOR_CUDA_WHOLE").is_some(), env::var("VECTORVISOR_NVRTC_OPTIONS"));
+    let defines = [(patch, "-DVV_PATCH=1"), (whole, context::WHOLE)].into_iter().filter(|(on, _)| *on);
+    let options = OPTIONS.into_iter().chain(defines.map(|(_, define)| define));
+    let options = options.chain(more.iter().flat_map(|more| more.split_whitespace())).map(str::to_owned);
+    options.chain([target]).collect()
 }
 
 /// How many devices there are, if there is also a compiler for them.
@@ -107,11 +125,7 @@ impl Facts {
         let capability = major * 10 + attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
 
         let patch = quirks.patch.unwrap_or(false);
-        let (whole, more) = (env::var_os("VECTORVISOR_CUDA_WHOLE").is_some(), env::var("VECTORVISOR_NVRTC_OPTIONS"));
-        let defines = [(patch, "-DVV_PATCH=1"), (whole, context::WHOLE)].into_iter().filter(|(on, _)| *on);
-        let options = OPTIONS.into_iter().chain(defines.map(|(_, define)| define));
-        let options = options.chain(more.iter().flat_map(|more| more.split_whitespace())).map(str::to_owned);
-        let options: Vec<_> = options.chain([nvrtc.target(capability as i32)?]).collect();
+        let options = options(patch, nvrtc.target(capability as i32)?);
         let name = CStr::from_bytes_until_nul(&name).map_or("NVIDIA GPU".into(), CStr::to_string_lossy).into_owned();
         let (major, minor) = nvrtc.compiler.version;
         let identity =

@@ -38,6 +38,10 @@ typedef void vv_each(void *context, const vv_info *info);
 typedef void vv_progress(void *context, size_t done, size_t total);
 typedef void vv_output(void *context, vv_bytes binary);
 
+/* What a function cost: its seconds in the compiler, registers of a thread, bytes of spills and of stack. */
+typedef struct { vv_bytes name; double seconds; uint32_t registers, spills, stack; } vv_cost;
+typedef void vv_costs(void *context, size_t unit, double seconds, const vv_cost *functions, size_t count);
+
 /* Two bits each for nvidia (low) and patch: 0 the driver decides, 1 off, 2 on. */
 typedef uint32_t vv_quirks;
 
@@ -78,6 +82,9 @@ typedef struct {
     int32_t (*wait)(vv_device device, uint64_t event, const vv_why *why);
     int32_t (*times)(vv_device device, uint64_t event, uint64_t *begin, uint64_t *end, const vv_why *why);
     int32_t (*free_event)(vv_device device, uint64_t event, const vv_why *why);
+    /* A table may end here, and the following may be null. */
+    int32_t (*examine)(const void *driver, vv_bytes architecture, vv_bytes header, const vv_bytes *units, size_t count,
+                       vv_costs *costs, void *context, const vv_why *why);
 } vv_table;
 
 /* The query function: the table, or null if the plugin needs a newer host than `highest`. */

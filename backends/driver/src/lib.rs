@@ -131,6 +131,32 @@ pub struct Source<'a> {
     pub units: &'a [String],
 }
 
+/// What compiling one function cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionCost {
+    /// Its name in the text.
+    pub name: String,
+    /// Registers of a thread.
+    pub registers: u32,
+    /// Bytes that did not find a register and are stored.
+    pub spills: u32,
+    /// Bytes of its frame on the stack.
+    pub stack: u32,
+    /// Seconds that the last stage of the compiler says it took, which is the one that counts by functions.
+    pub seconds: f64,
+}
+
+/// What compiling one unit cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitCost {
+    /// Its place in [`Source::units`].
+    pub unit: usize,
+    /// Seconds from begin to end.
+    pub seconds: f64,
+    /// Its functions, those that were not inlined.
+    pub functions: Vec<FunctionCost>,
+}
+
 macro_rules! handle {
     ($($(#[$m:meta])* $name:ident),*) => {$(
         $(#[$m])*
@@ -165,6 +191,14 @@ pub trait Driver: Send + Sync {
     fn devices(&self) -> Result<Vec<DeviceInfo>>;
     /// Opens one device.
     fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>>;
+    /// Compiles text for an architecture that is named as the vendor does (`sm_90`), or for that of the first device (`native`), and tells
+    /// of each unit what it cost, in the order in which they end. An architecture that is named needs no device.
+    fn examine(&self, _: &str, _: Source<'_>, _: &mut dyn FnMut(UnitCost)) -> Result<()> {
+        Err(Error::Unavailable {
+            what: format!("the driver {} does not tell what compiling costs", self.name()),
+            advice: "that of cuda does".into(),
+        })
+    }
     /// The file that it comes from, unless it is part of the program.
     fn origin(&self) -> Option<&Path> {
         None

@@ -2,10 +2,12 @@
 
 use super::library::{self, Library};
 use crate::{Error, Result};
+use std::cmp::Reverse;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::Instant;
 
 type Program = *mut c_void;
 
@@ -59,8 +61,7 @@ impl Compiler {
         }
     }
 
-    /// Compiles texts, each to a binary, on as many threads as there are processors. `enter` is called on each thread first, for a
-    /// compiler that takes its target from the thread's current device; `progress(done, total)` is called here.
+    /// Compiles texts, each to a binary, as [`Compiler::compile_each`] does; `progress(done, total)` is called here.
     pub fn compile(
         &self,
         texts: &[String],
@@ -68,14 +69,35 @@ impl Compiler {
         enter: &(dyn Fn() -> Result<()> + Sync),
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<Vec<u8>>> {
+        let (mut binaries, mut done) = (vec![Vec::new(); texts.len()], 0);
+        self.compile_each(texts, options, enter, &mut |index, compiled| {
+            binaries[index] = compiled.binary;
+            done += 1;
+            progress(done, texts.len());
+        })?;
+        Ok(binaries)
+    }
+
+    /// Compiles texts on as many threads as there are processors, the longest first, so that none is left alone with it at the end. `enter`
+    /// is called on each thread first, for a compiler that takes its target from the thread's current device; `each` is called here with
+    /// a text's index as soon as it is compiled.
+    pub fn compile_each(
+        &self,
+        texts: &[String],
+        options: &[String],
+        enter: &(dyn Fn() -> Result<()> + Sync),
+        each: &mut dyn FnMut(usize, Compiled),
+    ) -> Result<()> {
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|index| Reverse(texts[*index].len()));
         let next = AtomicUsize::new(0);
         let (sender, receiver) = mpsc::channel();
         let work = |sender: mpsc::Sender<_>| {
-            while let index = next.fetch_add(1, Ordering::Relaxed)
-                && let Some(text) = texts.get(index)
+            while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied()
                 // Nobody listens any more after an error.
-                && sender.send((index, enter().and_then(|()| self.compile_one(text, options)))).is_ok()
-            {}
+                && sender.send((index, enter().and_then(|()| self.compile_one(&texts[index], options)))).is_ok()
+            {
+            }
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(texts.len());
         std::thread::scope(|scope| {
@@ -85,18 +107,20 @@ impl Compiler {
                 thread.map_err(|error| Error::Device(format!("no thread for the compiler: {error}")))?;
             }
             drop(sender);
-            let mut binaries = vec![Vec::new(); texts.len()];
-            for (done, (index, binary)) in (1..).zip(&receiver) {
-                binaries[index] = binary?;
-                progress(done, texts.len());
+            let mut done = 0;
+            // Ends, and so lets the threads end, at the first error.
+            for (index, compiled) in receiver {
+                each(index, compiled?);
+                done += 1;
             }
-            match binaries.iter().all(|binary| !binary.is_empty()) {
-                true => Ok(binaries),
+            match done == texts.len() {
+                true => Ok(()),
                 false => Err(Error::Device("a thread of the compiler panicked".into())),
             }
         })
     }
-    fn compile_one(&self, text: &str, options: &[String]) -> Result<Vec<u8>> {
+    fn compile_one(&self, text: &str, options: &[String]) -> Result<Compiled> {
+        let begin = Instant::now();
         let c = |text: &str| CString::new(text).map_err(|_| Error::Invalid("a zero byte in a kernel's text".into()));
         let kept = options.iter().map(|option| c(option)).collect::<Result<Vec<_>>>()?;
         let (options, text): (Vec<_>, _) = (kept.iter().map(|option| option.as_ptr()).collect(), c(text)?);
@@ -111,21 +135,32 @@ impl Compiler {
                 code => return Err(failed("CreateProgram", code)),
             }
         };
+        let seconds = begin.elapsed().as_secs_f64();
+        let log = program.output(self.functions.GetProgramLogSize, self.functions.GetProgramLog);
+        let log = String::from_utf8_lossy(&log.unwrap_or_default()).trim_end_matches('\0').to_owned();
         if code != 0 {
-            let log = program.output(self.functions.GetProgramLogSize, self.functions.GetProgramLog);
-            let log = String::from_utf8_lossy(&log.unwrap_or_default()).trim_end_matches('\0').to_owned();
             return Err(Error::Compile { log: format!("error {code} of the compiler\n{log}") });
         }
         let mut result = Err(failed("binary", 0));
         for (size, get) in &self.outputs {
             match program.output(*size, *get) {
-                Ok(binary) if !binary.is_empty() => return Ok(binary),
+                Ok(binary) if !binary.is_empty() => return Ok(Compiled { binary, log, seconds }),
                 Ok(_) => {}
                 Err(code) => result = Err(failed("binary", code)),
             }
         }
         result
     }
+}
+
+/// A text that was compiled.
+pub struct Compiled {
+    /// What it became.
+    pub binary: Vec<u8>,
+    /// What the compiler said.
+    pub log: String,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 /// A program of the compiler.

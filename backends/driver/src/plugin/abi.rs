@@ -82,8 +82,37 @@ pub type Each = unsafe extern "C" fn(context: *mut c_void, info: *const Info);
 pub type Progress = unsafe extern "C" fn(context: *mut c_void, done: usize, total: usize);
 /// Receives a binary, once.
 pub type Output = unsafe extern "C" fn(context: *mut c_void, binary: Bytes);
+/// [`FunctionCost`](crate::FunctionCost).
+#[repr(C)]
+pub struct Cost {
+    /// Its name.
+    pub name: Bytes,
+    /// Seconds.
+    pub seconds: f64,
+    /// Registers of a thread.
+    pub registers: u32,
+    /// Bytes of spills.
+    pub spills: u32,
+    /// Bytes of stack.
+    pub stack: u32,
+}
+/// Receives what a unit cost, on the thread that asked for it.
+pub type Costs =
+    unsafe extern "C" fn(context: *mut c_void, unit: usize, seconds: f64, functions: *const Cost, count: usize);
 /// A plugin's only exported function.
 pub type Query = unsafe extern "C" fn(highest: u32) -> *const Table;
+
+/// Compiles for an architecture without a device.
+pub type Examine = unsafe extern "C" fn(
+    driver: *const c_void,
+    architecture: Bytes,
+    header: Bytes,
+    units: *const Bytes,
+    count: usize,
+    costs: Costs,
+    context: *mut c_void,
+    why: *const Why,
+) -> i32;
 
 /// Two bits each for `nvidia` (low) and `patch`: 0 the driver decides, 1 off, 2 on.
 pub type QuirkBits = u32;
@@ -105,6 +134,8 @@ macro_rules! entries {
             /// For `devices` and `open`: the plugin's own, or null.
             pub driver: *const c_void,
             $($(#[$doc])* pub $name: Option<unsafe extern "C" fn($($argument: $type),*) -> i32>,)*
+            /// Not in the first tables, and may be null: [`Driver::examine`](crate::Driver::examine).
+            pub examine: Option<Examine>,
         }
         /// A table's entries, none of them missing.
         #[derive(Clone, Copy)]

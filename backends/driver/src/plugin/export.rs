@@ -1,8 +1,10 @@
 //! The plugin's side: any [`Driver`] as a table.
 
-use super::abi::{self, Bytes, Each, Output, Progress, QuirkBits, Table, Why};
+use super::abi::{self, Bytes, Cost, Costs, Each, Output, Progress, QuirkBits, Table, Why};
 use super::info::{quirks_from_abi, to_abi};
-use crate::{BufferId, Device, Driver, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Result, Source};
+use crate::{
+    BufferId, Device, Driver, Error, EventId, FunctionCost, KernelId, ModuleId, PinnedId, QueueId, Result, Source,
+};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -96,6 +98,7 @@ fn table(driver: *const c_void, name: &'static str) -> Table {
         wait: Some(wait),
         times: Some(times),
         free_event: Some(free_event),
+        examine: Some(examine),
     }
 }
 
@@ -174,6 +177,37 @@ unsafe extern "C" fn devices(driver: *const c_void, each: Each, context: *mut c_
             unsafe { each(context, &to_abi(&info)) };
         }
         Ok(())
+    })
+}
+
+unsafe extern "C" fn examine(
+    driver: *const c_void,
+    architecture: Bytes,
+    header: Bytes,
+    units: *const Bytes,
+    count: usize,
+    costs: Costs,
+    context: *mut c_void,
+    why: *const Why,
+) -> i32 {
+    entry(why, || {
+        // SAFETY: the pointer is our own table's; the host's texts are valid during the call.
+        let (driver, architecture, header, units) = unsafe {
+            let units: Vec<String> = list(units, count).iter().map(|unit| unit.text()).collect();
+            (&*driver.cast::<Box<dyn Driver>>(), architecture.text(), header.text(), units)
+        };
+        driver.examine(&architecture, Source { header: &header, units: &units }, &mut |unit| {
+            let cost = |function: &FunctionCost| Cost {
+                name: Bytes::of(function.name.as_bytes()),
+                seconds: function.seconds,
+                registers: function.registers,
+                spills: function.spills,
+                stack: function.stack,
+            };
+            let functions: Vec<Cost> = unit.functions.iter().map(cost).collect();
+            // SAFETY: the host's function, with its context; the functions live during the call.
+            unsafe { costs(context, unit.unit, unit.seconds, functions.as_ptr(), functions.len()) };
+        })
     })
 }
 

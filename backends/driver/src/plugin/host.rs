@@ -1,13 +1,14 @@
 //! The host's side: a plugin's file as a [`Driver`].
 
-use super::abi::{self, Bytes, Entries, Info, Query, Table, Why};
+use super::abi::{self, Bytes, Cost, Entries, Examine, Info, Query, Table, Why};
 use super::device::PluginDevice;
 use super::info::{from_abi, quirks_to_abi};
 use super::{elf, search};
-use crate::{Device, DeviceInfo, Driver, Error, Quirks, Result};
+use crate::{Device, DeviceInfo, Driver, Error, FunctionCost, Quirks, Result, Source, UnitCost};
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use std::collections::BTreeSet;
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::ptr::null;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -24,6 +25,7 @@ pub struct Plugin {
 #[derive(Clone, Copy)]
 pub(super) struct Opened {
     pub entries: Entries,
+    examine: Option<Examine>,
     driver: *const c_void,
     /// The entry `publish` does something.
     pub publish: bool,
@@ -100,17 +102,20 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
         let why = format!("it follows version {} of the plugin interface, not {}", table.version, abi::VERSION);
         return Err(bad(why, OTHER));
     }
-    if (table.size as usize) < size_of::<Table>() {
-        let why = format!("its table has {} bytes, {} are needed", table.size, size_of::<Table>());
+    // The first tables end here.
+    let needed = offset_of!(Table, examine);
+    if (table.size as usize) < needed {
+        let why = format!("its table has {} bytes, {needed} are needed", table.size);
         return Err(bad(why, OTHER));
     }
+    let examine = if table.size as usize >= size_of::<Table>() { table.examine } else { None };
     // SAFETY: the name lives for ever.
     let own = unsafe { table.name.text() };
     if own != name {
         return Err(bad(format!("it is the driver {own:?}"), &format!("call it {}", search::file_name(&own))));
     }
     let entries = table.entries().map_err(|entry| bad(format!("its table has no {entry}"), OTHER))?;
-    Ok(Opened { entries, driver: table.driver, publish: table.features & abi::PUBLISH != 0, name })
+    Ok(Opened { entries, examine, driver: table.driver, publish: table.features & abi::PUBLISH != 0, name })
 }
 
 /// What the dynamic loader says, which libloading keeps behind its own words.
@@ -137,8 +142,42 @@ impl Driver for Plugin {
         opened.call(|why| unsafe { (opened.entries.open)(opened.driver, index as u64, quirks, &mut raw, why) })?;
         Ok(Arc::new(PluginDevice::new(opened, raw)?))
     }
+    fn examine(&self, architecture: &str, source: Source<'_>, each: &mut dyn FnMut(UnitCost)) -> Result<()> {
+        let opened = self.opened()?;
+        let Some(examine) = opened.examine else {
+            return Err(Error::Unavailable {
+                what: format!("the driver {} does not tell what compiling costs", self.name),
+                advice: "that of cuda does".into(),
+            });
+        };
+        let units: Vec<_> = source.units.iter().map(|unit| Bytes::of(unit.as_bytes())).collect();
+        let (architecture, header) = (Bytes::of(architecture.as_bytes()), Bytes::of(source.header.as_bytes()));
+        let mut each: &mut dyn FnMut(UnitCost) = each;
+        let context = (&raw mut each).cast();
+        // SAFETY: the driver's own pointer; texts that live during the call; a context of the type that `take_costs` expects.
+        opened.call(|why| unsafe {
+            examine(opened.driver, architecture, header, units.as_ptr(), units.len(), take_costs, context, why)
+        })
+    }
     fn origin(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+}
+
+/// Hands on what a unit cost.
+unsafe extern "C" fn take_costs(context: *mut c_void, unit: usize, seconds: f64, functions: *const Cost, count: usize) {
+    // SAFETY: the context is ours, and the plugin passes so many functions, with texts, that are valid during the call.
+    unsafe {
+        let costs = if count == 0 { &[] } else { std::slice::from_raw_parts(functions, count) };
+        let cost = |cost: &Cost| FunctionCost {
+            name: cost.name.text(),
+            registers: cost.registers,
+            spills: cost.spills,
+            stack: cost.stack,
+            seconds: cost.seconds,
+        };
+        let functions = costs.iter().map(cost).collect();
+        (*context.cast::<&mut dyn FnMut(UnitCost)>())(UnitCost { unit, seconds, functions });
     }
 }
 

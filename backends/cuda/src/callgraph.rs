@@ -1,0 +1,257 @@
+//! Makes units quick to link. NVIDIA's linker looks for recursion by walking every path of calls, as PoCL does: 2 * 10^10 of them in a Rust
+//! program of 450 KB, 2 * 10^19 in SQLite. What it computes of a kernel, its registers and its stack, depends only on the functions that are
+//! reached and on the deepest path. So for programs of many paths the units' lists of calls (`.nv.callgraph`: pairs of symbols)
+//! are cut down to a tree that holds both. The code is left alone.
+
+use object::read::elf::{ElfFile64, FileHeader as _};
+use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolIndex};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// Paths that the linker may walk, some 10 ns each.
+const PATHS: u64 = 10_000_000;
+/// In `.nv.info`: the bytes of a function's frame.
+const FRAME: u8 = 0x11;
+/// Of a symbol that is a kernel.
+const ENTRY: u8 = 0x10;
+
+/// Cuts the lists of calls down if that is needed. Binaries that are not as expected stay as they are: linking them may take long.
+pub fn thin(binaries: &mut [Vec<u8>]) {
+    let Ok(units) = read(binaries) else { return };
+    let Some(kept) = Graph::new(&units).tree() else { return };
+    for (binary, unit) in binaries.iter_mut().zip(&units) {
+        let Some(list) = &unit.list else { continue };
+        let mut told = HashSet::new();
+        let mut bytes = list.at..;
+        for (entry, call) in &list.calls {
+            // An entry without a call says something of the whole unit.
+            if call.is_none_or(|call| kept.contains(&(unit.name(call.0), unit.name(call.1))) && told.insert(call)) {
+                let at = bytes.start;
+                binary[at..at + PAIR].copy_from_slice(entry);
+                bytes.start += PAIR;
+            }
+        }
+        let size = (bytes.start - list.at) as u64;
+        binary[list.size_at..list.size_at + 8].copy_from_slice(&size.to_le_bytes());
+    }
+}
+
+fn read(binaries: &[Vec<u8>]) -> object::Result<Vec<Unit>> {
+    binaries.iter().enumerate().map(|(number, binary)| Unit::read(number, binary)).collect()
+}
+
+/// An entry of a list, as its bytes.
+type Pair = [u8; PAIR];
+const PAIR: usize = 8;
+
+/// What a unit says of its functions.
+#[derive(Default)]
+struct Unit {
+    /// Names of symbols; those that only the unit knows have its number in front.
+    names: Vec<String>,
+    frames: Vec<(usize, u64)>,
+    entries: Vec<usize>,
+    list: Option<List>,
+}
+
+/// A list of calls.
+struct List {
+    at: usize,
+    /// Where its size is written.
+    size_at: usize,
+    calls: Vec<(Pair, Option<(usize, usize)>)>,
+}
+
+impl Unit {
+    fn read(number: usize, binary: &[u8]) -> object::Result<Self> {
+        let file = ElfFile64::<LittleEndian>::parse(binary)?;
+        let mut unit = Self::default();
+        for index in 0..=file.symbols().map(|symbol| symbol.index().0).max().unwrap_or(0) {
+            let symbol = file.symbol_by_index(SymbolIndex(index)).ok();
+            let name = symbol.as_ref().and_then(|symbol| symbol.name().ok()).unwrap_or_default();
+            let local = symbol.as_ref().is_none_or(|symbol| symbol.is_local());
+            unit.names.push(if local { format!("{number} {index} {name}") } else { name.to_owned() });
+            if let Some(SymbolFlags::Elf { st_other, .. }) = symbol.map(|symbol| symbol.flags())
+                && st_other.0 & ENTRY != 0
+            {
+                unit.entries.push(index);
+            }
+        }
+        for (attribute, symbol, value) in attributes(&file)? {
+            if attribute == FRAME && symbol < unit.names.len() {
+                unit.frames.push((symbol, value.into()));
+            }
+        }
+        if let Some(section) = file.section_by_name(".nv.callgraph")
+            && let Some((at, _)) = section.file_range()
+        {
+            let word = |bytes: &[u8]| bytes.try_into().map_or(0, i32::from_le_bytes);
+            let symbol = |number: i32| usize::try_from(number).ok().filter(|n| (1..unit.names.len()).contains(n));
+            let calls = section.data()?.as_chunks::<PAIR>().0.iter();
+            let calls = calls.map(|entry| (*entry, symbol(word(&entry[..4])).zip(symbol(word(&entry[4..])))));
+            // The size stands 32 bytes into the section's header, and a header has 64.
+            let headers = file.elf_header().e_shoff(LittleEndian) as usize;
+            let size_at = headers + 64 * section.index().0 + 32;
+            unit.list = Some(List { at: at as usize, size_at, calls: calls.collect() });
+        }
+        Ok(unit)
+    }
+    fn name(&self, symbol: usize) -> &str {
+        &self.names[symbol]
+    }
+}
+
+/// What `.nv.info` says of functions: attribute, symbol, value. An entry is a format, an attribute and a size, and then so many bytes.
+pub fn attributes(file: &ElfFile64<'_, LittleEndian>) -> object::Result<Vec<(u8, usize, u32)>> {
+    const SIZED: u8 = 4;
+    let Some(section) = file.section_by_name(".nv.info") else { return Ok(Vec::new()) };
+    let (mut rest, mut found) = (section.data()?, Vec::new());
+    while let Some(([format, attribute, low, high], after)) = rest.split_first_chunk() {
+        let size = if *format == SIZED { usize::from(u16::from_le_bytes([*low, *high])) } else { 0 };
+        let Some((value, after)) = after.split_at_checked(size) else { break };
+        if let Some((symbol, value)) = value.split_first_chunk()
+            && let Some(value) = value.first_chunk()
+        {
+            found.push((*attribute, u32::from_le_bytes(*symbol) as usize, u32::from_le_bytes(*value)));
+        }
+        rest = after;
+    }
+    Ok(found)
+}
+
+/// Who calls whom, in all units. Functions are numbers.
+struct Graph<'a> {
+    names: Vec<&'a str>,
+    calls: Vec<Vec<usize>>,
+    frames: Vec<u64>,
+    entries: Vec<usize>,
+}
+
+impl<'a> Graph<'a> {
+    fn new(units: &'a [Unit]) -> Self {
+        let mut numbers = HashMap::new();
+        let mut graph = Self { names: Vec::new(), calls: Vec::new(), frames: Vec::new(), entries: Vec::new() };
+        for unit in units {
+            let mut number = |graph: &mut Self, symbol: usize| {
+                let name = unit.name(symbol);
+                *numbers.entry(name).or_insert_with(|| {
+                    graph.names.push(name);
+                    graph.calls.push(Vec::new());
+                    graph.frames.push(0);
+                    graph.names.len() - 1
+                })
+            };
+            for (symbol, frame) in &unit.frames {
+                let function = number(&mut graph, *symbol);
+                graph.frames[function] = *frame;
+            }
+            for symbol in &unit.entries {
+                let function = number(&mut graph, *symbol);
+                graph.entries.push(function);
+            }
+            for (from, to) in unit.list.iter().flat_map(|list| &list.calls).filter_map(|(_, call)| *call) {
+                let (from, to) = (number(&mut graph, from), number(&mut graph, to));
+                graph.calls[from].push(to);
+            }
+        }
+        graph
+    }
+
+    /// The calls to keep, if they are not to stay as they are.
+    fn tree(&self) -> Option<HashSet<(&'a str, &'a str)>> {
+        let (paths, deepest) = self.paths()?;
+        if self.entries.iter().all(|entry| paths[*entry] <= PATHS) {
+            return None;
+        }
+        let mut kept = HashSet::new();
+        for entry in &self.entries {
+            let (mut seen, mut todo) = (HashSet::from([*entry]), VecDeque::from([*entry]));
+            let mut add = |from: usize, to: usize, todo: &mut VecDeque<usize>| {
+                if seen.insert(to) {
+                    kept.insert((self.names[from], self.names[to]));
+                    todo.push_back(to);
+                }
+            };
+            let mut at = *entry;
+            while let Some(next) = deepest[at] {
+                add(at, next, &mut todo);
+                at = next;
+            }
+            while let Some(from) = todo.pop_front() {
+                self.calls[from].iter().for_each(|to| add(from, *to, &mut todo));
+            }
+        }
+        Some(kept)
+    }
+
+    /// For each function the paths that begin with it, and its callee of the deepest stack; nothing if there is recursion: there the linker
+    /// stops walking.
+    fn paths(&self) -> Option<(Vec<u64>, Vec<Option<usize>>)> {
+        let n = self.names.len();
+        let (mut paths, mut stacks, mut deepest) = (vec![0u64; n], vec![0u64; n], vec![None; n]);
+        let mut open = vec![false; n];
+        for root in 0..n {
+            let mut work = vec![(root, 0)];
+            while let Some((function, next)) = work.pop() {
+                if paths[function] > 0 {
+                    continue;
+                }
+                open[function] = true;
+                if let Some(callee) = self.calls[function].get(next) {
+                    work.push((function, next + 1));
+                    if open[*callee] && paths[*callee] == 0 {
+                        return None;
+                    }
+                    work.push((*callee, 0));
+                    continue;
+                }
+                let callees = &self.calls[function];
+                paths[function] = callees.iter().fold(1, |sum, callee| sum.saturating_add(paths[*callee]));
+                deepest[function] = callees.iter().copied().max_by_key(|callee| stacks[*callee]);
+                stacks[function] = self.frames[function] + deepest[function].map_or(0, |callee| stacks[callee]);
+            }
+        }
+        Some((paths, deepest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 40 levels of two functions that both call both of the next level: 2^40 paths. Needs no device, but NVRTC.
+    #[test]
+    fn many_paths_become_a_tree() {
+        let nvrtc = match crate::nvrtc::nvrtc() {
+            Ok(nvrtc) => nvrtc,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        const LEVELS: u32 = 40;
+        let head = |level: u32, one: char| format!("__device__ unsigned {one}{level}(unsigned x)");
+        let header: String = (0..=LEVELS).flat_map(|l| ['a', 'b'].map(|one| head(l, one) + ";\n")).collect();
+        let body = |level: u32, one: char| match level {
+            LEVELS => format!("{} {{ return x + '{one}'; }}\n", head(level, one)),
+            _ => format!("{0} {{ return a{1}(x) * 3 + b{1}(x ^ {level}); }}\n", head(level, one), level + 1),
+        };
+        let mut texts: Vec<String> =
+            (0..=LEVELS).map(|level| header.clone() + &body(level, 'a') + &body(level, 'b')).collect();
+        texts.push(header + "extern \"C\" __global__ void k(unsigned *x) { x[0] = a0(x[0]) + b0(x[1]); }");
+        let mut options = crate::options(false, "--gpu-architecture=sm_90".into());
+        options.push("--relocatable-device-code=true".into());
+        let mut binaries = nvrtc.compiler.compile(&texts, &options, &|| Ok(()), &mut |_, _| ()).expect("they compile");
+
+        let (sizes, units) = (binaries.iter().map(Vec::len).collect::<Vec<_>>(), read(&binaries).expect("units"));
+        let graph = Graph::new(&units);
+        let (paths, _) = graph.paths().expect("no recursion");
+        assert_eq!((graph.names.len(), paths[graph.entries[0]]), (2 * LEVELS as usize + 3, (1 << (LEVELS + 2)) - 1));
+        assert_eq!(graph.calls.iter().map(Vec::len).sum::<usize>(), 4 * LEVELS as usize + 2);
+
+        thin(&mut binaries);
+        assert_eq!(sizes, binaries.iter().map(Vec::len).collect::<Vec<_>>());
+        let units = read(&binaries).expect("units");
+        let graph = Graph::new(&units);
+        let (paths, _) = graph.paths().expect("no recursion");
+        // Every function is still reached, once.
+        assert_eq!(paths[graph.entries[0]], 2 * u64::from(LEVELS) + 3);
+        assert!(graph.tree().is_none(), "few paths stay as they are");
+    }
+}
