@@ -239,6 +239,10 @@ pub struct InspectArgs {
     /// What to print.
     #[arg(long, value_enum, value_name = "WHAT")]
     pub emit: Emit,
+    /// With --emit plan: also compile the kernels with --backend's compiler for this architecture, as sm_90, without a device, and print
+    /// what units and functions cost; `native` is that of the first device.
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<String>,
     /// With --emit calls: also run the program with this file as its standard input, and count where its loops turn.
     #[arg(long = "in", value_name = "FILE")]
     pub input: Option<PathBuf>,
@@ -261,7 +265,7 @@ pub enum Emit {
     Hip,
     /// C for the system's compiler.
     C,
-    /// The memory of a VM, and the entries.
+    /// The memory of a VM, and the entries; with --arch also what compiling costs.
     Plan,
     /// Which functions can suspend (framed) and which cannot (direct), and why.
     Calls,

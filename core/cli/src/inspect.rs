@@ -1,6 +1,7 @@
 //! `vectorvisor inspect`: what a program is translated to, and which of its functions can suspend.
 
 use crate::args::{DeviceArgs, Emit, InspectArgs};
+use crate::costs;
 use crate::report::{self, Progress};
 use crate::setup;
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,6 +16,9 @@ use vectorvisor::{DeviceInfo, DeviceKind, Edges, Fleet, FleetOptions, Input};
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
     if args.input.is_some() && args.emit != Emit::Calls {
         return Err(crate::Usage("--in only goes with --emit calls".into()).into());
+    }
+    if args.arch.is_some() && args.emit != Emit::Plan {
+        return Err(crate::Usage("--arch only goes with --emit plan".into()).into());
     }
     let bytes = setup::read(&args.program)?;
     let wasm = vectorvisor::to_wasm(&bytes).with_context(|| args.program.display().to_string())?;
@@ -39,7 +43,8 @@ pub fn inspect(args: &InspectArgs) -> Result<i32> {
         }
         Emit::Plan => {
             let kernel = translate::translate(&wasm, &options).with_context(|| args.program.display().to_string())?;
-            plan(&kernel.meta, &options)
+            let costs = args.arch.as_ref().map(|arch| costs::costs(&args.device, arch, &kernel)).transpose()?;
+            plan(&kernel.meta, &options) + &costs.unwrap_or_default()
         }
         Emit::Ir => ir(&wasm, &options)?,
         Emit::Calls if args.input.is_some() => String::new(),

@@ -1,6 +1,7 @@
 //! The `vectorvisor` command.
 
 mod args;
+mod costs;
 mod devices;
 mod inspect;
 mod map;

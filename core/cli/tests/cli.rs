@@ -28,6 +28,7 @@ fn wrong_command_lines_end_with_2() {
         (vec!["map", &misbehave, "--in", &misbehave, "--out", "x"], "neither a folder nor"),
         (vec!["map", &misbehave, "--in", text(empty.path()), "--out", text(empty.path())], "name another"),
         (vec!["inspect", "--emit", "plan", "--in", &misbehave, &misbehave], "--emit calls"),
+        (vec!["inspect", "--emit", "ir", "--arch", "sm_90", &misbehave], "--emit plan"),
     ] {
         let ran = vv(&words);
         assert_eq!(ran.code, Some(2), "{words:?}: {}", ran.err);
@@ -294,6 +295,23 @@ fn inspect_prints_text_and_plan() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("lanes             32\n"), "{}", ran.out);
     assert!(ran.out.contains("factorial (i64) -> (i64)"), "{}", ran.out);
+}
+
+/// Needs no GPU, but NVRTC.
+#[test]
+fn inspect_tells_what_compiling_costs() {
+    let words = |backend| ["inspect", "--emit", "plan", "--backend", backend, "--arch", "sm_90", "--lanes", "32"];
+    let factorial = example("factorial.wat");
+    let ran = vv(&[&words("cpu")[..], &[&factorial]].concat());
+    assert!(ran.code == Some(1) && ran.err.contains("that of cuda does"), "{}", ran.err);
+    let ran = vv(&[&words("cuda")[..], &[&factorial]].concat());
+    if ran.code != Some(0) {
+        assert!(ran.err.contains("NVRTC") || ran.err.contains("no plugin"), "{}", ran.err);
+        return println!("skipped: {}", ran.err);
+    }
+    let row = ran.out.lines().find(|line| line.ends_with("vv_run")).unwrap_or_default();
+    let registers = row.split_whitespace().nth(1).and_then(|registers| registers.parse::<u32>().ok());
+    assert!(registers.is_some_and(|registers| registers > 0), "{}", ran.out);
 }
 
 #[test]
