@@ -77,3 +77,45 @@ fn many_units_are_linked() -> Result<()> {
     assert!(matches!(&refused, Err(Error::Compile { log }) if log.contains("step0")), "{refused:?}");
     Ok(())
 }
+
+/// 40 levels of two functions that may both call both of the next: 2^40 paths, each of which the linker would walk.
+#[test]
+fn many_paths_are_linked() -> Result<()> {
+    const LEVELS: u32 = 40;
+    let driver = vectorvisor_cuda::CudaDriver;
+    if !present(&driver) {
+        return Ok(());
+    }
+    let device = driver.open(0, Quirks::default())?;
+    let head = |level: u32, one: char| format!("__device__ __noinline__ unsigned {one}{level}(unsigned x)");
+    let header: String = (0..=LEVELS).flat_map(|l| ['a', 'b'].map(|one| head(l, one) + ";\n")).collect();
+    let body = |level: u32, one: char| match level {
+        LEVELS => format!("{} {{ return x + '{one}'; }}\n", head(level, one)),
+        _ => {
+            let (choice, next) = (level % 32, level + 1);
+            format!(
+                "{} {{ return x >> {choice} & 1 ? a{next}(x * 3 + '{one}') : b{next}(x ^ {level}); }}\n",
+                head(level, one)
+            )
+        }
+    };
+    let mut units: Vec<_> = (0..=LEVELS).map(|level| body(level, 'a') + &body(level, 'b')).collect();
+    units.push(
+        "extern \"C\" __global__ void all(unsigned *to) { to[threadIdx.x] = a0(threadIdx.x * 0x9e3779b9u); }".into(),
+    );
+    let binary = Module::compile(&device, Source { header: &header, units: &units }, &mut |_, _| ())?;
+    let (module, queue, to) = (Module::load(&device, &binary)?, Queue::new(&device)?, Buffer::new(&device, 128)?);
+    queue.launch(module.kernel("all")?, &[Some(to.id())], 1, 32)?.wait()?;
+    let mut bytes = [0; 128];
+    queue.read(&to, 0, &mut bytes)?;
+    let step = |(x, one): (u32, u8), level: u32| match x >> (level % 32) & 1 {
+        1 => (x.wrapping_mul(3).wrapping_add(one.into()), b'a'),
+        _ => (x ^ level, b'b'),
+    };
+    let expected = |lane: u32| {
+        let (x, one) = (0..LEVELS).fold((lane.wrapping_mul(0x9e37_79b9), b'a'), step);
+        x.wrapping_add(one.into())
+    };
+    assert!((0..32).zip(bytes.chunks(4)).all(|(lane, word)| word == expected(lane).to_le_bytes()), "{bytes:?}");
+    Ok(())
+}
