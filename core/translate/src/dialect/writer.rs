@@ -6,7 +6,7 @@ use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
 use crate::host::{CALLS, Length, Param, Place};
-use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Range, Stmt, Var, walk};
+use crate::ir::{Access, Body, Callee, ExprId, Label, Program, Stmt, Stride, Var, walk};
 use crate::layout::{FIRST_STATE, Layout, adapter_frame};
 use crate::{Bounds, Error, Options, ValType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -344,7 +344,7 @@ impl Writer<'_> {
                     used.insert(v);
                 });
             }
-            memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. } | Stmt::Ranges(_));
+            memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. } | Stmt::Strides(_));
             s.fuel |= matches!(stmt, Stmt::Check { .. } | Stmt::Loop { .. } | Stmt::Edge { .. });
             waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
@@ -744,7 +744,7 @@ impl Writer<'_> {
                 line!(s, "L{}: ;", label.0);
             }
             Stmt::Loop { label, body, at } => self.repeat(s, *label, body, *at),
-            Stmt::Ranges(_) => {} // by the loop
+            Stmt::Strides(_) => {} // by the loop
             Stmt::If { cond, then, otherwise } => {
                 let cond = condition(s.body, *cond);
                 let (first, second, cond) = if then.is_empty() && !otherwise.is_empty() {
@@ -869,17 +869,17 @@ impl Writer<'_> {
     /// A loop. Around one without calls stands another that gets new fuel, so that it stays without calls.
     fn repeat(&self, s: &mut Scope<'_>, label: Label, body: &[Stmt], at: u32) {
         let quiet = Stmt::quiet(body);
-        let (ranges, body) = match body {
-            [Stmt::Ranges(ranges), rest @ ..] => (ranges.as_slice(), rest),
+        let (strides, body) = match body {
+            [Stmt::Strides(strides), rest @ ..] => (strides.as_slice(), rest),
             _ => (&[][..], body),
         };
         if quiet {
             line!(s, "for (;;) {{");
             line!(s, "VV_APART");
         }
-        if !ranges.is_empty() {
+        if !strides.is_empty() {
             line!(s, "u32 room = 0xffffffffu;");
-            for Range { addr, step, bounds, align, residue } in ranges {
+            for Stride { addr, step, bounds, align, residue } in strides {
                 let a = self.e(s, *addr);
                 match bounds {
                     Some((_, high)) => {
@@ -901,7 +901,7 @@ impl Writer<'_> {
         }
         line!(s, "L{}: ;", label.0);
         line!(s, "VV_COUNT(vm, {});", if s.framed { "state" } else { "direct" });
-        if !ranges.is_empty() {
+        if !strides.is_empty() {
             line!(s, "if (VV_SPENT_OR(room-- == 0)) break;");
         } else if quiet {
             line!(s, "if (VV_SPENT) break;");
@@ -911,7 +911,7 @@ impl Writer<'_> {
         s.depth -= 1;
         line!(s, "}}");
         if quiet {
-            let test = if ranges.is_empty() { "" } else { "if ((s32)(fuel + 1) <= 0) " };
+            let test = if strides.is_empty() { "" } else { "if ((s32)(fuel + 1) <= 0) " };
             line!(s, "{test}{{ VV_REFUEL({}u, {at}u, {}) }}", s.function, s.leave);
             line!(s, "}}");
             if falls {

@@ -94,7 +94,7 @@ pub struct Access {
 
 /// What [`Stmt::Check`] asks of an address, of one that `step` is added to in each turn of a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub struct Stride {
     /// i32: what it is in the next turn.
     pub addr: ExprId,
     /// What each turn adds; a multiple of `align`.
@@ -164,9 +164,9 @@ pub enum Stmt {
     /// up to `addr + high` lie in the memory; else a flag is set and `var` leads into the guard, or to an aligned place.
     Check { var: Var, addr: ExprId, bounds: Option<(u64, u64)>, align: u32, residue: u32 },
 
-    /// Made by `pass::range`, first in a loop without calls: for how many turns the addresses stay good. If one is not in the next, a flag
+    /// Made by `pass::stride`, first in a loop without calls: for how many turns the addresses stay good. If one is not in the next, a flag
     /// is set and the VM ends.
-    Ranges(Vec<Range>),
+    Strides(Vec<Stride>),
 
     // The rest is made by `pass::frame` and only occurs in states.
     /// Charges fuel and looks at the sticky flag, as a loop back-edge does; `head`: of a loop that became a state.
@@ -283,7 +283,7 @@ impl Stmt {
             Self::Load { mem, .. } => vec![mem.addr],
             Self::Store { mem, value, .. } => vec![mem.addr, *value],
             Self::Check { addr, .. } => vec![*addr],
-            Self::Ranges(ranges) => ranges.iter().map(|r| r.addr).collect(),
+            Self::Strides(ranges) => ranges.iter().map(|r| r.addr).collect(),
             Self::Trapping { a, b, .. } => [Some(*a), *b].into_iter().flatten().collect(),
             Self::MemoryGrow { delta, .. } => vec![*delta],
             Self::MemoryFill { to, value, length, .. } => vec![*to, *value, *length],

@@ -8,5 +8,5 @@ pub mod hoist;
 pub mod library;
 mod live;
 pub mod nan;
-pub mod range;
+pub mod stride;
 pub mod versions;

@@ -1,17 +1,17 @@
 //! Checks of addresses that grow or shrink by a constant with each turn of a loop: they are made once for many turns.
 //!
-//! In front of a loop without calls stands `Stmt::Ranges`. It finds out for how many turns all such addresses stay in memory, and
+//! In front of a loop without calls stands `Stmt::Strides`. It finds out for how many turns all such addresses stay in memory, and
 //! whether they are aligned; the loop turns so often and comes back to it. An address whose next turn is out of memory is a bad access
 //! before it happens: so a check only moves if each turn comes to it, past nothing but values and other accesses. Those of stores stay:
 //! on an H200, 32 stores of a turn that wait for no check crowd the memory (scrypt with cells of 32 bytes: 28 ms become 47).
 
 use crate::ValType;
-use crate::ir::{BinOp, Body, Expr, ExprId, Label, Range, Stmt, Var, walk};
+use crate::ir::{BinOp, Body, Expr, ExprId, Label, Stmt, Stride, Var, walk};
 use std::collections::{BTreeSet, HashMap};
 
 /// Definitions that are followed, one behind the other.
 const DEPTH: u32 = 8;
-/// Ranges of a loop: each is a division, and lives where the loop is entered.
+/// Strides of a loop: each is a division, and lives where the loop is entered.
 const MOST: usize = 8;
 /// Addresses that are so many bytes apart have one range.
 const APART: u32 = 4096;
@@ -93,7 +93,7 @@ fn one(body: &mut Body, label: Label, turn: &mut Vec<Stmt>) {
         }
     });
     let mut pass = Turn { body, vars };
-    let mut ranges = Vec::new();
+    let mut strides = Vec::new();
     for (at, stmt) in turn.iter_mut().enumerate().take(sure) {
         let Stmt::Check { var, addr, bounds, align, residue } = *stmt else { continue };
         if stored.contains(&var) {
@@ -106,7 +106,7 @@ fn one(body: &mut Body, label: Label, turn: &mut Vec<Stmt>) {
         }
         let (base, above) = pass.split(first);
         let new = Wanted { base, above, step, bounds, align, residue };
-        let both = ranges.iter_mut().find_map(|old: &mut Wanted| {
+        let both = strides.iter_mut().find_map(|old: &mut Wanted| {
             let same = match (old.base, base) {
                 (Some(a), Some(b)) => pass.body.same(a, b),
                 (a, b) => a == b,
@@ -116,18 +116,18 @@ fn one(body: &mut Body, label: Label, turn: &mut Vec<Stmt>) {
             Some(())
         });
         if both.is_none() {
-            if ranges.len() == MOST {
+            if strides.len() == MOST {
                 continue;
             }
-            ranges.push(new);
+            strides.push(new);
         }
         let less = pass.body.add(Expr::Const(ValType::I32, residue.into()));
         let value = if residue == 0 { addr } else { pass.body.add(Expr::Binary(BinOp::I32Sub, addr, less)) };
         *stmt = Stmt::Set { var, value };
     }
-    if !ranges.is_empty() {
-        let ranges = ranges.into_iter().map(|wanted| wanted.range(pass.body)).collect();
-        turn.insert(0, Stmt::Ranges(ranges));
+    if !strides.is_empty() {
+        let strides = strides.into_iter().map(|wanted| wanted.range(pass.body)).collect();
+        turn.insert(0, Stmt::Strides(strides));
     }
 }
 
@@ -166,14 +166,14 @@ impl Wanted {
         (residue & (less - 1) == other).then_some(Self { bounds, align, residue, ..low })
     }
 
-    fn range(self, body: &mut Body) -> Range {
+    fn range(self, body: &mut Body) -> Stride {
         let above = body.add(Expr::Const(ValType::I32, u64::from(self.above as u32)));
         let addr = match self.base {
             Some(base) if self.above == 0 => base,
             Some(base) => body.add(Expr::Binary(BinOp::I32Add, base, above)),
             None => above,
         };
-        Range { addr, step: self.step, bounds: self.bounds, align: self.align, residue: self.residue }
+        Stride { addr, step: self.step, bounds: self.bounds, align: self.align, residue: self.residue }
     }
 }
 
