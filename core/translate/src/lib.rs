@@ -342,7 +342,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
                 }
                 // What a VM leaves in memory when it traps is not exact then, so its memory must go with it.
                 if options.has(Opt::HoistChecks) && natural {
-                    pass::stride::run(body);
+                    pass::stride::run(body, program.memory.capacity);
                 }
             }
         }

@@ -294,8 +294,8 @@ impl Writer<'_> {
         let t = &self.p.table;
         let _ = writeln!(header, "\n#define VV_TABLE_LENGTH {}u", t.elements.len());
         let mut array = |name: String, word: &str, elements: &[u32]| {
-            // CUDA has 64 KiB of constant memory for all units.
-            let place = if elements.len() <= CONSTANT { "VV_CONSTANT" } else { "VV_CONSTANT_LARGE" };
+            // CUDA has 64 KiB of constant memory for all units; segments are only copied from.
+            let place = if elements.len() <= CONSTANT && !t.mutable { "VV_CONSTANT" } else { "VV_CONSTANT_LARGE" };
             let elements = join(elements.iter().map(|e| format!("{e}u")));
             parts.tables.push((word.to_owned(), format!("{place} u32 {name}[] = {{{elements}}};\n")));
         };
@@ -879,11 +879,11 @@ impl Writer<'_> {
         }
         if !strides.is_empty() {
             line!(s, "u32 room = 0xffffffffu;");
-            for Stride { addr, step, bounds, align, residue } in strides {
+            for Stride { addr, step, end, align, residue } in strides {
                 let a = self.e(s, *addr);
-                match bounds {
-                    Some((_, high)) => {
-                        line!(s, "vv_room(&fuel, &room, size, {a}, {step}, {high}u, {align}u, {residue}u);")
+                match end {
+                    Some(end) => {
+                        line!(s, "vv_room(&fuel, &room, size, {a}, {step}, {end}u, {align}u, {residue}u);")
                     }
                     None => line!(s, "(void)vv_aligned(&fuel, {a}, {align}u, {residue}u);"),
                 }
@@ -1111,7 +1111,12 @@ fn is_small(body: &Body) -> bool {
         }
         leaf &= !matches!(
             s,
-            Stmt::Call { .. } | Stmt::CallNested { .. } | Stmt::Loop { .. } | Stmt::Abandon { .. } | Stmt::Host { .. }
+            Stmt::Call { .. }
+                | Stmt::CallNested { .. }
+                | Stmt::Loop { .. }
+                | Stmt::Abandon { .. }
+                | Stmt::Host { .. }
+                | Stmt::TableInit { .. } // its segment would be needed wherever the leaf is
         );
     });
     leaf && count <= SMALL

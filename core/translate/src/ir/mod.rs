@@ -99,8 +99,8 @@ pub struct Stride {
     pub addr: ExprId,
     /// What each turn adds; a multiple of `align`.
     pub step: i32,
-    /// As in [`Stmt::Check`].
-    pub bounds: Option<(u64, u64)>,
+    /// The bytes from `addr` to `addr + end` must lie in the memory; at most its capacity.
+    pub end: Option<u64>,
     /// As in [`Stmt::Check`].
     pub align: u32,
     /// As in [`Stmt::Check`].
@@ -393,9 +393,8 @@ impl Stmt {
 
     /// A loop's body in which nothing calls and nothing loops.
     pub fn quiet(body: &[Self]) -> bool {
-        let mut quiet = true;
-        walk(body, &mut |s| quiet &= !s.calls() && !matches!(s, Self::Loop { .. }));
-        quiet
+        let quiet = |s: &Self| !s.calls() && !matches!(s, Self::Loop { .. });
+        body.iter().all(|s| quiet(s) && s.children().into_iter().all(|child| Self::quiet(child)))
     }
 
     /// The statement lists inside a statement.

@@ -17,45 +17,43 @@ const MOST: usize = 8;
 const APART: u32 = 4096;
 
 /// Moves the checks of a body whose accesses were checked.
-pub fn run(body: &mut Body) {
+pub fn run(body: &mut Body, capacity: u64) {
     let mut lists = std::mem::take(&mut body.states);
     lists.push(std::mem::take(&mut body.stmts));
     for list in &mut lists {
-        inside(body, list);
+        inside(body, capacity, list);
     }
     body.stmts = lists.pop().unwrap_or_default();
     body.states = lists;
 }
 
-fn inside(body: &mut Body, stmts: &mut [Stmt]) {
+fn inside(body: &mut Body, capacity: u64, stmts: &mut [Stmt]) {
     for stmt in stmts {
         if let Stmt::Loop { label, body: turn, .. } = stmt
             && Stmt::quiet(turn)
         {
-            one(body, *label, turn);
+            one(body, capacity, *label, turn);
             continue;
         }
-        stmt.children_mut().into_iter().for_each(|child| inside(body, child));
+        stmt.children_mut().into_iter().for_each(|child| inside(body, capacity, child));
     }
 }
 
-/// What a variable is in a loop.
+/// Where each turn sets a variable, once, and to what.
 #[derive(Clone, Copy)]
-enum Is {
-    /// It is set once in each turn, there.
-    Set { at: usize, value: ExprId },
-    /// Anything.
-    Unknown,
+struct Set {
+    at: usize,
+    value: ExprId,
 }
 
 struct Turn<'a> {
     body: &'a mut Body,
-    /// Of the variables that the loop sets.
-    vars: HashMap<Var, Is>,
+    /// The variables that the loop sets; nothing if not so.
+    vars: HashMap<Var, Option<Set>>,
 }
 
 /// Moves the checks of one loop.
-fn one(body: &mut Body, label: Label, turn: &mut Vec<Stmt>) {
+fn one(body: &mut Body, capacity: u64, label: Label, turn: &mut Vec<Stmt>) {
     let sure = turn.iter().take_while(|s| s.straight()).count();
     if !turn[..sure].iter().any(|s| matches!(s, Stmt::Check { .. })) {
         return;
@@ -64,13 +62,13 @@ fn one(body: &mut Body, label: Label, turn: &mut Vec<Stmt>) {
     for (at, stmt) in turn.iter().enumerate() {
         walk(std::slice::from_ref(stmt), &mut |s| {
             for var in s.sets() {
-                let is = match s {
+                let set = match s {
                     Stmt::Set { value, .. } if !vars.contains_key(&var) && std::ptr::eq(s, stmt) => {
-                        Is::Set { at, value: *value }
+                        Some(Set { at, value: *value })
                     }
-                    _ => Is::Unknown,
+                    _ => None,
                 };
-                vars.insert(var, is);
+                vars.insert(var, set);
             }
         });
     }
@@ -81,10 +79,8 @@ fn one(body: &mut Body, label: Label, turn: &mut Vec<Stmt>) {
         walk(std::slice::from_ref(s), &mut |s| found |= turns_early(s));
         found
     });
-    for is in vars.values_mut() {
-        if matches!(is, Is::Set { at, .. } if early.is_some_and(|early| *at > early)) {
-            *is = Is::Unknown;
-        }
+    for set in vars.values_mut() {
+        *set = set.filter(|set| early.is_none_or(|early| set.at <= early));
     }
     let mut stored = BTreeSet::new();
     walk(turn, &mut |s| {
@@ -105,13 +101,13 @@ fn one(body: &mut Body, label: Label, turn: &mut Vec<Stmt>) {
             continue;
         }
         let (base, above) = pass.split(first);
-        let new = Wanted { base, above, step, bounds, align, residue };
+        let new = Wanted { base, above, step, end: bounds.map(|(_, end)| end), align, residue };
         let both = strides.iter_mut().find_map(|old: &mut Wanted| {
             let same = match (old.base, base) {
                 (Some(a), Some(b)) => pass.body.same(a, b),
                 (a, b) => a == b,
             };
-            let both = same.then(|| old.and(new)).flatten()?;
+            let both = same.then(|| old.and(new, capacity)).flatten()?;
             *old = both;
             Some(())
         });
@@ -137,23 +133,22 @@ struct Wanted {
     base: Option<ExprId>,
     above: i32,
     step: i32,
-    bounds: Option<(u64, u64)>,
+    end: Option<u64>,
     align: u32,
     residue: u32,
 }
 
 impl Wanted {
     /// One range for two off the same base. It is good exactly if both are: nothing in between wraps around if both ends are in memory.
-    fn and(self, other: Self) -> Option<Self> {
+    /// As any check, it must end within the capacity.
+    fn and(self, other: Self, capacity: u64) -> Option<Self> {
         let (low, high) = if self.above <= other.above { (self, other) } else { (other, self) };
         let apart = high.above.abs_diff(low.above);
         if apart > APART || low.step != high.step {
             return None;
         }
-        let bounds = match (low.bounds, high.bounds) {
-            (Some((from, to)), Some((other_from, other_to))) => {
-                Some((from.min(other_from + u64::from(apart)), to.max(other_to + u64::from(apart))))
-            }
+        let end = match (low.end, high.end) {
+            (Some(end), Some(other)) => Some(end.max(other + u64::from(apart))).filter(|end| *end <= capacity)?.into(),
             (None, None) => None,
             _ => return None,
         };
@@ -163,7 +158,7 @@ impl Wanted {
         } else {
             ((high.align, residue), (low.align, low.residue))
         };
-        (residue & (less - 1) == other).then_some(Self { bounds, align, residue, ..low })
+        (residue & (less - 1) == other).then_some(Self { end, align, residue, ..low })
     }
 
     fn range(self, body: &mut Body) -> Stride {
@@ -173,7 +168,7 @@ impl Wanted {
             Some(base) => body.add(Expr::Binary(BinOp::I32Add, base, above)),
             None => above,
         };
-        Stride { addr, step: self.step, bounds: self.bounds, align: self.align, residue: self.residue }
+        Stride { addr, step: self.step, end: self.end, align: self.align, residue: self.residue }
     }
 }
 
@@ -185,8 +180,8 @@ impl Turn<'_> {
             Expr::Const(..) => Some((self.body.add(self.body.expr(e)), 0)),
             Expr::Var(v) => match self.vars.get(&v).copied() {
                 None => Some((self.body.add(Expr::Var(v)), 0)),
-                Some(Is::Unknown) => None,
-                Some(Is::Set { at: set, value }) => match self.step(v, value) {
+                Some(None) => None,
+                Some(Some(Set { at: set, value })) => match self.step(v, value) {
                     Some(step) if set >= at => Some((self.body.add(Expr::Var(v)), step)),
                     Some(step) => {
                         let (old, add) = (Expr::Var(v), Expr::Const(ValType::I32, u64::from(step as u32)));

@@ -8,7 +8,8 @@
 
 ;;= #define VV_TABLE_LENGTH 10u
 ;;= #define VV_TABLE(i) vv_w32(vm->head, 0u + (i) * 4)
-;;= VV_CONSTANT u32 vv_elements0[] = {1u, 1u, 1u, 1u};
+;;= VV_CONSTANT_LARGE u32 vv_elements0[] = {1u, 1u, 1u, 1u};
+;;= VV_FN void fn1(VM *vm);
 ;;= VV_FN u32 st3(VM *vm);
 ;;= VV_FN u32 fn2(VM *vm, u32 v0);
 ;;= VV_FN u32 st4(VM *vm);
@@ -17,7 +18,7 @@
 ;;= VV_SMALL u32 fn0(VM *vm) { /* a */
 ;;=   return 4u;
 ;;= }
-;;= VV_SMALL void fn1(VM *vm) { /* fill */
+;;= VV_FN void fn1(VM *vm) { /* fill */
 ;;=   {
 ;;=     u32 to = 2u, from = 0u, n = 4u;
 ;;=     if ((u64)to + n > VV_TABLE_LENGTH || (u64)from + n > (vv_w32(vm->head, 40u) ? 0u : 4u)) { vv_trap(vm, VV_OUT_OF_BOUNDS_TABLE, 1u, 78u); return; }

@@ -1,23 +1,24 @@
-;; The C library's functions by their names and signatures; what has another signature is something else.
+;; The C library's functions, by their names, their signatures and what they do; a function that only has the name is what it is.
 (module
   (memory (export "memory") 1)
-  (func $memcpy (param i32 i32 i32) (result i32)
+  (func $memcpy (param i32 i32 i32) (result i32) (local $i i32)
+    (if (local.get 2) (then
+      (loop $more
+        (i32.store8 (i32.add (local.get 0) (local.get $i)) (i32.load8_u (i32.add (local.get 1) (local.get $i))))
+        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get 2))))))
+    local.get 0)
+  (func $memset (param i32 i32 i32) (result i32)
     local.get 0
     local.get 1
-    i32.load8_u
     i32.store8
-    local.get 0)
-  (func $memset (param i32 i32) (result i32)
-    local.get 0
-    local.get 1
-    i32.store8
-    local.get 0)
+    i32.const 7)
   (func (export "f") (param i32) (result i32)
     i32.const 16
     local.get 0
     i32.const 8
     call $memcpy
     i32.const 1
+    i32.const 2
     call $memset))
 
 ;;= #define VV_TABLE_LENGTH 0u
@@ -26,30 +27,32 @@
 ;;= VV_FN u32 st3(VM *vm);
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1, u32 v2) { /* memcpy */
-;;=   if (vv_memory_copy(vm, v0, v1, v2)) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 60u); return 0; }
+;;=   if (v2) {
+;;=     if (vv_memory_copy(vm, v0, v1, v2)) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 54u); return 0; }
+;;=   }
 ;;=   return v0;
 ;;= }
-;;= VV_SMALL u32 fn1(VM *vm, u32 v0, u32 v1) { /* memset */
-;;=   u32 v2;
+;;= VV_SMALL u32 fn1(VM *vm, u32 v0, u32 v1, u32 v2) { /* memset */
+;;=   u32 v3;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
 ;;=   u32 fuel = vm->fuel;
-;;=   v2 = vv_check(&fuel, size, v0, 0u, 1u, 1u, 0u);
-;;=   vv_sa8(mem, v2, 0u, (v1));
+;;=   v3 = vv_check(&fuel, size, v0, 0u, 1u, 1u, 0u);
+;;=   vv_sa8(mem, v3, 0u, (v1));
 ;;=   vm->fuel = fuel;
-;;=   return v0;
+;;=   return 7u;
 ;;= }
 ;;= VV_FN u32 fn2(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1, v2;
 ;;=   u32 fuel = vm->fuel;
-;;=   VV_EDGE(2u, 94u, return 0)
+;;=   VV_EDGE(2u, 116u, return 0)
 ;;=   vm->fuel = fuel;
 ;;=   v1 = fn0(vm, 0x10u, v0, 8u);
 ;;=   if (VV_STOPPED(vm)) return 0;
 ;;=   fuel = vm->fuel;
 ;;=   vm->fuel = fuel;
-;;=   v2 = fn1(vm, v1, 1u);
+;;=   v2 = fn1(vm, v1, 1u, 2u);
 ;;=   fuel = vm->fuel;
 ;;=   vm->fuel = fuel;
 ;;=   return v2;
