@@ -1,0 +1,78 @@
+//! Loops over memory, up and down, to its ends and beyond them: with checks made once for many turns, and with one at each access.
+
+mod common;
+
+use vectorvisor::{
+    Alignment, CachePolicy, End, Fleet, FleetOptions, Input, Opt, Program, ProgramOptions, TrapKind, Value,
+};
+
+/// Loops of one page, or of memory that has grown to two: words upwards, bytes downwards, two words far apart near the capacity, and
+/// an address that is two variables, of which one is set in front of the load.
+fn text(memory: &str) -> String {
+    let fill = "(local $i i32) (loop $fill (i32.store (i32.mul (local.get $i) (i32.const 4)) (i32.mul (local.get $i) (i32.const 40503)))
+      (br_if $fill (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.mul (memory.size) (i32.const 16384)))))";
+    let loops = [
+        "(i32.load (local.get $p))|4",
+        "(i32.load8_u offset=3 (local.get $p))|-1",
+        "(i32.add (i32.load offset=65000 (local.get $p)) (i32.load offset=65000 (i32.add (local.get $p) (i32.const 400))))|8",
+        "(i32.load16_u (i32.add (local.tee $q (i32.add (local.get $q) (i32.const 6))) (i32.sub (local.get $p) (i32.const 20))))|-2",
+        "(i64.load32_u offset=8 (i32.shl (local.get $p) (i32.const 2))) i32.wrap_i64|-7",
+    ];
+    let mut text = format!("(module (memory (export \"memory\") {memory})\n");
+    for (n, one) in loops.into_iter().enumerate() {
+        let (load, step) = one.split_once('|').expect("a load and a step");
+        text += &format!(
+            "(func (export \"f{n}\") (param $p i32) (param $n i32) (result i32) (local $s i32) (local $q i32)
+               (if (i32.eqz (memory.size)) (then (drop (memory.grow (i32.const 2))))) (call $fill)
+               (loop $more
+                 (local.set $s (i32.add (i32.mul (local.get $s) (i32.const 31)) {load}))
+                 (local.set $p (i32.add (local.get $p) (i32.const {step})))
+                 (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+               (local.get $s))\n"
+        );
+    }
+    text + &format!("(func $fill {fill}))")
+}
+
+/// How each input ends: a value, or nothing for an access out of memory.
+fn ends(text: &str, entry: &str, options: ProgramOptions, inputs: &[(i32, i32)]) -> Vec<Option<Value>> {
+    let (engine, _) = common::engine(|_| ());
+    let options = ProgramOptions { lanes: Some(32), cache: CachePolicy::Off, heap: Some(2 << 16), ..options };
+    let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
+    let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
+    let mut ends = vec![None; inputs.len()];
+    let mut inputs = inputs.iter().map(|(p, n)| Input::args(vec![Value::I32(*p), Value::I32(*n)]));
+    fleet
+        .run(entry, &mut inputs, &mut |outcome| {
+            ends[outcome.index] = match outcome.end {
+                End::Exit(0) => Some(outcome.values[0]),
+                End::Trap(trap) if trap.kind == TrapKind::OutOfBoundsMemory => None,
+                end => panic!("input {}: {end}", outcome.index),
+            }
+        })
+        .expect("the run ends");
+    ends
+}
+
+#[test]
+fn loops_to_the_ends_of_memory_and_beyond() {
+    let places =
+        [0, 3, 4, 40, 128, 536, 2048, 16380, 16384, 32764, 65128, 65132, 65536, 131_064, 131_072, -4, -20, i32::MIN];
+    let inputs: Vec<(i32, i32)> = places
+        .into_iter()
+        .flat_map(|place| (-9..9).map(move |by| i32::wrapping_add(place, by)))
+        .flat_map(|p| [1, 2, 3, 17, 300].map(|n| (p, n)))
+        .collect();
+    for memory in ["1 1", "0 2"] {
+        let text = text(memory);
+        for entry in ["f0", "f1", "f2", "f3", "f4"] {
+            let natural = ProgramOptions { alignment: Some(Alignment::Natural), ..Default::default() };
+            let any = ProgramOptions { without: [Opt::HoistChecks].into(), ..Default::default() };
+            let (one, other) = (ends(&text, entry, natural, &inputs), ends(&text, entry, any, &inputs));
+            assert!(one.iter().any(Option::is_some) && one.contains(&None), "{entry}");
+            for ((one, other), input) in one.iter().zip(&other).zip(&inputs) {
+                assert_eq!(one, other, "memory {memory}, {entry}{input:?}");
+            }
+        }
+    }
+}
