@@ -1,4 +1,4 @@
-/* The border between VectorVisor and a driver plugin, version 1, for plugins in C. src/plugin/abi.rs is the same in Rust
+/* The border between VectorVisor and a driver plugin, version 2, for plugins in C. src/plugin/abi.rs is the same in Rust
  * and explains it; the meaning of every call is that of the trait `Device` in src/lib.rs.
  *
  * The driver NAME lives in libvectorvisor_NAME.so and exports vectorvisor_NAME_query. Nothing unwinds across the border. Slices

@@ -32,11 +32,11 @@ pub fn costs(args: &DeviceArgs, arch: &str, kernel: &Kernel) -> Result<String> {
     let mut text = String::new();
     let sum: f64 = units.iter().map(|unit| unit.1).sum();
     let longest = units.first().map_or(0.0, |unit| unit.1);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     _ = writeln!(
         text,
-        "{:<18}{total} units in {elapsed:.1} s ({sum:.1} s one by one; on 16 processors {:.1} s at least)",
-        format!("compiled, {arch}"),
-        longest.max(sum / 16.0)
+        "{:<18}{total} units in {elapsed:.1} s ({sum:.1} s one by one; the longest unit {longest:.1} s; {processors} processors)",
+        format!("compiled, {arch}")
     );
     _ = writeln!(text, "\n{:>8}  {:>9}  {:>9}  unit", "seconds", "bytes", "functions");
     for (unit, seconds, count) in units.iter().take(SHOWN_UNITS) {

@@ -52,7 +52,7 @@ impl Exported {
     }
     /// The plugin's answer to its query.
     pub fn query(&'static self, highest: u32) -> *const Table {
-        // The first version; there is no older host.
+        // No older host knows this table.
         if highest < abi::VERSION {
             return null();
         }

@@ -47,7 +47,8 @@ pub fn run(
     sink: &mut dyn FnMut(Outcome),
 ) -> Result<Summary> {
     let begin = Instant::now();
-    if fleet.groups.is_empty() {
+    // A trial that was cancelled leaves none, and there is nothing to run.
+    if fleet.groups.is_empty() && !fleet.cancel.cancelled() {
         return Err(Error::Memory("the VMs could not be allocated again after a trial".into()));
     }
     let exact_left = fleet.options.exact_reruns;
