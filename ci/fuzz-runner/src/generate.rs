@@ -46,13 +46,15 @@ fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
     let smith = smith(rng, setup.linked, fuel as u32)?;
     // Masks that keep every hint, that break some, and that break most.
     let mask = setup.natural.then(|| [0xff8, 0xff8, 0xffc, 0xffe, 0xfff][rng.usize(..5)]);
-    let wasm = observable(&smith.0, smith.1, fuel, mask)?;
+    let strides: Vec<String> = (0..if setup.natural { 3 } else { 0 }).map(|number| strided(rng, number)).collect();
+    let wasm = observable(&smith.0, smith.1, fuel, mask, &strides)?;
     let module = Module::decode(&wasm).map_err(|e| e.to_string())?;
     let head = if setup.natural { ONCE } else { CALL };
     let mut functions: Vec<&(String, u32)> = module.exports.iter().filter(|(name, _)| name.starts_with(head)).collect();
     if setup.natural {
         // Each is a fleet.
         rng.shuffle(&mut functions);
+        functions.sort_by_cached_key(|(name, _)| !name.contains(STRIDED) || rng.bool());
         functions.truncate(4);
     }
     let rounds = if setup.natural { 1 } else { rng.usize(2..8) };
@@ -140,8 +142,8 @@ const CALL: &str = "call.";
 const ONCE: &str = "once.";
 
 /// The module with more exports: two to call each function, and [`STATE`]: a hash of the memory, its pages, and all globals. With a
-/// `mask` it accesses memory more often, in the first 8 KiB, at such addresses.
-fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>) -> Result<Vec<u8>, String> {
+/// `mask` it accesses memory more often, in the first 8 KiB, at such addresses, and has functions that [`strided`] made.
+fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, strides: &[String]) -> Result<Vec<u8>, String> {
     let module = Module::decode(wasm).map_err(|e| format!("a module of wasm-smith: {e}"))?;
     let text = wasmprinter::print_bytes(wasm).map_err(|e| e.to_string())?;
     let own = module.functions.len();
@@ -170,6 +172,8 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>) -> Result
         text = masked(&text, [global, counter as usize], first, &mut more);
         first += STORES.len();
     }
+    // Behind all functions that have numbers.
+    let strides = if module.memories.is_empty() { String::new() } else { strides.concat() };
     let list = |types: &[ValType]| types.iter().map(|ty| format!(" {}", name(*ty))).collect::<String>();
     let types: Vec<ValType> = module.globals.iter().map(|g| g.ty).collect();
     let globals = list(&types);
@@ -194,7 +198,65 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>) -> Result
          (local.get $hash) {pages}{read})"
     );
     let open = text.trim_end().strip_suffix(')').ok_or("a module's text does not end with a parenthesis")?;
-    vectorvisor::to_wasm(format!("{open}{more})").as_bytes()).map(|w| w.into_owned()).map_err(|e| e.to_string())
+    vectorvisor::to_wasm(format!("{open}{more}{strides})").as_bytes())
+        .map(|w| w.into_owned())
+        .map_err(|e| e.to_string())
+}
+
+const STRIDED: &str = "strided";
+
+/// A function with a loop that loads from addresses that change by a constant in each turn, also beyond either end of memory: what the
+/// translator looks at once for many turns.
+fn strided(rng: &mut Rng, number: u32) -> String {
+    const LOADS: [(&str, bool); 7] = [
+        ("i32.load", true),
+        ("i32.load8_u", true),
+        ("i32.load16_s", true),
+        ("i64.load", false),
+        ("i64.load8_s", false),
+        ("i64.load16_u", false),
+        ("i64.load32_u", false),
+    ];
+    const STEPS: [i32; 12] = [1, 2, 4, 8, 12, 64, 4096, -1, -2, -4, -8, -3];
+    let mut step = |var: &str| {
+        let by = STEPS[rng.usize(..STEPS.len())];
+        format!("(local.set {var} (i32.add (local.get {var}) (i32.const {by})))")
+    };
+    let mut turn = vec![step("$p"), step("$q")];
+    // Near the end of memories of so many pages.
+    let far = (rng.u32(1..4) << 16) - rng.u32(..1200);
+    for _ in 0..rng.usize(1..5) {
+        let (op, narrow) = LOADS[rng.usize(..LOADS.len())];
+        let near = rng.i32(-40..40) * [1, 4, 8, 32][rng.usize(..4)];
+        let address = match rng.u32(..6) {
+            0 => "(local.get $p)".into(),
+            1 => format!("(i32.sub (local.get $p) (i32.const {near}))"),
+            2 => "(i32.add (local.get $p) (local.get $q))".into(),
+            3 => format!("(i32.shl (local.get $p) (i32.const {}))", rng.u32(..4)),
+            _ => format!("(i32.add (local.get $p) (i32.const {near}))"),
+        };
+        let offset = [0, rng.u32(..64), rng.u32(..9000), far, far][rng.usize(..5)];
+        let load = format!("({op} offset={offset} {address})");
+        let load = if narrow { format!("(i64.extend_i32_u {load})") } else { load };
+        let add = format!("(local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 7)) {load}))");
+        let add = match rng.u32(..8) {
+            // Not in each turn.
+            0 => format!("(if (i64.eqz (i64.and (local.get $s) (i64.const 1))) (then {add}))"),
+            1 => format!(
+                "(if (i32.and (local.get $n) (i32.const 3)) (then (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))) {add}"
+            ),
+            _ => add,
+        };
+        turn.insert(rng.usize(..=turn.len()), add);
+    }
+    format!(
+        "(func (export \"{ONCE}{STRIDED}{number}\") (param $p i32) (param $n i32) (result i64) (local $s i64) (local $q i32)
+          (local.set $n (i32.add (i32.and (local.get $n) (i32.const 1023)) (i32.const 1)))
+          (loop $more {}
+            (br_if $more (i32.gt_s (local.tee $n (i32.sub (local.get $n) (i32.const 1))) (i32.const 0))))
+          (local.get $s))\n",
+        turn.join("\n")
+    )
 }
 
 /// Stores, and what each takes.
