@@ -1,7 +1,7 @@
 //! The context of a device: one for all that open it, current on a thread during each call, renewed after a fault.
 
-use crate::callgraph;
 use crate::sys::{CODES, Cuda};
+use crate::units;
 use cust::sys as cu;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_void};
@@ -168,7 +168,7 @@ impl Vendor for Nvidia {
         let (texts, options) = texts(source, &self.options);
         let mut binaries = self.compiler.compile(&texts, &options, &|| Ok(()), progress)?;
         if binaries.len() > 1 {
-            callgraph::thin(&mut binaries);
+            units::prepare(&mut binaries)?;
         }
         match binaries.pop() {
             Some(only) if binaries.is_empty() => Ok(only),

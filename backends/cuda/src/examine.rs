@@ -1,7 +1,7 @@
 //! What compiling costs, unit by unit, without a device: spills and seconds are in NVRTC's log, registers in its binaries.
 
-use crate::callgraph::attributes;
 use crate::context::texts;
+use crate::units::attributes;
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSymbol, SymbolIndex};
 use std::collections::BTreeMap;

@@ -1,11 +1,11 @@
 //! The CUDA driver: NVIDIA's GPUs through the driver API, with NVRTC as the compiler. What it shares with a driver for HIP is
 //! [`vectorvisor_driver::gpu`]. `nvrtc`, `sys` and `OPTIONS` are public for the test library of that driver.
 
-mod callgraph;
 mod context;
 mod examine;
 pub mod nvrtc;
 pub mod sys;
+mod units;
 
 use context::{Context, Nvidia};
 use cust::sys as cu;

@@ -1077,13 +1077,27 @@ fn switch(parts: &mut Parts, name: &str, states: Range<u32>) -> String {
         out = format!("  switch ((state - {}u) / {SWITCH}u) {{\n", states.start);
         for (n, first) in states.clone().step_by(SWITCH as usize).enumerate() {
             let head = format!("u32 vv_{name}{n}(VM *vm, u32 state)");
-            let mut body = format!("VV_FN {head} {{\n  switch (state) {{\n");
-            (first..states.end.min(first + SWITCH)).for_each(|state| case(&mut body, state));
-            parts.add(&head, body + "  }\n  return VV_HALT;\n}\n");
+            let mut body = format!("VV_FN {head} {{\n");
+            tree(&mut body, first..states.end.min(first + SWITCH));
+            parts.add(&head, body + "}\n");
             let _ = writeln!(out, "  case {n}u: return vv_{name}{n}(vm, state);");
         }
     }
     out + "  }\n"
+}
+
+/// Finds one of these states by halves. NVIDIA's compiler makes a table in constant memory of each two neighbouring cases of a switch, and a
+/// kernel has 64 KiB for them.
+fn tree(out: &mut String, states: Range<u32>) {
+    let half = states.start + states.len() as u32 / 2;
+    if half == states.start {
+        let _ = writeln!(out, "  return st{half}(vm);");
+    } else {
+        let _ = writeln!(out, "  if (state < {half}u) {{");
+        tree(out, states.start..half);
+        out.push_str("  }\n");
+        tree(out, half..states.end);
+    }
 }
 
 /// All functions of a signature in the table.

@@ -1,24 +1,48 @@
-//! Makes units quick to link. NVIDIA's linker looks for recursion by walking every path of calls, as PoCL does: 2 * 10^10 of them in a Rust
+//! What must be known of units that are to be linked.
+//!
+//! They have to be made quick to link: NVIDIA's linker looks for recursion by walking every path of calls, as PoCL does: 2 * 10^10 of them in a Rust
 //! program of 450 KB, 2 * 10^19 in SQLite. What it computes of a kernel, its registers and its stack, depends only on the functions that are
 //! reached and on the deepest path. So for programs of many paths the units' lists of calls (`.nv.callgraph`: pairs of symbols)
 //! are cut down to a tree that holds both. The code is left alone.
+//!
+//! And the linker does not notice when a kernel's jump tables outgrow their 64 KiB of constant memory: addresses then wrap, and the code
+//! jumps anywhere.
 
 use object::read::elf::{ElfFile64, FileHeader as _};
 use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolIndex};
 use std::collections::{HashMap, HashSet, VecDeque};
+use vectorvisor_driver::{Error, Result};
 
 /// Paths that the linker may walk, some 10 ns each.
 const PATHS: u64 = 10_000_000;
+/// Bytes that a kernel's jump tables may have.
+const TABLES: u64 = 64 << 10;
+/// What sections of jump tables are named after.
+const TABLES_OF: &str = ".nv.constant2.";
 /// In `.nv.info`: the bytes of a function's frame.
 const FRAME: u8 = 0x11;
 /// Of a symbol that is a kernel.
 const ENTRY: u8 = 0x10;
 
-/// Cuts the lists of calls down if that is needed. Binaries that are not as expected stay as they are: linking them may take long.
-pub fn thin(binaries: &mut [Vec<u8>]) {
-    let Ok(units) = read(binaries) else { return };
-    let Some(kept) = Graph::new(&units).tree() else { return };
-    for (binary, unit) in binaries.iter_mut().zip(&units) {
+/// Refuses units that would be linked wrongly, and cuts their lists of calls down if that is needed. Binaries that are not as expected stay as
+/// they are: linking them may take long.
+pub fn prepare(binaries: &mut [Vec<u8>]) -> Result<()> {
+    let Ok(units) = read(binaries) else { return Ok(()) };
+    let tables: u64 = units.iter().map(|unit| unit.tables).sum();
+    if tables > TABLES {
+        let log = format!(
+            "the program's jump tables take {tables} bytes of constant memory, of {TABLES}; build the guest without them (clang -fno-jump-tables, \
+             rustc -Zno-jump-tables), or use --backend cpu"
+        );
+        return Err(Error::Compile { log });
+    }
+    thin(binaries, &units);
+    Ok(())
+}
+
+fn thin(binaries: &mut [Vec<u8>], units: &[Unit]) {
+    let Some(kept) = Graph::new(units).tree() else { return };
+    for (binary, unit) in binaries.iter_mut().zip(units) {
         let Some(list) = &unit.list else { continue };
         let mut told = HashSet::new();
         let mut bytes = list.at..;
@@ -51,6 +75,8 @@ struct Unit {
     frames: Vec<(usize, u64)>,
     entries: Vec<usize>,
     list: Option<List>,
+    /// Bytes of jump tables.
+    tables: u64,
 }
 
 /// A list of calls.
@@ -81,6 +107,8 @@ impl Unit {
                 unit.frames.push((symbol, value.into()));
             }
         }
+        let tables = file.sections().filter(|section| section.name().is_ok_and(|name| name.starts_with(TABLES_OF)));
+        unit.tables = tables.map(|section| section.size()).sum();
         if let Some(section) = file.section_by_name(".nv.callgraph")
             && let Some((at, _)) = section.file_range()
         {
@@ -245,7 +273,7 @@ mod tests {
         assert_eq!((graph.names.len(), paths[graph.entries[0]]), (2 * LEVELS as usize + 3, (1 << (LEVELS + 2)) - 1));
         assert_eq!(graph.calls.iter().map(Vec::len).sum::<usize>(), 4 * LEVELS as usize + 2);
 
-        thin(&mut binaries);
+        prepare(&mut binaries).expect("no tables");
         assert_eq!(sizes, binaries.iter().map(Vec::len).collect::<Vec<_>>());
         let units = read(&binaries).expect("units");
         let graph = Graph::new(&units);
@@ -253,5 +281,31 @@ mod tests {
         // Every function is still reached, once.
         assert_eq!(paths[graph.entries[0]], 2 * u64::from(LEVELS) + 3);
         assert!(graph.tree().is_none(), "few paths stay as they are");
+    }
+
+    /// A switch of 14 cases that are no constants is a tree whose leaves are tables.
+    #[test]
+    fn jump_tables_are_counted() {
+        let nvrtc = match crate::nvrtc::nvrtc() {
+            Ok(nvrtc) => nvrtc,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let cases: String = (0..14).map(|n| format!("case {n}: x[{n}] = x[x[{n}]]; return {};", n * n % 5)).collect();
+        let text = |name: &str| {
+            format!(
+                "extern \"C\" __device__ unsigned {name}(unsigned *x, unsigned s) {{ switch (s) {{ {cases} }} return 7; }}"
+            )
+        };
+        let mut options = crate::options(false, "--gpu-architecture=sm_90".into());
+        options.push("--relocatable-device-code=true".into());
+        let compile = |texts: &[String]| nvrtc.compiler.compile(texts, &options, &|| Ok(()), &mut |_, _| ());
+        let binary = compile(&[text("f")]).expect("it compiles");
+        let one = read(&binary).expect("a unit")[0].tables;
+        assert!(one > 0, "{one}");
+        let mut many = vec![binary[0].clone(); (TABLES / one) as usize];
+        prepare(&mut many).expect("they fit");
+        many.push(binary[0].clone());
+        let refused = prepare(&mut many);
+        assert!(matches!(&refused, Err(Error::Compile { log }) if log.contains("jump tables take")), "{refused:?}");
     }
 }
