@@ -1,4 +1,5 @@
-//! Loops over memory, up and down, to its ends and beyond them: with checks made once for many turns, and with one at each access.
+//! Accesses to the ends of memory and beyond them, with checks made once for many turns of a loop or for several neighbours, and with one
+//! at each access.
 
 mod common;
 
@@ -73,6 +74,46 @@ fn loops_to_the_ends_of_memory_and_beyond() {
             for ((one, other), input) in one.iter().zip(&other).zip(&inputs) {
                 assert_eq!(one, other, "memory {memory}, {entry}{input:?}");
             }
+        }
+    }
+}
+
+/// The sum of several loads, each `KIND offset=OFFSET` of the parameter and a constant.
+fn neighbours(loads: &[(&str, u32, i32)]) -> String {
+    let one = |(kind, offset, plus): &(&str, u32, i32)| {
+        format!(
+            "(local.set $s (i32.add (i32.mul (local.get $s) (i32.const 31))
+               ({kind} offset={offset} (i32.add (local.get $p) (i32.const {plus})))))"
+        )
+    };
+    let loads: String = loads.iter().map(one).collect();
+    format!(
+        "(module (memory 1 1) (data (i32.const 0) \"{0}\") (data (i32.const 65408) \"{0}\")
+           (func (export \"f\") (param $p i32) (param $n i32) (result i32) (local $s i32) {loads} (local.get $s)))",
+        (0..128).map(|n| format!("\\{:02x}", (n * 7) & 255)).collect::<String>()
+    )
+}
+
+#[test]
+fn neighbours_at_the_ends_of_memory_and_beyond() {
+    let (word, byte, half) = ("i32.load", "i32.load8_u", "i32.load16_u");
+    let cases = [
+        neighbours(&[(word, 0, 8), (word, 0, 4), (word, 0, -4), (byte, 0, 0)]),
+        // The first is in memory while the base of the second has wrapped, so the second is far out of it.
+        neighbours(&[(byte, 0, 8), (byte, 8, 4), (byte, 4, 0), (byte, 12, -8)]),
+        neighbours(&[(half, 20, -20), (byte, 0, 3), (half, 2, -2), (word, 100, -40)]),
+        neighbours(&[(byte, 0, -1), (byte, 1, 0), (word, 4, 200), (word, 300, -20)]),
+        neighbours(&[(byte, 65532, 1), (byte, 0, 65532), (byte, 65530, 4)]),
+    ];
+    let inputs: Vec<(i32, i32)> =
+        [0, 64, 65200, 65336, 65536].into_iter().flat_map(|p| (p - 50..p + 50).map(|p| (p, 0))).collect();
+    for text in cases {
+        let natural = ProgramOptions { alignment: Some(Alignment::Natural), ..Default::default() };
+        let each = ProgramOptions { without: [Opt::MergeChecks].into(), ..Default::default() };
+        let (one, other) = (ends(&text, "f", natural, &inputs), ends(&text, "f", each, &inputs));
+        assert!(one.iter().any(Option::is_some) && one.contains(&None), "{text}");
+        for ((one, other), input) in one.iter().zip(&other).zip(&inputs) {
+            assert_eq!(one, other, "{text}, f{input:?}");
         }
     }
 }

@@ -19,7 +19,7 @@
 ;;= VV_FN u32 st3(VM *vm);
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_FN u32 fn0(VM *vm, u32 v0, u32 v1) { /* sum */
-;;=   u32 v2, v3, v4, v5, v6, v7, v8, v9, v10, v11;
+;;=   u32 v2, v3, v4, v5, v6, v7, v8, v9, v10;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
@@ -31,21 +31,20 @@
 ;;=   vv_room(&fuel, &room, size, (v0 + 0xfffffff4u), 8, 16u, 4u, 0u);
 ;;=   if (VV_UNLIKELY((s32)fuel < 0)) { VV_REFUEL(0u, 42u, return 0) }
 ;;=   for (;;) {
-;;=     v7 = v0;
-;;=     v3 = vv_a32(mem, v7, 0u);
+;;=     v7 = (v0 + 0xfffffff4u);
+;;=     v3 = vv_a32(mem, v7, 12u);
 ;;=     v2 = (v2 + v3);
-;;=     v8 = (v0 + 0xfffffff4u);
-;;=     v4 = vv_a32(mem, v8, 0u);
+;;=     v4 = vv_a32(mem, v7, 0u);
 ;;=     v2 = (v2 + v4);
-;;=     v9 = vv_check(&fuel, size, (v0 + 0x1000u), 0u, 4u, 4u, 0u);
-;;=     vv_sa32(mem, v9, 0u, (v2));
+;;=     v8 = vv_check(&fuel, size, (v0 + 0x1000u), 0u, 4u, 4u, 0u);
+;;=     vv_sa32(mem, v8, 0u, (v2));
 ;;=     if (!v2) {
-;;=       v10 = vv_check(&fuel, size, (v0 << (2u & 31)), 0u, 4u, 4u, 0u);
-;;=       v5 = vv_a32(mem, v10, 0u);
+;;=       v9 = vv_check(&fuel, size, (v0 << (2u & 31)), 0u, 4u, 4u, 0u);
+;;=       v5 = vv_a32(mem, v9, 0u);
 ;;=       v2 = v5;
 ;;=     }
-;;=     v11 = vv_check(&fuel, size, v2, 0u, 4u, 4u, 0u);
-;;=     v6 = vv_a32(mem, v11, 0u);
+;;=     v10 = vv_check(&fuel, size, v2, 0u, 4u, 4u, 0u);
+;;=     v6 = vv_a32(mem, v10, 0u);
 ;;=     v2 = v6;
 ;;=     v0 = (v0 + 8u);
 ;;=     v1 = (v1 - 1u);
