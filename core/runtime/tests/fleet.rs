@@ -5,7 +5,7 @@ mod common;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use vectorvisor::{
-    CachePolicy, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Place, Program, ProgramOptions, Stage,
+    CachePolicy, Edges, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Place, Program, ProgramOptions, Stage,
     Summary, Trap, TrapKind, Value,
 };
 
@@ -190,6 +190,23 @@ fn fuel_ends_a_loop() {
     assert!(matches!(&outcomes[0].end, End::OutOfFuel(place) if place.function.as_deref() == Some("spin")));
     assert_eq!(outcomes[1].end, End::Exit(0));
     assert!(outcomes[1].fuel_used < 10_000);
+}
+
+#[test]
+fn loops_are_counted_for_each_input() {
+    let text = r#"(module (func (export "turn") (param $n i64)
+      (loop $more (br_if $more (i64.gt_s (local.tee $n (i64.sub (local.get $n) (i64.const 1))) (i64.const 0))))))"#;
+    for force_framed in [false, true] {
+        let options = ProgramOptions { profile: true, force_framed, ..options(32) };
+        let vms = FleetOptions { vms: Some(32), ..Default::default() };
+        let mut fleet = Fleet::new(&program(&cpu(), text, &options), &vms, None).expect("there is room");
+        // Each VM has several of them, one after another.
+        for outcome in run(&mut fleet, "turn", vec![Input::args(vec![Value::I64(9)]); 100]).0 {
+            let Edges { direct, state, framed } = outcome.edges.expect("they are counted");
+            let counted = if force_framed { [0, 8, 0] } else { [8, 0, 0] };
+            assert_eq!([direct, state, framed], counted, "input {}", outcome.index);
+        }
+    }
 }
 
 #[test]

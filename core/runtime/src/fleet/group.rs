@@ -175,6 +175,7 @@ impl Group {
         w.set(Word::Seed, vm, job.seed);
         w.set(Word::Reset, vm, if self.fresh[vm] { 2 } else { 1 });
         w.set(Word::EdgesDirect, vm, 0);
+        w.set(Word::EdgesState, vm, 0);
         w.set(Word::EdgesFramed, vm, 0);
         self.fresh[vm] = false;
         job.spent = 0;
