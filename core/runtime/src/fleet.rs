@@ -54,6 +54,8 @@ pub struct Fleet {
     watchdog: Option<Watchdog>,
     cancel: CancelHandle,
     exact: Exact,
+    /// Inputs of the present run that may still run again for the exact place of a trap.
+    exact_left: usize,
     /// The program before [`Self::take_any_alignment`]: launches in flight still run it.
     natural: Option<Program>,
     /// Fuel per second that one VM was seen to use at least; for devices that cannot be told to stop.
@@ -112,6 +114,7 @@ impl Fleet {
             watchdog,
             cancel,
             exact: Exact::NotYet,
+            exact_left: 0,
             natural: None,
             rate: FIRST_RATE,
         };
@@ -147,10 +150,13 @@ impl Fleet {
         self.run_jobs(entry, &mut jobs, sink)
     }
 
-    fn jobs<'a>(&self, inputs: &'a mut dyn Iterator<Item = Input>) -> Result<Jobs<'a>> {
+    /// Begins a run, which may have several parts.
+    fn jobs<'a>(&mut self, inputs: &'a mut dyn Iterator<Item = Input>) -> Result<Jobs<'a>> {
+        self.exact_left = self.options.exact_reruns;
         Ok(Jobs::new(inputs, self.options.seed.map_or_else(random, Ok)?))
     }
 
+    /// Runs a part of a run.
     fn run_jobs(
         &mut self,
         entry: &str,

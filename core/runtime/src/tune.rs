@@ -12,6 +12,8 @@ use std::time::Duration;
 const CELLS: [u32; 4] = [8, 16, 32, 0];
 /// What ran for less than this runs once more: a first launch includes what a driver does late.
 pub const SHORT: Duration = Duration::from_secs(1);
+/// A way is out when it takes so many times as long as the best so far.
+const SLOWER: f64 = 1.5;
 /// No trial unasked of a program that took longer than this to compile: all the others compile at the same time.
 const COMPILE: Duration = Duration::from_secs(30);
 /// A trial unasked costs at most this part of what the run has still ahead of it.
@@ -81,8 +83,27 @@ pub struct Pace {
     pub done: usize,
     /// All inputs, if their number is known.
     pub total: Option<usize>,
-    /// Inputs of a trial.
-    pub sample: usize,
+}
+
+impl Pace {
+    /// How long so many inputs take.
+    pub fn of(&self, inputs: usize) -> Duration {
+        seconds(self.ran.as_secs_f64() * inputs as f64 / self.done.max(1) as f64)
+    }
+
+    fn ahead(&self) -> Duration {
+        self.total.map_or(self.ran, |total| self.of(total.saturating_sub(self.done)))
+    }
+}
+
+/// As near as can be said.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// How long a way may take for inputs that took so long in the best so far.
+pub fn limit(best: Duration) -> Duration {
+    seconds(best.as_secs_f64() * SLOWER).max(SHORT)
 }
 
 impl Program {
@@ -97,37 +118,40 @@ impl Program {
     }
 }
 
-/// Whether a trial of so many ways is short beside what is ahead. It cannot be known how much faster a run becomes; but later runs
-/// become that too.
-pub fn pays(ways: usize, compile: Duration, pace: Pace) -> bool {
-    let each = pace.ran.as_secs_f64() / pace.done.max(1) as f64;
-    let once = each * pace.sample as f64;
-    let times = if once < SHORT.as_secs_f64() { 2 } else { 1 } * ways;
+/// Whether a trial of so many ways with inputs that take `once` is short beside what is ahead, also if each way takes as long as it may. It
+/// cannot be known how much faster a run becomes; but later runs become that too.
+pub fn pays(ways: usize, compile: Duration, once: Duration, pace: Pace) -> bool {
     // As if the compiler made one after another.
-    let cost = compile.as_secs_f64() * ways.saturating_sub(1) as f64 + once * times as f64;
-    let ahead = pace.total.map_or(pace.ran.as_secs_f64(), |total| each * total.saturating_sub(pace.done) as f64);
-    cost <= ahead * PART
+    let each = compile.as_secs_f64() + limit(once).as_secs_f64();
+    let cost = once.as_secs_f64() + each * ways.saturating_sub(1) as f64;
+    cost <= pace.ahead().as_secs_f64() * PART
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pace(seconds: u64, done: usize, total: Option<usize>) -> Pace {
-        Pace { ran: Duration::from_secs(seconds), done, total, sample: 1000 }
+    fn pays(compile: u64, once: f64, total: Option<usize>, ran: u64) -> bool {
+        // 500 inputs a second.
+        let pace = Pace { ran: Duration::from_secs(ran), done: ran as usize * 500, total };
+        super::pays(4, Duration::from_secs(compile), seconds(once), pace)
     }
 
     #[test]
     fn a_trial_is_short_beside_the_run() {
-        let compile = Duration::from_secs(10);
-        // 3 * 10 s of compiling and 4 * 2 s of running, which is a fifth of 190 s.
-        assert!(pays(4, compile, pace(2, 1000, Some(96_000))));
-        assert!(!pays(4, compile, pace(2, 1000, Some(95_000))));
-        assert!(!pays(4, compile, pace(2, 1000, Some(1000))), "nothing is left");
-        assert!(pays(4, compile, pace(190, 95_000, None)));
-        assert!(!pays(4, compile, pace(188, 94_000, None)));
-        // However fast it compiles, a few times the sample are too little.
-        assert!(!pays(4, Duration::ZERO, pace(2, 1000, Some(20_000))));
-        assert!(pays(4, Duration::ZERO, pace(2, 1000, Some(21_000))));
+        // 3 * 10 s of compiling, 2 s in the present way and 3 * 3 s in others, which is a fifth of 205 s.
+        assert!(pays(10, 2.0, Some(104_000), 2));
+        assert!(!pays(10, 2.0, Some(103_000), 2));
+        assert!(!pays(10, 2.0, Some(1000), 2), "nothing is left");
+        assert!(pays(10, 2.0, None, 206));
+        assert!(!pays(10, 2.0, None, 204));
+        // However fast it compiles, a few times the sample are too little; and a way that takes long is only out after a second.
+        assert!(!pays(0, 2.0, Some(28_000), 2));
+        assert!(pays(0, 2.0, Some(29_000), 2));
+        assert!(!pays(0, 0.0, Some(8000), 2));
+        assert!(pays(0, 0.0, Some(9000), 2));
+        // A sample that takes longer than the inputs before it.
+        assert!(!pays(0, 20.0, Some(29_000), 2));
+        assert!(super::pays(4, Duration::ZERO, SHORT, Pace { ran: SHORT, done: 1, total: Some(usize::MAX) }));
     }
 }

@@ -225,19 +225,19 @@ fn a_run_can_be_cancelled() {
 
 #[test]
 fn a_device_that_fails_names_what_it_lost() {
-    let (engine, fail) = common::engine(|info| info.max_alloc = 64 << 20);
+    let (engine, faults) = common::engine(|info| info.max_alloc = 64 << 20);
     let program = program(&engine, GUEST, &options(32));
     let mut fleet =
         Fleet::new(&program, &FleetOptions { vms: Some(96), ..Default::default() }, None).expect("there is room");
     for after in 0..12 {
-        fail.store(after, Ordering::SeqCst);
+        faults.launches.store(after, Ordering::SeqCst);
         let mut seen = Vec::new();
         let result = fleet.run("_start", &mut (0..1000).map(|_| Input::stdin("e")), &mut |o| seen.push(o.index));
         let Err(Error::Lost { lost, .. }) = result else { panic!("{result:?}") };
         seen.extend(lost);
         seen.sort_unstable();
         assert_eq!(seen, (0..seen.len()).collect::<Vec<_>>(), "each input is delivered or lost");
-        fail.store(-1, Ordering::SeqCst);
+        faults.launches.store(-1, Ordering::SeqCst);
         run(&mut fleet, "_start", (0..100).map(|_| Input::stdin("e")).collect());
     }
 }

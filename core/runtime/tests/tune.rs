@@ -174,11 +174,11 @@ fn other_outcomes_are_out() {
 /// A device that fails in one of the other ways: that way is out, and the run goes on.
 #[test]
 fn a_way_that_fails_is_only_out() {
-    let (engine, launches) = common::engine(|_| ());
+    let (engine, faults) = common::engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     // The present way runs twice, with three launches each (reset, run, gather), and the next fails in its second.
-    launches.store(7, Ordering::SeqCst);
+    faults.launches.store(7, Ordering::SeqCst);
     let ran = run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
     let (ways, _) = ran.trial.as_ref().expect("a trial");
     let ok: Vec<_> = ways.iter().map(|(_, time)| time.is_ok()).collect();
@@ -189,13 +189,13 @@ fn a_way_that_fails_is_only_out() {
 /// A device that fails in the present way: no outcome is there twice, and each input that was taken has one or is named.
 #[test]
 fn a_run_that_fails_in_a_trial_names_what_it_lost() {
-    let (engine, launches) = common::engine(|_| ());
+    let (engine, faults) = common::engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     for left in 0..3 {
         let mut fleet =
             Fleet::new(&program, &FleetOptions { vms: Some(64), ..Default::default() }, None).expect("room");
-        launches.store(left, Ordering::SeqCst);
+        faults.launches.store(left, Ordering::SeqCst);
         let mut inputs = (0..100).map(|_| Input::args(vec![Value::I64(5)]));
         let mut seen = Vec::new();
         let mut sink = |outcome: Outcome| seen.push(outcome.index);
@@ -227,4 +227,104 @@ fn a_cancelled_trial_loses_nothing_that_was_delivered() {
     assert!(summary.cancelled);
     assert_eq!((delivered, summary.delivered, inputs.len()), (64, 64, 936));
     assert_eq!(self::program(&engine, FACTORIAL, &options(temp.path())).tuning(), None);
+}
+
+#[test]
+fn places_of_traps_are_counted_for_the_whole_run() {
+    let (engine, _) = common::engine(|_| ());
+    let temp = tempfile::tempdir().expect("a folder");
+    let text = r#"(module (memory 1 1)
+      (func (export "far") (param i64) (result i64) (i64.load (i32.const 0x7fffff00))))"#;
+    let program = program(&engine, text, &options(temp.path()));
+    let few = FleetOptions { vms: Some(32), exact_reruns: 3, ..Default::default() };
+    let ran = run(&program, &few, "far", Trials::Now, None, &[0; 100]).expect("a run");
+    assert!(ran.trial.is_some());
+    let exact = ran.outcomes.iter().filter(|o| matches!(&o.end, End::Trap(trap) if trap.exact));
+    assert_eq!(exact.count(), 3);
+}
+
+/// A device where each launch is faster than the one before, so that the last way wins; and then its memory is gone.
+#[test]
+fn a_choice_without_memory_leaves_the_present_way() {
+    let (engine, faults) = common::engine(|_| ());
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    for fail in [true, false] {
+        let mut nanoseconds = 1 << 60;
+        let faster = move || {
+            nanoseconds /= 2;
+            nanoseconds
+        };
+        *faults.kernel.lock().expect("unlocked") = Some(Box::new(faster));
+        let few = FleetOptions { vms: Some(64), ..Default::default() };
+        let mut fleet = Fleet::new(&program, &few, None).expect("there is room");
+        let mut inputs = (0..200).map(|_| Input::args(vec![Value::I64(5)]));
+        let (mut delivered, mut trial) = (0, None);
+        let mut progress = |stage: Stage<'_>| match stage {
+            Stage::Trying { done: 2, .. } => faults.allocations.store(1000, Ordering::SeqCst),
+            Stage::Trying { done: 3, .. } => {
+                // The last way allocates as often as the one before it.
+                let way = 1000 - faults.allocations.swap(-1, Ordering::SeqCst);
+                faults.allocations.store(if fail { way } else { -1 }, Ordering::SeqCst);
+            }
+            Stage::Tried { ways, chosen } => trial = Some((ways.to_vec(), chosen)),
+            _ => (),
+        };
+        let mut sink = |outcome: Outcome| {
+            assert_eq!(outcome.values, [Value::I64(120)]);
+            delivered += 1;
+        };
+        let ran = fleet.run_with_trial("factorial", Trials::Now, None, &mut inputs, &mut sink, &mut progress);
+        let ran = ran.expect("a run");
+        assert_eq!((delivered, ran.delivered, fleet.vms()), (200, 200, 64));
+        let (ways, chosen) = trial.expect("a trial");
+        let (last, time) = &ways[3];
+        assert!(ways[..3].iter().all(|(_, time)| time.is_ok()), "{ways:?}");
+        assert_eq!(chosen.interleave, if fail { 8 } else { last.interleave });
+        match time {
+            Err(why) => assert!(fail && why.contains("out of memory"), "{why}"),
+            Ok(_) => assert!(!fail, "{ways:?}"),
+        }
+        // What has no memory this time may have it the next.
+        let later = self::program(&engine, FACTORIAL, &options(temp.path()));
+        assert_eq!(later.tuning(), if fail { None } else { Some(*last) });
+    }
+}
+
+/// A device that cannot be told to stop, so that fuel stands for time.
+#[test]
+fn how_fast_fuel_burns_is_found_out_once() {
+    let (engine, _) = common::engine(|info| info.live_shared = false);
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, DRAW, &options(temp.path()));
+    let half = Duration::from_millis(500);
+    let few = FleetOptions { vms: Some(32), timeout: Some(half), ..Default::default() };
+    // More turns than half a second is taken to have at first.
+    let ran = run(&program, &few, "draw", Trials::Now, None, &[1_000_000; 96]).expect("a run");
+    assert!(ran.trial.is_some() && ran.outcomes.iter().all(|o| o.end == End::Exit(0)));
+    assert!((32..64).contains(&ran.summary.reruns), "{:?}", ran.summary);
+}
+
+/// Inputs that take no time in the kernel speak for a trial, and then come such that sleep.
+#[test]
+fn a_sample_that_takes_too_long_is_not_tried() {
+    let (engine, faults) = common::engine(|info| info.kind = DeviceKind::Gpu);
+    *faults.kernel.lock().expect("unlocked") = Some(Box::new(|| 1_000_000));
+    let temp = tempfile::tempdir().expect("a folder");
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (func (export "nap") (param $ns i64) (result i64)
+        (i32.store (i32.const 80) (i32.const 1))
+        (i64.store (i32.const 88) (local.get $ns))
+        (i64.extend_i32_u (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 512)))))"#;
+    let program = program(&engine, text, &options(temp.path()));
+    let few = FleetOptions { vms: Some(32), ..Default::default() };
+    // So many that 70 s seem to be ahead, of which 14 s may be spent on a trial.
+    let total = Some(70_000_000_000 / (2 * 1_000_000 / 32));
+    for (nap, trial) in [(3_000_000_000, false), (0, true)] {
+        let args: Vec<i64> = (0..80).map(|n| if (32..64).contains(&n) { nap } else { 0 }).collect();
+        let ran = run(&program, &few, "nap", Trials::Auto, total, &args).expect("a run");
+        assert_eq!(ran.trial.is_some(), trial, "{:?}", ran.summary);
+    }
 }

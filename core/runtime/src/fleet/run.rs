@@ -34,8 +34,6 @@ pub struct Run<'a> {
     pub asleep: usize,
     /// Groups with a launch in flight, oldest first.
     flying: VecDeque<usize>,
-    /// Inputs that may still run again for the exact place of a trap.
-    pub exact_left: usize,
     pub summary: Summary,
 }
 
@@ -51,7 +49,6 @@ pub fn run(
     if fleet.groups.is_empty() && !fleet.cancel.cancelled() {
         return Err(Error::Memory("the VMs could not be allocated again after a trial".into()));
     }
-    let exact_left = fleet.options.exact_reruns;
     let mut run = Run {
         fleet,
         entry,
@@ -64,7 +61,6 @@ pub fn run(
         solo_running: 0,
         asleep: 0,
         flying: VecDeque::new(),
-        exact_left,
         summary: Summary::default(),
     };
     let result = run.all();

@@ -270,9 +270,9 @@ impl Run<'_> {
         if let End::Trap(trap) = &mut end
             && !trap.exact
             && !job.answered
-            && self.exact_left > 0
+            && self.fleet.exact_left > 0
         {
-            self.exact_left -= 1;
+            self.fleet.exact_left -= 1;
             self.summary.reruns += 1;
             if let Some(found) = self.fleet.exact_place(self.entry, &job)
                 && found.kind == trap.kind

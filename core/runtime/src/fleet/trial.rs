@@ -3,14 +3,12 @@
 use super::job::{Job, Jobs};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
-use crate::tune::{Pace, SHORT, Tried, pays};
+use crate::tune::{Pace, SHORT, Tried, limit, pays};
 use crate::{End, Error, FleetOptions, Input, Outcome, Program, Result, Stage, Summary, Trials, Tuning};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, Builder, Scope};
 use std::time::{Duration, Instant};
 
-/// A way is out when it takes so many times as long as the best so far.
-const SLOWER: f64 = 1.5;
 /// What is faster by less is not faster.
 const NOISE: f64 = 0.03;
 /// Between two looks whether the whole run was cancelled.
@@ -54,10 +52,17 @@ impl Fleet {
         };
         if due {
             let sample = jobs.sample(self.vms());
-            if sample.is_empty() || (trials == Trials::Auto && jobs.ended) {
-                summary += self.run_sample(entry, &sample, sink)?.0;
-            } else {
-                summary += self.trial(entry, &ways, &sample, sink, progress)?;
+            let (first, expected) = self.run_sample(entry, &sample, sink)?;
+            summary += first;
+            // These may take far longer than those before them, which spoke for a trial.
+            let worth = match trials {
+                Trials::Auto => {
+                    !jobs.ended && pays(ways.len(), self.made().compile_time(), first.elapsed, pace(&summary, total))
+                }
+                _ => !sample.is_empty(),
+            };
+            if worth && !first.cancelled {
+                summary.cancelled = !self.trial(entry, &ways, &sample, first, &expected, progress)?;
             }
         }
         if !summary.cancelled {
@@ -89,52 +94,48 @@ impl Fleet {
             if summary.cancelled || jobs.ended {
                 return Ok(false);
             }
-            let pace = Pace { ran: time(summary), done: summary.inputs, total, sample };
-            if pays(ways, self.made().compile_time(), pace) {
+            let pace = pace(summary, total);
+            if pays(ways, self.made().compile_time(), pace.of(sample), pace) {
                 return Ok(true);
             }
             count = count.saturating_mul(2);
         }
     }
 
-    /// Runs a sample in the present way, and delivers its outcomes; then in the others. Goes on in the fastest.
+    /// Runs a sample, which ran in the present way already, in the others. Goes on in the fastest, unless it was cancelled (`false`).
     fn trial(
         &mut self,
         entry: &str,
         ways: &[Tuning],
         sample: &[Job],
-        sink: Sink<'_>,
+        first: Summary,
+        expected: &Prints,
         progress: Progress<'_>,
-    ) -> Result<Summary> {
+    ) -> Result<bool> {
         let total = ways.len();
         progress(Stage::Trying { done: 0, total });
-        let (mut summary, expected) = self.run_sample(entry, sample, sink)?;
-        if summary.cancelled {
-            return Ok(summary);
-        }
-        let mut best = self.again(entry, sample, summary);
+        let mut best = self.again(entry, sample, first);
         let mut tried: Vec<Tried> = vec![(ways[0], Ok(time(&best)))];
-        let (mut program, mut chosen) = (self.common.program.clone(), ways[0]);
-        let vms = self.vms();
-        // Also what it learnt about the outputs' lengths.
-        let out_capacity = u32::try_from(self.out_capacity).ok();
-        let options = FleetOptions { out_capacity, ..self.options.clone() };
+        let present = self.common.program.clone();
+        let (mut program, mut chosen) = (present.clone(), ways[0]);
         let others = self.others(&ways[1..]);
+        let learnt = Learnt::of(self);
         self.release();
         for (done, (way, made)) in others.into_iter().enumerate() {
             progress(Stage::Trying { done: done + 1, total });
             if self.cancel.cancelled() {
                 break;
             }
-            let limit = best.elapsed.mul_f64(SLOWER).max(SHORT);
+            let limit = limit(best.elapsed);
             let ran = made.and_then(|made| {
-                let ran = candidate(&made, &options, entry, sample, vms, limit, &self.cancel)?;
+                let ran =
+                    candidate(&mut learnt.fleet(&made, CancelHandle::default())?, entry, sample, limit, &self.cancel)?;
                 Ok((made, ran))
             });
             let why = match ran {
                 Err(error) => error.to_string(),
                 Ok((_, (ran, _))) if ran.cancelled => format!("more than {:.1} s", limit.as_secs_f64()),
-                Ok((_, (_, prints))) if prints != expected => "other outcomes".into(),
+                Ok((_, (_, prints))) if prints != *expected => "other outcomes".into(),
                 Ok((made, (ran, _))) => {
                     tried.push((way, Ok(time(&ran))));
                     if time(&ran) < time(&best).mul_f64(1.0 - NOISE) {
@@ -146,14 +147,25 @@ impl Fleet {
             tried.push((way, Err(why)));
         }
         if self.cancel.cancelled() {
-            summary.cancelled = true;
-            return Ok(summary);
+            return Ok(false);
         }
-        self.made().remember_tuning(chosen);
+        let mut next = learnt.fleet(&program, self.cancel.clone());
+        match &next {
+            // It had the memory a moment ago, and may have it in the next run: that is not remembered.
+            Err(error) if chosen != ways[0] => {
+                let out = tried.iter_mut().filter(|(way, _)| *way == chosen);
+                out.for_each(|(_, time)| *time = Err(error.to_string()));
+                chosen = ways[0];
+                next = learnt.fleet(&present, self.cancel.clone());
+            }
+            _ => self.made().remember_tuning(chosen),
+        }
         progress(Stage::Tried { ways: &tried, chosen });
-        // The number of VMs stays, unless the caller left it open and memory does not.
-        *self = Self::with_cancel(&program, &options, Some(vms), self.cancel.clone())?;
-        Ok(summary)
+        let mut next = next?;
+        next.exact_left = self.exact_left;
+        std::mem::swap(&mut next.exact, &mut self.exact);
+        *self = next;
+        Ok(true)
     }
 
     /// Runs a sample. All of it counts as taken, also what had no turn before an error or a cancellation.
@@ -175,8 +187,11 @@ impl Fleet {
         if first.cancelled || first.elapsed >= SHORT && first.reruns == 0 {
             return first;
         }
+        // Nobody asks for the places of these traps.
+        let exact_left = std::mem::take(&mut self.exact_left);
         // If it fails, so will what comes next, which has more to say.
         let second = self.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut |_| ());
+        self.exact_left = exact_left;
         second.ok().filter(|second| !second.cancelled && time(second) < time(&first)).unwrap_or(first)
     }
 
@@ -202,18 +217,36 @@ impl Fleet {
     }
 }
 
+/// What a fleet knows and another one for the same inputs need not find out again.
+struct Learnt {
+    options: FleetOptions,
+    vms: usize,
+    rate: f64,
+}
+
+impl Learnt {
+    fn of(fleet: &Fleet) -> Self {
+        let out_capacity = u32::try_from(fleet.out_capacity).ok();
+        let options = FleetOptions { out_capacity, ..fleet.options.clone() };
+        Self { options, vms: fleet.vms(), rate: fleet.rate }
+    }
+
+    /// As many VMs, unless the caller left their number open and memory does not suffice.
+    fn fleet(&self, program: &Program, cancel: CancelHandle) -> Result<Fleet> {
+        let mut fleet = Fleet::with_cancel(program, &self.options, Some(self.vms), cancel)?;
+        fleet.rate = self.rate;
+        Ok(fleet)
+    }
+}
+
 /// Runs a sample in another way, unless that takes longer than `limit`.
 fn candidate(
-    program: &Program,
-    options: &FleetOptions,
+    fleet: &mut Fleet,
     entry: &str,
     sample: &[Job],
-    vms: usize,
     limit: Duration,
     cancel: &CancelHandle,
 ) -> Result<(Summary, Prints)> {
-    let options = FleetOptions { exact_reruns: 0, ..options.clone() };
-    let mut fleet = Fleet::new(program, &options, Some(vms))?;
     let (own, until) = (fleet.cancel_handle(), Instant::now() + limit);
     let (ended, wait) = channel::<()>();
     thread::scope(|scope| {
@@ -238,6 +271,11 @@ fn spawn<'scope, T: Send + 'scope>(
 ) -> Result<thread::ScopedJoinHandle<'scope, T>> {
     let failed = |e: std::io::Error| Error::System { what: "cannot start a thread for a trial", reason: e.to_string() };
     Builder::new().name("vv-trial".into()).spawn_scoped(scope, work).map_err(failed)
+}
+
+/// How far a run has come.
+fn pace(summary: &Summary, total: Option<usize>) -> Pace {
+    Pace { ran: time(summary), done: summary.inputs, total }
 }
 
 /// Time in the kernel, or all of it where the driver cannot say.

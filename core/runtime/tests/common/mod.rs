@@ -1,20 +1,35 @@
 //! A device that is the cpu's but says of itself what a test wants, and fails when a test wants.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use vectorvisor::driver::{
     BufferId, Device, DeviceInfo, Driver, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Quirks, Result, Source,
 };
 use vectorvisor::{Drivers, Engine};
 
-/// An engine on the cpu whose device was changed by `change`, and the number of launches until one fails
-/// (negative: none does).
-pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engine, Arc<AtomicI64>) {
-    let launches = Arc::new(AtomicI64::new(-1));
-    let driver = Changed { inner: vectorvisor_cpu::driver(), change: Arc::new(change), launches: launches.clone() };
+/// What goes wrong on a device.
+pub struct Faults {
+    /// Launches until one fails; negative: none does.
+    pub launches: AtomicI64,
+    /// Allocations of device memory until one fails, likewise.
+    pub allocations: AtomicI64,
+    /// How long each launch says it took in the kernel, if not the truth.
+    pub kernel: Mutex<Option<Box<dyn FnMut() -> u64 + Send>>>,
+}
+
+/// Whether this is the one to fail.
+fn due(left: &AtomicI64) -> bool {
+    left.load(Ordering::SeqCst) >= 0 && left.fetch_sub(1, Ordering::SeqCst) == 0
+}
+
+/// An engine on the cpu whose device was changed by `change`, and its faults, at first none.
+pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engine, Arc<Faults>) {
+    let never = || AtomicI64::new(-1);
+    let faults = Arc::new(Faults { launches: never(), allocations: never(), kernel: Mutex::default() });
+    let driver = Changed { inner: vectorvisor_cpu::driver(), change: Arc::new(change), faults: faults.clone() };
     let spec = "cpu".parse().expect("cpu names a backend");
     let engine = Engine::open(&Drivers(vec![Box::new(driver)]), &spec, Quirks::default()).expect("the cpu opens");
-    (engine, launches)
+    (engine, faults)
 }
 
 type Change = Arc<dyn Fn(&mut DeviceInfo) + Send + Sync>;
@@ -22,7 +37,7 @@ type Change = Arc<dyn Fn(&mut DeviceInfo) + Send + Sync>;
 struct Changed {
     inner: Box<dyn Driver>,
     change: Change,
-    launches: Arc<AtomicI64>,
+    faults: Arc<Faults>,
 }
 
 impl Driver for Changed {
@@ -38,14 +53,14 @@ impl Driver for Changed {
         let inner = self.inner.open(index, quirks)?;
         let mut info = inner.info().clone();
         (self.change)(&mut info);
-        Ok(Arc::new(ChangedDevice { inner, info, launches: self.launches.clone() }))
+        Ok(Arc::new(ChangedDevice { inner, info, faults: self.faults.clone() }))
     }
 }
 
 struct ChangedDevice {
     inner: Arc<dyn Device>,
     info: DeviceInfo,
-    launches: Arc<AtomicI64>,
+    faults: Arc<Faults>,
 }
 
 impl Device for ChangedDevice {
@@ -65,7 +80,7 @@ impl Device for ChangedDevice {
         self.inner.kernel(module, name)
     }
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
-        if bytes > self.info.max_alloc {
+        if bytes > self.info.max_alloc || due(&self.faults.allocations) {
             return Err(Error::OutOfMemory { wanted: bytes, what: "one allocation" });
         }
         self.inner.alloc(bytes)
@@ -114,7 +129,7 @@ impl Device for ChangedDevice {
         tiles: u32,
         lanes: u32,
     ) -> Result<EventId> {
-        if self.launches.load(Ordering::SeqCst) >= 0 && self.launches.fetch_sub(1, Ordering::SeqCst) == 0 {
+        if due(&self.faults.launches) {
             return Err(Error::Device("the device fell off the bus".into()));
         }
         self.inner.launch(queue, kernel, args, tiles, lanes)
@@ -129,7 +144,8 @@ impl Device for ChangedDevice {
         self.inner.wait(event)
     }
     fn times(&self, event: EventId) -> Result<(u64, u64)> {
-        self.inner.times(event)
+        let pretend = self.faults.kernel.lock().expect("no test panics in it").as_mut().map(|kernel| kernel());
+        pretend.map_or_else(|| self.inner.times(event), |kernel| Ok((0, kernel)))
     }
     fn free_event(&self, event: EventId) {
         self.inner.free_event(event);
