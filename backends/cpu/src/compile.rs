@@ -1,13 +1,12 @@
 //! The system's C compiler: text to a shared library, and the library into this process.
 
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
-use std::cmp::Reverse;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use vectorvisor_driver::{Error, Result, Source};
+use vectorvisor_driver::{Error, Result, Source, longest_first};
 
 const OPTIMISATION: &str = "-O2";
 
@@ -93,9 +92,7 @@ fn compile_units(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<PathBuf>> {
     let total = source.units.len();
-    // The longest first, so that no core is left alone with it at the end.
-    let mut order: Vec<usize> = (0..total).collect();
-    order.sort_by_key(|index| Reverse(source.units[*index].len()));
+    let order = longest_first(source.units);
     let next = AtomicUsize::new(0);
     let (sender, results) = channel();
     std::thread::scope(|scope| {

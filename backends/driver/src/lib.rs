@@ -14,6 +14,7 @@ pub mod plugin;
 pub use owned::{Buffer, Event, Module, Pinned, Queue, Shared};
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -131,6 +132,13 @@ pub struct Source<'a> {
     pub units: &'a [String],
 }
 
+/// The order to compile texts in on several processors: the longest first, so that none is left alone with it at the end.
+pub fn longest_first(texts: &[String]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    order.sort_by_key(|index| Reverse(texts[*index].len()));
+    order
+}
+
 /// What compiling one function cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FunctionCost {
@@ -193,15 +201,20 @@ pub trait Driver: Send + Sync {
     fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>>;
     /// Compiles text for an architecture that is named as the vendor does (`sm_90`), or for that of the first device (`native`), and tells
     /// of each unit what it cost, in the order in which they end. An architecture that is named needs no device.
-    fn examine(&self, _: &str, _: Source<'_>, _: &mut dyn FnMut(UnitCost)) -> Result<()> {
-        Err(Error::Unavailable {
-            what: format!("the driver {} does not tell what compiling costs", self.name()),
-            advice: "that of cuda does".into(),
-        })
+    fn examine(&self, _architecture: &str, _source: Source<'_>, _each: &mut dyn FnMut(UnitCost)) -> Result<()> {
+        Err(tells_no_costs(self.name()))
     }
     /// The file that it comes from, unless it is part of the program.
     fn origin(&self) -> Option<&Path> {
         None
+    }
+}
+
+/// Of a driver without [`Driver::examine`].
+fn tells_no_costs(driver: &str) -> Error {
+    Error::Unavailable {
+        what: format!("the driver {driver} does not tell what compiling costs"),
+        advice: "that of cuda does".into(),
     }
 }
 
@@ -221,8 +234,7 @@ pub trait Device: Send + Sync {
     fn kernel(&self, module: ModuleId, name: &str) -> Result<KernelId>;
     /// Tiles of so many lanes in which this kernel runs at the same time: a number of VMs that is a multiple of it leaves no unit
     /// of the device idle. Where nobody knows, as many as the device has room for.
-    fn resident(&self, kernel: KernelId, _lanes: u32) -> Result<u32> {
-        _ = kernel;
+    fn resident(&self, _kernel: KernelId, _lanes: u32) -> Result<u32> {
         Ok(self.info().parallel_tiles)
     }
 

@@ -1,6 +1,8 @@
 /* A driver in C, called "faulty", with the faults that the tests ask for by -D. */
 #include "vectorvisor_plugin.h"
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 _Static_assert(sizeof(vv_table) == TABLE_BYTES && sizeof(vv_info) == INFO_BYTES, "the header differs from abi.rs");
 
@@ -122,10 +124,18 @@ static int32_t times(vv_device device, uint64_t event, uint64_t *begin, uint64_t
     return VV_OK;
 }
 
+static int32_t examine(const void *driver, vv_bytes architecture, vv_bytes header, const vv_bytes *units, size_t count,
+                       vv_costs *costs, void *context, const vv_why *why) {
+    vv_cost cost = {text("f"), 0.5, 1, 2, 3};
+    costs(context, 4, 1.5, &cost, 1);
+    return VV_OK;
+}
+
 const vv_table *QUERY(uint32_t highest) {
     static vv_table table = {
         VERSION, SIZE, {0}, 0, 0, devices, open_device, close_device, info, compile, load, on_one, kernel, resident,
         alloc, on_one, memory, on_one, memory, on_one, queue, on_one, write_, read_, launch, on_one, reached, on_one, times, on_one,
+        examine,
     };
     table.name = text(NAME);
 #ifdef TOO_NEW
@@ -133,6 +143,13 @@ const vv_table *QUERY(uint32_t highest) {
 #endif
 #ifdef MISSING
     table.MISSING = 0;
+#endif
+#ifdef CUT
+    /* Only as many bytes as it says, and nobody may read on. */
+    size_t page = sysconf(_SC_PAGESIZE);
+    uint8_t *pages = mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE)) return 0;
+    return memcpy(pages + page - (SIZE), &table, (SIZE) < sizeof(table) ? (SIZE) : sizeof(table));
 #endif
     return &table;
 }

@@ -5,7 +5,8 @@ use std::process::Command;
 use tempfile::TempDir;
 use vectorvisor_driver::plugin::{Plugin, Search, abi, file_name};
 use vectorvisor_driver::{
-    BufferId, DeviceKind, Driver, Error, EventId, KernelId, Language, ModuleId, PinnedId, QueueId, Quirks, Source,
+    BufferId, DeviceKind, Driver, Error, EventId, FunctionCost, KernelId, Language, ModuleId, PinnedId, QueueId,
+    Quirks, Source, UnitCost,
 };
 
 /// Where this test and the examples were built.
@@ -103,6 +104,29 @@ fn tables_that_do_not_fit() {
         let text = unavailable(&faulty(sub.path(), "faulty", &[define]));
         assert!(text.contains(says), "{define}: {text}");
         assert!(!text.contains('\n') && text.contains("; "), "one line with advice: {text}");
+    }
+}
+
+/// As the first plugins had them; `CUT` makes reading beyond the end a fault of the process.
+#[test]
+fn a_table_may_end_before_the_later_entries() {
+    let temp = folder();
+    let examine = |defines: &[&str]| {
+        let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
+        let plugin = faulty(sub.path(), "faulty", defines);
+        assert_eq!(plugin.devices().expect("a device").len(), 1, "{defines:?}");
+        let mut units = Vec::new();
+        plugin.examine("any", Source { header: "", units: &[] }, &mut |unit| units.push(unit)).map(|()| units)
+    };
+    let function = FunctionCost { name: "f".into(), registers: 1, spills: 2, stack: 3, seconds: 0.5 };
+    let told = UnitCost { unit: 4, seconds: 1.5, functions: vec![function] };
+    for whole in [&[][..], &["CUT"], &["CUT", "SIZE=(sizeof(vv_table) + 8)"]] {
+        assert_eq!(examine(whole).expect("costs"), std::slice::from_ref(&told), "{whole:?}");
+    }
+    let end = "SIZE=offsetof(vv_table, examine)";
+    for none in [&["MISSING=examine"][..], &["CUT", end], &["CUT", "SIZE=(offsetof(vv_table, examine) + 4)"]] {
+        let error = examine(none).expect_err("no costs").to_string();
+        assert_eq!(error, "the driver faulty does not tell what compiling costs; that of cuda does", "{none:?}");
     }
 }
 

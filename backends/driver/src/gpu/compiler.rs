@@ -1,8 +1,7 @@
 //! A run-time compiler with the functions of NVRTC, which hipRTC has too.
 
 use super::library::{self, Library};
-use crate::{Error, Result};
-use std::cmp::Reverse;
+use crate::{Error, Result, longest_first};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -78,9 +77,8 @@ impl Compiler {
         Ok(binaries)
     }
 
-    /// Compiles texts on as many threads as there are processors, the longest first, so that none is left alone with it at the end. `enter`
-    /// is called on each thread first, for a compiler that takes its target from the thread's current device; `each` is called here with
-    /// a text's index as soon as it is compiled.
+    /// Compiles texts on as many threads as there are processors. `enter` is called on each thread first, for a compiler that takes its
+    /// target from the thread's current device; `each` is called here with a text's index as soon as it is compiled.
     pub fn compile_each(
         &self,
         texts: &[String],
@@ -88,8 +86,7 @@ impl Compiler {
         enter: &(dyn Fn() -> Result<()> + Sync),
         each: &mut dyn FnMut(usize, Compiled),
     ) -> Result<()> {
-        let mut order: Vec<usize> = (0..texts.len()).collect();
-        order.sort_by_key(|index| Reverse(texts[*index].len()));
+        let order = longest_first(texts);
         let next = AtomicUsize::new(0);
         let (sender, receiver) = mpsc::channel();
         let work = |sender: mpsc::Sender<_>| {

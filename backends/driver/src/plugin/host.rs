@@ -4,11 +4,11 @@ use super::abi::{self, Bytes, Cost, Entries, Examine, Info, Query, Table, Why};
 use super::device::PluginDevice;
 use super::info::{from_abi, quirks_to_abi};
 use super::{elf, search};
-use crate::{Device, DeviceInfo, Driver, Error, FunctionCost, Quirks, Result, Source, UnitCost};
+use crate::{Device, DeviceInfo, Driver, Error, FunctionCost, Quirks, Result, Source, UnitCost, tells_no_costs};
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use std::collections::BTreeSet;
 use std::ffi::c_void;
-use std::mem::offset_of;
+use std::mem::{MaybeUninit, offset_of};
 use std::path::{Path, PathBuf};
 use std::ptr::null;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -93,29 +93,53 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
     // It stays open for ever, whatever comes: see the module.
     std::mem::forget(library);
     let query = query.map_err(|_| bad(format!("it is no driver plugin: it exports no {symbol}"), AGAIN))?;
-    // SAFETY: the type is right, and the answer is null or a table that lives for ever.
-    let Some(table) = (unsafe { query(abi::VERSION).as_ref() }) else {
+    // SAFETY: the type is right.
+    let table = unsafe { query(abi::VERSION) };
+    if table.is_null() {
         return Err(bad(format!("it needs a newer vectorvisor (interface above {})", abi::VERSION), OTHER));
-    };
+    }
+    // SAFETY: what is not null lives for ever and begins with these two, whatever its version. It may be shorter than ours, and must
+    // not be taken for one before that is known.
+    let (version, size) = unsafe { ((&raw const (*table).version).read(), (&raw const (*table).size).read() as usize) };
     // A table of another version may be laid out differently, so look at nothing else.
-    if table.version != abi::VERSION {
-        let why = format!("it follows version {} of the plugin interface, not {}", table.version, abi::VERSION);
+    if version != abi::VERSION {
+        let why = format!("it follows version {version} of the plugin interface, not {}", abi::VERSION);
         return Err(bad(why, OTHER));
     }
     // The first tables end here.
     let needed = offset_of!(Table, examine);
-    if (table.size as usize) < needed {
-        let why = format!("its table has {} bytes, {needed} are needed", table.size);
+    if size < needed {
+        let why = format!("its table has {size} bytes, {needed} are needed");
         return Err(bad(why, OTHER));
     }
-    let examine = if table.size as usize >= size_of::<Table>() { table.examine } else { None };
+    // SAFETY: it has so many bytes, and nothing, null, or none in the rest.
+    let table = unsafe { copy(table, if size < size_of::<Table>() { needed } else { size_of::<Table>() }) };
     // SAFETY: the name lives for ever.
     let own = unsafe { table.name.text() };
     if own != name {
         return Err(bad(format!("it is the driver {own:?}"), &format!("call it {}", search::file_name(&own))));
     }
     let entries = table.entries().map_err(|entry| bad(format!("its table has no {entry}"), OTHER))?;
-    Ok(Opened { entries, examine, driver: table.driver, publish: table.features & abi::PUBLISH != 0, name })
+    Ok(Opened {
+        entries,
+        examine: table.examine,
+        driver: table.driver,
+        publish: table.features & abi::PUBLISH != 0,
+        name,
+    })
+}
+
+/// The first `bytes` of a table; the rest of the copy is zero.
+///
+/// # Safety
+/// There are so many, and they and the zeros make a table.
+unsafe fn copy(table: *const Table, bytes: usize) -> Table {
+    let mut copy = MaybeUninit::<Table>::zeroed();
+    // SAFETY: the caller's promise; the copy has the size of a whole table.
+    unsafe {
+        table.cast::<u8>().copy_to_nonoverlapping(copy.as_mut_ptr().cast(), bytes.min(size_of::<Table>()));
+        copy.assume_init()
+    }
 }
 
 /// What the dynamic loader says, which libloading keeps behind its own words.
@@ -145,10 +169,7 @@ impl Driver for Plugin {
     fn examine(&self, architecture: &str, source: Source<'_>, each: &mut dyn FnMut(UnitCost)) -> Result<()> {
         let opened = self.opened()?;
         let Some(examine) = opened.examine else {
-            return Err(Error::Unavailable {
-                what: format!("the driver {} does not tell what compiling costs", self.name),
-                advice: "that of cuda does".into(),
-            });
+            return Err(tells_no_costs(self.name));
         };
         let units: Vec<_> = source.units.iter().map(|unit| Bytes::of(unit.as_bytes())).collect();
         let (architecture, header) = (Bytes::of(architecture.as_bytes()), Bytes::of(source.header.as_bytes()));
@@ -186,13 +207,15 @@ pub(super) type Listed = Vec<Result<DeviceInfo>>;
 
 /// Adds to a [`Listed`].
 pub(super) unsafe extern "C" fn take_info(context: *mut c_void, info: *const Info) {
-    // SAFETY: the context is ours, and the plugin's pointer is null or valid during the call.
-    let (listed, info) = unsafe { (&mut *context.cast::<Listed>(), info.as_ref()) };
-    listed.push(match info {
-        // SAFETY: its texts are valid during the call too.
-        Some(info) if info.size as usize >= size_of::<Info>() => unsafe { from_abi(info) },
-        _ => Err(Error::Device("a driver lists a device without facts".into())),
-    });
+    // SAFETY: the context is ours; the plugin's pointer is null or valid during the call, as its texts are, and what is as long as ours
+    // can be looked at as a whole.
+    unsafe {
+        let whole = !info.is_null() && (&raw const (*info).size).read() as usize >= size_of::<Info>();
+        (*context.cast::<Listed>()).push(match whole {
+            true => from_abi(&*info),
+            false => Err(Error::Device("a driver lists a device without facts".into())),
+        });
+    }
 }
 
 /// What a failed entry told.
