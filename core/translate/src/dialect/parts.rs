@@ -1,14 +1,20 @@
 //! The functions of a program, and how they are put into units.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Text of a unit after which the next one begins. NVRTC takes some 1.5 s for as much, so 16 processors share the work evenly.
 const UNIT_BYTES: usize = 96 << 10;
 
+/// Text of a program in which functions that are called once are inlined.
+const INLINED_BYTES: usize = 2 * UNIT_BYTES;
+
+/// A function with so many cases is not inlined: NVRTC takes 35 s for 12,000 that are, and 4 s else.
+const CASES: usize = 1000;
+
 /// Functions in the order in which they are printed.
 #[derive(Default)]
 pub struct Parts {
-    /// Definitions of functions that are called.
+    /// Definitions of functions that are called, each from `VV_FN` on.
     pub bodies: Vec<String>,
     /// Tables, each by the word that those have who use it.
     pub tables: Vec<(String, String)>,
@@ -29,13 +35,45 @@ impl Parts {
         self.declarations.push(format!("VV_FN {head};\n"));
     }
 
-    /// What all units begin with, and the units; `last` ends the last one.
-    pub fn units(self, mut header: String, last: &[&str]) -> (String, Vec<String>) {
+    /// Inlines functions that are called once, by one that is not reached through a table: in a small program the kernel then holds all
+    /// from `main` to the innermost loops. In functions that are called, ptxas takes the descriptor of global memory out of a register
+    /// for each access (two instructions of 15 on sm_90), and what a calling convention wants saved costs registers.
+    fn inline_once(&mut self, kernels: &str) {
+        let count = self.bodies.len();
+        let number: HashMap<&str, usize> = self.bodies.iter().map(|body| name(body)).zip(0..).collect();
+        // How often each is called, and by whom at last; the kernels have the number behind all.
+        let mut calls = vec![(0, 0); count];
+        for (caller, text) in self.bodies.iter().map(String::as_str).chain([kernels]).enumerate() {
+            let head = text.find('(').map_or(0, |at| at + 1);
+            for callee in used(&text[head..]).filter_map(|word| number.get(word)) {
+                calls[*callee] = (calls[*callee].0 + 1, caller);
+            }
+        }
+        let once = |n: &usize| {
+            let (times, caller) = calls[*n];
+            let by_table = self.bodies.get(caller).is_some_and(|body| name(body).starts_with("ci"));
+            times == 1 && caller != *n && !by_table && self.bodies[*n].matches("case ").count() < CASES
+        };
+        let once: HashSet<String> = (0..count).filter(once).map(|n| name(&self.bodies[n]).to_owned()).collect();
+        for text in self.bodies.iter_mut().chain(&mut self.declarations) {
+            if once.contains(name(text)) {
+                *text = text.replacen("VV_FN", "VV_SMALL", 1);
+            }
+        }
+    }
+
+    /// What all units begin with, and the units; `last` ends the last one. Where calls are `dear`, a small program is one unit.
+    pub fn units(mut self, mut header: String, last: &[&str], dear: bool) -> (String, Vec<String>) {
+        let whole = dear && self.bodies.iter().map(String::len).sum::<usize>() <= INLINED_BYTES;
+        if whole {
+            self.inline_once(&last.concat());
+        }
+        let unit_bytes = if whole { INLINED_BYTES } else { UNIT_BYTES };
         let Self { bodies, tables, small, declarations } = self;
         let mut units = vec![String::new()];
         for body in bodies {
             if let Some(last) = units.last_mut() {
-                if last.len() + body.len() > UNIT_BYTES && !last.is_empty() {
+                if last.len() + body.len() > unit_bytes && !last.is_empty() {
                     units.push(body);
                 } else {
                     last.push_str(&body);

@@ -153,7 +153,8 @@ impl Writer<'_> {
             parts.add(&head, self.entry_dispatcher(ty, world, &head));
         }
         let trampolines = self.trampolines(&mut parts);
-        Ok(parts.units(header, &[&trampolines, include_str!("prelude/kernels.h")]))
+        let dear = self.o.target.language != crate::Language::C;
+        Ok(parts.units(header, &[&trampolines, include_str!("prelude/kernels.h")], dear))
     }
 
     fn defines(&self) -> String {
@@ -505,15 +506,19 @@ impl Writer<'_> {
 
     /// The trampolines: `vv_dispatch_nested` runs one state that cannot suspend, `vv_dispatch` any.
     fn trampolines(&self, parts: &mut Parts) -> String {
-        let mut out = String::from("VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {\n");
+        let nests = parts.bodies.iter().any(|body| body.contains("vv_nested("));
+        let kind = if nests { "VV_HELPER" } else { "VV_INLINE" };
+        let mut out = format!("{kind} u32 vv_dispatch_nested(VM *vm, u32 state) {{\n");
         out.push_str(&switch(parts, "nested", FIRST_STATE..self.l.nested));
         out.push_str("  vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);\n  return VV_HALT;\n}\n");
         out.push_str("VV_INLINE u32 vv_dispatch(VM *vm, u32 state) {\n");
         out.push_str(&switch(parts, "upper", self.l.nested..self.l.count));
         out.push_str("  return vv_dispatch_nested(vm, state);\n}\n");
-        out.push_str("VV_FN void vv_nested(VM *vm, u32 state) {\n");
-        out.push_str("  while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);\n}\n");
-        parts.declare("void vv_nested(VM *vm, u32 state)");
+        if nests {
+            out.push_str("VV_FN void vv_nested(VM *vm, u32 state) {\n");
+            out.push_str("  while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);\n}\n");
+            parts.declare("void vv_nested(VM *vm, u32 state)");
+        }
         out
     }
 

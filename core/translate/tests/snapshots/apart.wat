@@ -11,10 +11,9 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_FN u32 fn0(VM *vm, u32 v0);
-;;= VV_FN u32 st3(VM *vm);
-;;= VV_FN void vv_nested(VM *vm, u32 state);
-;;= VV_FN u32 fn0(VM *vm, u32 v0) { /* f */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0);
+;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1, v2, v3, v4, v5;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
@@ -49,14 +48,14 @@
 ;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
-;;= VV_FN u32 st3(VM *vm) { /* enters f */
+;;= VV_SMALL u32 st3(VM *vm) { /* enters f */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 r = fn0(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {
 ;;=   case 3u: return st3(vm);
 ;;=   }
@@ -67,7 +66,4 @@
 ;;=   switch (state) {
 ;;=   }
 ;;=   return vv_dispatch_nested(vm, state);
-;;= }
-;;= VV_FN void vv_nested(VM *vm, u32 state) {
-;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
 ;;= }

@@ -9,16 +9,15 @@
 ;;= #define VV_TABLE_LENGTH 10u
 ;;= #define VV_TABLE(i) vv_w32(vm->head, 0u + (i) * 4)
 ;;= VV_CONSTANT_LARGE u32 vv_elements0[] = {1u, 1u, 1u, 1u};
-;;= VV_FN void fn1(VM *vm);
-;;= VV_FN u32 st3(VM *vm);
-;;= VV_FN u32 fn2(VM *vm, u32 v0);
-;;= VV_FN u32 st4(VM *vm);
-;;= VV_FN u32 ci0(VM *vm, u32 i, u32 func, u32 at);
-;;= VV_FN void vv_nested(VM *vm, u32 state);
+;;= VV_SMALL void fn1(VM *vm);
+;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0);
+;;= VV_SMALL u32 st4(VM *vm);
+;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at);
 ;;= VV_SMALL u32 fn0(VM *vm) { /* a */
 ;;=   return 4u;
 ;;= }
-;;= VV_FN void fn1(VM *vm) { /* fill */
+;;= VV_SMALL void fn1(VM *vm) { /* fill */
 ;;=   {
 ;;=     u32 to = 2u, from = 0u, n = 4u;
 ;;=     if ((u64)to + n > VV_TABLE_LENGTH || (u64)from + n > (vv_w32(vm->head, 40u) ? 0u : 4u)) { vv_trap(vm, VV_OUT_OF_BOUNDS_TABLE, 1u, 78u); return; }
@@ -28,12 +27,12 @@
 ;;=   vv_sw32(vm->head, 40u, 1u);
 ;;=   return;
 ;;= }
-;;= VV_FN u32 st3(VM *vm) { /* enters fill */
+;;= VV_SMALL u32 st3(VM *vm) { /* enters fill */
 ;;=   fn1(vm);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_FN u32 fn2(VM *vm, u32 v0) { /* call */
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0) { /* call */
 ;;=   u32 v1;
 ;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(2u, 90u, return 0)
@@ -44,14 +43,14 @@
 ;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
-;;= VV_FN u32 st4(VM *vm) { /* enters call */
+;;= VV_SMALL u32 st4(VM *vm) { /* enters call */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 r = fn2(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_FN u32 ci0(VM *vm, u32 i, u32 func, u32 at) {
+;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at) {
 ;;=   if (i >= VV_TABLE_LENGTH) { vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
 ;;=   u32 id = VV_TABLE(i);
 ;;=   switch (id) {
@@ -60,7 +59,7 @@
 ;;=   vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
 ;;=   return 0;
 ;;= }
-;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {
 ;;=   case 3u: return st3(vm);
 ;;=   case 4u: return st4(vm);
@@ -72,7 +71,4 @@
 ;;=   switch (state) {
 ;;=   }
 ;;=   return vv_dispatch_nested(vm, state);
-;;= }
-;;= VV_FN void vv_nested(VM *vm, u32 state) {
-;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
 ;;= }

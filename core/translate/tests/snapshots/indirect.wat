@@ -11,16 +11,15 @@
 ;;= #define VV_TABLE_LENGTH 3u
 ;;= #define VV_TABLE(i) vv_table[i]
 ;;= VV_CONSTANT u32 vv_table[] = {1u, 2u, 3u};
-;;= VV_FN u32 st3(VM *vm);
-;;= VV_FN u32 st4(VM *vm);
-;;= VV_FN u32 fn3(VM *vm, u32 v0);
-;;= VV_FN u32 st5(VM *vm);
+;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 st4(VM *vm);
+;;= VV_SMALL u32 fn3(VM *vm, u32 v0);
+;;= VV_SMALL u32 st5(VM *vm);
 ;;= VV_FN u32 ci0(VM *vm, u32 i, u32 func, u32 at, u32 v0);
-;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* a */
 ;;=   return (v0 + 1u);
 ;;= }
-;;= VV_FN u32 st3(VM *vm) { /* b state 0 */
+;;= VV_SMALL u32 st3(VM *vm) { /* b state 0 */
 ;;=   u32 v0;
 ;;=   u32 fuel = vm->fuel;
 ;;=   v0 = (u32)(vv_get(vm, 8u));
@@ -33,7 +32,7 @@
 ;;=     return VV_HALT;
 ;;=   }
 ;;= }
-;;= VV_FN u32 st4(VM *vm) { /* die state 0 */
+;;= VV_SMALL u32 st4(VM *vm) { /* die state 0 */
 ;;=   u32 v0, v1;
 ;;=   u32 fuel = vm->fuel;
 ;;=   v0 = (u32)(vv_get(vm, 8u));
@@ -46,7 +45,7 @@
 ;;=   vv_trap(vm, VV_UNREACHABLE, 2u, 78u);
 ;;=   return VV_HALT;
 ;;= }
-;;= VV_FN u32 fn3(VM *vm, u32 v0) { /* f */
+;;= VV_SMALL u32 fn3(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1;
 ;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(3u, 86u, return 0)
@@ -57,7 +56,7 @@
 ;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
-;;= VV_FN u32 st5(VM *vm) { /* enters f */
+;;= VV_SMALL u32 st5(VM *vm) { /* enters f */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 r = fn3(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
@@ -75,7 +74,7 @@
 ;;=   vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
 ;;=   return 0;
 ;;= }
-;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {
 ;;=   case 3u: return st3(vm);
 ;;=   case 4u: return st4(vm);
@@ -88,7 +87,4 @@
 ;;=   switch (state) {
 ;;=   }
 ;;=   return vv_dispatch_nested(vm, state);
-;;= }
-;;= VV_FN void vv_nested(VM *vm, u32 state) {
-;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
 ;;= }

@@ -23,9 +23,8 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_FN u32 fn2(VM *vm, u32 v0);
-;;= VV_FN u32 st3(VM *vm);
-;;= VV_FN void vv_nested(VM *vm, u32 state);
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0);
+;;= VV_SMALL u32 st3(VM *vm);
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1, u32 v2) { /* memcpy */
 ;;=   if (v2) {
 ;;=     if (vv_memory_copy(vm, v0, v1, v2)) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 54u); return 0; }
@@ -43,7 +42,7 @@
 ;;=   vm->fuel = fuel;
 ;;=   return 7u;
 ;;= }
-;;= VV_FN u32 fn2(VM *vm, u32 v0) { /* f */
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1, v2;
 ;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(2u, 116u, return 0)
@@ -57,14 +56,14 @@
 ;;=   vm->fuel = fuel;
 ;;=   return v2;
 ;;= }
-;;= VV_FN u32 st3(VM *vm) { /* enters f */
+;;= VV_SMALL u32 st3(VM *vm) { /* enters f */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 r = fn2(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {
 ;;=   case 3u: return st3(vm);
 ;;=   }
@@ -75,7 +74,4 @@
 ;;=   switch (state) {
 ;;=   }
 ;;=   return vv_dispatch_nested(vm, state);
-;;= }
-;;= VV_FN void vv_nested(VM *vm, u32 state) {
-;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
 ;;= }

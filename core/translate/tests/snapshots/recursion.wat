@@ -7,13 +7,13 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_FN u32 st3(VM *vm);
-;;= VV_FN u32 st4(VM *vm);
-;;= VV_FN u32 st5(VM *vm);
-;;= VV_FN u64 fn0(VM *vm, u64 v0);
-;;= VV_FN u32 st6(VM *vm);
+;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 st4(VM *vm);
+;;= VV_SMALL u32 st5(VM *vm);
+;;= VV_SMALL u64 fn0(VM *vm, u64 v0);
+;;= VV_SMALL u32 st6(VM *vm);
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
-;;= VV_FN u32 st3(VM *vm) { /* factorial state 0 */
+;;= VV_SMALL u32 st3(VM *vm) { /* factorial state 0 */
 ;;=   u64 v0, v1;
 ;;=   u32 fuel = vm->fuel;
 ;;=   v0 = vv_get(vm, 8u);
@@ -35,13 +35,13 @@
 ;;=   }
 ;;=   vm->fuel = fuel; return VV_HALT;
 ;;= }
-;;= VV_FN u32 st4(VM *vm) { /* factorial state 1 */
+;;= VV_SMALL u32 st4(VM *vm) { /* factorial state 1 */
 ;;=   u64 v1;
 ;;=   v1 = vv_get(vm, 16u);
 ;;=   vv_put(vm, 8u, v1);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_FN u32 st5(VM *vm) { /* factorial state 2 */
+;;= VV_SMALL u32 st5(VM *vm) { /* factorial state 2 */
 ;;=   u64 v0, v1, v2;
 ;;=   v2 = vv_get(vm, 8u);
 ;;=   vm->fp -= 24u;
@@ -50,7 +50,7 @@
 ;;=   vv_put(vm, 16u, v1);
 ;;=   return 4u;
 ;;= }
-;;= VV_FN u64 fn0(VM *vm, u64 v0) { /* factorial */
+;;= VV_SMALL u64 fn0(VM *vm, u64 v0) { /* factorial */
 ;;=   u64 v1, v2;
 ;;=   if (!v0) {
 ;;=     v1 = (u64)0x1u;
@@ -67,7 +67,7 @@
 ;;=   }
 ;;=   return v1;
 ;;= }
-;;= VV_FN u32 st6(VM *vm) { /* enters factorial */
+;;= VV_SMALL u32 st6(VM *vm) { /* enters factorial */
 ;;=   u64 v0 = vv_get(vm, 8u);
 ;;=   vm->fp += 16u;
 ;;=   u64 r = fn0(vm, v0);

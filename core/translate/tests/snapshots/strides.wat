@@ -15,10 +15,9 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_FN u32 fn0(VM *vm, u32 v0, u32 v1);
-;;= VV_FN u32 st3(VM *vm);
-;;= VV_FN void vv_nested(VM *vm, u32 state);
-;;= VV_FN u32 fn0(VM *vm, u32 v0, u32 v1) { /* sum */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1);
+;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1) { /* sum */
 ;;=   u32 v2, v3, v4, v5, v6, v7, v8, v9, v10;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
@@ -62,7 +61,7 @@
 ;;=   vm->fuel = fuel;
 ;;=   return v2;
 ;;= }
-;;= VV_FN u32 st3(VM *vm) { /* enters sum */
+;;= VV_SMALL u32 st3(VM *vm) { /* enters sum */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 v1 = (u32)(vv_get(vm, 16u));
 ;;=   u32 r = fn0(vm, v0, v1);
@@ -70,7 +69,7 @@
 ;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {
 ;;=   case 3u: return st3(vm);
 ;;=   }
@@ -81,7 +80,4 @@
 ;;=   switch (state) {
 ;;=   }
 ;;=   return vv_dispatch_nested(vm, state);
-;;= }
-;;= VV_FN void vv_nested(VM *vm, u32 state) {
-;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
 ;;= }

@@ -12,14 +12,13 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_FN u32 st3(VM *vm);
-;;= VV_FN u32 st4(VM *vm);
-;;= VV_FN u32 st5(VM *vm);
-;;= VV_FN u32 st6(VM *vm);
-;;= VV_FN u32 st7(VM *vm);
-;;= VV_FN u32 st8(VM *vm);
-;;= VV_FN void vv_nested(VM *vm, u32 state);
-;;= VV_FN u32 st3(VM *vm) { /* wait state 0 */
+;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 st4(VM *vm);
+;;= VV_SMALL u32 st5(VM *vm);
+;;= VV_SMALL u32 st6(VM *vm);
+;;= VV_SMALL u32 st7(VM *vm);
+;;= VV_SMALL u32 st8(VM *vm);
+;;= VV_SMALL u32 st3(VM *vm) { /* wait state 0 */
 ;;=   u32 v2, v3, v4, v5;
 ;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(1u, 88u, return VV_HALT)
@@ -44,7 +43,7 @@
 ;;=   vv_halt(vm, VV_CALL, 37u, 1u, 101u);
 ;;=   return VV_HALT;
 ;;= }
-;;= VV_FN u32 st4(VM *vm) { /* wait state 1 */
+;;= VV_SMALL u32 st4(VM *vm) { /* wait state 1 */
 ;;=   u32 v0, v1, v2, v3, v4, v5;
 ;;=   v0 = (u32)(vv_get(vm, 8u));
 ;;=   v2 = (u32)(vv_get(vm, 16u));
@@ -66,7 +65,7 @@
 ;;=   vv_put(vm, 8u, (u64)((v0 + v1)));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_FN u32 st5(VM *vm) { /* run state 0 */
+;;= VV_SMALL u32 st5(VM *vm) { /* run state 0 */
 ;;=   u32 v1;
 ;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(2u, 106u, return VV_HALT)
@@ -75,13 +74,13 @@
 ;;=   vm->fuel = fuel;
 ;;=   return 7u;
 ;;= }
-;;= VV_FN u32 st6(VM *vm) { /* run state 1 */
+;;= VV_SMALL u32 st6(VM *vm) { /* run state 1 */
 ;;=   u32 v1;
 ;;=   v1 = (u32)(vv_get(vm, 16u));
 ;;=   vv_put(vm, 8u, (u64)(v1));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_FN u32 st7(VM *vm) { /* run state 2 */
+;;= VV_SMALL u32 st7(VM *vm) { /* run state 2 */
 ;;=   u32 v1;
 ;;=   u32 fuel = vm->fuel;
 ;;=   v1 = (u32)(vv_get(vm, 16u));
@@ -95,7 +94,7 @@
 ;;=     return 3u;
 ;;=   }
 ;;= }
-;;= VV_FN u32 st8(VM *vm) { /* run state 3 */
+;;= VV_SMALL u32 st8(VM *vm) { /* run state 3 */
 ;;=   u32 v0, v1, v2;
 ;;=   v2 = (u32)(vv_get(vm, 8u));
 ;;=   vm->fp -= 24u;
@@ -109,7 +108,7 @@
 ;;=   vv_put(vm, 16u, (u64)(v1));
 ;;=   return 6u;
 ;;= }
-;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {
 ;;=   }
 ;;=   vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu);
@@ -125,7 +124,4 @@
 ;;=   case 8u: return st8(vm);
 ;;=   }
 ;;=   return vv_dispatch_nested(vm, state);
-;;= }
-;;= VV_FN void vv_nested(VM *vm, u32 state) {
-;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
 ;;= }

@@ -8,10 +8,9 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_FN u32 st3(VM *vm);
-;;= VV_FN u32 st4(VM *vm);
-;;= VV_FN u32 st5(VM *vm);
-;;= VV_FN void vv_nested(VM *vm, u32 state);
+;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 st4(VM *vm);
+;;= VV_SMALL u32 st5(VM *vm);
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1) { /* div */
 ;;=   u32 v2;
 ;;=   {
@@ -49,7 +48,7 @@
 ;;=   L1: ;
 ;;=   return 3u;
 ;;= }
-;;= VV_FN u32 st3(VM *vm) { /* enters div */
+;;= VV_SMALL u32 st3(VM *vm) { /* enters div */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 v1 = (u32)(vv_get(vm, 16u));
 ;;=   u32 r = fn0(vm, v0, v1);
@@ -57,21 +56,21 @@
 ;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_FN u32 st4(VM *vm) { /* enters trunc */
+;;= VV_SMALL u32 st4(VM *vm) { /* enters trunc */
 ;;=   f64 v0 = vv_f64(vv_get(vm, 8u));
 ;;=   u64 r = fn1(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   vv_put(vm, 8u, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_FN u32 st5(VM *vm) { /* enters choose */
+;;= VV_SMALL u32 st5(VM *vm) { /* enters choose */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 r = fn2(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
+;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {
 ;;=   case 3u: return st3(vm);
 ;;=   case 4u: return st4(vm);
@@ -84,7 +83,4 @@
 ;;=   switch (state) {
 ;;=   }
 ;;=   return vv_dispatch_nested(vm, state);
-;;= }
-;;= VV_FN void vv_nested(VM *vm, u32 state) {
-;;=   while (state != VV_NESTED && !vm->stop) state = vv_dispatch_nested(vm, state);
 ;;= }
