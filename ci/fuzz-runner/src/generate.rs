@@ -46,15 +46,17 @@ fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
     let smith = smith(rng, setup.linked, fuel as u32)?;
     // Masks that keep every hint, that break some, and that break most.
     let mask = setup.natural.then(|| [0xff8, 0xff8, 0xffc, 0xffe, 0xfff][rng.usize(..5)]);
-    let strides: Vec<String> = (0..if setup.natural { 3 } else { 0 }).map(|number| strided(rng, number)).collect();
-    let wasm = observable(&smith.0, smith.1, fuel, mask, &strides)?;
+    let own: Vec<String> = (0..if setup.natural { 4 } else { 0 })
+        .map(|number| if rng.bool() { strided(rng, number) } else { block(rng, number) })
+        .collect();
+    let wasm = observable(&smith.0, smith.1, fuel, mask, &own)?;
     let module = Module::decode(&wasm).map_err(|e| e.to_string())?;
     let head = if setup.natural { ONCE } else { CALL };
     let mut functions: Vec<&(String, u32)> = module.exports.iter().filter(|(name, _)| name.starts_with(head)).collect();
     if setup.natural {
         // Each is a fleet.
         rng.shuffle(&mut functions);
-        functions.sort_by_cached_key(|(name, _)| !name.contains(STRIDED) || rng.bool());
+        functions.sort_by_cached_key(|(name, _)| !name.contains(OWN) || rng.bool());
         functions.truncate(4);
     }
     let rounds = if setup.natural { 1 } else { rng.usize(2..8) };
@@ -142,8 +144,8 @@ const CALL: &str = "call.";
 const ONCE: &str = "once.";
 
 /// The module with more exports: two to call each function, and [`STATE`]: a hash of the memory, its pages, and all globals. With a
-/// `mask` it accesses memory more often, in the first 8 KiB, at such addresses, and has functions that [`strided`] made.
-fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, strides: &[String]) -> Result<Vec<u8>, String> {
+/// `mask` it accesses memory more often, in the first 8 KiB, at such addresses, and has functions that [`strided`] and [`block`] made.
+fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, accesses: &[String]) -> Result<Vec<u8>, String> {
     let module = Module::decode(wasm).map_err(|e| format!("a module of wasm-smith: {e}"))?;
     let text = wasmprinter::print_bytes(wasm).map_err(|e| e.to_string())?;
     let own = module.functions.len();
@@ -173,7 +175,7 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, strides: 
         first += STORES.len();
     }
     // Behind all functions that have numbers.
-    let strides = if module.memories.is_empty() { String::new() } else { strides.concat() };
+    let accesses = if module.memories.is_empty() { String::new() } else { accesses.concat() };
     let list = |types: &[ValType]| types.iter().map(|ty| format!(" {}", name(*ty))).collect::<String>();
     let types: Vec<ValType> = module.globals.iter().map(|g| g.ty).collect();
     let globals = list(&types);
@@ -198,12 +200,66 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, strides: 
          (local.get $hash) {pages}{read})"
     );
     let open = text.trim_end().strip_suffix(')').ok_or("a module's text does not end with a parenthesis")?;
-    vectorvisor::to_wasm(format!("{open}{more}{strides})").as_bytes())
+    vectorvisor::to_wasm(format!("{open}{more}{accesses})").as_bytes())
         .map(|w| w.into_owned())
         .map_err(|e| e.to_string())
 }
 
-const STRIDED: &str = "strided";
+/// In the names of functions that are not of wasm-smith.
+const OWN: &str = "own";
+
+/// A function that loads and stores words side by side in several orders, with computations between them.
+fn block(rng: &mut Rng, number: u32) -> String {
+    let (ty, bytes) = [("i32", 4), ("i64", 8)][rng.usize(..2)];
+    let widen = |value: String| if bytes == 4 { format!("(i64.extend_i32_u {value})") } else { value };
+    let vars = rng.u32(4..14);
+    let mut text = String::new();
+    let between = |rng: &mut Rng, text: &mut String| {
+        let (a, b) = (rng.u32(..vars), rng.u32(..vars));
+        *text += &match rng.u32(..24) {
+            0..8 => format!("(local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 7)) {}))", widen(format!("(local.get $v{a})"))),
+            8..11 => format!("(local.set $v{a} ({ty}.add (local.get $v{a}) (local.get $v{b})))"),
+            11 => "(local.set $p (i32.add (local.get $p) (i32.const 8)))".into(),
+            _ => String::new(),
+        };
+        *text += "\n";
+    };
+    let first = [(); 2].map(|()| rng.u32(..20) * [16, 16, 8, 4][rng.usize(..4)]);
+    for (op, base) in [("load", "$p"), ("store", "$q"), ("load", "$q"), ("store", "$p"), ("load", "$p")] {
+        let first = first[usize::from(base == "$q")];
+        // Loads do not move into the stage before.
+        text += &format!("(if (i32.or (local.get {base}) (i32.const 1)) (then\n");
+        let mut places: Vec<u32> = (0..vars).collect();
+        match rng.u32(..4) {
+            0 => places.reverse(),
+            1 => rng.shuffle(&mut places),
+            2 => places[rng.usize(..vars as usize)] = rng.u32(..vars),
+            _ => {}
+        }
+        for (v, place) in (0..vars).zip(places) {
+            let at = first + bytes * place;
+            let plus = if rng.bool() { 0 } else { rng.u32(..=at) };
+            let address = format!("offset={} (i32.add (local.get {base}) (i32.const {plus}))", at - plus);
+            text += &match op {
+                "load" => format!("(local.set $v{v} ({ty}.load {address}))"),
+                _ => format!("({ty}.store {address} ({ty}.xor (local.get $v{v}) (local.get $v{})))", rng.u32(..vars)),
+            };
+            between(rng, &mut text);
+        }
+        text += "))\n";
+    }
+    let align = |var: &str, mask: u32| format!("(local.set {var} (i32.and (local.get {var}) (i32.const {mask})))");
+    let mut mask = || [0xff8, 0x1ff0, 0x1ff0, 0xfff0, 0x1_fff8, 0xffc][rng.usize(..6)];
+    let (p, q) = (mask(), mask());
+    let locals: String = (0..vars).map(|v| format!(" (local $v{v} {ty})")).collect();
+    let sum: String = (0..vars).map(|v| format!("(local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 9)) {}))\n", widen(format!("(local.get $v{v})")))).collect();
+    format!(
+        "(func (export \"{ONCE}{OWN}{number}\") (param $p i32) (param $q i32) (result i64) (local $s i64){locals}
+          {} {} {text} {sum} (local.get $s))\n",
+        align("$p", p),
+        align("$q", q)
+    )
+}
 
 /// A function with a loop that loads from addresses that change by a constant in each turn, also beyond either end of memory: what the
 /// translator looks at once for many turns.
@@ -250,7 +306,7 @@ fn strided(rng: &mut Rng, number: u32) -> String {
         turn.insert(rng.usize(..=turn.len()), add);
     }
     format!(
-        "(func (export \"{ONCE}{STRIDED}{number}\") (param $p i32) (param $n i32) (result i64) (local $s i64) (local $q i32)
+        "(func (export \"{ONCE}{OWN}{number}\") (param $p i32) (param $n i32) (result i64) (local $s i64) (local $q i32)
           (local.set $n (i32.add (i32.and (local.get $n) (i32.const 1023)) (i32.const 1)))
           (loop $more {}
             (br_if $more (i32.gt_s (local.tee $n (i32.sub (local.get $n) (i32.const 1))) (i32.const 0))))

@@ -2,6 +2,7 @@
 
 mod expr;
 mod parts;
+mod run;
 mod writer;
 
 pub use writer::write;

@@ -2,6 +2,7 @@
 
 use super::expr::{Place as Where, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
 use super::parts::Parts;
+use super::run::Run;
 use super::{Dialect, Printer};
 use crate::abi::{Par, Status, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
@@ -523,11 +524,65 @@ impl Writer<'_> {
     }
 
     fn list(&self, s: &mut Scope<'_>, stmts: &[Stmt]) {
-        for stmt in stmts {
+        let mut from = 0;
+        while let Some(stmt) = stmts.get(from) {
+            if let Some(run) = Run::find(s.body, &stmts[from..]) {
+                from += run.words.len() + run.between.len();
+                self.run(s, &run);
+                continue;
+            }
+            from += 1;
             self.stmt(s, stmt);
             if stmt.ends() || s.out.len() > self.most {
                 break; // what follows cannot be reached, or will be refused
             }
+        }
+    }
+
+    /// Words side by side, by 16 bytes where they are aligned so far, which shows when the program runs.
+    fn run(&self, s: &mut Scope<'_>, run: &Run<'_>) {
+        let Run { base, bytes, words, between, wide } = run;
+        let (wide, odd) = words.split_at(*wide);
+        let load = matches!(words[0].1, Stmt::Load { .. });
+        if !load {
+            between.iter().for_each(|stmt| self.stmt(s, stmt));
+        }
+        line!(s, "if (VV_PAIRED(v{} + {}u)) {{", base.0, words[0].0);
+        s.depth += 1;
+        for sixteen in wide.chunks((16 / bytes) as usize) {
+            let (mut halves, mut loaded) = (Vec::new(), String::new());
+            for (half, words) in ["low", "high"].into_iter().zip(sixteen.chunks((8 / bytes) as usize)) {
+                let mut whole = Vec::new();
+                for (n, (_, stmt)) in words.iter().enumerate() {
+                    match stmt {
+                        Stmt::Store { value, .. } => {
+                            whole.push(format!("((u64)({}) << {})", self.e(s, *value), 32 * n))
+                        }
+                        Stmt::Load { var, .. } => {
+                            let ty = ctype(s.body.vars[var.0 as usize]);
+                            let _ = write!(loaded, " v{} = ({ty})({half} >> {});", var.0, 32 * n);
+                        }
+                        _ => {}
+                    }
+                }
+                halves.push(whole.join(" | "));
+            }
+            let offset = sixteen[0].0;
+            if !load {
+                line!(s, "vv_sa128(mem, v{}, {offset}u, {});", base.0, halves.join(", "));
+            } else {
+                line!(s, "{{ u64 low, high; vv_a128(mem, v{}, {offset}u, &low, &high);{loaded} }}", base.0);
+            }
+        }
+        s.depth -= 1;
+        line!(s, "}} else {{");
+        s.depth += 1;
+        wide.iter().for_each(|(_, stmt)| self.stmt(s, stmt));
+        s.depth -= 1;
+        line!(s, "}}");
+        odd.iter().for_each(|(_, stmt)| self.stmt(s, stmt));
+        if load {
+            between.iter().for_each(|stmt| self.stmt(s, stmt));
         }
     }
 

@@ -2,9 +2,8 @@
 //!
 //! Neighbours off one address, as fields of a struct or words of a block are, become one [`Stmt::Check`] and accesses at constant
 //! offsets from its result, which a kernel compiler folds into the instructions. A check covers what surely follows it: what lies behind
-//! a branch or a call gets its own. Loads of `a + 4` and `a + 8` are neighbours too: the check is made of the lowest, so if that is in
-//! memory, none of the others has wrapped around. Stores of such addresses stay apart: on an H200, 32 of them that wait for no check
-//! crowd the memory (scrypt with cells of 32 bytes: 28 ms become 38). In `exact` mode each access is tested by itself, so this pass is not run.
+//! a branch or a call gets its own. Addresses `a + 4` and `a + 8` are neighbours too: the check is made of the lowest, so if that is in
+//! memory, none of the others has wrapped around. In `exact` mode each access is tested by itself, so this pass is not run.
 
 use super::facts::Facts;
 use crate::abi::TrapKind;
@@ -131,9 +130,8 @@ impl Pass<'_> {
                     }
                     break;
                 }
-                let load = matches!(stmt, Stmt::Load { .. });
                 if let Stmt::Load { mem, .. } | Stmt::Store { mem, .. } = &mut stmt {
-                    self.check(mem, bytes, load, rest.as_slice(), seen, &mut done);
+                    self.check(mem, bytes, rest.as_slice(), seen, &mut done);
                 }
                 if self.options.has(Opt::StoreAfterLoad) {
                     self.wait(&mut stmt, addr, offset, bytes, seen);
@@ -195,15 +193,7 @@ impl Pass<'_> {
     }
 
     /// Makes an access good: by proof, by a check that was made, or by a new one in front of it.
-    fn check(
-        &mut self,
-        mem: &mut Access,
-        bytes: u32,
-        load: bool,
-        rest: &[Stmt],
-        seen: &mut Seen,
-        done: &mut Vec<Stmt>,
-    ) {
+    fn check(&mut self, mem: &mut Access, bytes: u32, rest: &[Stmt], seen: &mut Seen, done: &mut Vec<Stmt>) {
         let proven = self.facts.zeros(self.body, mem.addr).min(3);
         let wanted = if self.natural { mem.align } else { 1 };
         let mut align = Align { bytes: 1 << proven, residue: 0 };
@@ -232,7 +222,6 @@ impl Pass<'_> {
             for stmt in rest.iter().take(AHEAD) {
                 if let Some((other, bytes)) = stmt.access()
                     && let Some(up) = self.above(self.base(other.addr), base)
-                    && (up == 0 || (load && matches!(stmt, Stmt::Load { .. })))
                 {
                     let (down, up) = (up.min(0).unsigned_abs(), up.max(0) as u32);
                     let from = u64::from(other.offset) + u64::from(up);

@@ -38,6 +38,8 @@ VV_INLINE void vv_wr8(vv_gp p, u32 v) { *p = (u8)v; }
 VV_INLINE void vv_wr16(vv_gp p, u32 v) { u16 h = (u16)v; memcpy(p, &h, 2); }
 VV_INLINE void vv_wr32(vv_gp p, u32 v) { memcpy(p, &v, 4); }
 VV_INLINE void vv_wr64(vv_gp p, u64 v) { memcpy(p, &v, 8); }
+VV_INLINE void vv_rd128(vv_gp p, u64 *low, u64 *high) { *low = vv_rd64(p); *high = vv_rd64(p + 8); }
+VV_INLINE void vv_wr128(vv_gp p, u64 low, u64 high) { vv_wr64(p, low); vv_wr64(p + 8, high); }
 VV_INLINE u32 vv_i32_reinterpret(f32 f) { u32 v; memcpy(&v, &f, 4); return v; }
 VV_INLINE u64 vv_i64_reinterpret(f64 f) { u64 v; memcpy(&v, &f, 8); return v; }
 VV_INLINE f32 vv_f32(u32 v) { f32 f; memcpy(&f, &v, 4); return f; }

@@ -117,3 +117,46 @@ fn neighbours_at_the_ends_of_memory_and_beyond() {
         }
     }
 }
+
+/// Copies twelve words from one place to another, in an order that is neither up nor down, computes with them in between, and adds up what is
+/// there then.
+fn words(kind: &str, bytes: u32) -> String {
+    let order = [0u32, 3, 1, 2, 5, 4, 7, 6, 11, 9, 10, 8];
+    let (mut loads, mut stores, mut sum) = (String::new(), String::new(), String::new());
+    for (n, place) in order.into_iter().enumerate() {
+        let (at, other) = (place * bytes, (n + 5) % 12);
+        loads += &format!("(local.set $v{n} ({kind}.load offset={at} (local.get $p)))\n");
+        stores += &format!(
+            "({kind}.store offset={at} (local.get $q) ({kind}.xor (local.get $v{n}) (local.get $v{other})))\n"
+        );
+        // Some change what a store before needs, or what a load behind sets.
+        let change = format!("(local.set $v{other} ({kind}.add (local.get $v{n}) (local.get $v{})))\n", n / 2);
+        loads += if n % 4 == 1 { &change } else { "(local.set $s (i32.add (local.get $s) (i32.const 3)))\n" };
+        stores += if n % 5 == 3 { &change } else { "" };
+        sum += &format!(
+            "(local.set $s (i32.add (i32.mul (local.get $s) (i32.const 31)) (i32.load offset={at} (local.get $q))))\n"
+        );
+    }
+    let locals: String = (0..12).map(|n| format!("(local $v{n} {kind})")).collect();
+    format!(
+        "(module (memory 1 1) (data (i32.const 0) \"{}\")
+           (func (export \"f\") (param $p i32) (param $q i32) (result i32) (local $s i32) {locals}
+             {loads} (if (local.get $q) (then {stores})) (if (local.get $q) (then {sum})) (local.get $s)))",
+        (0..256).map(|n| format!("\\{:02x}", (n * 7 + n / 5) & 255)).collect::<String>()
+    )
+}
+
+#[test]
+fn words_side_by_side_at_any_place() {
+    let inputs: Vec<(i32, i32)> = (0..18).flat_map(|p| (0..12).map(move |q| (8 * p, 240 + 8 * q))).collect();
+    for (kind, bytes) in [("i32", 4), ("i64", 8)] {
+        let text = words(kind, bytes);
+        let any =
+            ends(&text, "f", ProgramOptions { without: [Opt::MergeChecks].into(), ..Default::default() }, &inputs);
+        for cell in [0, 8, 16, 32] {
+            let natural =
+                ProgramOptions { alignment: Some(Alignment::Natural), interleave: Some(cell), ..Default::default() };
+            assert_eq!(ends(&text, "f", natural, &inputs), any, "{kind}, cells of {cell}");
+        }
+    }
+}
