@@ -39,9 +39,10 @@ VV_INLINE void vv_wr8(vv_gp p, u32 v) { *p = (u8)v; }
 VV_INLINE void vv_wr16(vv_gp p, u32 v) { *(VV_SPACE u16 *)p = (u16)v; }
 VV_INLINE void vv_wr32(vv_gp p, u32 v) { *(VV_SPACE u32 *)p = v; }
 VV_INLINE void vv_wr64(vv_gp p, u64 v) { *(VV_SPACE u64 *)p = v; }
-typedef u64 vv_pair __attribute__((vector_size(16)));
-VV_INLINE void vv_rd128(vv_gp p, u64 *low, u64 *high) { vv_pair v = *(VV_SPACE vv_pair *)p; *low = v[0]; *high = v[1]; }
-VV_INLINE void vv_wr128(vv_gp p, u64 low, u64 high) { *(VV_SPACE vv_pair *)p = (vv_pair){low, high}; }
+/* Compilers make one access of both halves. */
+typedef struct { u64 low, high; } __attribute__((aligned(16))) vv_pair;
+VV_INLINE void vv_rd128(vv_gp p, u64 *low, u64 *high) { VV_SPACE vv_pair *v = (VV_SPACE vv_pair *)p; *low = v->low; *high = v->high; }
+VV_INLINE void vv_wr128(vv_gp p, u64 low, u64 high) { VV_SPACE vv_pair *v = (VV_SPACE vv_pair *)p; v->low = low; v->high = high; }
 VV_INLINE u32 vv_i32_reinterpret(f32 f) { return __builtin_bit_cast(u32, f); }
 VV_INLINE u64 vv_i64_reinterpret(f64 f) { return __builtin_bit_cast(u64, f); }
 VV_INLINE f32 vv_f32(u32 v) { return __builtin_bit_cast(f32, v); }
