@@ -71,6 +71,16 @@ fn scrypt_by_guest_and_by_hand() {
 }
 
 #[test]
+fn crc32_by_bits() {
+    let (_, cases) = cases(&cpu().1, "crc32:100");
+    let bit = |crc: u32| crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
+    let byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc));
+    let expected: Vec<String> =
+        cases.iter().map(|(input, _)| format!("{:08x}\n", !input.iter().fold(!0, byte))).collect();
+    check(&cases, &expected);
+}
+
+#[test]
 fn a_wrong_key_by_hand_is_found() {
     let (drivers, engine) = cpu();
     let guest = Guest::parse("pbkdf2:2").expect("a guest");

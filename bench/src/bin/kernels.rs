@@ -54,8 +54,11 @@ struct Args {
     #[arg(long, value_delimiter = ',', value_parser = parse_alignment)]
     alignment: Vec<Alignment>,
     /// Optimisations to leave out, one at a time: their names, nothing or everything.
-    #[arg(long, value_delimiter = ',', value_parser = parse_without)]
-    without: Vec<Without>,
+    #[arg(long, value_delimiter = ',', value_parser = parse_opts)]
+    without: Vec<Opts>,
+    /// Optimisations to add, one at a time: their names, nothing or everything.
+    #[arg(long, value_delimiter = ',', value_parser = parse_opts)]
+    opt: Vec<Opts>,
     /// Programs that are compiled at the same time [default: the cores].
     #[arg(long)]
     jobs: Option<usize>,
@@ -95,26 +98,26 @@ fn parse_alignment(text: &str) -> Result<Alignment, String> {
     }
 }
 
-/// What is left out.
+/// What is left out or added.
 #[derive(Debug, Clone, Copy)]
-enum Without {
+enum Opts {
     Nothing,
     One(Opt),
     Everything,
 }
 
-impl Without {
+impl Opts {
     fn set(self) -> BTreeSet<Opt> {
         let all = Opt::ALL.into_iter().map(|(_, opt)| opt);
         all.filter(|opt| matches!(self, Self::Everything) || matches!(self, Self::One(one) if one == *opt)).collect()
     }
 }
 
-fn parse_without(text: &str) -> Result<Without, String> {
+fn parse_opts(text: &str) -> Result<Opts, String> {
     match (text, Opt::ALL.iter().find(|(name, _)| *name == text)) {
-        ("nothing", _) => Ok(Without::Nothing),
-        ("everything", _) => Ok(Without::Everything),
-        (_, Some((_, opt))) => Ok(Without::One(*opt)),
+        ("nothing", _) => Ok(Opts::Nothing),
+        ("everything", _) => Ok(Opts::Everything),
+        (_, Some((_, opt))) => Ok(Opts::One(*opt)),
         _ => Err(format!("there are nothing, everything, {}", Opt::ALL.map(|(name, _)| name).join(", "))),
     }
 }
@@ -183,7 +186,8 @@ fn variants(args: &Args) -> Vec<ProgramOptions> {
     let all = expand(all, &args.bounds, |options, bounds| options.bounds = bounds);
     let all = expand(all, &args.traps, |options, traps| options.traps = traps);
     let all = expand(all, &args.alignment, |options, alignment| options.alignment = Some(alignment));
-    expand(all, &args.without, |options, without| options.without = without.set())
+    let all = expand(all, &args.without, |options, without| options.without = without.set());
+    expand(all, &args.opt, |options, opt| options.with = opt.set())
 }
 
 /// Each of `all` with each of the values, or as it is if there are none.
@@ -282,9 +286,11 @@ fn measured(
     let memory = plan.memory_capacity >> 10;
     let names = Opt::ALL.iter().filter(|(_, opt)| options.without.contains(opt)).map(|(name, _)| format!(" -{name}"));
     let without: String = if options.without.len() == Opt::ALL.len() { " -everything".into() } else { names.collect() };
+    let with = Opt::ALL.iter().filter(|(_, opt)| options.with.contains(opt)).map(|(name, _)| format!(" +{name}"));
+    let with: String = with.collect();
     let alignment = options.alignment.map_or(String::new(), |alignment| format!(" {alignment:?}"));
     let options = format!(
-        "{}x{} {memory}K {:?}{alignment} {:?}{without}{launches}",
+        "{}x{} {memory}K {:?}{alignment} {:?}{without}{with}{launches}",
         plan.lanes, plan.cell, options.bounds, options.traps
     );
     Ok(row(guest, &options, vms, times.kernel, rival, Some(compiled.took)))

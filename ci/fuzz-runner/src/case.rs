@@ -22,6 +22,8 @@ pub struct Setup {
     pub stack: u32,
     /// Optimisations that are left out.
     pub without: BTreeSet<Opt>,
+    /// Those that are added.
+    pub with: BTreeSet<Opt>,
     /// Its modules are linked; else it is one module as it stands.
     pub linked: bool,
     /// Hints of alignment are believed, in a fleet, which runs again what breaks them: each call is then one of a fresh VM.
@@ -69,6 +71,7 @@ impl Setup {
             // What `Instances` would take in the end.
             alignment: Some(if self.natural { Alignment::Natural } else { Alignment::Any }),
             without: self.without.clone(),
+            with: self.with.clone(),
             force_framed: self.framed,
             cache: CachePolicy::Off,
             ..ProgramOptions::default()
@@ -91,8 +94,10 @@ impl Setup {
         ] {
             text.push_str(if set { word } else { "" });
         }
-        for (name, _) in Opt::ALL.iter().filter(|(_, opt)| self.without.contains(opt)) {
-            let _ = write!(text, " --without {name}");
+        for (word, set) in [("without", &self.without), ("opt", &self.with)] {
+            for (name, _) in Opt::ALL.iter().filter(|(_, opt)| set.contains(opt)) {
+                let _ = write!(text, " --{word} {name}");
+            }
         }
         text
     }
@@ -106,6 +111,7 @@ impl Setup {
             interleave: 8,
             stack: 65536,
             without: BTreeSet::new(),
+            with: BTreeSet::new(),
             linked: false,
             natural: false,
         };
@@ -120,10 +126,11 @@ impl Setup {
                 "--alignment" => setup.natural = value()? == "natural",
                 "--traps" => setup.exact = value()? == "exact",
                 "--bounds" => setup.capacity = value()? == "capacity",
-                "--without" => {
+                "--without" | "--opt" => {
                     let name = value()?;
                     let opt = Opt::ALL.iter().find(|(known, _)| *known == name);
-                    setup.without.insert(opt.ok_or(format!("there is no optimisation {name:?}"))?.1);
+                    let set = if word == "--opt" { &mut setup.with } else { &mut setup.without };
+                    set.insert(opt.ok_or(format!("there is no optimisation {name:?}"))?.1);
                 }
                 "--force-framed" => setup.framed = true,
                 "--linked" => setup.linked = true,

@@ -95,6 +95,7 @@ fn options(seed: u64) -> Options {
         cell: 8,
         alignment: if rng.bool() { Alignment::Any } else { Alignment::Natural },
         without: BTreeSet::new(),
+        with: BTreeSet::new(),
         heap: None,
         stack: 65536,
         traps: if rng.bool() { Traps::Sticky } else { Traps::Exact },

@@ -4,6 +4,7 @@ use crate::case::{Case, Request, STATE, Setup, of_bits};
 use arbitrary::Unstructured;
 use fastrand::Rng;
 use std::fmt::Write;
+use std::ops::Range;
 use vectorvisor::translate::wasm::Module;
 use vectorvisor::{Opt, ValType, Value};
 use wasm_smith::{Config, InstructionKind, InstructionKinds, MemoryOffsetChoices};
@@ -32,6 +33,7 @@ pub fn program(seed: u64) -> Result<Program, String> {
         interleave: [0, 4, 8, 16, 32][rng.usize(..5)],
         stack: [4096, 65536, 1 << 20][rng.usize(..3)],
         without: Opt::ALL.iter().filter(|_| rng.u32(..4) == 0).map(|(_, opt)| *opt).collect(),
+        with: Opt::ALL.iter().filter(|(_, opt)| !opt.usual() && rng.bool()).map(|(_, opt)| *opt).collect(),
         linked,
         natural,
     };
@@ -47,7 +49,11 @@ fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
     // Masks that keep every hint, that break some, and that break most.
     let mask = setup.natural.then(|| [0xff8, 0xff8, 0xffc, 0xffe, 0xfff][rng.usize(..5)]);
     let own: Vec<String> = (0..if setup.natural { 4 } else { 0 })
-        .map(|number| if rng.bool() { strided(rng, number) } else { block(rng, number) })
+        .map(|number| match rng.u32(..3) {
+            0 => strided(rng, number),
+            1 => block(rng, number),
+            _ => looked_up(rng, number),
+        })
         .collect();
     let wasm = observable(&smith.0, smith.1, fuel, mask, &own)?;
     let module = Module::decode(&wasm).map_err(|e| e.to_string())?;
@@ -167,9 +173,11 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, accesses:
         let _ = writeln!(more, "(global (mut i32) (i32.const {mask}))");
         if module.memories[0].min > 0 {
             // Of zeros a wrong place gives the right value.
-            let bytes: String =
-                (0..0x2000u32).map(|i| format!("\\{:02x}", i.wrapping_mul(0x9e37_79b1) >> 24)).collect();
-            let _ = writeln!(more, "(data (i32.const 0) \"{bytes}\")");
+            let bytes = |range: Range<u32>| -> String {
+                range.map(|i| format!("\\{:02x}", i.wrapping_mul(0x9e37_79b1) >> 24)).collect()
+            };
+            let _ = writeln!(more, "(data (i32.const 0) \"{}\")", bytes(0..0x2000));
+            let _ = writeln!(more, "(data $.rodata (i32.const {READ_ONLY}) \"{}\")", bytes(READ_ONLY..0x2000));
         }
         text = masked(&text, [global, counter as usize], first, &mut more);
         first += STORES.len();
@@ -217,7 +225,10 @@ fn block(rng: &mut Rng, number: u32) -> String {
     let between = |rng: &mut Rng, text: &mut String| {
         let (a, b) = (rng.u32(..vars), rng.u32(..vars));
         *text += &match rng.u32(..24) {
-            0..8 => format!("(local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 7)) {}))", widen(format!("(local.get $v{a})"))),
+            0..8 => format!(
+                "(local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 7)) {}))",
+                widen(format!("(local.get $v{a})"))
+            ),
             8..11 => format!("(local.set $v{a} ({ty}.add (local.get $v{a}) (local.get $v{b})))"),
             11 => "(local.set $p (i32.add (local.get $p) (i32.const 8)))".into(),
             _ => String::new(),
@@ -252,7 +263,14 @@ fn block(rng: &mut Rng, number: u32) -> String {
     let mut mask = || [0xff8, 0x1ff0, 0x1ff0, 0xfff0, 0x1_fff8, 0xffc][rng.usize(..6)];
     let (p, q) = (mask(), mask());
     let locals: String = (0..vars).map(|v| format!(" (local $v{v} {ty})")).collect();
-    let sum: String = (0..vars).map(|v| format!("(local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 9)) {}))\n", widen(format!("(local.get $v{v})")))).collect();
+    let sum: String = (0..vars)
+        .map(|v| {
+            format!(
+                "(local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 9)) {}))\n",
+                widen(format!("(local.get $v{v})"))
+            )
+        })
+        .collect();
     format!(
         "(func (export \"{ONCE}{OWN}{number}\") (param $p i32) (param $q i32) (result i64) (local $s i64){locals}
           {} {} {text} {sum} (local.get $s))\n",
@@ -315,6 +333,31 @@ fn strided(rng: &mut Rng, number: u32) -> String {
     )
 }
 
+/// A function that looks numbers up in the read-only data and stores near by, or there.
+fn looked_up(rng: &mut Rng, number: u32) -> String {
+    let place = format!("(i32.add (i32.and (local.get $p) (i32.const 0x1f8)) (i32.const {}))", READ_ONLY - 0x100);
+    let store = match rng.u32(..4) {
+        0 => format!("(i32.store8 offset={} {place} (local.get $n))", rng.u32(..8)),
+        1 => format!("(i64.store {place} (local.get $s))"),
+        2 => format!("(memory.fill {place} (local.get $n) (i32.const {}))", rng.u32(..40)),
+        _ => format!("(memory.copy {place} (local.get $n) (i32.const {}))", rng.u32(..40)),
+    };
+    format!(
+        "(func (export \"{ONCE}{OWN}{number}\") (param $p i32) (param $n i32) (result i64) (local $s i64)
+          (local.set $n (i32.add (i32.and (local.get $n) (i32.const 255)) (i32.const 1)))
+          (loop $more
+            (local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 7))
+              (i64.load offset={READ_ONLY} (i32.and (i32.add (local.get $p) (i32.shl (local.get $n) (i32.const 3))) (i32.const 0x78)))))
+            (if (i32.eq (i32.and (local.get $n) (i32.const 63)) (i32.const {})) (then {store}))
+            (br_if $more (i32.gt_s (local.tee $n (i32.sub (local.get $n) (i32.const 1))) (i32.const 0))))
+          (local.get $s))\n",
+        rng.u32(..64)
+    )
+}
+
+/// Where read-only data begins, into which a mask lets few stores, and which ends at 8 KiB.
+const READ_ONLY: u32 = 0xf80;
+
 /// Stores, and what each takes.
 const STORES: [(&str, &str); 9] = [
     ("i32.store", "i32"),
@@ -348,7 +391,16 @@ fn masked(text: &str, [mask, counter]: [usize; 2], first: usize, more: &mut Stri
         } else if matches!(op, "i32.const" | "i64.const") && number % 2 == 0 && words.next() != Some("1") {
             // By 1 the counter counts.
             let (address, load) = (number.wrapping_mul(0x9e37) & 0xfff, op.replace("const", "load"));
-            writeln!(lines, "global.get {counter}\ni32.const {address}\ni32.xor\nglobal.get {mask}\ni32.and\n{load}")
+            // A third surely lies in the read-only data, where stores go too.
+            let (and, offset) = match number % 12 {
+                0 => ("i32.const 0".to_string(), READ_ONLY + (address & 0x78) as u32),
+                2 => ("i32.const 0x78".to_string(), READ_ONLY),
+                _ => (format!("global.get {mask}"), 0),
+            };
+            writeln!(
+                lines,
+                "global.get {counter}\ni32.const {address}\ni32.xor\n{and}\ni32.and\n{load} offset={offset}"
+            )
         } else {
             writeln!(lines, "{line}")
         };

@@ -94,6 +94,10 @@ pub struct TranslateArgs {
     /// Optimisations to leave out, to measure what they are worth.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_opt)]
     pub without: Vec<Opt>,
+    /// Optimisations to add. shared-data: all VMs read the program's read-only data from one copy, which pays for some programs with
+    /// large tables.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_opt)]
+    pub opt: Vec<Opt>,
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,

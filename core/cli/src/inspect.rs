@@ -140,6 +140,9 @@ fn plan(meta: &Meta, options: &Options) -> String {
     if !meta.missing.is_empty() {
         row("return ENOSYS", meta.missing.join(", "));
     }
+    if let Some(why) = &meta.unshared {
+        row("shared data", format!("none: {why}"));
+    }
     let rules = format!("{:?}, {:?}, {:?}", options.bounds, options.alignment, options.traps);
     row("bounds, alignment, traps", rules.to_lowercase());
     for entry in &meta.entries {

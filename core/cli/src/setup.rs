@@ -67,6 +67,7 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
             AlignmentArg::Natural => Alignment::Natural,
         }),
         without: args.without.iter().copied().collect(),
+        with: args.opt.iter().copied().collect(),
         force_framed: args.force_framed,
         roots: roots.iter().map(ToString::to_string).collect(),
         cache: match &args.cache_dir {

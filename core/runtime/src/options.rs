@@ -33,6 +33,8 @@ pub struct ProgramOptions {
     pub alignment: Option<Alignment>,
     /// Optimisations to leave out, to see what they are worth.
     pub without: BTreeSet<Opt>,
+    /// Optimisations to add to the usual ones.
+    pub with: BTreeSet<Opt>,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -56,6 +58,7 @@ impl Default for ProgramOptions {
             bounds: Bounds::Size,
             alignment: None,
             without: BTreeSet::new(),
+            with: BTreeSet::new(),
             force_framed: false,
             profile: false,
             roots: Vec::new(),
@@ -99,6 +102,7 @@ impl ProgramOptions {
             bounds: self.bounds,
             alignment: self.alignment.unwrap_or(if cpu { Alignment::Any } else { Alignment::Natural }),
             without: self.without.clone(),
+            with: self.with.clone(),
             force_framed: self.force_framed,
             profile: self.profile,
             roots: self.roots.clone(),

@@ -159,6 +159,9 @@ impl Program {
             let names = meta.missing.join(", ");
             progress(Stage::Warning(&format!("not provided yet, and returning ENOSYS when called: {names}")));
         }
+        if let Some(why) = &meta.unshared {
+            progress(Stage::Warning(&format!("shared-data has no effect: {why}")));
+        }
         let kernels = Kernels {
             run: module.kernel("vv_run")?,
             reset: module.kernel("vv_reset")?,

@@ -92,17 +92,25 @@ pub enum Opt {
     HoistChecks,
     /// The C library's `memcpy`, `memmove` and `memset` are `memory.copy` and `memory.fill`.
     Library,
+    /// Read-only data is read from one copy for all VMs. Not on by itself: it pays for few programs.
+    SharedData,
 }
 
 impl Opt {
-    /// All of them, by the names under which they are left out.
-    pub const ALL: [(&'static str, Self); 5] = [
+    /// All of them, by the names under which they are left out or added.
+    pub const ALL: [(&'static str, Self); 6] = [
         ("merge-checks", Self::MergeChecks),
         ("store-after-load", Self::StoreAfterLoad),
         ("loads-first", Self::LoadsFirst),
         ("hoist-checks", Self::HoistChecks),
         ("library", Self::Library),
+        ("shared-data", Self::SharedData),
     ];
+
+    /// Whether it is on where nobody says otherwise.
+    pub fn usual(self) -> bool {
+        self != Self::SharedData
+    }
 }
 
 /// How to translate.
@@ -126,6 +134,8 @@ pub struct Options {
     pub alignment: Alignment,
     /// Optimisations to leave out.
     pub without: BTreeSet<Opt>,
+    /// Optimisations to add to the [usual](Opt::usual) ones.
+    pub with: BTreeSet<Opt>,
     /// Frame every function, and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -137,7 +147,7 @@ pub struct Options {
 impl Options {
     /// Whether an optimisation is on.
     pub fn has(&self, opt: Opt) -> bool {
-        !self.without.contains(&opt)
+        (opt.usual() || self.with.contains(&opt)) && !self.without.contains(&opt)
     }
 }
 
@@ -211,6 +221,8 @@ pub struct Meta {
     pub remote: bool,
     /// Imports that return ENOSYS.
     pub missing: Vec<String>,
+    /// Why [`Opt::SharedData`] was asked for in vain.
+    pub unshared: Option<String>,
 }
 
 /// Translated text.
@@ -277,6 +289,7 @@ pub struct Lowered {
     layout: layout::Layout,
     image: Image,
     missing: Vec<String>,
+    unshared: Option<String>,
 }
 
 /// Passes descend into nested blocks, 5000 deep at most: a hostile module must not overflow the caller's stack.
@@ -329,13 +342,26 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         )));
     }
     let natural = options.alignment == Alignment::Natural && options.traps == Traps::Sticky && !facts.remote;
+    let (data, unshared) =
+        match options.has(Opt::SharedData).then(|| pass::shared::Data::new(&module, &program, &image, natural)) {
+            None => (None, None),
+            Some(Ok(data)) => (Some(data), None),
+            Some(Err(why)) => (None, Some(why.to_string())),
+        };
+    program.shared = data.as_ref().map(|data| data.range.clone());
     for i in 0..program.functions.len() {
         let params = program.types[program.functions[i].ty as usize].params.len();
         let function = &mut program.functions[i];
         for body in function.body.iter_mut().chain(&mut function.states) {
             pass::nan::run(body);
             if options.traps == Traps::Sticky {
+                if let Some(data) = &data {
+                    pass::shared::mark(body, params, data);
+                }
                 pass::access::run(body, params, &program.memory, natural, options);
+                if data.is_some() {
+                    pass::shared::guard(body);
+                }
                 // A processor that runs one VM at a time reorders for itself.
                 if options.has(Opt::LoadsFirst) && options.lanes > 1 {
                     pass::hoist::run(body);
@@ -349,7 +375,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     }
     verify("the passes over bodies", &program)?;
     let layout = layout::Layout::new(&program, &facts, &adapters, natural, options)?;
-    Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing })
+    Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing, unshared })
 }
 
 /// Translates a binary module.
@@ -359,7 +385,7 @@ pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
 
 fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
     let lowered = lower_here(wasm, options)?;
-    let Lowered { program, facts, layout, mut image, missing, .. } = lowered;
+    let Lowered { program, facts, layout, mut image, missing, unshared, .. } = lowered;
     let (header, units) = dialect::write(&program, &facts, &layout, options, bound(wasm.len()))?;
     image.head = layout.head(&program);
     let entries = program
@@ -384,6 +410,7 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         image,
         remote: facts.remote,
         missing,
+        unshared,
     };
     Ok(Kernel { header, units, meta })
 }

@@ -6,7 +6,7 @@
 mod common;
 
 use std::path::Path;
-use vectorvisor_translate::{Alignment, Options, Traps, lower_module, translate};
+use vectorvisor_translate::{Alignment, Opt, Options, Traps, lower_module, translate};
 
 fn options(text: &str) -> Result<(Options, bool), String> {
     let mut options = common::options();
@@ -17,6 +17,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "thread-exit" => options.target.thread_exit = true,
             "exact" => options.traps = Traps::Exact,
             "natural" => options.alignment = Alignment::Natural,
+            "shared-data" => _ = options.with.insert(Opt::SharedData),
             "force-framed" => options.force_framed = true,
             other => return Err(format!("unknown option {other}")),
         }

@@ -197,6 +197,8 @@ fn binary(op: BinOp, a: &str, b: &str) -> String {
 pub enum Place<'a> {
     Address(&'a str),
     Near(&'a str, u32, u32),
+    /// In data that all VMs share, aligned.
+    Shared(&'a str, u32),
 }
 
 /// The begin of a call that loads or stores so many bytes.
@@ -204,6 +206,7 @@ fn access(load: bool, bytes: u32, place: Place<'_>) -> String {
     let bits = 8 * bytes;
     let (near, any) = if load { ("", "ld") } else { ("s", "st") };
     match place {
+        Place::Shared(a, offset) => format!("vv_ro{bits}(shared, {a} + {offset}u"),
         Place::Near(a, offset, align) if align >= bytes => format!("vv_{near}a{bits}(mem, {a}, {offset}u"),
         Place::Near(a, offset, 4) if bytes == 8 => format!("vv_{near}h64(mem, {a}, {offset}u"),
         Place::Near(a, 0, _) | Place::Address(a) => format!("vv_{any}{bits}(mem, {a}"),

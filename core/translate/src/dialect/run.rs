@@ -31,7 +31,7 @@ fn word(body: &Body, stmt: &Stmt) -> Option<(Var, u32, bool, u32)> {
         _ => return None,
     };
     match body.expr(mem.addr) {
-        Expr::Var(base) if mem.checked && mem.align >= bytes => Some((base, bytes, load, mem.offset)),
+        Expr::Var(base) if mem.checked && !mem.shared && mem.align >= bytes => Some((base, bytes, load, mem.offset)),
         _ => None,
     }
 }

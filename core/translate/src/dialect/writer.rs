@@ -183,6 +183,10 @@ impl Writer<'_> {
         def("VV_RESET_END", reached, "u");
         def("VV_FIXED", (!self.p.memory.grows || self.o.bounds != Bounds::Size).into(), "");
         def("VV_INITIAL", plan.memory_initial, "u");
+        if let Some(shared) = &self.p.shared {
+            def("VV_SHARED_AT", shared.start.into(), "u");
+            def("VV_SHARED_END", shared.end.into(), "u");
+        }
         let words = [
             ("STATUS", Word::Status),
             ("WHERE", Word::Where),
@@ -337,7 +341,7 @@ impl Writer<'_> {
     /// Variables and cached bases at the top of a function or state.
     fn prologue(&self, s: &mut Scope<'_>, stmts: &[Stmt], params: usize) {
         let mut used = BTreeSet::new();
-        let (mut memory, mut waits) = (false, false);
+        let (mut memory, mut shared, mut waits) = (false, false, false);
         let body = s.body;
         walk(stmts, &mut |stmt| {
             used.extend(stmt.sets());
@@ -347,7 +351,8 @@ impl Writer<'_> {
                 });
             }
             memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. } | Stmt::Strides(_));
-            s.fuel |= matches!(stmt, Stmt::Check { .. } | Stmt::Loop { .. } | Stmt::Edge { .. });
+            shared |= matches!(stmt, Stmt::Load { mem: Access { shared: true, .. }, .. });
+            s.fuel |= matches!(stmt, Stmt::Check { .. } | Stmt::Guard { .. } | Stmt::Loop { .. } | Stmt::Edge { .. });
             waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
         let mut by_type: BTreeMap<ValType, Vec<String>> = BTreeMap::new();
@@ -364,6 +369,9 @@ impl Writer<'_> {
             line!(s, "vv_gp const mem = VV_BASE(vm->mem);");
             line!(s, "u32 size = vm->size;");
             s.refresh = self.p.memory.grows;
+        }
+        if shared {
+            line!(s, "vv_gp const shared = VV_BASE(vm->shared);");
         }
         if s.fuel {
             line!(s, "u32 fuel = vm->fuel;");
@@ -600,6 +608,13 @@ impl Writer<'_> {
         }
     }
 
+    /// After something that stores on the device: it may have met shared data.
+    fn stored(&self, s: &mut Scope<'_>) {
+        if s.fuel && self.p.shared.is_some() {
+            line!(s, "fuel |= vm->fuel & VV_SKEW;");
+        }
+    }
+
     /// After a call: it has used fuel, and the memory may have grown.
     fn back(&self, s: &mut Scope<'_>) {
         if s.fuel {
@@ -658,9 +673,15 @@ impl Writer<'_> {
                     None => line!(s, "v{} = vv_aligned(&fuel, {a}, {align}u, {residue}u);", var.0),
                 }
             }
+            Stmt::Guard { addr, low, bytes } => {
+                let a = self.e(s, *addr);
+                line!(s, "if (VV_UNLIKELY(vv_shares({a} + {low}u, {bytes}u))) fuel |= VV_SKEW;");
+            }
             Stmt::Load { var, op, mem, .. } if mem.checked => {
                 let a = self.e(s, mem.addr);
-                line!(s, "v{} = {};", var.0, load(*op, Where::Near(&a, mem.offset, mem.align)));
+                let near = Where::Near(&a, mem.offset, mem.align);
+                let place = if mem.shared { Where::Shared(&a, mem.offset) } else { near };
+                line!(s, "v{} = {};", var.0, load(*op, place));
             }
             Stmt::Load { var, op, mem, at } => {
                 self.exactly(s, mem, op.bytes(), *at);
@@ -704,16 +725,19 @@ impl Writer<'_> {
             Stmt::MemoryCopy { to, from, length, at } => {
                 let test = format!("vv_memory_copy(vm{})", self.args(s, &[*to, *from, *length]));
                 self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
+                self.stored(s);
             }
             Stmt::MemoryFill { to, value, length, at } => {
                 let test = format!("vv_memory_fill(vm{})", self.args(s, &[*to, *value, *length]));
                 self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
+                self.stored(s);
             }
             Stmt::MemoryInit { segment, to, from, length, at } => {
                 let (start, bytes) = self.p.segments[*segment as usize];
                 let bytes = self.alive(*segment, bytes);
                 let test = format!("vv_memory_init(vm, {start}u, {bytes}{})", self.args(s, &[*to, *from, *length]));
                 self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
+                self.stored(s);
             }
             Stmt::DataDrop { segment } => line!(s, "vv_sw32(vm->head, {}u, 1u);", self.l.dropped + 4 * segment),
             Stmt::ElemDrop { segment } => {
@@ -1014,6 +1038,7 @@ impl Writer<'_> {
             Some(v) => line!(s, "v{} = {value};", v.0),
             None => line!(s, "(void)({value});"),
         }
+        self.stored(s);
         self.check_stop(s, host.name == "fd_write");
     }
 

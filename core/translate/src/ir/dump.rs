@@ -96,6 +96,7 @@ impl Dump<'_> {
                         let bounds = bounds.map_or(String::new(), |(low, high)| format!(" +{low}..{high}"));
                         format!("{bounds} align {align}+{residue}")
                     }
+                    Stmt::Guard { low, bytes, .. } => format!(" +{low} {bytes} bytes"),
                     Stmt::Trapping { op, .. } => format!(" {op:?}"),
                     Stmt::GetGlobal { global, .. } | Stmt::SetGlobal { global, .. } => format!(" g{global}"),
                     Stmt::Call { callee, .. } | Stmt::CallNested { callee, .. } | Stmt::CallFramed { callee, .. } => {
@@ -124,5 +125,6 @@ impl Dump<'_> {
 
 fn access(mem: &Access) -> String {
     let state = if mem.checked { "checked" } else { "hinted" };
-    format!("+{} align {} {state}", mem.offset, mem.align)
+    let shared = if mem.shared { " shared" } else { "" };
+    format!("+{} align {} {state}{shared}", mem.offset, mem.align)
 }

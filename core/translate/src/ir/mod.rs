@@ -90,6 +90,8 @@ pub struct Access {
     pub align: u32,
     /// Good by proof, or by a [`Stmt::Check`] whose result `addr` is.
     pub checked: bool,
+    /// Made by `pass::shared`: a load that surely lies in read-only data, or a store that may, until a [`Stmt::Guard`] stands in front.
+    pub shared: bool,
 }
 
 /// What [`Stmt::Check`] asks of an address, of one that `step` is added to in each turn of a loop.
@@ -163,6 +165,9 @@ pub enum Stmt {
     /// Made by `pass::access`: `var` is `addr - residue` if that is a multiple of `align` and, with `bounds`, the bytes from `addr + low`
     /// up to `addr + high` lie in the memory; else a flag is set and `var` leads into the guard, or to an aligned place.
     Check { var: Var, addr: ExprId, bounds: Option<(u64, u64)>, align: u32, residue: u32 },
+
+    /// Made by `pass::shared`: a flag is set if one of the `bytes` from `addr + low` on is data that all VMs share.
+    Guard { addr: ExprId, low: u32, bytes: u32 },
 
     /// Made by `pass::stride`, first in a loop without calls: for how many turns the addresses stay good. If one is not in the next, a flag
     /// is set and the VM ends.
@@ -282,7 +287,7 @@ impl Stmt {
             Self::Set { value, .. } | Self::SetGlobal { value, .. } => vec![*value],
             Self::Load { mem, .. } => vec![mem.addr],
             Self::Store { mem, value, .. } => vec![mem.addr, *value],
-            Self::Check { addr, .. } => vec![*addr],
+            Self::Check { addr, .. } | Self::Guard { addr, .. } => vec![*addr],
             Self::Strides(ranges) => ranges.iter().map(|r| r.addr).collect(),
             Self::Trapping { a, b, .. } => [Some(*a), *b].into_iter().flatten().collect(),
             Self::MemoryGrow { delta, .. } => vec![*delta],
@@ -354,7 +359,11 @@ impl Stmt {
     /// Nothing but values, checks and checked accesses.
     pub fn straight(&self) -> bool {
         match self {
-            Self::Set { .. } | Self::GetGlobal { .. } | Self::SetGlobal { .. } | Self::Check { .. } => true,
+            Self::Set { .. }
+            | Self::GetGlobal { .. }
+            | Self::SetGlobal { .. }
+            | Self::Check { .. }
+            | Self::Guard { .. } => true,
             Self::Load { mem, .. } | Self::Store { mem, .. } => mem.checked,
             _ => false,
         }
@@ -531,4 +540,6 @@ pub struct Program {
     pub entries: Vec<(String, u32)>,
     /// A function of our own that calls the start function and `_initialize`.
     pub init: Option<u32>,
+    /// Addresses of read-only data that is read from one copy for all VMs.
+    pub shared: Option<std::ops::Range<u32>>,
 }

@@ -379,7 +379,7 @@ impl Lower<'_> {
     /// An access; one of several memories is checked here.
     fn access(&mut self, addr: ExprId, memarg: &MemArg, bytes: u32, at: u32) -> Access {
         let offset = memarg.offset as u32;
-        let mem = Access { addr, offset, align: bytes.min(1 << memarg.align.min(3)), checked: false };
+        let mem = Access { addr, offset, align: bytes.min(1 << memarg.align.min(3)), checked: false, shared: false };
         let MemArgTarget::Memory(memory) = memarg.target else { return mem };
         let Some(place) = self.c.places.several(memory) else { return mem };
         let addr = self.keep(addr);

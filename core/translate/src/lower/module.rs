@@ -101,7 +101,7 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
             states: None,
         });
     }
-    Ok((Program { types, functions, globals, table, memory, segments, elements, entries, init }, image))
+    Ok((Program { types, functions, globals, table, memory, segments, elements, entries, init, shared: None }, image))
 }
 
 fn canonical_types(module: &Module<'_>) -> (Vec<FuncType>, Vec<u32>) {

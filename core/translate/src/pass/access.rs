@@ -122,7 +122,7 @@ impl Pass<'_> {
         let mut done = Vec::with_capacity(stmts.len());
         let mut rest = std::mem::take(stmts).into_iter();
         while let Some(mut stmt) = rest.next() {
-            if let Some((mem, bytes)) = stmt.access() {
+            if let Some((mem, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
                 let (addr, offset) = (mem.addr, mem.offset);
                 if u64::from(offset) + u64::from(bytes) > self.memory.capacity {
                     if let Stmt::Load { at, .. } | Stmt::Store { at, .. } = stmt {
@@ -220,7 +220,7 @@ impl Pass<'_> {
             let mut reads = BTreeSet::new();
             self.body.reads(mem.addr, &mut |v| _ = reads.insert(v));
             for stmt in rest.iter().take(AHEAD) {
-                if let Some((other, bytes)) = stmt.access()
+                if let Some((other, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked)
                     && let Some(up) = self.above(self.base(other.addr), base)
                 {
                     let (down, up) = (up.min(0).unsigned_abs(), up.max(0) as u32);

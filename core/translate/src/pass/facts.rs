@@ -1,4 +1,4 @@
-//! What is true of a variable wherever it is read: how large it can be, and how many low bits are zero.
+//! What is true of a variable wherever it is read: how large and how small it can be, and how many low bits are zero.
 
 use crate::ir::{BinOp, Body, Expr, ExprId, LoadOp, Stmt, Var, walk};
 
@@ -64,13 +64,43 @@ impl Facts {
                 all.iter().map(one).max().unwrap_or(top)
             }),
             Expr::Binary(BinOp::I32And, a, b) => of(a).min(of(b)),
-            // Or is at most the sum.
-            Expr::Binary(BinOp::I32Add | BinOp::I32Or, a, b) => exact(of(a) + of(b)),
+            Expr::Binary(BinOp::I32Add, a, b) => exact(of(a) + of(b)),
+            // At most the sum, and no longer than the longer one.
+            Expr::Binary(BinOp::I32Or | BinOp::I32Xor, a, b) => {
+                let (a, b) = (of(a), of(b));
+                (a + b).min((a.max(b) + 1).next_power_of_two() - 1)
+            }
             Expr::Binary(BinOp::I32Shl, a, b) => self.shift(body, b).map_or(top, |n| exact(of(a) << n)),
             Expr::Binary(BinOp::I32ShrU, a, b) => of(a) >> self.shift(body, b).unwrap_or(0),
             Expr::Binary(BinOp::I32Mul, a, b) => exact(of(a) * of(b)),
             Expr::Select { then, otherwise, .. } => of(then).max(of(otherwise)),
             _ => top,
+        }
+    }
+
+    /// A lower bound of an i32, taken as unsigned.
+    pub fn least(&self, body: &Body, e: ExprId) -> u64 {
+        self.floor(body, e, DEPTH)
+    }
+
+    fn floor(&self, body: &Body, e: ExprId, depth: u32) -> u64 {
+        let Some(less) = depth.checked_sub(1) else { return 0 };
+        let of = |e| self.floor(body, e, less);
+        // Where the upper bounds do not wrap around, nothing does.
+        let exact = |most: u64, least: u64| if most <= u64::from(u32::MAX) { least } else { 0 };
+        let most = |e| self.bound(body, e, less);
+        match body.expr(e) {
+            Expr::Const(_, bits) => u64::from(bits as u32),
+            Expr::Var(v) => self.definitions(v).map_or(0, |all| {
+                let one = |d: &Definition| if let Definition::Value(e) = d { of(*e) } else { 0 };
+                all.iter().map(one).min().unwrap_or(0)
+            }),
+            Expr::Binary(BinOp::I32Or, a, b) => of(a).max(of(b)),
+            Expr::Binary(BinOp::I32Add, a, b) => exact(most(a) + most(b), of(a) + of(b)),
+            Expr::Binary(BinOp::I32Shl, a, b) => self.shift(body, b).map_or(0, |n| exact(most(a) << n, of(a) << n)),
+            Expr::Binary(BinOp::I32ShrU, a, b) => self.shift(body, b).map_or(0, |n| of(a) >> n),
+            Expr::Select { then, otherwise, .. } => of(then).min(of(otherwise)),
+            _ => 0,
         }
     }
 

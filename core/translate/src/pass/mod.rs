@@ -8,5 +8,6 @@ pub mod hoist;
 pub mod library;
 mod live;
 pub mod nan;
+pub mod shared;
 pub mod stride;
 pub mod versions;

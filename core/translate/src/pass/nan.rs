@@ -127,7 +127,7 @@ mod tests {
         let copy = body.add(Expr::Var(b));
         let seen = body.add(Expr::Var(c));
         let addr = body.add(Expr::Const(ValType::I32, 0));
-        let mem = Access { addr, offset: 0, align: 4, checked: true };
+        let mem = Access { addr, offset: 0, align: 4, checked: true, shared: false };
         body.stmts = vec![
             Stmt::Set { var: b, value: first },
             Stmt::Set { var: c, value: copy },

@@ -6,7 +6,7 @@ pub(crate) use proposals::{LINKED, REFERENCES, unsupported};
 pub use proposals::{features, validate};
 
 use crate::{Error, ValType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wasmparser::{
     CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FunctionBody, Name,
     NameSectionReader, Operator, Parser, Payload, TableInit, TypeRef,
@@ -133,6 +133,8 @@ pub struct Module<'a> {
     pub elements: Vec<(Mode, Vec<Option<u32>>)>,
     /// Data segments.
     pub data: Vec<(Mode, &'a [u8])>,
+    /// Data segments that the linker calls read-only.
+    pub read_only: BTreeSet<u32>,
     /// What is known to name functions: the name section, else the import, else the first export.
     names: BTreeMap<u32, String>,
 }
@@ -330,10 +332,17 @@ impl<'a> Module<'a> {
                 let reader =
                     NameSectionReader::new(wasmparser::BinaryReader::new(section.data(), section.data_offset()));
                 for name in reader.into_iter().map_while(Result::ok) {
-                    if let Name::Function(map) = name {
-                        for naming in map.into_iter().map_while(Result::ok) {
-                            self.names.insert(naming.index, naming.name.to_string());
+                    match name {
+                        Name::Function(map) => {
+                            for naming in map.into_iter().map_while(Result::ok) {
+                                self.names.insert(naming.index, naming.name.to_string());
+                            }
                         }
+                        Name::Data(map) => {
+                            let named = map.into_iter().map_while(Result::ok);
+                            self.read_only.extend(named.filter(|n| n.name.starts_with(".rodata")).map(|n| n.index));
+                        }
+                        _ => {}
                     }
                 }
             }

@@ -20,6 +20,7 @@ pub fn options() -> Options {
         bounds: Bounds::Size,
         alignment: Alignment::Any,
         without: Default::default(),
+        with: Default::default(),
         force_framed: false,
         profile: false,
         roots: Vec::new(),

@@ -41,6 +41,7 @@ VV_INLINE void vv_wr32(vv_gp p, u32 v) { *(u32 *)p = v; }
 VV_INLINE void vv_wr64(vv_gp p, u64 v) { *(u64 *)p = v; }
 VV_INLINE void vv_rd128(vv_gp p, u64 *low, u64 *high) { ulonglong2 v = *(ulonglong2 *)p; *low = v.x; *high = v.y; }
 VV_INLINE void vv_wr128(vv_gp p, u64 low, u64 high) { *(ulonglong2 *)p = make_ulonglong2(low, high); }
+#define VV_RO(bits, p) __ldg((const u##bits *)(p)) /* may move over stores */
 VV_INLINE u32 vv_i32_reinterpret(f32 f) { return __float_as_uint(f); }
 VV_INLINE u64 vv_i64_reinterpret(f64 f) { return (u64)__double_as_longlong(f); }
 VV_INLINE f32 vv_f32(u32 v) { return __uint_as_float(v); }

@@ -5,12 +5,12 @@
 #define VV_ESPIPE 70u
 
 VV_INLINE u32 vv_store_u32(VM *vm, u32 p, u32 v) {
-    if (!vv_in_bounds(vm, p, 4)) return VV_EFAULT;
+    if (!vv_writable(vm, p, 4)) return VV_EFAULT;
     vv_st32(vm->mem, p, v);
     return 0;
 }
 VV_INLINE u32 vv_store_u64(VM *vm, u32 p, u64 v) {
-    if (!vv_in_bounds(vm, p, 8)) return VV_EFAULT;
+    if (!vv_writable(vm, p, 8)) return VV_EFAULT;
     vv_st64(vm->mem, p, v);
     return 0;
 }
@@ -19,7 +19,7 @@ VV_INLINE u32 vv_store_u64(VM *vm, u32 p, u64 v) {
 VV_HELPER u32 vv_strings(VM *vm, u32 which, u32 pointers, u32 bytes) {
     u32 count = vv_rd32(vm->env + which * 8), length = vv_rd32(vm->env + which * 8 + 4);
     vv_gp from = vm->env + 16 + (which ? vv_rd32(vm->env + 4) : 0);
-    if (!vv_in_bounds(vm, pointers, (u64)count * 4) || !vv_in_bounds(vm, bytes, length)) return VV_EFAULT;
+    if (!vv_writable(vm, pointers, (u64)count * 4) || !vv_writable(vm, bytes, length)) return VV_EFAULT;
     u32 begins = 1;
     for (u32 i = 0; i < length; i++) {
         if (begins) {
@@ -68,14 +68,14 @@ VV_INLINE u32 vv_fd_close(VM *vm, u32 fd) {
 /* No file type and no seek right: a pipe, so that the C library buffers whole blocks. */
 VV_HELPER u32 vv_fd_fdstat_get(VM *vm, u32 fd, u32 p) {
     if (vv_bad_fd(vm, fd)) return VV_EBADF;
-    if (!vv_in_bounds(vm, p, 24)) return VV_EFAULT;
+    if (!vv_writable(vm, p, 24)) return VV_EFAULT;
     vv_fill(vm->mem, p, 0, 24);
     vv_st64(vm->mem, p + 8, fd ? 64 : 2); /* fd_write : fd_read */
     return 0;
 }
 VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
     if (vv_bad_fd(vm, fd)) return VV_EBADF;
-    if (!vv_in_bounds(vm, p, 64)) return VV_EFAULT;
+    if (!vv_writable(vm, p, 64)) return VV_EFAULT;
     vv_fill(vm->mem, p, 0, 64);
     return 0;
 }
@@ -83,13 +83,13 @@ VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
 #ifdef VV_HAS_fd_read
 VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (fd || vv_bad_fd(vm, fd)) return VV_EBADF;
-    if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_in_bounds(vm, result, 4)) return VV_EFAULT;
+    if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_writable(vm, result, 4)) return VV_EFAULT;
     u64 pos = VV_WORD(vm, VV_WORD_STDIN) & (((u64)1 << VV_STDIN_READ) - 1), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
     vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
     u32 total = 0;
     for (u32 i = 0; i < count; i++) {
         u32 p = vv_ld32(vm->mem, iovs + i * 8), n = vv_ld32(vm->mem, iovs + i * 8 + 4);
-        if (!vv_in_bounds(vm, p, n)) return VV_EFAULT;
+        if (!vv_writable(vm, p, n)) return VV_EFAULT;
         if (n > length - pos) n = (u32)(length - pos);
         vv_copy_in(vm->mem, p, from + pos, n);
         pos += n;
@@ -104,7 +104,7 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
 #ifdef VV_HAS_fd_write
 VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (fd == 0 || vv_bad_fd(vm, fd)) return VV_EBADF;
-    if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_in_bounds(vm, result, 4)) return VV_EFAULT;
+    if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_writable(vm, result, 4)) return VV_EFAULT;
     u32 total = 0;
     for (u32 i = 0; i < count; i++) {
         u32 p = vv_ld32(vm->mem, iovs + i * 8), n = vv_ld32(vm->mem, iovs + i * 8 + 4);
@@ -162,7 +162,7 @@ VV_HELPER void vv_chacha(u32 *x, u64 seed, u64 block) {
     for (u32 i = 0; i < 16; i++) x[i] += s[i];
 }
 VV_HELPER u32 vv_random_get(VM *vm, u32 p, u32 n) {
-    if (!vv_in_bounds(vm, p, n)) return VV_EFAULT;
+    if (!vv_writable(vm, p, n)) return VV_EFAULT;
     u64 pos = VV_WORD(vm, VV_WORD_RANDOM), seed = VV_WORD(vm, VV_WORD_SEED);
     u32 x[16];
     for (u32 i = 0; i < n; i++, pos++) {

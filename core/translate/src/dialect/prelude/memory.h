@@ -128,6 +128,13 @@ VV_INLINE void vv_st64(vv_gp m, u32 a, u64 v) {
 #endif
 
 /* Device buffers that are not tiled (inputs, image). */
+#ifndef VV_RO
+#define VV_RO(bits, p) vv_rd##bits(p) /* of what no kernel changes while it is read */
+#endif
+VV_INLINE u32 vv_ro8(vv_gp p, u32 a) { return VV_RO(8, p + a); }
+VV_INLINE u32 vv_ro16(vv_gp p, u32 a) { return VV_RO(16, p + a); }
+VV_INLINE u32 vv_ro32(vv_gp p, u32 a) { return VV_RO(32, p + a); }
+VV_INLINE u64 vv_ro64(vv_gp p, u32 a) { return VV_RO(64, p + a); }
 VV_INLINE u64 vv_in64(vv_gp p) {
 #ifdef VV_HOST
     return vv_rd64(p);

@@ -7,6 +7,9 @@ typedef struct VM {
     vv_gp out;      /* output buffer */
     vv_gp in;       /* packed inputs of all VMs */
     vv_gp image;
+#ifdef VV_SHARED_AT
+    vv_gp shared;   /* where address 0 would be in the image */
+#endif
     vv_gp env;
     vv_gp64 words;  /* this VM's first state word */
     vv_gp64 par;
@@ -61,6 +64,9 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->out = VV_LANE_BASE(out, thread, (u64)vm->out_cap);
     vm->in = in;
     vm->image = image;
+#ifdef VV_SHARED_AT
+    vm->shared = image + VV_FRAMES_AT - par[VV_PAR_LOW];
+#endif
     vm->env = env;
     vm->par = par;
     vm->host_stop = stop;
@@ -259,6 +265,17 @@ VV_INLINE void vv_room(u32 *fuel, u32 *room, u32 size, u32 a, s32 step, u64 high
     }
 }
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
+#ifdef VV_SHARED_AT
+/* Whether one of `n` bytes is data that all VMs share. A VM that stores there has to run again in a program that shares nothing. */
+VV_INLINE u32 vv_shares(u32 a, u32 n) { return n && a - (VV_SHARED_AT - n + 1) < VV_SHARED_END - VV_SHARED_AT + n - 1; }
+VV_INLINE u32 vv_writable(VM *vm, u32 p, u64 length) {
+    u32 good = vv_in_bounds(vm, p, length);
+    if (good && vv_shares(p, (u32)length)) vm->fuel |= VV_SKEW;
+    return good;
+}
+#else
+#define vv_writable vv_in_bounds
+#endif
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
 #if !VV_LINEAR || !defined(VV_HOST)
@@ -330,17 +347,17 @@ VV_HELPER void vv_copy_in(vv_gp m, u32 to, vv_gp from, u64 n) {
 #endif
 }
 VV_INLINE u32 vv_memory_copy(VM *vm, u32 to, u32 from, u32 n) {
-    if (!vv_in_bounds(vm, to, n) || !vv_in_bounds(vm, from, n)) return 1;
+    if (!vv_in_bounds(vm, from, n) || !vv_writable(vm, to, n)) return 1;
     vv_copy(vm->mem, to, from, n);
     return 0;
 }
 VV_INLINE u32 vv_memory_fill(VM *vm, u32 to, u32 value, u32 n) {
-    if (!vv_in_bounds(vm, to, n)) return 1;
+    if (!vv_writable(vm, to, n)) return 1;
     vv_fill(vm->mem, to, value, n);
     return 0;
 }
 VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, u32 n) {
-    if (!vv_in_bounds(vm, to, n) || (u64)from + n > length) return 1;
+    if ((u64)from + n > length || !vv_writable(vm, to, n)) return 1;
     vv_copy_in(vm->mem, to, vm->image + vm->par[VV_PAR_SEGMENTS] + segment + from, n);
     return 0;
 }

@@ -1,0 +1,121 @@
+//! Read-only data that all VMs share: the same results as without, also of programs that store there after all.
+
+mod common;
+
+use vectorvisor::{
+    Alignment, CachePolicy, End, Fleet, FleetOptions, Input, Opt, Program, ProgramOptions, Traps, Value,
+};
+
+/// Each entry looks numbers up in a table in `.rodata`, does one thing to address `p`, and looks them up again.
+const ENTRIES: [(&str, &str); 8] = [
+    ("nothing", ""),
+    ("store", "(i32.store (local.get $p) (local.get $n))"),
+    ("store64", "(i64.store offset=8 (local.get $p) (i64.const -1))"),
+    ("neighbours", "(i32.store8 (local.get $p) (i32.const 7)) (i32.store8 offset=3 (local.get $p) (i32.const 9))"),
+    ("masked", "(i32.store8 (i32.and (local.get $p) (i32.const 2047)) (local.get $n))"),
+    (
+        "fill",
+        "(loop $l (memory.fill (local.get $p) (i32.const 5) (i32.and (local.get $n) (i32.const 63)))
+       (br_if $l (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 1))) (i32.const 3))))",
+    ),
+    ("copy", "(memory.copy (local.get $p) (i32.const 4096) (i32.and (local.get $n) (i32.const 63)))"),
+    ("host", "(drop (call $clock (i32.const 0) (local.get $p)))"),
+];
+
+fn text(start: &str) -> String {
+    let table: String = (0..1024u32).map(|i| format!("\\{:02x}", i.wrapping_mul(0x9e37_79b1) >> 24)).collect();
+    let mut text = format!(
+        "(module (import \"wasi_snapshot_preview1\" \"clock_res_get\" (func $clock (param i32 i32) (result i32)))
+           (memory (export \"memory\") 1 1)
+           (data $.rodata (i32.const 1024) \"{table}\") (data $.data (i32.const 4096) \"{table}\") {start}
+           (func $look (param $n i32) (result i32) (local $k i32) (local $s i32)
+             (loop $l
+               (local.set $s (i32.add (i32.rotl (local.get $s) (i32.const 5)) (i32.xor (i32.load8_s (i32.const 1030))
+                 (i32.load offset=1024 (i32.shl (i32.and (i32.add (local.get $n) (local.get $k)) (i32.const 255)) (i32.const 2))))))
+               (br_if $l (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 1))) (i32.const 300))))
+             (local.get $s))\n"
+    );
+    for (name, act) in ENTRIES {
+        text += &format!(
+            "(func (export \"{name}\") (param $p i32) (param $n i32) (result i32) (local $s i32) (local $k i32)
+               (local.set $s (call $look (local.get $n))) {act}
+               (i32.add (i32.mul (local.get $s) (i32.const 31)) (call $look (local.get $n))))\n"
+        );
+    }
+    text + ")"
+}
+
+/// What each input ends with, and how many ran again.
+fn ends(text: &str, entry: &str, with: &[Opt], inputs: &[(i32, i32)]) -> (Vec<Option<Value>>, u64) {
+    let (engine, _) = common::engine(|_| ());
+    let options = ProgramOptions {
+        alignment: Some(if with.is_empty() { Alignment::Any } else { Alignment::Natural }),
+        with: with.iter().copied().collect(),
+        lanes: Some(32),
+        cache: CachePolicy::Off,
+        roots: vec![entry.into()],
+        ..Default::default()
+    };
+    let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
+    assert_eq!(program.meta().unshared, None);
+    let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
+    let mut ends = vec![None; inputs.len()];
+    let mut inputs = inputs.iter().map(|(p, n)| Input::args(vec![Value::I32(*p), Value::I32(*n)]));
+    let summary = fleet
+        .run(entry, &mut inputs, &mut |outcome| match outcome.end {
+            End::Exit(0) => ends[outcome.index] = Some(outcome.values[0]),
+            end => panic!("input {}: {end}", outcome.index),
+        })
+        .expect("the run ends");
+    (ends, summary.reruns as u64)
+}
+
+#[test]
+fn who_stores_into_shared_data_runs_again() {
+    let before = ProgramOptions::default();
+    assert!(before.with.is_empty());
+    // Around both ends of the table and inside, and far away; multiples of 8, so that only what is shared can break.
+    let far = (0..70).map(|i| (8192 + 8 * i, i));
+    let near = [1024 - 72, 1024 - 8, 1024, 1032, 1500 & !7, 2040, 2048, 2056];
+    let near: Vec<(i32, i32)> = near.into_iter().flat_map(|p| (0..9).map(move |n| (p, n * 8))).collect();
+    let far: Vec<(i32, i32)> = far.collect();
+    for (entry, act) in ENTRIES {
+        for (inputs, stores) in [(&far, false), (&near, !act.is_empty())] {
+            let (shared, reruns) = ends(&text(""), entry, &[Opt::SharedData], inputs);
+            assert_eq!(shared, ends(&text(""), entry, &[], inputs).0, "{entry}");
+            assert_eq!(reruns > 0, stores, "{entry}: {reruns} ran again");
+        }
+    }
+}
+
+#[test]
+fn a_start_function_may_store_there() {
+    for start in
+        ["(i32.store (i32.const 1100) (i32.const 77))", "(memory.fill (i32.const 1024) (i32.const 0) (i32.const 512))"]
+    {
+        let start = format!("(func $start {start}) (start $start)");
+        let inputs: Vec<(i32, i32)> = (0..40).map(|n| (8192, n)).collect();
+        let entry = "nothing";
+        let (shared, _) = ends(&text(&start), entry, &[Opt::SharedData], &inputs);
+        assert_eq!(shared, ends(&text(&start), entry, &[], &inputs).0);
+        assert_ne!(shared, ends(&text(""), entry, &[], &inputs).0, "what it stores is looked up");
+    }
+}
+
+#[test]
+fn it_is_said_where_it_has_no_effect() {
+    let (engine, _) = common::engine(|_| ());
+    let unshared = |text: &str, traps: Traps, alignment: Alignment| {
+        let with = [Opt::SharedData].into();
+        let (cache, alignment) = (CachePolicy::Off, Some(alignment));
+        let options = ProgramOptions { with, cache, traps, alignment, ..Default::default() };
+        let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
+        program.meta().unshared.clone().unwrap_or_default()
+    };
+    let named = text("");
+    assert_eq!(unshared(&named, Traps::Sticky, Alignment::Natural), "");
+    assert!(unshared(&named, Traps::Sticky, Alignment::Any).contains("--alignment natural"));
+    assert!(unshared(&named, Traps::Exact, Alignment::Natural).contains("--traps sticky"));
+    let stripped = named.replace("$.rodata", "");
+    assert!(unshared(&stripped, Traps::Sticky, Alignment::Natural).contains("strip"));
+}

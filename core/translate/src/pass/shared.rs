@@ -1,0 +1,198 @@
+//! Read-only data that is read from the image, of which there is one for all VMs: lanes then share cache lines, and what lies at a
+//! constant address is a constant.
+//!
+//! What the linker calls `.rodata` is not read-only in WebAssembly. So a store that may go there is tested: a VM that does it ends as one
+//! whose accesses are not aligned does, and its input runs again in a program that shares nothing. Whatever is shared, results are right.
+
+use super::facts::Facts;
+use crate::ir::{Access, Body, Expr, ExprId, LoadOp, Program, Stmt, Var, walk};
+use crate::wasm::{Mode, Module};
+use crate::{Image, ValType};
+use std::ops::Range;
+
+/// What an image's ends are multiples of.
+const LINE: u64 = 64;
+/// Statements that a guard looks ahead for other stores off the same address.
+const AHEAD: usize = 256;
+
+/// The data that is shared.
+pub struct Data {
+    /// Its addresses.
+    pub range: Range<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Data {
+    /// Finds it, or says why there is none. `natural`: inputs that break what is taken for true can run again.
+    pub fn new(module: &Module<'_>, program: &Program, image: &Image, natural: bool) -> Result<Self, &'static str> {
+        if !natural {
+            return Err(
+                "who stored there could not run again: that needs --alignment natural (usual on GPUs, unless the program \
+                        was found to break it), --traps sticky, and a program without calls that the host answers",
+            );
+        }
+        if module.memories.len() > 1 {
+            return Err("the program has several memories");
+        }
+        let segments = module.read_only.iter().filter_map(|i| module.data.get(*i as usize));
+        let active = segments.filter_map(|(mode, data)| match mode {
+            Mode::Active { at, .. } => Some(u64::from(*at)..u64::from(*at) + data.len() as u64),
+            Mode::Passive | Mode::Declared => None,
+        });
+        let all = active.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+        let all = all.ok_or(
+            "no data of the program is called .rodata; if its names were stripped, link it without -s, --strip-all or, \
+             with Cargo, strip = true",
+        )?;
+        // An image begins and ends with its first and last line that is not zero, also after the start function has changed the rest.
+        let inside = |at: u64| (at.saturating_sub(image.low) as usize).min(image.memory.len());
+        let bytes = image.memory.get(inside(all.start)..inside(all.end)).unwrap_or_default();
+        let base = all.start.max(image.low);
+        let nonzero = |at: Option<usize>| at.map(|at| (base + at as u64) & !(LINE - 1)).ok_or("its .rodata is empty");
+        let start = nonzero(bytes.iter().position(|b| *b != 0))?.max(all.start);
+        let end = (nonzero(bytes.iter().rposition(|b| *b != 0))? + LINE).min(all.end);
+        let bytes = image.memory[inside(start)..inside(end)].to_vec();
+        let data = Self { range: start as u32..end as u32, bytes };
+        let pays = program.functions.iter().any(|f| {
+            let params = program.types[f.ty as usize].params.len();
+            f.bodies().any(|body| data.pays(body, params))
+        });
+        if pays { Ok(data) } else { Err("no load surely lies in a table of .rodata") }
+    }
+
+    /// The addresses that an access may touch, and whether a load of them surely lies in the data.
+    fn touched(&self, body: &Body, facts: &Facts, mem: &Access, bytes: u32) -> (Range<u64>, bool) {
+        let offset = u64::from(mem.offset);
+        let at = offset + facts.least(body, mem.addr)..offset + facts.most(body, mem.addr) + u64::from(bytes);
+        let inside = u64::from(self.range.start) <= at.start && at.end <= u64::from(self.range.end);
+        (at, inside)
+    }
+
+    /// Whether a body looks something up in a table of more than a line. Less is not worth the guards: those of scrypt take an eighth of its
+    /// time on an H200.
+    fn pays(&self, body: &Body, params: usize) -> bool {
+        let lists = || body.states.iter().chain([&body.stmts]);
+        let facts = Facts::new(body, params, lists());
+        let mut pays = false;
+        lists().for_each(|list| {
+            walk(list, &mut |s| {
+                if let Stmt::Load { op, mem, .. } = s {
+                    let (at, inside) = self.touched(body, &facts, mem, op.bytes());
+                    pays |= inside && at.end - at.start > LINE;
+                }
+            });
+        });
+        pays
+    }
+
+    /// The bits that a load finds.
+    fn constant(&self, op: LoadOp, at: u64) -> Option<u64> {
+        use LoadOp::*;
+        let from = at.checked_sub(u64::from(self.range.start))? as usize;
+        let bytes = self.bytes.get(from..from + op.bytes() as usize)?;
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let bits = u64::from_le_bytes(word);
+        let sign = |width: u32| (((bits << (64 - width)) as i64) >> (64 - width)) as u64;
+        Some(match op {
+            I32Load8S => sign(8) & 0xffff_ffff,
+            I32Load16S => sign(16) & 0xffff_ffff,
+            I64Load8S => sign(8),
+            I64Load16S => sign(16),
+            I64Load32S => sign(32),
+            I32Load | I64Load | F32Load | F64Load | I32Load8U | I32Load16U | I64Load8U | I64Load16U | I64Load32U => {
+                bits
+            }
+        })
+    }
+}
+
+/// Marks the loads that surely lie in the data and the stores that may. Comes before accesses are checked.
+pub fn mark(body: &mut Body, params: usize, data: &Data) {
+    let mut lists = take(body);
+    let facts = Facts::new(body, params, lists.iter());
+    lists.iter_mut().for_each(|list| mark_list(body, &facts, data, list));
+    put(body, lists);
+}
+
+fn mark_list(body: &mut Body, facts: &Facts, data: &Data, list: &mut [Stmt]) {
+    for stmt in list {
+        match stmt {
+            Stmt::Load { var, op, mem, .. } => {
+                let (at, inside) = data.touched(body, facts, mem, op.bytes());
+                let aligned = facts.zeros(body, mem.addr).min(mem.offset.trailing_zeros()).min(3);
+                if !inside {
+                    continue;
+                }
+                if at.end - at.start == u64::from(op.bytes())
+                    && let Some(bits) = data.constant(*op, at.start)
+                {
+                    let value = body.add(Expr::Const(op.ty(), bits));
+                    *stmt = Stmt::Set { var: *var, value };
+                } else if 1 << aligned >= op.bytes() {
+                    (mem.checked, mem.shared, mem.align) = (true, true, op.bytes());
+                }
+            }
+            Stmt::Store { op, mem, .. } => {
+                let (at, _) = data.touched(body, facts, mem, op.bytes());
+                mem.shared = at.start < data.range.end.into() && at.end > data.range.start.into();
+            }
+            _ => stmt.children_mut().into_iter().for_each(|child| mark_list(body, facts, data, child)),
+        }
+    }
+}
+
+/// Puts guards in front of the marked stores, one for those off one address that surely follow each other.
+pub fn guard(body: &mut Body) {
+    let mut lists = take(body);
+    lists.iter_mut().for_each(|list| guard_list(body, list));
+    put(body, lists);
+}
+
+fn guard_list(body: &mut Body, list: &mut Vec<Stmt>) {
+    let mut done = Vec::with_capacity(list.len());
+    let mut rest = std::mem::take(list).into_iter();
+    while let Some(mut stmt) = rest.next() {
+        stmt.children_mut().into_iter().for_each(|child| guard_list(body, child));
+        if let Stmt::Store { op, mem, .. } = &mut stmt
+            && std::mem::take(&mut mem.shared)
+        {
+            let var = variable(body, mem.addr).unwrap_or_else(|| {
+                let var = body.var(ValType::I32);
+                done.push(Stmt::Set { var, value: mem.addr });
+                mem.addr = body.add(Expr::Var(var));
+                var
+            });
+            let (mut low, mut high) = (mem.offset, mem.offset + op.bytes());
+            let behind = rest.as_mut_slice().iter_mut().take(AHEAD);
+            for next in behind.take_while(|s| s.straight() && !s.sets().contains(&var)) {
+                if let Stmt::Store { op, mem, .. } = next
+                    && variable(body, mem.addr) == Some(var)
+                    && std::mem::take(&mut mem.shared)
+                {
+                    (low, high) = (low.min(mem.offset), high.max(mem.offset + op.bytes()));
+                }
+            }
+            let addr = body.add(Expr::Var(var));
+            done.push(Stmt::Guard { addr, low, bytes: high - low });
+        }
+        done.push(stmt);
+    }
+    *list = done;
+}
+
+fn variable(body: &Body, e: ExprId) -> Option<Var> {
+    if let Expr::Var(v) = body.expr(e) { Some(v) } else { None }
+}
+
+/// Takes the statement lists of a body out of it: the states, then the plain one.
+fn take(body: &mut Body) -> Vec<Vec<Stmt>> {
+    let mut lists = std::mem::take(&mut body.states);
+    lists.push(std::mem::take(&mut body.stmts));
+    lists
+}
+
+fn put(body: &mut Body, mut lists: Vec<Vec<Stmt>>) {
+    body.stmts = lists.pop().unwrap_or_default();
+    body.states = lists;
+}
