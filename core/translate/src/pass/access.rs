@@ -211,7 +211,7 @@ impl Pass<'_> {
         if let Some(old) = old.cloned() {
             return self.through(mem, own, &old, wanted);
         }
-        let (mut addr, mut base) = (mem.addr, own);
+        let mut base = own;
         let (mut low, mut high) = (u64::from(mem.offset), u64::from(mem.offset) + u64::from(bytes));
         if wanted > align.bytes {
             align = Align::of(wanted, mem.offset);
@@ -231,7 +231,7 @@ impl Pass<'_> {
                         (low, high) = (lowest, highest);
                         bounded &= self.bounded(other, bytes);
                         if down > 0 {
-                            (addr, base, align) = (other.addr, self.base(other.addr), align.below(down));
+                            (base.plus, align) = (base.plus.wrapping_sub(down), align.below(down));
                         }
                         if self.natural
                             && let Some(both) = align.and(Align::of(other.align, from as u32))
@@ -245,6 +245,12 @@ impl Pass<'_> {
                 }
             }
         }
+        let addr = if base.plus == own.plus {
+            mem.addr
+        } else {
+            let plus = self.body.add(Expr::Const(ValType::I32, base.plus.into()));
+            self.body.add(Expr::Binary(BinOp::I32Add, own.root, plus))
+        };
         let var = self.body.var(ValType::I32);
         let check = Checked { base, var, low, high, align };
         self.through(mem, own, &check, wanted);
