@@ -25,6 +25,16 @@ VV_INLINE f32 vv_nan32(f32 v) { return v != v ? vv_f32(0x7fc00000u) : v; }
 #else
 #define VV_NAN32(v) (v)
 #endif
+/* NVIDIA's OpenCL compiler takes x / 2 * 2 for x, also where x / 2 is not exact. */
+#if defined(VV_NVIDIA) && defined(__OPENCL_VERSION__)
+VV_INLINE f32 vv_f32_div(f32 a, f32 b) {
+    f32 r;
+    __asm("div.rn.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b));
+    return r;
+}
+#else
+VV_INLINE f32 vv_f32_div(f32 a, f32 b) { return a / b; }
+#endif
 VV_INLINE f32 vv_f32_same(f32 v) { return v != v ? vv_quiet32(v) : v; }
 VV_INLINE f64 vv_f64_same(f64 v) { return v != v ? vv_quiet64(v) : v; }
 /* Compilers take a demotion of a promotion for nothing at all, and then a signalling NaN would stay one. */
