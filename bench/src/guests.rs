@@ -40,13 +40,14 @@ const fn copying(guest: Guest) -> Guest {
 }
 
 /// All of them, with the sizes that are reported.
-pub const GUESTS: [Guest; 9] = [
+pub const GUESTS: [Guest; 10] = [
     guest("pbkdf2", module!("pbkdf2"), [20_000, 20], password),
     guest("scrypt", module!("scrypt"), [1024, 16], password),
     guest("lz4", module!("lz4"), [32 << 10, 1 << 10], |seed, size| inputs::json(seed, size as usize)),
     guest("blur", module!("blur"), [200, 16], |seed, size| format!("{seed} {size}").into_bytes()),
     guest("tokenise", module!("tokenise"), [10_000, 500], |seed, size| inputs::prose(seed, size as usize)),
     guest("crc32", module!("crc32"), [32 << 10, 1 << 10], |seed, size| inputs::json(seed, size as usize)),
+    guest("sort", module!("sort"), [10_000, 500], |seed, size| inputs::prose(seed, size as usize)),
     copying(guest("memcopy", module!("memcopy"), [100, 2], |seed, size| format!("{seed} {size} bulk").into_bytes())),
     copying(guest("wordcopy", module!("memcopy"), [100, 2], |seed, size| format!("{seed} {size} words").into_bytes())),
     copying(guest("libcopy", module!("memcopy"), [100, 2], |seed, size| format!("{seed} {size} library").into_bytes())),
