@@ -38,9 +38,9 @@
 ;;= VV_SMALL u32 st3(VM *vm);
 ;;= VV_SMALL u32 st4(VM *vm);
 ;;= VV_SMALL u32 st5(VM *vm);
-;;= VV_SMALL void fn3(VM *vm, u32 v0, u32 v1);
+;;= VV_SMALL Result_void fn3(VM *vm, u32 fuel, u32 v0, u32 v1);
 ;;= VV_SMALL u32 st6(VM *vm);
-;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* load */
+;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0) { /* load */
 ;;=   u32 v1, v2, v3, v4;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
@@ -49,27 +49,24 @@
 ;;=   v2 = (u32)(s32)(s8)vv_a8(mem, 0x3e8u, 4u);
 ;;=   v3 = vv_a32(mem, ((v0 & 7u) << (2u & 31)), 1000u);
 ;;=   v4 = vv_a8(mem, ((v0 & 0x3fu) + 0x3ecu), 0u);
-;;=   return ((v1 + v2) + (v3 + v4));
+;;=   return vv_result_u32(vm, fuel, ((v1 + v2) + (v3 + v4)));
 ;;= }
-;;= VV_SMALL u32 fn1(VM *vm, u32 v0) { /* own */
+;;= VV_SMALL Result_u32 fn1(VM *vm, u32 fuel, u32 v0) { /* own */
 ;;=   u32 v1, v2, v3, v4;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
-;;=   u32 fuel = vm->fuel;
 ;;=   v1 = vv_a8(mem, (v0 & 0xffu), 1000u);
 ;;=   v2 = vv_ld32(mem, ((v0 & 7u) << (2u & 31)) + 1001u);
 ;;=   v4 = vv_check(&fuel, size, v0, 0u, 4u, 4u, 0u);
 ;;=   v3 = vv_a32(mem, v4, 0u);
-;;=   vm->fuel = fuel;
-;;=   return ((v1 + v2) + v3);
+;;=   return vv_result_u32(vm, fuel, ((v1 + v2) + v3));
 ;;= }
-;;= VV_SMALL void fn2(VM *vm, u32 v0) { /* store */
+;;= VV_SMALL Result_void fn2(VM *vm, u32 fuel, u32 v0) { /* store */
 ;;=   u32 v1, v2;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
-;;=   u32 fuel = vm->fuel;
 ;;=   v1 = vv_check(&fuel, size, v0, 0u, 24u, 8u, 0u);
 ;;=   vv_sa32(mem, v1, 0u, (1u));
 ;;=   vv_sa64(mem, v1, 16u, ((u64)0x2u));
@@ -78,37 +75,38 @@
 ;;=   vv_sa8(mem, v2, 2000u, (4u));
 ;;=   vv_sa16(mem, (v0 & 0x1feu), 0u, (5u));
 ;;=   vv_sa8(mem, (v0 & 0x7ffu), 0u, (6u));
-;;=   vm->fuel = fuel;
-;;=   return;
+;;=   return fuel;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters load */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 r = fn0(vm, v0);
+;;=   Result_u32 r = fn0(vm, vm->fuel, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
+;;=   vm->fuel = vv_fuel_u32(vm, r);
+;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 st4(VM *vm) { /* enters own */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 r = fn1(vm, v0);
+;;=   Result_u32 r = fn1(vm, vm->fuel, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
+;;=   vm->fuel = vv_fuel_u32(vm, r);
+;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 st5(VM *vm) { /* enters store */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   fn2(vm, v0);
+;;=   Result_void r = fn2(vm, vm->fuel, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vm->fuel = vv_fuel_void(vm, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_SMALL void fn3(VM *vm, u32 v0, u32 v1) { /* fill */
+;;= VV_SMALL Result_void fn3(VM *vm, u32 fuel, u32 v0, u32 v1) { /* fill */
 ;;=   u32 v2, v3;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
-;;=   u32 fuel = vm->fuel;
 ;;=   for (;;) {
-;;=     if (vv_memory_fill(vm, v0, 0u, v1)) { vm->fuel = fuel; vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 3u, 221u); return; }
+;;=     if (vv_memory_fill(vm, v0, 0u, v1)) { vm->fuel = fuel; vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 3u, 221u); return fuel; }
 ;;=     v3 = vv_check(&fuel, size, v0, 0u, 4u, 4u, 0u);
 ;;=     v2 = vv_a32(mem, v3, 0u);
 ;;=     if (v2) {
@@ -117,16 +115,16 @@
 ;;=     break;
 ;;=     L1: ;
 ;;=     VV_COUNT(vm, direct);
-;;=     VV_EDGE(3u, 213u, return)
+;;=     VV_EDGE(3u, 213u, return fuel)
 ;;=   }
-;;=   vm->fuel = fuel;
-;;=   return;
+;;=   return fuel;
 ;;= }
 ;;= VV_SMALL u32 st6(VM *vm) { /* enters fill */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 v1 = (u32)(vv_get(vm, 16u));
-;;=   fn3(vm, v0, v1);
+;;=   Result_void r = fn3(vm, vm->fuel, v0, v1);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vm->fuel = vv_fuel_void(vm, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
