@@ -35,7 +35,7 @@ pub fn inspect(args: &InspectArgs) -> Result<i32> {
         },
     };
     let device = typical(language, &args.device);
-    let options = setup::program_options(&args.translate, &[], &device).for_device(&device);
+    let options = setup::program_options(&args.translate, &[], &device)?.for_device(&device);
     let text = match args.emit {
         Emit::Opencl | Emit::Cuda | Emit::Hip | Emit::C => {
             let kernel = translate::translate(&wasm, &options).with_context(|| args.program.display().to_string())?;
@@ -159,7 +159,7 @@ fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
     let stdin = std::fs::read(input).with_context(|| format!("cannot read the input {}", input.display()))?;
     let mut progress = Progress::new(false);
     let engine = setup::engine(&args.device)?;
-    let mut options = setup::program_options(&args.translate, &["_start"], engine.info());
+    let mut options = setup::program_options(&args.translate, &["_start"], engine.info())?;
     options.profile = true;
     let program = setup::program(&engine, &args.program, bytes, &options, &mut progress)?;
     let name = args.program.file_name().unwrap_or_default().to_string_lossy().into_owned();

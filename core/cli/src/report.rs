@@ -73,9 +73,9 @@ impl Progress {
             Stage::Trying { done, total } => {
                 return self.tell(format!("trying memory layouts, {done} of {total} done"));
             }
-            Stage::Tried { ways, chosen } => {
+            Stage::Tried { ways, chosen, remembered } => {
                 self.bar.set_message("");
-                return self.bar.suspend(|| note(self.quiet, &tried(ways, chosen)));
+                return self.bar.suspend(|| note(self.quiet, &tried(ways, chosen, remembered)));
             }
             Stage::Warning(text) => return self.bar.suspend(|| note(self.quiet, text)),
         };
@@ -136,12 +136,25 @@ impl Progress {
 }
 
 /// What a trial found.
-fn tried(ways: &[Tried], chosen: Tuning) -> String {
+fn tried(ways: &[Tried], chosen: Tuning, remembered: bool) -> String {
     let each = ways.iter().map(|(way, time)| match time {
-        Ok(time) => format!("{way}: {:.1} ms", time.as_secs_f64() * 1e3),
+        Ok(time) => format!("{way}: {:.3} ms", time.as_secs_f64() * 1e3),
         Err(why) => format!("{way}: {why}"),
     });
-    format!("tried {}; from now on {chosen}", each.collect::<Vec<_>>().join(", "))
+    let tried = each.collect::<Vec<_>>().join(", ");
+    let [(present, _), others @ ..] = ways else { return tried };
+    if others.is_empty() {
+        return format!(
+            "{tried} in the kernel, too little to tell memory layouts apart, so no other is tried; give more VMs or longer inputs"
+        );
+    }
+    let chosen = if chosen == *present {
+        format!("none is clearly faster than {chosen}, which stays")
+    } else {
+        format!("{chosen} is fastest, and used from here on")
+    };
+    let later = if remembered { "remembered for later runs" } else { "not remembered" };
+    format!("tried {tried}; {chosen} ({later})")
 }
 
 /// Why a VM ended otherwise than by its own exit; `None` if it did exit.

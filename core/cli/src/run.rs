@@ -105,7 +105,7 @@ fn program(
         None if args.printreturn => vec![],
         None => vec!["_start"],
     };
-    let options = setup::program_options(&args.translate, &roots, engine.info());
+    let options = setup::program_options(&args.translate, &roots, engine.info())?;
     let result = setup::program(engine, path, bytes, &options, progress);
     let missing = |e: &Error| matches!(e, Error::NoEntry { .. } | Error::Translate(TranslateError::NoExport { .. }));
     match result {

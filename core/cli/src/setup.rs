@@ -43,9 +43,9 @@ pub fn program(
 }
 
 /// The translation options that the command line gives, for a device; empty `roots` are all exports.
-pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) -> ProgramOptions {
+pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) -> Result<ProgramOptions> {
     let usual = ProgramOptions { lanes: args.lanes, ..ProgramOptions::default() };
-    ProgramOptions {
+    let options = ProgramOptions {
         interleave: match args.interleave {
             Interleave::Auto | Interleave::Trial => None,
             Interleave::Default => Some(usual.for_device(device).cell),
@@ -77,7 +77,9 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
         },
         cache_limit: args.cache_size.unwrap_or(usual.cache_limit),
         ..usual
-    }
+    };
+    trials(args).check(&options, device)?;
+    Ok(options)
 }
 
 /// When a run makes a trial of memory layouts.

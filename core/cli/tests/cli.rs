@@ -354,13 +354,16 @@ fn the_cache_keeps_to_its_size() {
     assert_eq!(ran.code, Some(2), "{}", ran.err);
 }
 
-/// Copies the first 1000 bytes of its input.
+/// Copies the first 1000 bytes of its input, after enough work to tell memory layouts apart.
 const ECHO: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 0) "\40\00\00\00\e8\03\00\00")
-  (func (export "_start")
+  (func (export "_start") (local $turns i32)
+    (loop $more
+      (i32.store (i32.const 2048) (i32.add (i32.load (i32.const 2048)) (local.get $turns)))
+      (br_if $more (i32.lt_u (local.tee $turns (i32.add (local.get $turns) (i32.const 1))) (i32.const 100000))))
     (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
@@ -388,17 +391,36 @@ fn a_trial_is_remembered() {
     assert!(!says.contains("tried"), "{says}");
     let (says, after, tried) = map("trial");
     assert_eq!(says.matches("--interleave").count(), 5, "{says}");
-    assert!(says.contains("; from now on --interleave"), "{says}");
+    assert!(says.contains(" (remembered for later runs)"), "{says}");
     assert!(says.contains("100 of 100 inputs succeeded"), "{says}");
     // Text and binary of three more ways, and the choice.
     assert_eq!((tried, after), (plain.clone(), before + 7));
     let (says, entries, outputs) = map("auto");
     assert!(!says.contains("--interleave"), "{says}");
     assert_eq!((outputs, entries), (plain, after));
+}
 
-    let ran = vv(&["run", "--interleave", "trial", "--lanes", "1", &example("misbehave.wasm")]);
-    assert_eq!(ran.code, Some(2), "{}", ran.err);
-    assert!(ran.err.contains("a tile has one VM"), "{}", ran.err);
+#[test]
+fn a_trial_of_nothing_says_so() {
+    let temp = folder();
+    let output = temp.path().join("out.jsonl");
+    let misbehave = example("misbehave.wasm");
+    let trial = ["--interleave", "trial", &misbehave];
+    let map = ["--in", text(temp.path()), "--out", text(&output)];
+    write(temp.path().join("in"), "ok\n");
+    for words in [[&["run"], &trial[..]].concat(), [&["map"], &trial[..], &map].concat()] {
+        let ran = vv(&words);
+        assert_eq!((ran.code, ran.err.lines().count()), (Some(2), 1), "{}", ran.err);
+        assert!(ran.err.contains("a tile has one VM; make it more with --lanes 8"), "{}", ran.err);
+    }
+    assert!(!output.with_extension("jsonl.partial").exists());
+
+    let factorial = example("factorial.wat");
+    let words =
+        ["run", "--no-cache", "--lanes", "8", "--interleave", "trial", "--invoke", "factorial", &factorial, "5"];
+    let ran = vv(&words);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "120\n"), "{}", ran.err);
+    assert!(ran.err.contains("too little to tell") && !ran.err.contains("remembered"), "{}", ran.err);
 }
 
 #[test]

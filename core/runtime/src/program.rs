@@ -36,10 +36,12 @@ pub enum Stage<'a> {
     },
     /// A trial has ended.
     Tried {
-        /// Every way that was tried.
+        /// Every way that was tried. The present one alone: these inputs take too little time to tell.
         ways: &'a [Tried],
-        /// What was chosen, and is remembered.
+        /// What was chosen.
         chosen: Tuning,
+        /// Later runs begin with it.
+        remembered: bool,
     },
     /// Something that does not stop the work but that the user should know.
     Warning(&'a str),
@@ -259,12 +261,11 @@ impl Program {
         self.remember(UNALIGNED, &unaligned_key(&self.0.wasm), &[]);
     }
 
-    /// Lets later programs begin with a choice.
-    pub(crate) fn remember_tuning(&self, tuning: Tuning) {
+    /// Lets later programs begin with a choice, if there is a cache (`true`).
+    pub(crate) fn remember_tuning(&self, tuning: Tuning) -> bool {
         let key = tuning_key(&self.0.engine, &self.0.wasm, &self.0.asked);
-        if let (Some(key), Ok(bytes)) = (key, postcard::to_stdvec(&tuning)) {
-            self.remember(TUNING, &key, &bytes);
-        }
+        let (Some(key), Ok(bytes)) = (key, postcard::to_stdvec(&tuning)) else { return false };
+        self.remember(TUNING, &key, &bytes)
     }
 
     /// Whether there is a cache for such things.
@@ -277,10 +278,8 @@ impl Program {
     }
 
     /// What cannot be kept is found out again.
-    fn remember(&self, kind: &str, key: &Key, bytes: &[u8]) {
-        if let Some(cache) = self.cache() {
-            _ = cache.put(kind, key, bytes);
-        }
+    fn remember(&self, kind: &str, key: &Key, bytes: &[u8]) -> bool {
+        self.cache().is_some_and(|cache| cache.put(kind, key, bytes).is_ok())
     }
 }
 

@@ -3,7 +3,7 @@
 //! No way to make a program is best for all: the interleave cell alone changes times by up to 1.7, in either direction
 //! (`bench/RESULTS.md`).
 
-use crate::{DeviceKind, Program, ProgramOptions};
+use crate::{DeviceInfo, DeviceKind, Error, Program, ProgramOptions, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -12,6 +12,8 @@ use std::time::Duration;
 const CELLS: [u32; 4] = [8, 16, 32, 0];
 /// What ran for less than this runs once more: a first launch includes what a driver does late.
 pub const SHORT: Duration = Duration::from_secs(1);
+/// Inputs that take less in the kernel say nothing of it: 3% of this are what clocks and launches vary by.
+pub const TELLING: Duration = Duration::from_millis(1);
 /// A way is out when it takes so many times as long as the best so far.
 const SLOWER: f64 = 1.5;
 /// No trial unasked of a program that took longer than this to compile: all the others compile at the same time.
@@ -34,6 +36,23 @@ pub enum Trials {
     Auto,
     /// With the first inputs, whatever is remembered.
     Now,
+}
+
+impl Trials {
+    /// Whether a trial that is asked for has something to choose between.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if it has not.
+    pub fn check(self, options: &ProgramOptions, info: &DeviceInfo) -> Result<()> {
+        let why = match (self, options.interleave) {
+            (Self::Now, Some(_)) => "the options choose already; leave out --interleave trial",
+            (Self::Now, None) if options.for_device(info).lanes == 1 => {
+                "a tile has one VM; make it more with --lanes 8, or leave out --interleave trial"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Option(format!("a trial has no interleave cells to choose between, since {why}")))
+    }
 }
 
 /// A way to make a program: what a trial chooses, and what is remembered of it.

@@ -2,12 +2,14 @@
 
 mod common;
 
+use common::Faults;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vectorvisor::{
-    CachePolicy, DeviceKind, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Program, ProgramOptions, Stage,
-    Summary, Trials, Tried, Tuning, Value,
+    CachePolicy, DeviceInfo, DeviceKind, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Program,
+    ProgramOptions, Stage, Summary, Trials, Tried, Tuning, Value,
 };
 
 const FACTORIAL: &str = include_str!("../../examples/factorial.wat");
@@ -23,6 +25,27 @@ const DRAW: &str = r#"(module
     (drop (call $random (i32.const 8) (i32.const 8)))
     (i64.load (i32.const 8))))"#;
 
+/// A device whose every launch takes long enough to tell ways apart.
+fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engine, Arc<Faults>) {
+    let (engine, faults) = common::engine(change);
+    launches_take(&faults, || 10_000_000);
+    (engine, faults)
+}
+
+/// Lets each launch say that it took so many nanoseconds.
+fn launches_take(faults: &Faults, nanoseconds: impl FnMut() -> u64 + Send + 'static) {
+    *faults.kernel.lock().expect("unlocked") = Some(Box::new(nanoseconds));
+}
+
+/// Each launch is faster than the one before, so that the last way wins.
+fn ever_faster() -> impl FnMut() -> u64 {
+    let mut nanoseconds = 1 << 60;
+    move || {
+        nanoseconds /= 2;
+        nanoseconds
+    }
+}
+
 fn options(cache: &Path) -> ProgramOptions {
     ProgramOptions { lanes: Some(32), cache: CachePolicy::Dir(cache.into()), heap: Some(1 << 17), ..Default::default() }
 }
@@ -37,6 +60,7 @@ struct Ran {
     /// In the order of the inputs, each there once.
     outcomes: Vec<Outcome>,
     trial: Option<(Vec<Tried>, Tuning)>,
+    remembered: bool,
     vms: usize,
 }
 
@@ -50,10 +74,11 @@ fn run(
 ) -> vectorvisor::Result<Ran> {
     let mut fleet = Fleet::new(program, options, Some(args.len()))?;
     let mut inputs = args.iter().map(|n| Input::args(vec![Value::I64(*n)]));
-    let (mut outcomes, mut trial) = (Vec::new(), None);
+    let (mut outcomes, mut trial, mut kept) = (Vec::new(), None, false);
     let mut progress = |stage: Stage<'_>| {
-        if let Stage::Tried { ways, chosen } = stage {
+        if let Stage::Tried { ways, chosen, remembered } = stage {
             assert!(trial.replace((ways.to_vec(), chosen)).is_none(), "one trial");
+            kept = remembered;
         }
     };
     let mut sink = |outcome| outcomes.push(outcome);
@@ -61,7 +86,7 @@ fn run(
     outcomes.sort_by_key(|o| o.index);
     assert_eq!(outcomes.iter().map(|o| o.index).collect::<Vec<_>>(), (0..args.len()).collect::<Vec<_>>());
     assert_eq!((summary.inputs, summary.delivered), (args.len(), args.len()));
-    Ok(Ran { summary, outcomes, trial, vms: fleet.vms() })
+    Ok(Ran { summary, outcomes, trial, remembered: kept, vms: fleet.vms() })
 }
 
 fn ends(ran: &Ran) -> Vec<(&End, &[Value])> {
@@ -70,7 +95,8 @@ fn ends(ran: &Ran) -> Vec<(&End, &[Value])> {
 
 #[test]
 fn the_choice_is_remembered_and_used() {
-    let (engine, _) = common::engine(|_| ());
+    let (engine, faults) = engine(|_| ());
+    launches_take(&faults, ever_faster());
     let temp = tempfile::tempdir().expect("a folder");
     let open = options(temp.path());
     let first = program(&engine, FACTORIAL, &open);
@@ -84,9 +110,9 @@ fn the_choice_is_remembered_and_used() {
     for (outcome, n) in ran.outcomes.iter().zip(&args) {
         assert_eq!((&outcome.end, &outcome.values[..]), (&End::Exit(0), &[Value::I64((1..=*n).product())][..]));
     }
-    assert_eq!(ran.vms, 64);
+    assert_eq!((ran.vms, chosen.interleave, ran.remembered), (64, 0, true));
 
-    // On the cpu any may win; what counts is that later programs follow it, and try nothing unasked.
+    // Later programs follow it, and try nothing unasked.
     let later = program(&engine, FACTORIAL, &open);
     assert_eq!((later.tuning(), later.options().interleave), (Some(*chosen), Some(chosen.interleave)));
     assert!(later.cached());
@@ -104,12 +130,43 @@ fn the_choice_is_remembered_and_used() {
 }
 
 #[test]
+fn without_a_cache_nothing_is_remembered() {
+    let (engine, faults) = engine(|_| ());
+    launches_take(&faults, ever_faster());
+    let open = ProgramOptions { cache: CachePolicy::Off, ..options(Path::new("")) };
+    let program = program(&engine, FACTORIAL, &open);
+    let ran = run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
+    assert!(ran.trial.is_some_and(|(_, chosen)| chosen.interleave == 0) && !ran.remembered);
+}
+
+/// What is faster by less than 3%, or took no time to speak of, is not faster.
+#[test]
+fn noise_chooses_nothing() {
+    let (engine, faults) = engine(|_| ());
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    let run = || run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
+    launches_take(&faults, || 1000);
+    let ran = run();
+    assert_eq!(ran.trial.map(|(ways, chosen)| (ways.len(), chosen.interleave)), Some((1, 8)));
+    assert!(!ran.remembered && self::program(&engine, FACTORIAL, &options(temp.path())).tuning().is_none());
+    let mut nanoseconds = 100_000_000;
+    launches_take(&faults, move || {
+        nanoseconds -= 100_000;
+        nanoseconds
+    });
+    let ran = run();
+    assert_eq!(ran.trial.map(|(ways, chosen)| (ways.len(), chosen.interleave)), Some((4, 8)));
+    assert!(ran.remembered);
+}
+
+#[test]
 fn a_tile_of_one_has_no_layout_to_choose() {
-    let (engine, _) = common::engine(|_| ());
+    let (engine, _) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let alone = program(&engine, FACTORIAL, &ProgramOptions { lanes: Some(1), ..options(temp.path()) });
     let refused = run(&alone, &FleetOptions::default(), "factorial", Trials::Now, None, &[1, 2]).err();
-    assert!(refused.is_some_and(|e| e.to_string().contains("a tile has one VM")));
+    assert!(refused.is_some_and(|e| e.to_string().contains("a tile has one VM; make it more with --lanes 8")));
 }
 
 /// Random numbers show by which seed an input ran, so outcomes are those of a run without a trial only if nothing was mixed up.
@@ -120,9 +177,9 @@ fn a_trial_unasked_is_on_a_gpu_in_a_long_run_with_a_cache_and_changes_no_outcome
     let few = FleetOptions { vms: Some(64), seed: Some(7), ..Default::default() };
     // Inputs that differ, and enough of them that the trial is not with the first.
     let args: Vec<i64> = (0..700).map(|n| n * 31 % 50_000).collect();
-    let (gpu, _) = common::engine(|info| info.kind = DeviceKind::Gpu);
-    let (huge, _) = common::engine(|info| (info.kind, info.parallel_tiles) = (DeviceKind::Gpu, 128 * 3));
-    let (cpu, _) = common::engine(|_| ());
+    let (gpu, _) = engine(|info| info.kind = DeviceKind::Gpu);
+    let (huge, _) = engine(|info| (info.kind, info.parallel_tiles) = (DeviceKind::Gpu, 128 * 3));
+    let (cpu, _) = engine(|_| ());
     let draw = |engine, options: &_, total| {
         run(&program(engine, DRAW, options), &few, "draw", Trials::Auto, total, &args).expect("a run")
     };
@@ -144,7 +201,7 @@ fn a_trial_unasked_is_on_a_gpu_in_a_long_run_with_a_cache_and_changes_no_outcome
 
 #[test]
 fn what_a_trial_runs_ends_as_the_options_say() {
-    let (engine, _) = common::engine(|_| ());
+    let (engine, _) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let stopped = FleetOptions { fuel: Some(3), timeout: Some(Duration::from_secs(60)), ..Default::default() };
     let program = program(&engine, FACTORIAL, &options(temp.path()));
@@ -156,7 +213,7 @@ fn what_a_trial_runs_ends_as_the_options_say() {
 
 #[test]
 fn other_outcomes_are_out() {
-    let (engine, _) = common::engine(|_| ());
+    let (engine, _) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let text = r#"(module
       (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
@@ -174,7 +231,7 @@ fn other_outcomes_are_out() {
 /// A device that fails in one of the other ways: that way is out, and the run goes on.
 #[test]
 fn a_way_that_fails_is_only_out() {
-    let (engine, faults) = common::engine(|_| ());
+    let (engine, faults) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     // The present way runs twice, with three launches each (reset, run, gather), and the next fails in its second.
@@ -189,7 +246,7 @@ fn a_way_that_fails_is_only_out() {
 /// A device that fails in the present way: no outcome is there twice, and each input that was taken has one or is named.
 #[test]
 fn a_run_that_fails_in_a_trial_names_what_it_lost() {
-    let (engine, faults) = common::engine(|_| ());
+    let (engine, faults) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     for left in 0..3 {
@@ -209,7 +266,7 @@ fn a_run_that_fails_in_a_trial_names_what_it_lost() {
 
 #[test]
 fn a_cancelled_trial_loses_nothing_that_was_delivered() {
-    let (engine, _) = common::engine(|_| ());
+    let (engine, _) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(40)).expect("there is room");
@@ -231,7 +288,7 @@ fn a_cancelled_trial_loses_nothing_that_was_delivered() {
 
 #[test]
 fn places_of_traps_are_counted_for_the_whole_run() {
-    let (engine, _) = common::engine(|_| ());
+    let (engine, _) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let text = r#"(module (memory 1 1)
       (func (export "far") (param i64) (result i64) (i64.load (i32.const 0x7fffff00))))"#;
@@ -246,16 +303,11 @@ fn places_of_traps_are_counted_for_the_whole_run() {
 /// A device where each launch is faster than the one before, so that the last way wins; and then its memory is gone.
 #[test]
 fn a_choice_without_memory_leaves_the_present_way() {
-    let (engine, faults) = common::engine(|_| ());
+    let (engine, faults) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     for fail in [true, false] {
-        let mut nanoseconds = 1 << 60;
-        let faster = move || {
-            nanoseconds /= 2;
-            nanoseconds
-        };
-        *faults.kernel.lock().expect("unlocked") = Some(Box::new(faster));
+        launches_take(&faults, ever_faster());
         let few = FleetOptions { vms: Some(64), ..Default::default() };
         let mut fleet = Fleet::new(&program, &few, None).expect("there is room");
         let mut inputs = (0..200).map(|_| Input::args(vec![Value::I64(5)]));
@@ -267,7 +319,7 @@ fn a_choice_without_memory_leaves_the_present_way() {
                 let way = 1000 - faults.allocations.swap(-1, Ordering::SeqCst);
                 faults.allocations.store(if fail { way } else { -1 }, Ordering::SeqCst);
             }
-            Stage::Tried { ways, chosen } => trial = Some((ways.to_vec(), chosen)),
+            Stage::Tried { ways, chosen, .. } => trial = Some((ways.to_vec(), chosen)),
             _ => (),
         };
         let mut sink = |outcome: Outcome| {
@@ -294,7 +346,7 @@ fn a_choice_without_memory_leaves_the_present_way() {
 /// A device that cannot be told to stop, so that fuel stands for time.
 #[test]
 fn how_fast_fuel_burns_is_found_out_once() {
-    let (engine, _) = common::engine(|info| info.live_shared = false);
+    let (engine, _) = engine(|info| info.live_shared = false);
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, DRAW, &options(temp.path()));
     let half = Duration::from_millis(500);
@@ -308,8 +360,8 @@ fn how_fast_fuel_burns_is_found_out_once() {
 /// Inputs that take no time in the kernel speak for a trial, and then come such that sleep.
 #[test]
 fn a_sample_that_takes_too_long_is_not_tried() {
-    let (engine, faults) = common::engine(|info| info.kind = DeviceKind::Gpu);
-    *faults.kernel.lock().expect("unlocked") = Some(Box::new(|| 1_000_000));
+    let (engine, faults) = engine(|info| info.kind = DeviceKind::Gpu);
+    launches_take(&faults, || 1_000_000);
     let temp = tempfile::tempdir().expect("a folder");
     let text = r#"(module
       (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))

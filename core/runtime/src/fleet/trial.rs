@@ -3,7 +3,7 @@
 use super::job::{Job, Jobs};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
-use crate::tune::{Pace, SHORT, Tried, limit, pays};
+use crate::tune::{Pace, SHORT, TELLING, Tried, limit, pays};
 use crate::{End, Error, FleetOptions, Input, Outcome, Program, Result, Stage, Summary, Trials, Tuning};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, Builder, Scope};
@@ -20,8 +20,8 @@ type Progress<'a> = &'a mut dyn FnMut(Stage<'_>);
 impl Fleet {
     /// Like [`Fleet::run`], and finds out on its way which way to make the program is fastest, when [`Trials`] say so: the inputs whose
     /// turn it is, as many as there are VMs, run as ever, then the program is compiled in each other way and the same inputs run
-    /// through it, and the rest runs in the fastest. Each input's outcome is delivered once. A way whose outcomes differ is out. The
-    /// choice is remembered in the cache for later [`Program::new`] with the same module, options and device. `total` is the number of
+    /// through it, and the rest runs in the fastest. Each input's outcome is delivered once. A way whose outcomes differ is out, and
+    /// inputs that take less than a millisecond in the kernel leave everything as it is. The choice is remembered in the cache for later [`Program::new`] with the same module, options and device. `total` is the number of
     /// inputs, or a guess of it; only [`Trials::Auto`] looks at it.
     ///
     /// # Errors
@@ -37,11 +37,7 @@ impl Fleet {
     ) -> Result<Summary> {
         let begin = Instant::now();
         let ways = Tuning::candidates(self.made());
-        if ways.is_empty() && trials == Trials::Now {
-            let why =
-                if self.made().meta().plan.lanes == 1 { "a tile has one VM" } else { "the options choose already" };
-            return Err(Error::Option(format!("there is no interleave cell to try: {why}")));
-        }
+        trials.check(self.made().asked(), self.made().engine().info())?;
         let mut jobs = self.jobs(inputs)?;
         let mut summary = Summary::default();
         let due = match trials {
@@ -116,6 +112,13 @@ impl Fleet {
         progress(Stage::Trying { done: 0, total });
         let mut best = self.again(entry, sample, first);
         let mut tried: Vec<Tried> = vec![(ways[0], Ok(time(&best)))];
+        if self.cancel.cancelled() {
+            return Ok(false);
+        }
+        if time(&best) < TELLING {
+            progress(Stage::Tried { ways: &tried, chosen: ways[0], remembered: false });
+            return Ok(true);
+        }
         let present = self.common.program.clone();
         let (mut program, mut chosen) = (present.clone(), ways[0]);
         let others = self.others(&ways[1..]);
@@ -150,17 +153,18 @@ impl Fleet {
             return Ok(false);
         }
         let mut next = learnt.fleet(&program, self.cancel.clone());
-        match &next {
+        let remembered = match &next {
             // It had the memory a moment ago, and may have it in the next run: that is not remembered.
             Err(error) if chosen != ways[0] => {
                 let out = tried.iter_mut().filter(|(way, _)| *way == chosen);
                 out.for_each(|(_, time)| *time = Err(error.to_string()));
                 chosen = ways[0];
                 next = learnt.fleet(&present, self.cancel.clone());
+                false
             }
             _ => self.made().remember_tuning(chosen),
-        }
-        progress(Stage::Tried { ways: &tried, chosen });
+        };
+        progress(Stage::Tried { ways: &tried, chosen, remembered });
         let mut next = next?;
         next.exact_left = self.exact_left;
         std::mem::swap(&mut next.exact, &mut self.exact);
