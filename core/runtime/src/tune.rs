@@ -12,7 +12,7 @@ use std::time::Duration;
 const CELLS: [u32; 4] = [8, 16, 32, 0];
 /// What ran for less than this runs once more: a first launch includes what a driver does late.
 pub const SHORT: Duration = Duration::from_secs(1);
-/// Inputs that take less in the kernel say nothing of it: 3% of this are what clocks and launches vary by.
+/// Inputs that take less in the kernel say nothing of it: clocks and launches vary by tens of microseconds.
 pub const TELLING: Duration = Duration::from_millis(1);
 /// A way is out when it takes so many times as long as the best so far.
 const SLOWER: f64 = 1.5;
