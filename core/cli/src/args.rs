@@ -236,6 +236,7 @@ Exit code: 0, even if a driver is unavailable; with --check, 1 if anything faile
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = INSPECT_HELP)]
 pub struct InspectArgs {
     /// The program (.wasm, or .wat text).
     #[arg(value_name = "PROG")]
@@ -243,6 +244,9 @@ pub struct InspectArgs {
     /// What to print.
     #[arg(long, value_enum, value_name = "WHAT")]
     pub emit: Emit,
+    /// Only what this export reaches, as `run --invoke` [default: `_start`, or all exports of a program that has none].
+    #[arg(long, value_name = "NAME")]
+    pub invoke: Option<String>,
     /// With --emit plan: also compile the kernels with --backend's compiler for this architecture, as sm_90, without a device, and print
     /// what units and functions cost; `native` is that of the first device.
     #[arg(long, value_name = "ARCH")]
@@ -255,6 +259,11 @@ pub struct InspectArgs {
     #[command(flatten)]
     pub translate: TranslateArgs,
 }
+
+const INSPECT_HELP: &str = "\
+What is printed is what `run` makes of the program with the same options, for --backend's device: alignment that an earlier run broke and
+what an earlier trial chose included. If the device is not there, and with --arch, it is for a typical one of its kind; so is text in a
+language that is not that of --backend.";
 
 /// What `inspect` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use vectorvisor::driver::Language;
-use vectorvisor::translate::{self, Colour, Meta, Options};
-use vectorvisor::{DeviceInfo, DeviceKind, Edges, Fleet, FleetOptions, Input};
+use vectorvisor::driver::{Error as DriverError, Language};
+use vectorvisor::translate::{self, Bounds, Colour, Meta, Options, Traps};
+use vectorvisor::{Choice, DeviceInfo, DeviceKind, Edges, Error, Fleet, FleetOptions, Input};
 
 /// Prints it; the exit code.
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
@@ -22,33 +22,26 @@ pub fn inspect(args: &InspectArgs) -> Result<i32> {
     }
     let bytes = setup::read(&args.program)?;
     let wasm = vectorvisor::to_wasm(&bytes).with_context(|| args.program.display().to_string())?;
-    let language = match args.emit {
-        Emit::Opencl => Language::OpenCl,
-        Emit::Cuda => Language::Cuda,
-        Emit::Hip => Language::Hip,
-        Emit::C => Language::C,
-        Emit::Ir | Emit::Plan | Emit::Calls => match args.device.backend.name.as_str() {
-            "opencl" => Language::OpenCl,
-            "cuda" => Language::Cuda,
-            "hip" => Language::Hip,
-            _ => Language::C,
-        },
-    };
-    let device = typical(language, &args.device);
-    let options = setup::program_options(&args.translate, &[], &device)?.for_device(&device);
+    let device = device(args)?;
+    let module = translate::wasm::Module::decode(&wasm).with_context(|| args.program.display().to_string())?;
+    let starts = module.exports.iter().any(|(name, _)| name == "_start");
+    let roots = setup::roots(args.invoke.as_deref(), !starts);
+    let options = setup::program_options(&args.translate, &roots, &device.info)?;
+    let choice = Choice::new(&device.backend, &device.info, &wasm, &options);
+    let options = &choice.translation;
     let text = match args.emit {
         Emit::Opencl | Emit::Cuda | Emit::Hip | Emit::C => {
-            let kernel = translate::translate(&wasm, &options).with_context(|| args.program.display().to_string())?;
+            let kernel = translate::translate(&wasm, options).with_context(|| args.program.display().to_string())?;
             std::iter::once(kernel.header).chain(kernel.units).collect()
         }
         Emit::Plan => {
-            let kernel = translate::translate(&wasm, &options).with_context(|| args.program.display().to_string())?;
+            let kernel = translate::translate(&wasm, options).with_context(|| args.program.display().to_string())?;
             let costs = args.arch.as_ref().map(|arch| costs::costs(&args.device, arch, &kernel)).transpose()?;
-            plan(&kernel.meta, &options) + &costs.unwrap_or_default()
+            plan(&kernel.meta, &device, &choice) + &costs.unwrap_or_default()
         }
-        Emit::Ir => ir(&wasm, &options)?,
+        Emit::Ir => ir(&wasm, options)?,
         Emit::Calls if args.input.is_some() => String::new(),
-        Emit::Calls => calls(&wasm, &options)?,
+        Emit::Calls => calls(&wasm, options)?,
     };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -57,6 +50,61 @@ pub fn inspect(args: &InspectArgs) -> Result<i32> {
     }
     out.flush()?;
     Ok(0)
+}
+
+/// What a program is translated for.
+struct Device {
+    backend: String,
+    info: DeviceInfo,
+    /// For people.
+    what: String,
+}
+
+/// The device that `run` would open, or a typical one of its kind: see the help.
+fn device(args: &InspectArgs) -> Result<Device> {
+    let wanted = match args.emit {
+        Emit::Opencl => Some(Language::OpenCl),
+        Emit::Cuda => Some(Language::Cuda),
+        Emit::Hip => Some(Language::Hip),
+        Emit::C => Some(Language::C),
+        Emit::Ir | Emit::Plan | Emit::Calls => None,
+    };
+    let spec = &args.device.backend;
+    let its = match spec.name.as_str() {
+        "cpu" => Some(Language::C),
+        "opencl" => Some(Language::OpenCl),
+        "cuda" => Some(Language::Cuda),
+        "hip" => Some(Language::Hip),
+        _ => None,
+    };
+    let typical = |language, why: &str| Device {
+        backend: spec.name.clone(),
+        info: typical(language, &args.device),
+        what: format!("a typical one of {}{why}", spec.name),
+    };
+    match (wanted, its) {
+        (Some(wanted), Some(its)) if wanted != its => return Ok(typical(wanted, "")),
+        (None, Some(its)) if args.arch.is_some() => return Ok(typical(its, "")),
+        _ => {}
+    }
+    match (setup::engine(&args.device), its) {
+        (Ok(engine), _) => Ok(match wanted {
+            Some(wanted) if wanted != engine.info().language => typical(wanted, ""),
+            _ => {
+                let info = engine.info().clone();
+                let what = format!("{}:{}, {}", engine.backend(), info.index, info.name);
+                Device { backend: engine.backend().into(), info, what }
+            }
+        }),
+        (Err(error), Some(its)) if unavailable(&error) => {
+            Ok(typical(its, ", since none is here (`vectorvisor devices` says why)"))
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn unavailable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Error::Backend { source: DriverError::Unavailable { .. }, .. }))
 }
 
 /// A device of the kind that a language is for, so that nothing need be opened.
@@ -113,12 +161,14 @@ fn calls(wasm: &[u8], options: &Options) -> Result<String> {
     Ok(text)
 }
 
-fn plan(meta: &Meta, options: &Options) -> String {
-    let p = &meta.plan;
+fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
+    let (p, options) = (&meta.plan, &choice.translation);
     let mut text = String::new();
     let mut row = |name: &str, value: String| _ = writeln!(text, "{name:<18}{value}");
+    row("device", device.what.clone());
     row("lanes", p.lanes.to_string());
-    row("cell", if p.cell == 0 { "linear".into() } else { format!("{} bytes", p.cell) });
+    let cell = if p.cell == 0 { "linear".into() } else { format!("{} bytes", p.cell) };
+    row("cell", cell + if choice.tuning.is_some() { ", by an earlier trial" } else { "" });
     row("VM", format!("{} bytes; a tile {}", p.region, p.region * u64::from(p.lanes)));
     row("globals, tables", format!("0..{}", p.frames_at));
     row("frames", format!("{}..{}", p.frames_at, p.frames_at + p.frames));
@@ -143,8 +193,19 @@ fn plan(meta: &Meta, options: &Options) -> String {
     if let Some(why) = &meta.unshared {
         row("shared data", format!("none: {why}"));
     }
-    let rules = format!("{:?}, {:?}, {:?}", options.bounds, options.alignment, options.traps);
-    row("bounds, alignment, traps", rules.to_lowercase());
+    let bounds = match options.bounds {
+        Bounds::Size => "size",
+        Bounds::Capacity => "capacity",
+        Bounds::None => "none",
+    };
+    row("bounds", bounds.into());
+    let alignment = match options.natural(meta.remote) {
+        true => "natural",
+        false if choice.unaligned => "any, since an earlier run broke natural alignment",
+        false => "any",
+    };
+    row("alignment", alignment.into());
+    row("traps", if options.traps == Traps::Exact { "exact" } else { "sticky" }.into());
     for entry in &meta.entries {
         let types = |types: &[translate::ValType]| {
             types.iter().map(|t| format!("{t:?}").to_lowercase()).collect::<Vec<_>>().join(" ")

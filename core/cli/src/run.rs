@@ -100,11 +100,7 @@ fn program(
     bytes: &[u8],
     progress: &mut Progress,
 ) -> Result<Program> {
-    let roots = match &args.invoke {
-        Some(name) => vec![name.as_str()],
-        None if args.printreturn => vec![],
-        None => vec!["_start"],
-    };
+    let roots = setup::roots(args.invoke.as_deref(), args.printreturn);
     let options = setup::program_options(&args.translate, &roots, engine.info())?;
     let result = setup::program(engine, path, bytes, &options, progress);
     let missing = |e: &Error| matches!(e, Error::NoEntry { .. } | Error::Translate(TranslateError::NoExport { .. }));

@@ -42,6 +42,15 @@ pub fn program(
     Program::new(engine, bytes, options, &mut |stage| progress.stage(stage)).with_context(|| path.display().to_string())
 }
 
+/// What may be entered: what `--invoke` names, or `_start`, or (empty) all exports.
+pub fn roots(invoke: Option<&str>, all: bool) -> Vec<&str> {
+    match invoke {
+        Some(name) => vec![name],
+        None if all => vec![],
+        None => vec!["_start"],
+    }
+}
+
 /// The translation options that the command line gives, for a device; empty `roots` are all exports.
 pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) -> Result<ProgramOptions> {
     let usual = ProgramOptions { lanes: args.lanes, ..ProgramOptions::default() };

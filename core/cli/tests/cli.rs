@@ -29,6 +29,8 @@ fn wrong_command_lines_end_with_2() {
         (vec!["map", &misbehave, "--in", text(empty.path()), "--out", text(empty.path())], "name another"),
         (vec!["inspect", "--emit", "plan", "--in", &misbehave, &misbehave], "--emit calls"),
         (vec!["inspect", "--emit", "ir", "--arch", "sm_90", &misbehave], "--emit plan"),
+        (vec!["inspect", "--emit", "plan", "--backend", "abacus", &misbehave], "known are: auto, cpu, "),
+        (vec!["inspect", "--emit", "cuda", "--backend", "abacus", &misbehave], "known are: auto, cpu, "),
     ] {
         let ran = vv(&words);
         assert_eq!(ran.code, Some(2), "{words:?}: {}", ran.err);
@@ -295,6 +297,29 @@ fn inspect_prints_text_and_plan() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("lanes             32\n"), "{}", ran.out);
     assert!(ran.out.contains("factorial (i64) -> (i64)"), "{}", ran.out);
+    assert_eq!(ran.out.lines().filter(|line| line.as_bytes().get(17) != Some(&b' ')).count(), 0, "{}", ran.out);
+}
+
+/// One load that is not where its hint says.
+const ODD: &str = r#"(module
+  (memory (export "memory") 1 1)
+  (func (export "_start") (drop (i32.load (i32.add (i32.load8_u (i32.const 8)) (i32.const 17))))))"#;
+
+#[test]
+fn the_plan_is_what_run_does() {
+    let temp = folder();
+    let program = write(temp.path().join("odd.wat"), ODD);
+    let cache = temp.path().join("cache");
+    let options = ["--lanes", "8", "--alignment", "natural", "--cache-dir", text(&cache), &program];
+    let plan = || vv(&[&["inspect", "--emit", "plan"], &options[..]].concat()).out;
+    let says = |plan: &str, row: &str| {
+        plan.lines().any(|line| line.split_once(' ').is_some_and(|(a, b)| format!("{a} {}", b.trim()) == row))
+    };
+    assert!(says(&plan(), "alignment natural"), "{}", plan());
+    assert_eq!(vv(&[&["run"], &options[..]].concat()).code, Some(0));
+    assert!(says(&plan(), "alignment any, since an earlier run broke natural alignment"), "{}", plan());
+    let suspends = vv(&["inspect", "--emit", "plan", "--alignment", "natural", &example("sleep.wasm")]).out;
+    assert!(says(&suspends, "alignment any"), "{suspends}");
 }
 
 /// Needs no GPU, but NVRTC.
@@ -398,6 +423,11 @@ fn a_trial_is_remembered() {
     let (says, entries, outputs) = map("auto");
     assert!(!says.contains("--interleave"), "{says}");
     assert_eq!((outputs, entries), (plain, after));
+    for (interleave, remembered) in [("auto", true), ("default", false)] {
+        let words = ["--lanes", "32", "--cache-dir", text(&cache), "--interleave", interleave, &program];
+        let plan = vv(&[&["inspect", "--emit", "plan"], &words[..]].concat()).out;
+        assert_eq!(plan.contains(", by an earlier trial\n"), remembered, "{plan}");
+    }
 }
 
 #[test]

@@ -213,5 +213,11 @@ fn a_driver_without_devices_is_one_line() {
         let (code, said) = hidden(&["inspect", "--emit", "calls", "--in", "/dev/null", text(&example())], backend);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(&format!("backend {backend}: ")) && told(&said), "{said}");
+        let (code, said) = hidden(&["inspect", "--emit", "plan", text(&example())], backend);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.starts_with(&format!("device            a typical one of {backend}, since none is here")),
+            "{said}"
+        );
     }
 }

@@ -23,6 +23,10 @@ macro_rules! test_on {
                 super::each_vm_has_its_own_arguments(stringify!($backend));
             }
             #[test]
+            fn the_plan_is_for_this_device() {
+                super::the_plan_is_for_this_device(stringify!($backend));
+            }
+            #[test]
             fn map_gives_what_the_cpu_gives() {
                 super::map_gives_what_the_cpu_gives(stringify!($backend));
             }
@@ -48,6 +52,16 @@ fn each_vm_has_its_own_arguments(backend: &str) {
         let gpu = vv(&words);
         assert_eq!((gpu.code, &gpu.out), (Some(0), &cpu.out), "{words:?}\n{}", gpu.err);
     }
+}
+
+fn the_plan_is_for_this_device(backend: &str) {
+    if missing(backend) {
+        return;
+    }
+    let name = vv(&["devices", "--backend", backend]).out;
+    let name = name.lines().next().and_then(|line| line.split_once(": ")).expect("a device").1;
+    let plan = vv(&["inspect", "--emit", "plan", "--backend", backend, &example("factorial.wat")]).out;
+    assert!(plan.starts_with(&format!("device            {backend}:0, {name}\n")), "{plan}");
 }
 
 fn map_gives_what_the_cpu_gives(backend: &str) {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vectorvisor_driver::{KernelId, Module, Source};
+use vectorvisor_driver::{DeviceInfo, KernelId, Module, Source};
 use vectorvisor_translate::{Alignment, Entry, Meta, Options, Traps, translate};
 
 /// What [`Program::new`] or [`crate::Fleet::run_with_trial`] is doing.
@@ -58,6 +58,38 @@ pub enum Stage<'a> {
 /// ```
 pub fn to_wasm(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     wat::parse_bytes(bytes).map_err(|error| Error::Text(error.to_string()))
+}
+
+/// What [`Program::new`] makes of options for a module on a device, from them and from what earlier runs found out.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// For the translator; nothing is open.
+    pub translation: Options,
+    /// What an earlier trial chose.
+    pub tuning: Option<Tuning>,
+    /// An earlier run broke natural alignment.
+    pub unaligned: bool,
+}
+
+impl Choice {
+    /// Looks into the cache; compiles nothing and needs no device.
+    pub fn new(backend: &str, info: &DeviceInfo, wasm: &[u8], asked: &ProgramOptions) -> Self {
+        let cache = Cache::open(&asked.cache, asked.cache_limit);
+        let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
+        let tuning = tuning_key(backend, info, wasm, asked)
+            .filter(|_| Tuning::open(asked))
+            .and_then(|key| postcard::from_bytes::<Tuning>(&found(TUNING, &key)?).ok());
+        let mut options = asked.clone();
+        if let Some(tuning) = tuning {
+            tuning.apply(&mut options);
+        }
+        let mut translation = options.for_device(info);
+        let unaligned = translation.alignment == Alignment::Natural && found(UNALIGNED, &unaligned_key(wasm)).is_some();
+        if unaligned {
+            translation.alignment = Alignment::Any;
+        }
+        Self { translation, tuning, unaligned }
+    }
 }
 
 /// The kernels of a loaded program.
@@ -140,21 +172,13 @@ impl Program {
     ) -> Result<Self> {
         let wasm = to_wasm(bytes)?.into_owned();
         let asked = options.clone();
-        let mut options = options.clone();
+        let Choice { translation, tuning, .. } = Choice::new(engine.backend(), engine.info(), &wasm, &asked);
+        let options = ProgramOptions {
+            interleave: Some(translation.cell),
+            alignment: Some(translation.alignment),
+            ..asked.clone()
+        };
         let cache = Cache::open(&options.cache, options.cache_limit);
-        let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
-        let tuning = tuning_key(engine, &wasm, &asked)
-            .and_then(|key| postcard::from_bytes::<Tuning>(&found(TUNING, &key)?).ok())
-            .filter(|_| Tuning::open(&asked));
-        if let Some(tuning) = tuning {
-            tuning.apply(&mut options);
-        }
-        let mut translation = options.for_device(engine.info());
-        if translation.alignment == Alignment::Natural && found(UNALIGNED, &unaligned_key(&wasm)).is_some() {
-            translation.alignment = Alignment::Any;
-        }
-        options.interleave = Some(translation.cell);
-        options.alignment = Some(translation.alignment);
         let mut builder = Builder { engine, wasm: &wasm, translation: &translation, cache, progress };
         let (meta, Loaded { module, compile_time, cached }) = builder.build()?;
         if !meta.missing.is_empty() {
@@ -263,7 +287,8 @@ impl Program {
 
     /// Lets later programs begin with a choice, if there is a cache (`true`).
     pub(crate) fn remember_tuning(&self, tuning: Tuning) -> bool {
-        let key = tuning_key(&self.0.engine, &self.0.wasm, &self.0.asked);
+        let engine = &self.0.engine;
+        let key = tuning_key(engine.backend(), engine.info(), &self.0.wasm, &self.0.asked);
         let (Some(key), Ok(bytes)) = (key, postcard::to_stdvec(&tuning)) else { return false };
         self.remember(TUNING, &key, &bytes)
     }
@@ -293,15 +318,15 @@ fn unaligned_key(wasm: &[u8]) -> Key {
 }
 
 /// What was measured holds for the code that was measured, so this is the key of the program as it is made by default.
-fn tuning_key(engine: &Engine, wasm: &[u8], asked: &ProgramOptions) -> Option<Key> {
-    meta_key(engine, wasm, &asked.for_device(engine.info()))
+fn tuning_key(backend: &str, info: &DeviceInfo, wasm: &[u8], asked: &ProgramOptions) -> Option<Key> {
+    meta_key(backend, info, wasm, &asked.for_device(info))
 }
 
 /// Everything that a translated module depends on.
-fn meta_key(engine: &Engine, wasm: &[u8], options: &Options) -> Option<Key> {
+fn meta_key(backend: &str, info: &DeviceInfo, wasm: &[u8], options: &Options) -> Option<Key> {
     let options = postcard::to_stdvec(options).ok()?;
     let translator = env!("VECTORVISOR_TRANSLATOR").as_bytes();
-    Some(key(&[b"meta", wasm, &options, translator, engine.backend().as_bytes(), engine.info().identity.as_bytes()]))
+    Some(key(&[b"meta", wasm, &options, translator, backend.as_bytes(), info.identity.as_bytes()]))
 }
 
 struct Builder<'a> {
@@ -314,7 +339,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn build(&mut self) -> Result<(Meta, Loaded)> {
-        let meta_key = meta_key(self.engine, self.wasm, self.translation);
+        let meta_key = meta_key(self.engine.backend(), self.engine.info(), self.wasm, self.translation);
         if let Some(known) = self.known(meta_key.as_ref())
             && let Some(loaded) = self.load_cached(&known.binary)
         {

@@ -149,6 +149,11 @@ impl Options {
     pub fn has(&self, opt: Opt) -> bool {
         (opt.usual() || self.with.contains(&opt)) && !self.without.contains(&opt)
     }
+
+    /// Whether hints of alignment are taken for true in a program that can suspend (`remote`) or cannot.
+    pub fn natural(&self, remote: bool) -> bool {
+        self.alignment == Alignment::Natural && self.traps == Traps::Sticky && !remote
+    }
 }
 
 /// A wasm number type.
@@ -341,7 +346,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
              {MAX_NATIVE_STACK}; --force-framed runs it with frames of its own"
         )));
     }
-    let natural = options.alignment == Alignment::Natural && options.traps == Traps::Sticky && !facts.remote;
+    let natural = options.natural(facts.remote);
     let (data, unshared) =
         match options.has(Opt::SharedData).then(|| pass::shared::Data::new(&module, &program, &image, natural)) {
             None => (None, None),
