@@ -190,8 +190,10 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
     if !meta.missing.is_empty() {
         row("return ENOSYS", meta.missing.join(", "));
     }
-    if let Some(why) = &meta.unshared {
-        row("shared data", format!("none: {why}"));
+    match &meta.shared {
+        Some(Ok(data)) => row("shared data", data.to_string()),
+        Some(Err(why)) => row("shared data", format!("none: {why}")),
+        None => {}
     }
     let bounds = match options.bounds {
         Bounds::Size => "size",

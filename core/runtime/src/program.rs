@@ -185,8 +185,10 @@ impl Program {
             let names = meta.missing.join(", ");
             progress(Stage::Warning(&format!("not provided yet, and returning ENOSYS when called: {names}")));
         }
-        if let Some(why) = &meta.unshared {
-            progress(Stage::Warning(&format!("shared-data has no effect: {why}")));
+        match &meta.shared {
+            Some(Ok(data)) => progress(Stage::Warning(&format!("shared-data: {data}"))),
+            Some(Err(why)) => progress(Stage::Warning(&format!("shared-data has no effect: {why}"))),
+            None => {}
         }
         let kernels = Kernels {
             run: module.kernel("vv_run")?,

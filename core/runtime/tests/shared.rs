@@ -57,7 +57,7 @@ fn ends(text: &str, entry: &str, with: &[Opt], inputs: &[(i32, i32)]) -> (Vec<Op
         ..Default::default()
     };
     let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
-    assert_eq!(program.meta().unshared, None);
+    assert_eq!(program.meta().shared.is_some(), !with.is_empty());
     let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
     let mut ends = vec![None; inputs.len()];
     let mut inputs = inputs.iter().map(|(p, n)| Input::args(vec![Value::I32(*p), Value::I32(*n)]));
@@ -103,19 +103,29 @@ fn a_start_function_may_store_there() {
 }
 
 #[test]
-fn it_is_said_where_it_has_no_effect() {
+fn what_is_shared_or_why_nothing_is() {
     let (engine, _) = common::engine(|_| ());
-    let unshared = |text: &str, traps: Traps, alignment: Alignment| {
+    let shared = |text: &str, traps: Traps, alignment: Alignment| {
         let with = [Opt::SharedData].into();
         let (cache, alignment) = (CachePolicy::Off, Some(alignment));
         let options = ProgramOptions { with, cache, traps, alignment, ..Default::default() };
         let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
-        program.meta().unshared.clone().unwrap_or_default()
+        program.meta().shared.clone().expect("an answer")
     };
+    let unshared = |text, traps, alignment| shared(text, traps, alignment).expect_err("nothing is shared");
     let named = text("");
-    assert_eq!(unshared(&named, Traps::Sticky, Alignment::Natural), "");
+    let data = shared(&named, Traps::Sticky, Alignment::Natural).expect("data is shared");
+    assert_eq!(
+        (data.at, data.bytes, data.loads > 0, data.constants > 0, data.stores > 0),
+        (1024, 1024, true, true, true)
+    );
     assert!(unshared(&named, Traps::Sticky, Alignment::Any).contains("--alignment natural"));
     assert!(unshared(&named, Traps::Exact, Alignment::Natural).contains("--traps sticky"));
     let stripped = named.replace("$.rodata", "");
     assert!(unshared(&stripped, Traps::Sticky, Alignment::Natural).contains("strip"));
+    let import =
+        r#"(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))"#;
+    let call = r#"(func (export "p") (drop (call $poll (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))))"#;
+    let suspends = named.strip_suffix(')').expect("a module").replacen("(module", import, 1) + call;
+    assert!(unshared(&suspends, Traps::Sticky, Alignment::Natural).contains("host answers"));
 }

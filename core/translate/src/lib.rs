@@ -18,6 +18,7 @@ pub use analysis::Colour;
 use abi::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// The kernel language to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -226,8 +227,31 @@ pub struct Meta {
     pub remote: bool,
     /// Imports that return ENOSYS.
     pub missing: Vec<String>,
-    /// Why [`Opt::SharedData`] was asked for in vain.
-    pub unshared: Option<String>,
+    /// If [`Opt::SharedData`] was asked for: what came of it, or why nothing did.
+    pub shared: Option<Result<SharedData, String>>,
+}
+
+/// Read-only data that all VMs read from one copy, and the accesses of the text that have to do with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedData {
+    /// Its address.
+    pub at: u32,
+    /// Its size.
+    pub bytes: u32,
+    /// Loads that read it.
+    pub loads: u32,
+    /// Loads that became constants.
+    pub constants: u32,
+    /// Stores that are tested.
+    pub stores: u32,
+}
+
+impl fmt::Display for SharedData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, bytes, loads, constants, stores } = self;
+        write!(f, "{bytes} bytes of .rodata at {at}, read by {loads} loads; {constants} more became constants; ")?;
+        write!(f, "{stores} stores are tested")
+    }
 }
 
 /// Translated text.
@@ -294,7 +318,7 @@ pub struct Lowered {
     layout: layout::Layout,
     image: Image,
     missing: Vec<String>,
-    unshared: Option<String>,
+    shared: Option<Result<SharedData, String>>,
 }
 
 /// Passes descend into nested blocks, 5000 deep at most: a hostile module must not overflow the caller's stack.
@@ -347,21 +371,22 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         )));
     }
     let natural = options.natural(facts.remote);
-    let (data, unshared) =
-        match options.has(Opt::SharedData).then(|| pass::shared::Data::new(&module, &program, &image, natural)) {
-            None => (None, None),
-            Some(Ok(data)) => (Some(data), None),
-            Some(Err(why)) => (None, Some(why.to_string())),
-        };
-    program.shared = data.as_ref().map(|data| data.range.clone());
+    let find = || match unrepeatable(options, facts.remote) {
+        Some(why) => Err(why),
+        None => pass::shared::Data::new(&module, &program, &image),
+    };
+    let found = options.has(Opt::SharedData).then(find);
+    let mut counts = SharedData::default();
+    let data = found.as_ref().and_then(|found| found.as_ref().ok());
+    program.shared = data.map(|data| data.range.clone());
     for i in 0..program.functions.len() {
         let params = program.types[program.functions[i].ty as usize].params.len();
         let function = &mut program.functions[i];
         for body in function.body.iter_mut().chain(&mut function.states) {
             pass::nan::run(body);
             if options.traps == Traps::Sticky {
-                if let Some(data) = &data {
-                    pass::shared::mark(body, params, data);
+                if let Some(data) = data {
+                    pass::shared::mark(body, params, data, &mut counts);
                 }
                 pass::access::run(body, params, &program.memory, natural, options);
                 if data.is_some() {
@@ -380,7 +405,28 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     }
     verify("the passes over bodies", &program)?;
     let layout = layout::Layout::new(&program, &facts, &adapters, natural, options)?;
-    Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing, unshared })
+    let shared = found.map(|found| match found {
+        Ok(data) => Ok(SharedData { at: data.range.start, bytes: data.range.len() as u32, ..counts }),
+        Err(why) => Err(why.to_string()),
+    });
+    Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing, shared })
+}
+
+/// Why a VM that breaks what is taken for true could not run again, with what would help.
+fn unrepeatable(options: &Options, remote: bool) -> Option<&'static str> {
+    if remote {
+        Some(
+            "the program makes calls that the host answers, and a VM that changed the data after one could not run again",
+        )
+    } else if options.traps == Traps::Exact {
+        Some("it needs --traps sticky")
+    } else if !options.natural(remote) {
+        Some(
+            "it needs --alignment natural (the default on GPUs only) and a program that no earlier run found to break it",
+        )
+    } else {
+        None
+    }
 }
 
 /// Translates a binary module.
@@ -390,7 +436,7 @@ pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
 
 fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
     let lowered = lower_here(wasm, options)?;
-    let Lowered { program, facts, layout, mut image, missing, unshared, .. } = lowered;
+    let Lowered { program, facts, layout, mut image, missing, shared, .. } = lowered;
     let (header, units) = dialect::write(&program, &facts, &layout, options, bound(wasm.len()))?;
     image.head = layout.head(&program);
     let entries = program
@@ -415,7 +461,7 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         image,
         remote: facts.remote,
         missing,
-        unshared,
+        shared,
     };
     Ok(Kernel { header, units, meta })
 }

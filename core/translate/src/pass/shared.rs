@@ -7,7 +7,7 @@
 use super::facts::Facts;
 use crate::ir::{Access, Body, Expr, ExprId, LoadOp, Program, Stmt, Var, walk};
 use crate::wasm::{Mode, Module};
-use crate::{Image, ValType};
+use crate::{Image, SharedData, ValType};
 use std::ops::Range;
 
 /// What an image's ends are multiples of.
@@ -23,14 +23,8 @@ pub struct Data {
 }
 
 impl Data {
-    /// Finds it, or says why there is none. `natural`: inputs that break what is taken for true can run again.
-    pub fn new(module: &Module<'_>, program: &Program, image: &Image, natural: bool) -> Result<Self, &'static str> {
-        if !natural {
-            return Err(
-                "who stored there could not run again: that needs --alignment natural (usual on GPUs, unless the program \
-                        was found to break it), --traps sticky, and a program without calls that the host answers",
-            );
-        }
+    /// Finds it, or says why there is none. Inputs that break what is taken for true must be able to run again.
+    pub fn new(module: &Module<'_>, program: &Program, image: &Image) -> Result<Self, &'static str> {
         if module.memories.len() > 1 {
             return Err("the program has several memories");
         }
@@ -107,15 +101,15 @@ impl Data {
     }
 }
 
-/// Marks the loads that surely lie in the data and the stores that may. Comes before accesses are checked.
-pub fn mark(body: &mut Body, params: usize, data: &Data) {
+/// Marks the loads that surely lie in the data and the stores that may, and counts them. Comes before accesses are checked.
+pub fn mark(body: &mut Body, params: usize, data: &Data, counts: &mut SharedData) {
     let mut lists = take(body);
     let facts = Facts::new(body, params, lists.iter());
-    lists.iter_mut().for_each(|list| mark_list(body, &facts, data, list));
+    lists.iter_mut().for_each(|list| mark_list(body, &facts, data, counts, list));
     put(body, lists);
 }
 
-fn mark_list(body: &mut Body, facts: &Facts, data: &Data, list: &mut [Stmt]) {
+fn mark_list(body: &mut Body, facts: &Facts, data: &Data, counts: &mut SharedData, list: &mut [Stmt]) {
     for stmt in list {
         match stmt {
             Stmt::Load { var, op, mem, .. } => {
@@ -129,15 +123,18 @@ fn mark_list(body: &mut Body, facts: &Facts, data: &Data, list: &mut [Stmt]) {
                 {
                     let value = body.add(Expr::Const(op.ty(), bits));
                     *stmt = Stmt::Set { var: *var, value };
+                    counts.constants += 1;
                 } else if 1 << aligned >= op.bytes() {
                     (mem.checked, mem.shared, mem.align) = (true, true, op.bytes());
+                    counts.loads += 1;
                 }
             }
             Stmt::Store { op, mem, .. } => {
                 let (at, _) = data.touched(body, facts, mem, op.bytes());
                 mem.shared = at.start < data.range.end.into() && at.end > data.range.start.into();
+                counts.stores += u32::from(mem.shared);
             }
-            _ => stmt.children_mut().into_iter().for_each(|child| mark_list(body, facts, data, child)),
+            _ => stmt.children_mut().into_iter().for_each(|child| mark_list(body, facts, data, counts, child)),
         }
     }
 }
