@@ -1,5 +1,6 @@
 //! The command line: options, their help, and the small languages their values are written in.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -91,12 +92,12 @@ pub struct TranslateArgs {
     /// [default: natural on GPUs].
     #[arg(long, value_enum, value_name = "WHAT")]
     pub alignment: Option<AlignmentArg>,
-    /// Optimisations to leave out, to measure what they are worth.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_opt)]
+    /// Optimisations to leave out, separated by commas, to measure what they are worth.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(true))]
     pub without: Vec<Opt>,
-    /// Optimisations to add. shared-data: all VMs read the program's read-only data from one copy, which pays for some programs with
-    /// large tables.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_opt)]
+    /// Optimisations to add, separated by commas. shared-data: all VMs read the program's read-only data from one copy, which pays for
+    /// some programs with large tables.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(false))]
     pub opt: Vec<Opt>,
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
@@ -131,6 +132,15 @@ pub struct VmArgs {
     /// Print nothing but the guest's output and errors.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Other runtimes have it.
+    #[arg(long, hide = true, value_name = "DIR", value_parser = no_files)]
+    pub dir: Option<String>,
+}
+
+fn no_files(_: &str) -> Result<String, &'static str> {
+    Err(
+        "guests cannot be given files and folders yet, but standard input; `vectorvisor map` gives each VM a file as that",
+    )
 }
 
 /// Arguments of `run`.
@@ -167,7 +177,7 @@ pub struct RunArgs {
 }
 
 const RUN_HELP: &str = "\
-Options stand before PROG; everything after it belongs to the guest.
+Options stand before PROG; everything after it belongs to the guest, options included.
 
 With --invoke, an integer argument can be a range: 0..20 (or 0..=19) gives VM k the k-th value, over again from the
 first when there are more VMs than values.
@@ -334,6 +344,17 @@ fn is_input_option(arg: &OsString) -> bool {
     arg.to_str().is_some_and(|a| a == "-i" || a == "--input" || a.starts_with("--input="))
 }
 
+/// Options that guests have too: not a mistake.
+const COMMON: [&str; 7] = ["all", "dir", "env", "input", "quiet", "seed", "vm"];
+
+/// Whether a guest's argument looks like an option of `run` that stands in the wrong place.
+pub fn is_ours(word: &str) -> bool {
+    let Some(name) = word.strip_prefix("--").and_then(|word| word.split('=').next()) else { return false };
+    let is =
+        |arg: &clap::Arg| arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|all| all.contains(&name));
+    !COMMON.contains(&name) && RunArgs::augment_args(clap::Command::new("run")).get_arguments().any(is)
+}
+
 fn parse_lanes(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(n @ (1 | 8 | 32 | 64)) => Ok(n),
@@ -341,9 +362,11 @@ fn parse_lanes(text: &str) -> Result<u32, String> {
     }
 }
 
-fn parse_opt(text: &str) -> Result<Opt, String> {
-    let known = Opt::ALL.iter().find(|(name, _)| *name == text);
-    known.map(|(_, opt)| *opt).ok_or_else(|| format!("there are {}", Opt::ALL.map(|(name, _)| name).join(", ")))
+/// Names of optimisations that are on by themselves, so that they can be left out, or of the others.
+fn opts(usual: bool) -> impl TypedValueParser<Value = Opt> {
+    let ours = Opt::ALL.into_iter().filter(move |(_, opt)| opt.usual() == usual);
+    let known = |text: String| Opt::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, opt)| opt).ok_or(text);
+    PossibleValuesParser::new(ours.map(|(name, _)| name)).try_map(known)
 }
 
 fn parse_interleave(text: &str) -> Result<Interleave, String> {
@@ -485,6 +508,20 @@ mod tests {
     }
 
     #[test]
+    fn optimisations_are_named() {
+        let args = run("run --without library,loads-first --opt shared-data p.wat").translate;
+        assert_eq!((args.without, args.opt), (vec![Opt::Library, Opt::LoadsFirst], vec![Opt::SharedData]));
+        let help = parse("run --help").expect_err("help").to_string();
+        assert!(Opt::ALL.iter().all(|(name, _)| help.contains(name)), "{help}");
+    }
+
+    #[test]
+    fn options_behind_the_program_are_known() {
+        assert!(["--backend", "--vms=3", "--vmcount", "--opt", "--no-cache"].into_iter().all(is_ours));
+        assert!(!["backend", "-i", "--", "--help", "--quiet", "--verbose", "5"].into_iter().any(is_ours));
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
         for line in [
             "run --lanes 7 p.wat",
@@ -496,6 +533,10 @@ mod tests {
             "run --no-cache --cache-dir d p.wat",
             "run --all --vm 3 p.wat",
             "run --nvidia=maybe p.wat",
+            "run --opt library p.wat",
+            "run --without shared-data p.wat",
+            "run --without library,nonsense p.wat",
+            "run --dir . p.wat",
             "map p.wat --in a",
             "map p.wat --in a --out b stray",
             "inspect p.wat",

@@ -5,7 +5,7 @@ use crate::{report, setup};
 use anyhow::Result;
 use std::io::{StdoutLock, Write};
 use vectorvisor::driver::conformance::{self, NoKernels};
-use vectorvisor::driver::{Driver, Error};
+use vectorvisor::driver::{Driver, Error, Language};
 use vectorvisor::{DeviceInfo, DeviceKind};
 
 /// Prints the list; the exit code.
@@ -56,15 +56,15 @@ fn print(out: &mut StdoutLock, driver: &dyn Driver, d: &DeviceInfo) -> Result<()
         DeviceKind::Accelerator => "accelerator",
     };
     writeln!(out, "{}:{}: {}", driver.name(), d.index, d.name)?;
-    writeln!(
-        out,
-        "    {kind}, {} memory ({} at once), {} lanes, {} tiles at a time, {:?}",
-        size(d.memory),
-        size(d.max_alloc),
-        d.lane_width,
-        d.parallel_tiles,
-        d.language,
-    )?;
+    let language = match d.language {
+        Language::C => "C",
+        Language::OpenCl => "OpenCL C",
+        Language::Cuda => "CUDA C++",
+        Language::Hip => "HIP C++",
+    };
+    let (memory, at_once) = (size(d.memory), size(d.max_alloc));
+    let (lanes, tiles) = (count(d.lane_width, "lane"), count(d.parallel_tiles, "tile"));
+    writeln!(out, "    {kind}, {memory} memory ({at_once} at once), {lanes}, {tiles} at a time, {language}")?;
     let features = [
         ("thread exit", d.thread_exit),
         ("timer", d.timer),
@@ -109,6 +109,10 @@ fn check(out: &mut StdoutLock, driver: &dyn Driver, index: usize) -> Result<bool
     let skipped = skipped.map(|why| format!("; what is skipped {why}")).unwrap_or_default();
     writeln!(out, "    {}:{index}: {passed} passed, {failed} failed{skipped}", driver.name())?;
     Ok(failed == 0)
+}
+
+fn count(n: u32, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Bytes in the largest unit that gives at least 1, with one digit after the point.

@@ -20,8 +20,7 @@ pub fn inspect(args: &InspectArgs) -> Result<i32> {
     if args.arch.is_some() && args.emit != Emit::Plan {
         return Err(crate::Usage("--arch only goes with --emit plan".into()).into());
     }
-    let bytes = setup::read(&args.program)?;
-    let wasm = vectorvisor::to_wasm(&bytes).with_context(|| args.program.display().to_string())?;
+    let wasm = setup::read(&args.program)?;
     let device = device(args)?;
     let module = translate::wasm::Module::decode(&wasm).with_context(|| args.program.display().to_string())?;
     let starts = module.exports.iter().any(|(name, _)| name == "_start");
@@ -46,7 +45,7 @@ pub fn inspect(args: &InspectArgs) -> Result<i32> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     if let Some(input) = &args.input {
-        writeln!(out, "{}", edges(args, &bytes, input)?)?;
+        writeln!(out, "{}", edges(args, &wasm, input)?)?;
     }
     out.flush()?;
     Ok(0)

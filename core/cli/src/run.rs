@@ -1,6 +1,6 @@
 //! `vectorvisor run`: one program, the same arguments and standard input for every VM.
 
-use crate::args::RunArgs;
+use crate::args::{self, RunArgs};
 use crate::report::{self, Progress};
 use crate::{Usage, setup};
 use anyhow::{Context, Result};
@@ -19,6 +19,10 @@ const TRAPPED: i32 = 134;
 /// Runs it; the exit code.
 pub fn run(args: &RunArgs) -> Result<i32> {
     let (path, guest) = program_and_arguments(args)?;
+    if let Some(word) = guest.iter().take_while(|word| *word != "--").find(|word| args::is_ours(word)) {
+        let why = "stands after the program, so it goes to the guest; vectorvisor's options stand before the program";
+        report::note(args.vm_args.quiet, &format!("{word} {why}"));
+    }
     let bytes = setup::read(&path)?;
     let mut progress = Progress::new(args.vm_args.quiet);
     let engine = setup::engine(&args.device)?;

@@ -26,9 +26,10 @@ pub fn engine(args: &DeviceArgs) -> Result<Engine> {
     Ok(Engine::open(&drivers(&args.driver_path)?, &args.backend, quirks)?)
 }
 
-/// Reads a program's file: a binary module or text.
+/// Reads a program's file, a binary module or text; in binary form.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read the program {}", path.display()))
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the program {}", path.display()))?;
+    Ok(vectorvisor::to_wasm_of(path, &bytes)?.into_owned())
 }
 
 /// Translates and compiles `bytes`, the contents of `path`.

@@ -16,6 +16,9 @@ fn wrong_command_lines_end_with_2() {
         (vec!["fly"], "fly"),
         (vec!["run"], "no program"),
         (vec!["run", "--lanes", "7", &factorial], "1, 8, 32 or 64"),
+        (vec!["run", "--opt", "library", &factorial], "[possible values: shared-data]"),
+        (vec!["run", "--without", "all", &factorial], "merge-checks, store-after-load, "),
+        (vec!["run", "--dir", ".", &factorial], "cannot be given files and folders yet"),
         (vec!["run", "--backend", "abacus", &factorial], "abacus"),
         (vec!["run", "--driver-path", "no/such", &factorial], "--driver-path no/such: there is no such file or folder"),
         (vec!["devices", "--backend", "abacus"], "abacus"),
@@ -59,6 +62,12 @@ fn a_bad_program_is_named() {
     let ran = vv(&["run", &program]);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     assert!(ran.err.contains("bad.wat"), "{}", ran.err);
+    let program = write(temp.path().join("worse.wat"), "(module\n  (func (i32.bad)))");
+    for command in [&["run"][..], &["inspect", "--emit", "plan"]] {
+        let ran = vv(&[command, &[&program]].concat());
+        assert_eq!(ran.code, Some(1), "{}", ran.err);
+        assert!(ran.err.contains(&format!("{program}:2:10")), "{}", ran.err);
+    }
 }
 
 #[test]
@@ -155,7 +164,10 @@ fn what_follows_the_program_is_the_guests() {
     let temp = folder();
     let program = write(temp.path().join("count.wat"), COUNT_ARGUMENTS);
     assert_eq!(vv(&["run", &program]).code, Some(1));
-    assert_eq!(vv(&["run", "--seed", "1", &program, "--vms", "-x", "--"]).code, Some(4));
+    let ran = vv(&["run", "--seed", "1", &program, "--vms", "-x", "--"]);
+    assert_eq!(ran.code, Some(4));
+    assert!(ran.err.contains("--vms stands after the program, so it goes to the guest"), "{}", ran.err);
+    assert_eq!(vv(&["run", &program, "--verbose", "--", "--vms"]).err, "");
     write(temp.path().join("in/a"), "");
     let (input, output) = (temp.path().join("in"), temp.path().join("out"));
     let ran = vv(&["map", &program, "--in", text(&input), "--out", text(&output), "--", "-x", "y"]);

@@ -72,6 +72,7 @@ fn without_plugins_there_is_the_cpu() {
     let ran = alone.run(&["devices"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.starts_with("cpu:0: ") && ran.out.contains("driver: built in"), "{}", ran.out);
+    assert!(ran.out.contains(" 1 lane, "), "{}", ran.out);
     for name in ["opencl", "cuda", "hip"] {
         let want = format!("{name}: unavailable, because there is no plugin libvectorvisor_{name}.so in ");
         let line = line(&ran, name);

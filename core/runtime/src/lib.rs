@@ -39,7 +39,7 @@ pub use error::{Error, Result};
 pub use fleet::{Call, CancelHandle, Fleet, Instances, Returned};
 pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
-pub use program::{Choice, Program, Stage, to_wasm};
+pub use program::{Choice, Program, Stage, to_wasm, to_wasm_of};
 pub use tune::{Trials, Tried, Tuning};
 pub use value::Value;
 pub use vectorvisor_driver as driver;

@@ -5,6 +5,7 @@ use crate::{Engine, Error, ProgramOptions, Result, Tried, Tuning};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{DeviceInfo, KernelId, Module, Source};
@@ -58,6 +59,17 @@ pub enum Stage<'a> {
 /// ```
 pub fn to_wasm(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     wat::parse_bytes(bytes).map_err(|error| Error::Text(error.to_string()))
+}
+
+/// Like [`to_wasm`] for the contents of a file, which messages name.
+///
+/// # Errors
+/// As [`to_wasm`].
+pub fn to_wasm_of<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    wat::parse_bytes(bytes).map_err(|mut error| {
+        error.set_path(path);
+        Error::Text(error.to_string())
+    })
 }
 
 /// What [`Program::new`] makes of options for a module on a device, from them and from what earlier runs found out.
