@@ -7,15 +7,27 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
+use vectorvisor::driver::plugin::{Search, file_name};
 use vectorvisor::{
     Alignment, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Fleet, FleetOptions, Program, ProgramOptions, Quirks,
     Traps, Trials,
 };
 
-/// Every driver that can be named. `paths` are those of `--driver-path`, and must exist.
+/// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with plugins.
 pub fn drivers(paths: &[PathBuf]) -> Result<Drivers> {
-    if let Some(path) = paths.iter().find(|path| !path.exists()) {
-        return Err(Usage(format!("--driver-path {}: there is no such file or folder", path.display())).into());
+    for path in paths {
+        let found = Search { named: vec![path.clone()], ..Search::default() }.named();
+        let why = if !path.exists() {
+            "there is no such file or folder".into()
+        } else if found.is_empty() {
+            format!(
+                "the folder has no plugin, as {}; cargo leaves them in deps/ of target/debug or target/release",
+                file_name("NAME")
+            )
+        } else {
+            continue;
+        };
+        return Err(Usage(format!("--driver-path {}: {why}", path.display())).into());
     }
     Ok(Drivers::find_all(vec![vectorvisor_cpu::driver()], paths))
 }

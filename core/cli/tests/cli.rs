@@ -21,6 +21,7 @@ fn wrong_command_lines_end_with_2() {
         (vec!["run", "--dir", ".", &factorial], "cannot be given files and folders yet"),
         (vec!["run", "--backend", "abacus", &factorial], "abacus"),
         (vec!["run", "--driver-path", "no/such", &factorial], "--driver-path no/such: there is no such file or folder"),
+        (vec!["devices", "--driver-path", text(empty.path())], "the folder has no plugin, as libvectorvisor_NAME.so"),
         (vec!["devices", "--backend", "abacus"], "abacus"),
         (vec!["run", "--vms", "2", "--vm", "2", "--invoke", "factorial", &factorial, "1"], "from 0 to 1"),
         (vec!["run", &factorial], "--invoke"),
