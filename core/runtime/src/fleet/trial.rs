@@ -22,8 +22,9 @@ impl Fleet {
     /// Like [`Fleet::run`], and finds out on its way which way to make the program is fastest, when [`Trials`] say so: the inputs whose
     /// turn it is, as many as there are VMs, run as ever, then the program is compiled in each other way and the same inputs run
     /// through it, and the rest runs in the fastest. Each input's outcome is delivered once. A way whose outcomes differ is out, and
-    /// inputs that take less than a millisecond in the kernel leave everything as it is. The choice is remembered in the cache for later [`Program::new`] with the same module, options and device. `total` is the number of
-    /// inputs, or a guess of it; only [`Trials::Auto`] looks at it.
+    /// inputs that take less than a millisecond in the kernel leave everything as it is. The choice is remembered in the cache for later
+    /// [`Program::new`] with the same module, options and device. `total` is the number of inputs, or a guess of it; only
+    /// [`Trials::Auto`] looks at it.
     ///
     /// # Errors
     /// Those of [`Fleet::run`]; with [`Trials::Now`] also if there is nothing to choose. A way that fails is only out.
