@@ -6,7 +6,7 @@
 //! are cut down to a tree that holds both. The code is left alone.
 //!
 //! And the linker does not notice when a kernel's jump tables outgrow their 64 KiB of constant memory: addresses then wrap, and the code
-//! jumps anywhere.
+//! jumps anywhere. PTX, which a GPU that is newer than NVRTC gets, has no tables yet: the driver links it unseen.
 
 use object::read::elf::{ElfFile64, FileHeader as _};
 use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolIndex};

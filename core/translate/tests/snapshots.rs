@@ -16,6 +16,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "ir" => ir = true,
             "thread-exit" => options.target.thread_exit = true,
             "exact" => options.traps = Traps::Exact,
+            "cells-of-16" => options.cell = 16,
             "natural" => options.alignment = Alignment::Natural,
             "shared-data" => _ = options.with.insert(Opt::SharedData),
             "force-framed" => options.force_framed = true,

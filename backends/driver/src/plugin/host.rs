@@ -112,8 +112,8 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
         let why = format!("its table has {size} bytes, {needed} are needed");
         return Err(bad(why, OTHER));
     }
-    // SAFETY: it has so many bytes, and nothing, null, or none in the rest.
-    let table = unsafe { copy(table, if size < size_of::<Table>() { needed } else { size_of::<Table>() }) };
+    // SAFETY: it has so many bytes, and a pointer that it has only a part of is none.
+    let table = unsafe { copy(table, size - size % size_of::<usize>()) };
     // SAFETY: the name lives for ever.
     let own = unsafe { table.name.text() };
     if own != name {

@@ -68,8 +68,8 @@ impl<'a> Run<'a> {
         }
         between.truncate(length);
         let words: Vec<(u32, &Stmt)> = words.into_iter().collect();
-        let side_by_side =
-            words.iter().zip((words[0].0..).step_by(bytes as usize)).take_while(|(word, at)| word.0 == *at).count();
+        let places = (words.first()?.0..).step_by(bytes as usize);
+        let side_by_side = words.iter().zip(places).take_while(|(word, at)| word.0 == *at).count();
         let wide = side_by_side - side_by_side % (16 / bytes) as usize;
         (wide * bytes as usize >= 32).then_some(Self { base, bytes, words, between, wide })
     }

@@ -538,7 +538,7 @@ impl Writer<'_> {
     fn list(&self, s: &mut Scope<'_>, stmts: &[Stmt]) {
         let mut from = 0;
         while let Some(stmt) = stmts.get(from) {
-            if let Some(run) = Run::find(s.body, &stmts[from..]) {
+            if let Some(run) = Run::find(s.body, &stmts[from..]).filter(|_| self.paired()) {
                 from += run.words.len() + run.between.len();
                 self.run(s, &run);
                 continue;
@@ -549,6 +549,12 @@ impl Writer<'_> {
                 break; // what follows cannot be reached, or will be refused
             }
         }
+    }
+
+    /// Whether 16 bytes lie side by side, so that one instruction moves them.
+    fn paired(&self) -> bool {
+        let plan = &self.l.plan;
+        plan.lanes == 1 || plan.cell == 0 || plan.cell >= 16
     }
 
     /// Words side by side, by 16 bytes where they are aligned so far, which shows when the program runs.
@@ -1238,10 +1244,10 @@ fn trap_name(kind: TrapKind) -> &'static str {
     }
 }
 
-/// A name inside a comment: nothing that could end it, or continue the line.
+/// A name inside a comment: nothing that could end it, continue the line, or look like a call.
 fn comment(name: &str) -> String {
     name.chars()
-        .map(|c| if c.is_ascii_graphic() && c != '*' && c != '\\' && c != '?' || c == ' ' { c } else { '_' })
+        .map(|c| if c.is_ascii_graphic() && !"*\\?([".contains(c) || c == ' ' { c } else { '_' })
         .take(120)
         .collect()
 }

@@ -78,8 +78,7 @@ struct Align {
 /// A load whose value no later store depends on yet.
 #[derive(Clone)]
 struct Loaded {
-    addr: ExprId,
-    offset: u32,
+    place: Base,
     bytes: u32,
     var: Var,
     derived: BTreeSet<Var>,
@@ -124,6 +123,11 @@ impl Pass<'_> {
         while let Some(mut stmt) = rest.next() {
             if let Some((mem, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
                 let (addr, offset) = (mem.addr, mem.offset);
+                let mut place = self.base(addr);
+                place.plus = place.plus.wrapping_add(offset);
+                // What the access itself sets is another value behind it.
+                let ahead =
+                    if reads_any(self.body, addr, &stmt.sets().into_iter().collect()) { &[] } else { rest.as_slice() };
                 if u64::from(offset) + u64::from(bytes) > self.memory.capacity {
                     if let Stmt::Load { at, .. } | Stmt::Store { at, .. } = stmt {
                         done.push(Stmt::Trap { kind: TrapKind::OutOfBoundsMemory, at });
@@ -131,10 +135,10 @@ impl Pass<'_> {
                     break;
                 }
                 if let Stmt::Load { mem, .. } | Stmt::Store { mem, .. } = &mut stmt {
-                    self.check(mem, bytes, rest.as_slice(), seen, &mut done);
+                    self.check(mem, bytes, ahead, seen, &mut done);
                 }
                 if self.options.has(Opt::StoreAfterLoad) {
-                    self.wait(&mut stmt, addr, offset, bytes, seen);
+                    self.wait(&mut stmt, place, bytes, seen);
                 }
             }
             self.inside(&mut stmt, seen);
@@ -274,20 +278,18 @@ impl Pass<'_> {
 
     /// A store that follows a load of the same place without needing its value collapses the memory system of an H200 (LZ4: 7 times
     /// slower): it is made to need it.
-    fn wait(&mut self, stmt: &mut Stmt, addr: ExprId, offset: u32, bytes: u32, seen: &mut Seen) {
+    fn wait(&mut self, stmt: &mut Stmt, place: Base, bytes: u32, seen: &mut Seen) {
         match stmt {
-            Stmt::Load { var, .. } if !reads_any(self.body, addr, &BTreeSet::from([*var])) => {
+            Stmt::Load { var, .. } if !reads_any(self.body, place.root, &BTreeSet::from([*var])) => {
                 if seen.loads.len() == REMEMBERED {
                     seen.loads.remove(0);
                 }
-                seen.loads.push(Loaded { addr, offset, bytes, var: *var, derived: BTreeSet::from([*var]) });
+                seen.loads.push(Loaded { place, bytes, var: *var, derived: BTreeSet::from([*var]) });
             }
             Stmt::Store { value, after, .. } => {
                 let ty = self.body.type_of(*value);
                 let same = |l: &Loaded| {
-                    (l.offset, l.bytes) == (offset, bytes)
-                        && self.body.vars[l.var.0 as usize] == ty
-                        && self.body.same(l.addr, addr)
+                    l.bytes == bytes && self.body.vars[l.var.0 as usize] == ty && self.above(l.place, place) == Some(0)
                 };
                 if let Some(load) = seen.loads.iter().rposition(same).map(|i| seen.loads.remove(i))
                     && !reads_any(self.body, *value, &load.derived)
@@ -304,7 +306,7 @@ impl Seen {
     /// Variables get new values.
     fn forget(&mut self, body: &Body, vars: &BTreeSet<Var>) {
         self.checks.retain(|c| !reads_any(body, c.base.root, vars));
-        self.loads.retain(|l| !vars.contains(&l.var) && !reads_any(body, l.addr, vars));
+        self.loads.retain(|l| !vars.contains(&l.var) && !reads_any(body, l.place.root, vars));
     }
 
     /// A statement has happened.
@@ -324,6 +326,6 @@ impl Seen {
         // The load that has just happened sets its own variable.
         let own = |l: &Loaded| matches!(stmt, Stmt::Load { var, .. } if *var == l.var) && l.derived.len() == 1;
         self.checks.retain(|c| !reads_any(body, c.base.root, &sets));
-        self.loads.retain(|l| own(l) || (!sets.contains(&l.var) && !reads_any(body, l.addr, &sets)));
+        self.loads.retain(|l| own(l) || (!sets.contains(&l.var) && !reads_any(body, l.place.root, &sets)));
     }
 }

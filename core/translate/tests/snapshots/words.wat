@@ -1,6 +1,6 @@
 ;; Words that lie side by side go by 16 bytes where they are aligned so far; a load of one of them again, or a computation that a store
 ;; before needs otherwise, ends that.
-;;! natural
+;;! natural cells-of-16
 (module (memory 1)
   (func (export "copy") (param $p i32) (param $q i32) (result i32)
     (local $a i32) (local $b i32) (local $c i32) (local $d i32) (local $s i32)

@@ -61,15 +61,11 @@ VV_INLINE u64 vv_a64(vv_gp m, u32 a, u32 o) { return vv_rd64(m + VV_NEAR(a, o, 8
 VV_INLINE void vv_sa64(vv_gp m, u32 a, u32 o, u64 v) { vv_wr64(m + VV_NEAR(a, o, 8u), v); }
 #endif
 
-/* Whether 16 bytes lie side by side, so that one instruction moves them. */
+/* 16 bytes, where they lie side by side. */
 #if VV_LINEAR || VV_CELL >= 16
 #define VV_PAIRED(a) (!((a) & 15u))
 VV_INLINE void vv_a128(vv_gp m, u32 a, u32 o, u64 *low, u64 *high) { vv_rd128(m + VV_NEAR(a, o, 16u), low, high); }
 VV_INLINE void vv_sa128(vv_gp m, u32 a, u32 o, u64 low, u64 high) { vv_wr128(m + VV_NEAR(a, o, 16u), low, high); }
-#else
-#define VV_PAIRED(a) 0
-#define vv_a128(m, a, o, low, high) (void)0
-#define vv_sa128(m, a, o, low, high) (void)0
 #endif
 
 /* Accesses of any alignment: two aligned words and a funnel shift without a branch; where branches are cheap, a test. */
