@@ -223,6 +223,19 @@ impl Body {
         self.exprs[id.0 as usize]
     }
 
+    /// Takes the statements out, to rewrite them while the arenas grow: those of the states, then the plain ones.
+    pub fn take_lists(&mut self) -> Vec<Vec<Stmt>> {
+        let mut lists = std::mem::take(&mut self.states);
+        lists.push(std::mem::take(&mut self.stmts));
+        lists
+    }
+
+    /// Puts back what [`Self::take_lists`] took.
+    pub fn put_lists(&mut self, mut lists: Vec<Vec<Stmt>>) {
+        self.stmts = lists.pop().unwrap_or_default();
+        self.states = lists;
+    }
+
     /// Adds an expression.
     pub fn add(&mut self, expr: Expr) -> ExprId {
         self.exprs.push(expr);

@@ -22,15 +22,13 @@ const DEEP: usize = 256;
 
 /// Rewrites the accesses of a body, plain or in states.
 pub fn run(body: &mut Body, params: usize, memory: &Memory, natural: bool, options: &Options) {
-    let mut plain = std::mem::take(&mut body.stmts);
-    let mut states = std::mem::take(&mut body.states);
-    let facts = Facts::new(body, params, states.iter().chain([&plain]));
+    let mut lists = body.take_lists();
+    let facts = Facts::new(body, params, lists.iter());
     let mut pass = Pass { body, facts, memory, natural, options, depth: 0 };
-    for list in states.iter_mut().chain([&mut plain]) {
+    for list in &mut lists {
         pass.list(list, &mut Seen::default());
     }
-    body.stmts = plain;
-    body.states = states;
+    body.put_lists(lists);
 }
 
 struct Pass<'a> {

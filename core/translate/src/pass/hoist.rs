@@ -14,8 +14,7 @@ const REACH: usize = 96;
 
 /// Moves the loads of a body whose accesses were checked.
 pub fn run(body: &mut Body) {
-    let mut lists = std::mem::take(&mut body.states);
-    lists.push(std::mem::take(&mut body.stmts));
+    let mut lists = body.take_lists();
     let mut windows = HashMap::new();
     for list in &lists {
         walk(list, &mut |s| {
@@ -29,8 +28,7 @@ pub fn run(body: &mut Body) {
     for list in &mut lists {
         pass.list(list);
     }
-    body.stmts = lists.pop().unwrap_or_default();
-    body.states = lists;
+    body.put_lists(lists);
 }
 
 struct Pass<'a> {

@@ -103,10 +103,10 @@ impl Data {
 
 /// Marks the loads that surely lie in the data and the stores that may, and counts them. Comes before accesses are checked.
 pub fn mark(body: &mut Body, params: usize, data: &Data, counts: &mut SharedData) {
-    let mut lists = take(body);
+    let mut lists = body.take_lists();
     let facts = Facts::new(body, params, lists.iter());
     lists.iter_mut().for_each(|list| mark_list(body, &facts, data, counts, list));
-    put(body, lists);
+    body.put_lists(lists);
 }
 
 fn mark_list(body: &mut Body, facts: &Facts, data: &Data, counts: &mut SharedData, list: &mut [Stmt]) {
@@ -141,9 +141,9 @@ fn mark_list(body: &mut Body, facts: &Facts, data: &Data, counts: &mut SharedDat
 
 /// Puts guards in front of the marked stores, one for those off one address that surely follow each other.
 pub fn guard(body: &mut Body) {
-    let mut lists = take(body);
+    let mut lists = body.take_lists();
     lists.iter_mut().for_each(|list| guard_list(body, list));
-    put(body, lists);
+    body.put_lists(lists);
 }
 
 fn guard_list(body: &mut Body, list: &mut Vec<Stmt>) {
@@ -180,16 +180,4 @@ fn guard_list(body: &mut Body, list: &mut Vec<Stmt>) {
 
 fn variable(body: &Body, e: ExprId) -> Option<Var> {
     if let Expr::Var(v) = body.expr(e) { Some(v) } else { None }
-}
-
-/// Takes the statement lists of a body out of it: the states, then the plain one.
-fn take(body: &mut Body) -> Vec<Vec<Stmt>> {
-    let mut lists = std::mem::take(&mut body.states);
-    lists.push(std::mem::take(&mut body.stmts));
-    lists
-}
-
-fn put(body: &mut Body, mut lists: Vec<Vec<Stmt>>) {
-    body.stmts = lists.pop().unwrap_or_default();
-    body.states = lists;
 }

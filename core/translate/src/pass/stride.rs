@@ -18,13 +18,11 @@ const APART: u32 = 4096;
 
 /// Moves the checks of a body whose accesses were checked.
 pub fn run(body: &mut Body, capacity: u64) {
-    let mut lists = std::mem::take(&mut body.states);
-    lists.push(std::mem::take(&mut body.stmts));
+    let mut lists = body.take_lists();
     for list in &mut lists {
         inside(body, capacity, list);
     }
-    body.stmts = lists.pop().unwrap_or_default();
-    body.states = lists;
+    body.put_lists(lists);
 }
 
 fn inside(body: &mut Body, capacity: u64, stmts: &mut [Stmt]) {
