@@ -139,8 +139,9 @@ pub enum Status {
     Stopped = 7,
     /// Used up its fuel.
     Fuel = 8,
-    /// Made an access that is not aligned as its hint says, in a program translated with [`crate::Alignment::Natural`]. Nothing that it
-    /// did since its start counts.
+    /// Broke what the text takes for true: made an access that is not aligned as its hint says, in a program translated with
+    /// [`crate::Alignment::Natural`], or stored into data that all VMs share ([`crate::Opt::SharedData`]). Nothing that it did since its
+    /// start counts.
     Unaligned = 9,
 }
 

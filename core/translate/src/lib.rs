@@ -93,7 +93,8 @@ pub enum Opt {
     HoistChecks,
     /// The C library's `memcpy`, `memmove` and `memset` are `memory.copy` and `memory.fill`.
     Library,
-    /// Read-only data is read from one copy for all VMs. Not on by itself: it pays for few programs.
+    /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Unaligned`], and its input has to run
+    /// again in a program translated without. Not on by itself: it pays for few programs.
     SharedData,
 }
 
@@ -197,14 +198,16 @@ pub struct Image {
 }
 
 impl Image {
+    /// What the ends of `memory` are multiples of.
+    pub(crate) const LINE: usize = 64;
+
     /// Keeps the nonzero span of `bytes`, which begin at address `base`, a multiple of 64, in whole lines of 64 bytes.
     pub fn set_memory(&mut self, base: u64, bytes: &[u8]) {
-        const LINE: usize = 64;
-        let first = bytes.iter().position(|b| *b != 0).map_or(0, |at| at / LINE * LINE);
+        let first = bytes.iter().position(|b| *b != 0).map_or(0, |at| at / Self::LINE * Self::LINE);
         let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
         self.low = base + first as u64;
         self.memory = bytes[first..end].to_vec();
-        self.memory.resize((end - first).next_multiple_of(LINE), 0);
+        self.memory.resize((end - first).next_multiple_of(Self::LINE), 0);
     }
 }
 
@@ -390,7 +393,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
                 }
                 pass::access::run(body, params, &program.memory, natural, options);
                 if data.is_some() {
-                    pass::shared::guard(body);
+                    pass::shared::test_stores(body);
                 }
                 // A processor that runs one VM at a time reorders for itself.
                 if options.has(Opt::LoadsFirst) && options.lanes > 1 {

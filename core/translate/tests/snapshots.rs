@@ -26,13 +26,22 @@ fn options(text: &str) -> Result<(Options, bool), String> {
     Ok((options, ir))
 }
 
+/// A case of shared data in which nothing is shared would test nothing.
+fn shares(options: &Options, shares: bool) -> Result<(), String> {
+    let asked = options.has(Opt::SharedData);
+    if asked == shares { Ok(()) } else { Err(format!("shared data: asked for {asked}, there {shares}")) }
+}
+
 fn printed(text: &str) -> Result<String, String> {
     let (options, ir) = options(text)?;
     let wasm = wat::parse_str(text).map_err(|e| e.to_string())?;
     if ir {
-        return Ok(lower_module(&wasm, &options).map_err(|e| e.to_string())?.program.to_string());
+        let program = lower_module(&wasm, &options).map_err(|e| e.to_string())?.program;
+        shares(&options, program.shared.is_some())?;
+        return Ok(program.to_string());
     }
     let kernel = translate(&wasm, &options).map_err(|e| e.to_string())?;
+    shares(&options, matches!(kernel.meta.shared, Some(Ok(_))))?;
     // Small functions stand in the header, behind everything that is the same for all programs.
     let header = kernel.header.split("#define VV_TABLE_LENGTH").nth(1).unwrap_or_default();
     let units = kernel.units.concat();

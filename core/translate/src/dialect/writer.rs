@@ -354,7 +354,7 @@ impl Writer<'_> {
             shared |= matches!(stmt, Stmt::Load { mem: Access { shared: true, .. }, .. });
             s.fuel |= matches!(
                 stmt,
-                Stmt::Check { .. } | Stmt::Guard { .. } | Stmt::Loop { .. } | Stmt::Edge { .. } | Stmt::Call { .. }
+                Stmt::Check { .. } | Stmt::Unshared { .. } | Stmt::Loop { .. } | Stmt::Edge { .. } | Stmt::Call { .. }
             );
             waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
@@ -675,7 +675,7 @@ impl Writer<'_> {
                     None => line!(s, "v{} = vv_aligned(&fuel, {a}, {align}u, {residue}u);", var.0),
                 }
             }
-            Stmt::Guard { addr, low, bytes } => {
+            Stmt::Unshared { addr, low, bytes } => {
                 let a = self.e(s, *addr);
                 line!(s, "if (VV_UNLIKELY(vv_shares({a} + {low}u, {bytes}u))) fuel |= VV_SKEW;");
             }

@@ -96,7 +96,7 @@ impl Dump<'_> {
                         let bounds = bounds.map_or(String::new(), |(low, high)| format!(" +{low}..{high}"));
                         format!("{bounds} align {align}+{residue}")
                     }
-                    Stmt::Guard { low, bytes, .. } => format!(" +{low} {bytes} bytes"),
+                    Stmt::Unshared { low, bytes, .. } => format!(" +{low} {bytes} bytes"),
                     Stmt::Trapping { op, .. } => format!(" {op:?}"),
                     Stmt::GetGlobal { global, .. } | Stmt::SetGlobal { global, .. } => format!(" g{global}"),
                     Stmt::Call { callee, .. } | Stmt::CallNested { callee, .. } | Stmt::CallFramed { callee, .. } => {

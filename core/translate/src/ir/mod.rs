@@ -90,7 +90,7 @@ pub struct Access {
     pub align: u32,
     /// Good by proof, or by a [`Stmt::Check`] whose result `addr` is.
     pub checked: bool,
-    /// Made by `pass::shared`: a load that surely lies in read-only data, or a store that may, until a [`Stmt::Guard`] stands in front.
+    /// Made by `pass::shared`: a load that surely lies in read-only data, or a store that may, until a [`Stmt::Unshared`] stands in front.
     pub shared: bool,
 }
 
@@ -167,7 +167,7 @@ pub enum Stmt {
     Check { var: Var, addr: ExprId, bounds: Option<(u64, u64)>, align: u32, residue: u32 },
 
     /// Made by `pass::shared`: a flag is set if one of the `bytes` from `addr + low` on is data that all VMs share.
-    Guard { addr: ExprId, low: u32, bytes: u32 },
+    Unshared { addr: ExprId, low: u32, bytes: u32 },
 
     /// Made by `pass::stride`, first in a loop without calls: for how many turns the addresses stay good. If one is not in the next, a flag
     /// is set and the VM ends.
@@ -300,7 +300,7 @@ impl Stmt {
             Self::Set { value, .. } | Self::SetGlobal { value, .. } => vec![*value],
             Self::Load { mem, .. } => vec![mem.addr],
             Self::Store { mem, value, .. } => vec![mem.addr, *value],
-            Self::Check { addr, .. } | Self::Guard { addr, .. } => vec![*addr],
+            Self::Check { addr, .. } | Self::Unshared { addr, .. } => vec![*addr],
             Self::Strides(ranges) => ranges.iter().map(|r| r.addr).collect(),
             Self::Trapping { a, b, .. } => [Some(*a), *b].into_iter().flatten().collect(),
             Self::MemoryGrow { delta, .. } => vec![*delta],
@@ -376,7 +376,7 @@ impl Stmt {
             | Self::GetGlobal { .. }
             | Self::SetGlobal { .. }
             | Self::Check { .. }
-            | Self::Guard { .. } => true,
+            | Self::Unshared { .. } => true,
             Self::Load { mem, .. } | Self::Store { mem, .. } => mem.checked,
             _ => false,
         }

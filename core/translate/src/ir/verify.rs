@@ -127,7 +127,7 @@ impl Verify<'_> {
                 self.want(*addr, I32)?;
                 self.set(*var, I32)
             }
-            Stmt::Guard { addr, .. } => self.want(*addr, I32),
+            Stmt::Unshared { addr, .. } => self.want(*addr, I32),
             Stmt::Strides(ranges) => ranges.iter().try_for_each(|r| self.want(r.addr, I32)),
             Stmt::Store { op, mem, value, after, .. } => {
                 if let Some(after) = after {

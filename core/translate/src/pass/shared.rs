@@ -4,15 +4,16 @@
 //! What the linker calls `.rodata` is not read-only in WebAssembly. So a store that may go there is tested: a VM that does it ends as one
 //! whose accesses are not aligned does, and its input runs again in a program that shares nothing. Whatever is shared, results are right.
 
+use super::access::WINDOW;
 use super::facts::Facts;
-use crate::ir::{Access, Body, Expr, ExprId, LoadOp, Program, Stmt, Var, walk};
+use crate::ir::{Access, Body, Expr, ExprId, LoadOp, Program, Stmt, StoreOp, Var, walk};
 use crate::wasm::{Mode, Module};
 use crate::{Image, SharedData, ValType};
 use std::ops::Range;
 
-/// What an image's ends are multiples of.
-const LINE: u64 = 64;
-/// Statements that a guard looks ahead for other stores off the same address.
+/// Loads from tables of at most so many bytes are not worth the tests of stores, which take an eighth of the time of scrypt on an H200.
+const SMALL: u64 = 64;
+/// Statements that a test looks ahead for other stores off the same address.
 const AHEAD: usize = 256;
 
 /// The data that is shared.
@@ -42,6 +43,7 @@ impl Data {
         let inside = |at: u64| (at.saturating_sub(image.low) as usize).min(image.memory.len());
         let bytes = image.memory.get(inside(all.start)..inside(all.end)).unwrap_or_default();
         let base = all.start.max(image.low);
+        const LINE: u64 = Image::LINE as u64;
         let nonzero = |at: Option<usize>| at.map(|at| (base + at as u64) & !(LINE - 1)).ok_or("its .rodata is empty");
         let start = nonzero(bytes.iter().position(|b| *b != 0))?.max(all.start);
         let end = (nonzero(bytes.iter().rposition(|b| *b != 0))? + LINE).min(all.end);
@@ -62,8 +64,7 @@ impl Data {
         (at, inside)
     }
 
-    /// Whether a body looks something up in a table of more than a line. Less is not worth the guards: those of scrypt take an eighth of its
-    /// time on an H200.
+    /// Whether a body looks something up in a table that is large enough.
     fn pays(&self, body: &Body, params: usize) -> bool {
         let lists = || body.states.iter().chain([&body.stmts]);
         let facts = Facts::new(body, params, lists());
@@ -72,7 +73,7 @@ impl Data {
             walk(list, &mut |s| {
                 if let Stmt::Load { op, mem, .. } = s {
                     let (at, inside) = self.touched(body, &facts, mem, op.bytes());
-                    pays |= inside && at.end - at.start > LINE;
+                    pays |= inside && at.end - at.start > SMALL;
                 }
             });
         });
@@ -139,18 +140,19 @@ fn mark_list(body: &mut Body, facts: &Facts, data: &Data, counts: &mut SharedDat
     }
 }
 
-/// Puts guards in front of the marked stores, one for those off one address that surely follow each other.
-pub fn guard(body: &mut Body) {
+/// Puts tests in front of the marked stores, one for neighbours off one address that surely follow each other. Far ones have their own: what
+/// lies between them is not stored to.
+pub fn test_stores(body: &mut Body) {
     let mut lists = body.take_lists();
-    lists.iter_mut().for_each(|list| guard_list(body, list));
+    lists.iter_mut().for_each(|list| test_list(body, list));
     body.put_lists(lists);
 }
 
-fn guard_list(body: &mut Body, list: &mut Vec<Stmt>) {
+fn test_list(body: &mut Body, list: &mut Vec<Stmt>) {
     let mut done = Vec::with_capacity(list.len());
     let mut rest = std::mem::take(list).into_iter();
     while let Some(mut stmt) = rest.next() {
-        stmt.children_mut().into_iter().for_each(|child| guard_list(body, child));
+        stmt.children_mut().into_iter().for_each(|child| test_list(body, child));
         if let Stmt::Store { op, mem, .. } = &mut stmt
             && std::mem::take(&mut mem.shared)
         {
@@ -160,18 +162,25 @@ fn guard_list(body: &mut Body, list: &mut Vec<Stmt>) {
                 mem.addr = body.add(Expr::Var(var));
                 var
             });
-            let (mut low, mut high) = (mem.offset, mem.offset + op.bytes());
+            let ends =
+                |mem: &Access, op: StoreOp| (u64::from(mem.offset), u64::from(mem.offset) + u64::from(op.bytes()));
+            let (mut low, mut high) = ends(mem, *op);
             let behind = rest.as_mut_slice().iter_mut().take(AHEAD);
             for next in behind.take_while(|s| s.straight() && !s.sets().contains(&var)) {
                 if let Stmt::Store { op, mem, .. } = next
                     && variable(body, mem.addr) == Some(var)
-                    && std::mem::take(&mut mem.shared)
+                    && mem.shared
                 {
-                    (low, high) = (low.min(mem.offset), high.max(mem.offset + op.bytes()));
+                    let (from, to) = ends(mem, *op);
+                    let both = (low.min(from), high.max(to));
+                    if both.1 - both.0 <= WINDOW {
+                        (low, high) = both;
+                        mem.shared = false;
+                    }
                 }
             }
             let addr = body.add(Expr::Var(var));
-            done.push(Stmt::Guard { addr, low, bytes: high - low });
+            done.push(Stmt::Unshared { addr, low: low as u32, bytes: (high - low) as u32 });
         }
         done.push(stmt);
     }

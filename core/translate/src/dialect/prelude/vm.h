@@ -36,7 +36,8 @@ typedef struct VM {
     VV_GLOBALS
 } VM;
 
-/* Sticky flags: a bad access happened, or one that is not aligned as its hint says. `vv_halt` makes a status of them. */
+/* Sticky flags: a bad access happened, or one that is not aligned as its hint says or stored into shared data. `vv_halt` makes a status
+   of them. */
 #define VV_OOB 0x80000000u
 #define VV_SKEW 0xc0000000u
 #define VV_STRAYED(vm) ((s32)(vm)->fuel < 0)
