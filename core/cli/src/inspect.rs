@@ -189,7 +189,7 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
     if !meta.missing.is_empty() {
         row("return ENOSYS", meta.missing.join(", "));
     }
-    match &meta.shared {
+    match choice.shared(meta) {
         Some(Ok(data)) => row("shared data", data.to_string()),
         Some(Err(why)) => row("shared data", format!("none: {why}")),
         None => {}

@@ -151,7 +151,7 @@ fn tried(ways: &[Tried], chosen: Tuning, remembered: bool) -> String {
     let chosen = if chosen == *present {
         format!("none is clearly faster than {chosen}, which stays")
     } else {
-        format!("{chosen} is fastest, and used from here on")
+        format!("{chosen} is clearly faster, and used from here on")
     };
     let later = if remembered { "remembered for later runs" } else { "not remembered" };
     format!("tried {tried}; {chosen} ({later})")

@@ -23,8 +23,8 @@ use job::{Job, Jobs};
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
+use vectorvisor_translate::Entry;
 use vectorvisor_translate::abi::UNLIMITED_FUEL;
-use vectorvisor_translate::{Alignment, Entry};
 use watchdog::Watchdog;
 
 /// Many VMs of one program on one device.
@@ -56,8 +56,8 @@ pub struct Fleet {
     exact: Exact,
     /// Inputs of the present run that may still run again for the exact place of a trap.
     exact_left: usize,
-    /// The program before [`Self::take_any_alignment`]: launches in flight still run it.
-    natural: Option<Program>,
+    /// The program as the caller made it; [`Self::take_less_for_true`] leads away from it.
+    made: Program,
     /// Fuel per second that one VM was seen to use at least; for devices that cannot be told to stop.
     rate: f64,
 }
@@ -115,7 +115,7 @@ impl Fleet {
             cancel,
             exact: Exact::NotYet,
             exact_left: 0,
-            natural: None,
+            made: program.clone(),
             rate: FIRST_RATE,
         };
         if meta.init_for_image && meta.init.is_some() {
@@ -188,13 +188,13 @@ impl Fleet {
         found
     }
 
-    /// From the next launch on, accesses may have any alignment. Layout and states stay, so VMs go on where they are.
-    fn take_any_alignment(&mut self) -> Result<()> {
-        let natural = self.common.program.clone();
-        if natural.options().alignment == Some(Alignment::Natural) {
-            self.common.program = natural.unaligned()?;
-            natural.remember_unaligned();
-            self.natural = Some(natural);
+    /// From the next launch on, what a VM of a group has broken is not taken for true. Layout and states stay, so VMs go on where they are.
+    fn take_less_for_true(&mut self, g: usize) -> Result<()> {
+        // A launch from before the last such step says nothing of the present program.
+        if self.groups[g].ran(&self.common.program)
+            && let Some(program) = self.common.program.without_broken()?
+        {
+            self.common.program = program;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{DeviceInfo, KernelId, Module, Source};
-use vectorvisor_translate::{Alignment, Entry, Meta, Options, Traps, translate};
+use vectorvisor_translate::{Alignment, Entry, Meta, Opt, Options, SharedData, Traps, translate};
 
 /// What [`Program::new`] or [`crate::Fleet::run_with_trial`] is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub struct Choice {
     pub tuning: Option<Tuning>,
     /// An earlier run broke natural alignment.
     pub unaligned: bool,
+    /// An earlier run stored into shared data, so that nothing is shared although it is asked for.
+    pub unshared: bool,
 }
 
 impl Choice {
@@ -96,11 +98,26 @@ impl Choice {
             tuning.apply(&mut options);
         }
         let mut translation = options.for_device(info);
-        let unaligned = translation.alignment == Alignment::Natural && found(UNALIGNED, &unaligned_key(wasm)).is_some();
+        let broken = |kind| found(kind, &broken_key(kind, wasm)).is_some();
+        let unaligned = translation.alignment == Alignment::Natural && broken(UNALIGNED);
         if unaligned {
             translation.alignment = Alignment::Any;
         }
-        Self { translation, tuning, unaligned }
+        // Where nothing would be shared anyway, the translator says why.
+        let may_share = translation.natural(false) && translation.has(Opt::SharedData);
+        let unshared = may_share && broken(UNSHARED);
+        if unshared {
+            translation.with.remove(&Opt::SharedData);
+        }
+        Self { translation, tuning, unaligned, unshared }
+    }
+
+    /// If shared data is asked for: what comes of it, or why nothing does.
+    pub fn shared<'a>(&self, meta: &'a Meta) -> Option<std::result::Result<&'a SharedData, &'a str>> {
+        if self.unshared {
+            return Some(Err("an earlier input stored into it, which the cache remembers; --no-cache tries again"));
+        }
+        meta.shared.as_ref().map(|shared| shared.as_ref().map_err(String::as_str))
     }
 }
 
@@ -184,20 +201,22 @@ impl Program {
     ) -> Result<Self> {
         let wasm = to_wasm(bytes)?.into_owned();
         let asked = options.clone();
-        let Choice { translation, tuning, .. } = Choice::new(engine.backend(), engine.info(), &wasm, &asked);
+        let choice = Choice::new(engine.backend(), engine.info(), &wasm, &asked);
+        let translation = &choice.translation;
         let options = ProgramOptions {
             interleave: Some(translation.cell),
             alignment: Some(translation.alignment),
+            with: translation.with.clone(),
             ..asked.clone()
         };
         let cache = Cache::open(&options.cache, options.cache_limit);
-        let mut builder = Builder { engine, wasm: &wasm, translation: &translation, cache, progress };
+        let mut builder = Builder { engine, wasm: &wasm, translation, cache, progress };
         let (meta, Loaded { module, compile_time, cached }) = builder.build()?;
         if !meta.missing.is_empty() {
             let names = meta.missing.join(", ");
             progress(Stage::Warning(&format!("not provided yet, and returning ENOSYS when called: {names}")));
         }
-        match &meta.shared {
+        match choice.shared(&meta) {
             Some(Ok(data)) => progress(Stage::Warning(&format!("shared-data: {data}"))),
             Some(Err(why)) => progress(Stage::Warning(&format!("shared-data has no effect: {why}"))),
             None => {}
@@ -212,7 +231,7 @@ impl Program {
             wasm,
             asked,
             options,
-            tuning,
+            tuning: choice.tuning,
             compile_time,
             meta,
             kernels,
@@ -294,9 +313,28 @@ impl Program {
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }
 
-    /// Lets later runs begin with [`Self::unaligned`].
-    pub(crate) fn remember_unaligned(&self) {
-        self.remember(UNALIGNED, &unaligned_key(&self.0.wasm), &[]);
+    /// The same program, with the same memory layout and states, that no longer takes for true what a VM of this one has broken; later ones
+    /// begin with it. `None` if it takes nothing for true.
+    ///
+    /// A VM does not say what it broke. Storing into shared data is one of two things it may be, so the alignment stays until a program
+    /// that shares nothing ends so too.
+    pub(crate) fn without_broken(&self) -> Result<Option<Self>> {
+        let (kind, next) = if matches!(self.0.meta.shared, Some(Ok(_))) {
+            let mut options = self.0.options.clone();
+            options.with.remove(&Opt::SharedData);
+            (UNSHARED, Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?)
+        } else if self.0.options.alignment == Some(Alignment::Natural) {
+            (UNALIGNED, self.unaligned()?)
+        } else {
+            return Ok(None);
+        };
+        self.remember(kind, &broken_key(kind, &self.0.wasm), &[]);
+        Ok(Some(next))
+    }
+
+    /// Whether they are clones of one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Lets later programs begin with a choice, if there is a cache (`true`).
@@ -324,11 +362,14 @@ impl Program {
 
 /// Kind of cache entry: a program that was translated for natural alignment does not keep to it.
 const UNALIGNED: &str = "unaligned";
+/// Kind of cache entry: a program that shared data stores into it.
+const UNSHARED: &str = "unshared";
 /// Kind of cache entry: a [`Tuning`].
 const TUNING: &str = "tuning";
 
-fn unaligned_key(wasm: &[u8]) -> Key {
-    key(&[b"unaligned", wasm])
+/// What a program does is its own affair, so options and device do not matter.
+fn broken_key(kind: &str, wasm: &[u8]) -> Key {
+    key(&[kind.as_bytes(), wasm])
 }
 
 /// What was measured holds for the code that was measured, so this is the key of the program as it is made by default.

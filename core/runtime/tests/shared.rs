@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::path::Path;
 use vectorvisor::{
-    Alignment, CachePolicy, End, Fleet, FleetOptions, Input, Opt, Program, ProgramOptions, Traps, Value,
+    Alignment, CachePolicy, Choice, End, Engine, Fleet, FleetOptions, Input, Opt, Program, ProgramOptions, Stage,
+    Traps, Value,
 };
 
 /// Each entry looks numbers up in a table in `.rodata`, does one thing to address `p`, and looks them up again.
@@ -58,7 +60,12 @@ fn ends(text: &str, entry: &str, with: &[Opt], inputs: &[(i32, i32)]) -> (Vec<Op
     };
     let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
     assert_eq!(program.meta().shared.is_some(), !with.is_empty());
-    let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
+    run(&program, entry, inputs)
+}
+
+fn run(program: &Program, entry: &str, inputs: &[(i32, i32)]) -> (Vec<Option<Value>>, u64) {
+    let mut fleet =
+        Fleet::new(program, &FleetOptions { vms: Some(96), ..Default::default() }, None).expect("there is room");
     let mut ends = vec![None; inputs.len()];
     let mut inputs = inputs.iter().map(|(p, n)| Input::args(vec![Value::I32(*p), Value::I32(*n)]));
     let summary = fleet
@@ -67,13 +74,11 @@ fn ends(text: &str, entry: &str, with: &[Opt], inputs: &[(i32, i32)]) -> (Vec<Op
             end => panic!("input {}: {end}", outcome.index),
         })
         .expect("the run ends");
-    (ends, summary.reruns as u64)
+    (ends, summary.reruns)
 }
 
 #[test]
 fn who_stores_into_shared_data_runs_again() {
-    let before = ProgramOptions::default();
-    assert!(before.with.is_empty());
     // Around both ends of the table and inside, and far away; multiples of 8, so that only what is shared can break.
     let far = (0..70).map(|i| (8192 + 8 * i, i));
     let near = [1024 - 72, 1024 - 8, 1024, 1032, 1500 & !7, 2040, 2048, 2056];
@@ -85,6 +90,96 @@ fn who_stores_into_shared_data_runs_again() {
             assert_eq!(shared, ends(&text(""), entry, &[], inputs).0, "{entry}");
             assert_eq!(reruns > 0, stores, "{entry}: {reruns} ran again");
         }
+    }
+}
+
+#[test]
+fn what_lies_between_two_stores_is_not_stored_to() {
+    // Off one address that needs no check, in front of the table and behind it.
+    let around = "(func (export \"around\") (param $p i32) (param $n i32) (result i32) (local $q i32)
+        (local.set $q (i32.and (local.get $p) (i32.const 120)))
+        (i32.store offset=960 (local.get $q) (local.get $n)) (i32.store offset=2000 (local.get $q) (local.get $n))
+        (call $look (local.get $n)))";
+    let text = text("").strip_suffix(')').expect("a module").to_owned() + around + ")";
+    for (p, stores) in [(48, false), (56, false), (40, true), (64, true)] {
+        let inputs: Vec<(i32, i32)> = (0..40).map(|n| (p, n)).collect();
+        let (shared, reruns) = ends(&text, "around", &[Opt::SharedData], &inputs);
+        assert_eq!(shared, ends(&text, "around", &[], &inputs).0, "{p}");
+        assert_eq!(reruns > 0, stores, "{p}: {reruns} ran again");
+    }
+}
+
+/// A program with a cache, and what it says of shared data.
+fn made(engine: &Engine, text: &str, shared: bool, cache: &Path) -> (Program, String) {
+    let options = ProgramOptions {
+        alignment: Some(Alignment::Natural),
+        with: shared.then_some(Opt::SharedData).into_iter().collect(),
+        lanes: Some(32),
+        cache: CachePolicy::Dir(cache.into()),
+        ..Default::default()
+    };
+    let mut said = String::new();
+    let mut note = |stage: Stage<'_>| {
+        if let Stage::Warning(text) = stage {
+            said += text;
+        }
+    };
+    let program = Program::new(engine, text.as_bytes(), &options, &mut note).expect("the program compiles");
+    let choice = Choice::new(engine.backend(), engine.info(), program.wasm(), &options);
+    assert_eq!(choice.translation.alignment, program.options().alignment.expect("it is chosen"));
+    assert_eq!(choice.shared(program.meta()).is_some(), shared);
+    (program, said)
+}
+
+fn alignment(program: &Program) -> Alignment {
+    program.options().alignment.expect("it is chosen")
+}
+
+#[test]
+fn who_stores_there_is_remembered_as_that_alone() {
+    // One tile a group, so that launches which began before the program changed end after it.
+    let (engine, _) = common::engine(|info| info.max_alloc = 3 << 20);
+    let cache = tempfile::tempdir().expect("a folder");
+    let text = text("");
+    let made = |shared| made(&engine, &text, shared, cache.path());
+    let far: Vec<(i32, i32)> = (0..200).map(|n| (8192, n)).collect();
+    let near: Vec<(i32, i32)> = (0..200).map(|n| (1032, n)).collect();
+    let plain = made(false).0;
+    let (want_far, want_near) = (run(&plain, "store", &far).0, run(&plain, "store", &near).0);
+    assert_ne!(want_far, want_near, "what is stored is looked up");
+
+    let (sharing, said) = made(true);
+    assert!(said.contains("1024 bytes of .rodata"), "{said}");
+    assert_eq!(run(&sharing, "store", &far), (want_far.clone(), 0));
+    assert!(made(true).1.contains("1024 bytes"), "nothing was broken");
+    let (got, reruns) = run(&sharing, "store", &near);
+    assert!(got == want_near && reruns >= 96, "{reruns} ran again");
+
+    let later = made(false).0;
+    assert_eq!((alignment(&later), later.cached()), (Alignment::Natural, true));
+    assert_eq!(run(&later, "store", &near), (want_near.clone(), 0));
+    let (unshared, said) = made(true);
+    assert!(said.contains("shared-data has no effect: an earlier input stored into it"), "{said}");
+    assert_eq!((alignment(&unshared), unshared.meta().shared.is_none()), (Alignment::Natural, true));
+    assert_eq!((run(&unshared, "store", &near), run(&unshared, "store", &far)), ((want_near, 0), (want_far, 0)));
+}
+
+#[test]
+fn who_breaks_alignment_beside_shared_data_is_remembered_as_that() {
+    let (engine, _) = common::engine(|info| info.max_alloc = 3 << 20);
+    let cache = tempfile::tempdir().expect("a folder");
+    let text = text("");
+    let made = |shared| made(&engine, &text, shared, cache.path());
+    let odd: Vec<(i32, i32)> = (0..200).map(|n| (if n % 3 == 0 { 1034 } else { 8193 }, n)).collect();
+    let want = ends(&text, "store", &[], &odd).0;
+    let (sharing, _) = made(true);
+    let (got, reruns) = run(&sharing, "store", &odd);
+    assert!(got == want && reruns >= 96, "{reruns} ran again");
+    for shared in [false, true] {
+        let (later, said) = made(shared);
+        assert_eq!(alignment(&later), Alignment::Any);
+        assert_eq!(said.contains("--alignment natural"), shared, "{said}");
+        assert_eq!(run(&later, "store", &odd), (want.clone(), 0));
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Group {
     pub in_flight: bool,
     begun: Instant,
     run: Option<Event>,
+    /// What the present or last launch runs; it needs the kernels.
+    program: Program,
 }
 
 impl Group {
@@ -95,6 +97,7 @@ impl Group {
             in_flight: false,
             begun: Instant::now(),
             run: None,
+            program: common.program.clone(),
         };
         group.write_par(common)?;
         Ok(group)
@@ -210,6 +213,7 @@ impl Group {
         let kernels = common.program.kernels();
         // From here on the pinned buffers belong to the device, also if one of the calls fails.
         self.in_flight = true;
+        self.program = common.program.clone();
         self.begun = Instant::now();
         // SAFETY: nobody touches `words` and `input_host` until `finish`, which every way out of here goes through:
         // the owner calls it while `in_flight` is set, and so does `drop`.
@@ -223,6 +227,11 @@ impl Group {
             self.queue.read_async(&self.words_device, 0, &mut self.words.pinned, bytes)?;
         }
         Ok(())
+    }
+
+    /// Whether the last launch ran this program.
+    pub fn ran(&self, program: &Program) -> bool {
+        self.program.is(program)
     }
 
     /// Waits for the launch. Returns how long it took, and how long the device was in the program's kernel.

@@ -220,7 +220,7 @@ impl Run<'_> {
                     }
                 }
                 Fate::Unaligned => {
-                    self.fleet.take_any_alignment()?;
+                    self.fleet.take_less_for_true(g)?;
                     if let Some(job) = self.again(g, vm) {
                         self.retry.push_back(job);
                     }

@@ -82,7 +82,7 @@ impl Fleet {
                 // It wants more than the image can hold: each VM runs it.
                 Status::Call | Status::Full => return Ok(false),
                 Status::Unaligned => {
-                    self.take_any_alignment()?;
+                    self.take_less_for_true(0)?;
                     // What it does this time is in the image then.
                     return self.initialise().map(|()| false);
                 }

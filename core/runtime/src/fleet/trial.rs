@@ -4,7 +4,9 @@ use super::job::{Job, Jobs};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
 use crate::tune::{Pace, SHORT, TELLING, Tried, limit, pays};
-use crate::{End, Error, FleetOptions, Input, Outcome, Program, Result, Stage, Summary, Trials, Tuning};
+use crate::{
+    End, Error, FleetOptions, Input, Outcome, Program, ProgramOptions, Result, Stage, Summary, Trials, Tuning,
+};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, Builder, Scope};
 use std::time::{Duration, Instant};
@@ -38,14 +40,14 @@ impl Fleet {
         progress: Progress<'_>,
     ) -> Result<Summary> {
         let begin = Instant::now();
-        let ways = Tuning::candidates(self.made());
-        trials.check(self.made().asked(), self.made().engine().info())?;
+        let ways = Tuning::candidates(&self.made);
+        trials.check(self.made.asked(), self.made.engine().info())?;
         let mut jobs = self.jobs(inputs)?;
         let mut summary = Summary::default();
         let due = match trials {
             Trials::Never => false,
             Trials::Now => true,
-            Trials::Auto if ways.is_empty() || !self.made().may_try(self.vms()) => false,
+            Trials::Auto if ways.is_empty() || !self.made.may_try(self.vms()) => false,
             Trials::Auto => self.run_until_it_pays(entry, ways.len(), total, &mut jobs, &mut summary, sink)?,
         };
         if due {
@@ -55,7 +57,7 @@ impl Fleet {
             // These may take far longer than those before them, which spoke for a trial.
             let worth = match trials {
                 Trials::Auto => {
-                    !jobs.ended && pays(ways.len(), self.made().compile_time(), first.elapsed, pace(&summary, total))
+                    !jobs.ended && pays(ways.len(), self.made.compile_time(), first.elapsed, pace(&summary, total))
                 }
                 _ => !sample.is_empty(),
             };
@@ -68,11 +70,6 @@ impl Fleet {
         }
         summary.elapsed = begin.elapsed();
         Ok(summary)
-    }
-
-    /// The program as the caller made it.
-    fn made(&self) -> &Program {
-        self.natural.as_ref().unwrap_or(&self.common.program)
     }
 
     /// Runs inputs until a trial pays (`true`), or until there are no more. It looks rarely, since VMs run empty before each look.
@@ -93,7 +90,7 @@ impl Fleet {
                 return Ok(false);
             }
             let pace = pace(summary, total);
-            if pays(ways, self.made().compile_time(), pace.of(sample), pace) {
+            if pays(ways, self.made.compile_time(), pace.of(sample), pace) {
                 return Ok(true);
             }
             count = count.saturating_mul(2);
@@ -164,7 +161,7 @@ impl Fleet {
                 next = learnt.fleet(&present, self.cancel.clone());
                 false
             }
-            _ => self.made().remember_tuning(chosen),
+            _ => self.made.remember_tuning(chosen),
         };
         progress(Stage::Tried { ways: &tried, chosen, remembered });
         let mut next = next?;
@@ -203,9 +200,9 @@ impl Fleet {
 
     /// The program made in other ways, all at the same time.
     fn others(&self, ways: &[Tuning]) -> Vec<(Tuning, Result<Program>)> {
-        let made = self.made();
-        let mut options = made.asked().clone();
-        options.alignment = self.common.program.options().alignment;
+        let made = &self.made;
+        let ProgramOptions { alignment, with, .. } = self.common.program.options().clone();
+        let options = ProgramOptions { alignment, with, ..made.asked().clone() };
         let make = |way: Tuning| {
             let mut options = options.clone();
             way.apply(&mut options);
