@@ -56,9 +56,9 @@ environment variable VECTORVISOR_DRIVER_PATH names, beside the executable, in de
 const INTERLEAVE: &str = "\
 Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16 or 32. Or:
 auto: what an earlier trial found to be fastest for this program, options and device. If there was none, what suits the device, and \
-on a GPU a trial on the way, once the run has so much ahead of it that the trial costs at most a fifth of that: three more compilations \
-(none where the first took more than 30 s), the inputs that fill the VMs once more as they were, and in each of three other ways for at \
-most half as long again, or a second. Results are the same in any case.
+on a GPU with thousands of VMs, if the program compiled within 30 s, a trial on the way, once the run has so much ahead of it that the \
+trial costs at most a fifth of that: three more compilations, the inputs that fill the VMs once more as they were, and in each of three \
+other ways for at most half as long again, or a second. Results are the same in any case.
 trial: a trial with the first inputs, now. It needs tiles of several VMs, on the cpu by --lanes 8.
 default: what suits the device, whatever a trial found, and no trial.
 ";

@@ -33,7 +33,8 @@ pub struct ProgramOptions {
     pub alignment: Option<Alignment>,
     /// Optimisations to leave out, to see what they are worth.
     pub without: BTreeSet<Opt>,
-    /// Optimisations to add to the usual ones.
+    /// Optimisations to add to the usual ones. A program that turns out to store into [`Opt::SharedData`] is compiled again without, and
+    /// that is remembered in the cache.
     pub with: BTreeSet<Opt>,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,

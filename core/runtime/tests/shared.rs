@@ -4,8 +4,8 @@ mod common;
 
 use std::path::Path;
 use vectorvisor::{
-    Alignment, CachePolicy, Choice, End, Engine, Fleet, FleetOptions, Input, Opt, Program, ProgramOptions, Stage,
-    Traps, Value,
+    Alignment, CachePolicy, Choice, End, Engine, Fleet, FleetOptions, Input, Opt, Outcome, Program, ProgramOptions,
+    Stage, Traps, Trials, Value,
 };
 
 /// Each entry looks numbers up in a table in `.rodata`, does one thing to address `p`, and looks them up again.
@@ -162,6 +162,44 @@ fn who_stores_there_is_remembered_as_that_alone() {
     assert!(said.contains("shared-data has no effect: an earlier input stored into it"), "{said}");
     assert_eq!((alignment(&unshared), unshared.meta().shared.is_none()), (Alignment::Natural, true));
     assert_eq!((run(&unshared, "store", &near), run(&unshared, "store", &far)), ((want_near, 0), (want_far, 0)));
+}
+
+#[test]
+fn a_trial_goes_on_without_shared_data() {
+    let (engine, faults) = common::engine(|_| ());
+    // Each launch is faster than the one before, so that the last way wins.
+    let mut nanoseconds = 1 << 60;
+    let faster = move || {
+        nanoseconds /= 2;
+        nanoseconds
+    };
+    *faults.kernel.lock().expect("unlocked") = Some(Box::new(faster));
+    let options = ProgramOptions {
+        alignment: Some(Alignment::Natural),
+        with: [Opt::SharedData].into(),
+        lanes: Some(32),
+        cache: CachePolicy::Off,
+        roots: vec!["store".into()],
+        ..Default::default()
+    };
+    let text = text("");
+    let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
+    let vms = FleetOptions { vms: Some(96), ..Default::default() };
+    let mut fleet = Fleet::new(&program, &vms, None).expect("there is room");
+    let near: Vec<(i32, i32)> = (0..200).map(|n| (1032, n)).collect();
+    let mut inputs = near.iter().map(|(p, n)| Input::args(vec![Value::I32(*p), Value::I32(*n)]));
+    let (mut got, mut tried) = (vec![None; near.len()], 0);
+    let mut sink = |outcome: Outcome| got[outcome.index] = outcome.values.first().copied();
+    let mut progress = |stage: Stage<'_>| {
+        if let Stage::Tried { ways, chosen, .. } = stage {
+            tried = ways.iter().filter(|(_, time)| time.is_ok()).count();
+            assert_ne!(chosen, ways[0].0);
+        }
+    };
+    let summary =
+        fleet.run_with_trial("store", Trials::Now, None, &mut inputs, &mut sink, &mut progress).expect("it ends");
+    assert_eq!(got, ends(&text, "store", &[], &near).0);
+    assert_eq!((tried, summary.reruns), (4, 96), "each of the first inputs ran again, and no later one");
 }
 
 #[test]
