@@ -327,15 +327,15 @@ impl Writer<'_> {
         let function = &self.p.functions[f as usize];
         let params = &self.p.types[function.ty as usize].params;
         let params: String = params.iter().enumerate().map(|(i, t)| format!(", {} v{i}", ctype(*t))).collect();
-        format!("Result_{} fn{f}(VM *vm, u32 fuel{params})", self.result_type(function.ty))
+        format!("{} fn{f}(VM *vm{params})", self.result_type(function.ty))
     }
 
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
-        Scope { body, function, leave, framed, refresh: false, fuel: !framed, out: String::new(), depth: 1 }
+        Scope { body, function, leave, framed, refresh: false, fuel: false, out: String::new(), depth: 1 }
     }
 
     fn leave(&self, ty: u32) -> &'static str {
-        if self.p.types[ty as usize].results.is_empty() { "return fuel" } else { "return 0" }
+        if self.p.types[ty as usize].results.is_empty() { "return" } else { "return 0" }
     }
 
     /// Variables and cached bases at the top of a function or state.
@@ -352,10 +352,8 @@ impl Writer<'_> {
             }
             memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. } | Stmt::Strides(_));
             shared |= matches!(stmt, Stmt::Load { mem: Access { shared: true, .. }, .. });
-            s.fuel |= matches!(
-                stmt,
-                Stmt::Check { .. } | Stmt::Unshared { .. } | Stmt::Loop { .. } | Stmt::Edge { .. } | Stmt::Call { .. }
-            );
+            s.fuel |=
+                matches!(stmt, Stmt::Check { .. } | Stmt::Unshared { .. } | Stmt::Loop { .. } | Stmt::Edge { .. });
             waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
         let mut by_type: BTreeMap<ValType, Vec<String>> = BTreeMap::new();
@@ -376,7 +374,7 @@ impl Writer<'_> {
         if shared {
             line!(s, "vv_gp const shared = VV_BASE(vm->shared);");
         }
-        if s.framed && s.fuel {
+        if s.fuel {
             line!(s, "u32 fuel = vm->fuel;");
         }
         if waits {
@@ -391,7 +389,7 @@ impl Writer<'_> {
         self.prologue(&mut s, &body.stmts, self.p.types[function.ty as usize].params.len());
         self.list(&mut s, &body.stmts);
         if !body.stmts.last().is_some_and(Stmt::ends) {
-            line!(s, "{};", s.leave);
+            line!(s, "{}{};", s.put(), s.leave);
         }
         s.out.push_str("}\n");
         s.out
@@ -418,19 +416,19 @@ impl Writer<'_> {
             let _ = writeln!(out, "  {} v{i} = {value};", ctype(*t));
         }
         let args: String = (0..ty.params.len()).map(|i| format!(", v{i}")).collect();
-        let result = self.result_type(self.p.functions[f as usize].ty);
+        let result = ty.results.first().map_or(String::new(), |t| format!("{} r = ", ctype(*t)));
         // A direct function may push frames of a nested trampoline above this one.
         let frame = if self.l.upper.contains_key(&f) { adapter_frame(self.p, f) } else { 0 };
         if frame > 0 {
             let _ = writeln!(out, "  vm->fp += {frame}u;");
         }
-        let _ = writeln!(out, "  Result_{result} r = fn{f}(vm, vm->fuel{args});");
-        let _ = writeln!(out, "  if (VV_STOPPED(vm)) return VV_HALT;\n  vm->fuel = vv_fuel_{result}(vm, r);");
+        let _ = writeln!(out, "  {result}fn{f}(vm{args});");
+        let _ = writeln!(out, "  if (VV_STOPPED(vm)) return VV_HALT;");
         if frame > 0 {
             let _ = writeln!(out, "  vm->fp -= {frame}u;");
         }
         for (i, t) in ty.results.iter().enumerate() {
-            let value = if i == 0 { to_bits(*t, &format!("vv_value_{result}(r)")) } else { format!("vm->r{i}") };
+            let value = if i == 0 { to_bits(*t, "r") } else { format!("vm->r{i}") };
             let _ = writeln!(out, "  vv_put(vm, {}u, {value});", 8 + 8 * i);
         }
         out.push_str("  return (u32)vv_get(vm, 0u);\n}\n");
@@ -440,18 +438,17 @@ impl Writer<'_> {
     fn dispatcher_signature(&self, ty: u32) -> String {
         let params: String =
             self.p.types[ty as usize].params.iter().enumerate().map(|(i, t)| format!(", {} v{i}", ctype(*t))).collect();
-        format!("Result_{} ci{ty}(VM *vm, u32 fuel, u32 i, u32 func, u32 at{params})", self.result_type(ty))
+        format!("{} ci{ty}(VM *vm, u32 i, u32 func, u32 at{params})", self.result_type(ty))
     }
 
     /// `call_indirect` from a direct function.
     fn dispatcher(&self, ty: u32, head: &str) -> String {
         let leave = self.leave(ty);
+        let value = if leave == "return" { "" } else { "return " };
         let args: String = (0..self.p.types[ty as usize].params.len()).map(|i| format!(", v{i}")).collect();
         let mut out = format!("VV_FN {head} {{\n");
-        let _ = writeln!(
-            out,
-            "  if (i >= VV_TABLE_LENGTH) {{ vm->fuel = fuel; vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); {leave}; }}"
-        );
+        let _ =
+            writeln!(out, "  if (i >= VV_TABLE_LENGTH) {{ vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); {leave}; }}");
         let _ = writeln!(out, "  u32 id = VV_TABLE(i);\n  switch (id) {{");
         let params = &self.p.types[ty as usize].params;
         for f in self.c.targets(&table(ty)) {
@@ -465,12 +462,12 @@ impl Writer<'_> {
                 let state = self.l.entry(self.c, self.c.world(*f), *f);
                 let _ = writeln!(
                     out,
-                    "  case {case}u: vm->fuel = fuel; vm->fp = 0; vv_put(vm, 0u, VV_FINISH); {frame}vv_abandon(vm, {state}u); {leave};"
+                    "  case {case}u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); {frame}vv_abandon(vm, {state}u); {leave};"
                 );
             } else if self.c.cuts.has(self.c.graph.table(ty), *f) {
                 let state = self.l.entry(self.c, World::Lower, *f);
                 let room = crate::layout::frame(self.p, self.c, World::Lower, *f);
-                let _ = writeln!(out, "  case {case}u: vm->fuel = fuel;");
+                let _ = writeln!(out, "  case {case}u:");
                 let _ = writeln!(
                     out,
                     "    if (vm->fp + {room}u > VV_FRAMES) {{ vv_trap(vm, VV_STACK_EXHAUSTED, func, at); {leave}; }}"
@@ -480,21 +477,21 @@ impl Writer<'_> {
                 for (n, _) in results.iter().enumerate().skip(1) {
                     let _ = writeln!(out, "    vm->r{n} = vv_get(vm, {}u);", 8 + 8 * n);
                 }
-                let _ = writeln!(out, "    if (VV_STOPPED(vm)) {leave};\n    fuel = vm->fuel;");
                 match results.first() {
                     Some(t) => {
                         let value = from_bits(*t, "vv_get(vm, 8u)");
-                        let _ = writeln!(out, "    return vv_result_{}(vm, fuel, {value});", ctype(*t));
+                        let _ = writeln!(out, "    if (VV_STOPPED(vm)) {leave};\n    return {value};");
                     }
-                    None => _ = writeln!(out, "    {leave};"),
+                    None => out.push_str("    return;\n"),
                 }
             } else {
-                let _ = writeln!(out, "  case {case}u: return fn{f}(vm, fuel{args});");
+                let end = if value.is_empty() { " return;" } else { "" };
+                let _ = writeln!(out, "  case {case}u: {value}fn{f}(vm{args});{end}");
             }
         }
         let _ = writeln!(
             out,
-            "  }}\n  vm->fuel = fuel; vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);\n  {leave};\n}}"
+            "  }}\n  vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);\n  {leave};\n}}"
         );
         out
     }
@@ -625,6 +622,14 @@ impl Writer<'_> {
         }
     }
 
+    /// After a call: it has used fuel, and the memory may have grown.
+    fn back(&self, s: &mut Scope<'_>) {
+        if s.fuel {
+            line!(s, "fuel = vm->fuel;");
+        }
+        self.refresh(s);
+    }
+
     fn refresh(&self, s: &mut Scope<'_>) {
         if s.refresh {
             line!(s, "size = vm->size;");
@@ -653,7 +658,7 @@ impl Writer<'_> {
     }
 
     fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
-        if s.fuel && stmt.leaves() && !matches!(stmt, Stmt::Call { .. } | Stmt::Return { .. }) {
+        if s.fuel && stmt.leaves() {
             line!(s, "vm->fuel = fuel;");
         }
         match stmt {
@@ -787,14 +792,10 @@ impl Writer<'_> {
             }
             Stmt::Call { callee, args, results, at } => {
                 let args = self.args(s, args);
-                let (ty, call, may) = match callee {
-                    Callee::Function(f) => {
-                        let ty = self.p.functions[*f as usize].ty;
-                        (ty, format!("fn{f}(vm, fuel{args})"), self.stops[*f as usize])
-                    }
+                let (call, may) = match callee {
+                    Callee::Function(f) => (format!("fn{f}(vm{args})"), self.stops[*f as usize]),
                     Callee::Table { ty, index } => {
-                        let index = self.e(s, *index);
-                        (*ty, format!("ci{ty}(vm, fuel, {index}, {}u, {at}u{args})", s.function), true)
+                        (format!("ci{ty}(vm, {}, {}u, {at}u{args})", self.e(s, *index), s.function), true)
                     }
                 };
                 // A direct function may push frames of a nested trampoline above that of the state which calls it.
@@ -802,9 +803,10 @@ impl Writer<'_> {
                 if above {
                     line!(s, "vm->fp += {}u;", s.body.frame);
                 }
-                let ty = self.result_type(ty);
-                let value = results.first().map_or(String::new(), |v| format!(" v{} = vv_value_{ty}(r);", v.0));
-                line!(s, "{{ Result_{ty} r = {call}; fuel = vv_fuel_{ty}(vm, r);{value} }}");
+                match results.first() {
+                    Some(v) => line!(s, "v{} = {call};", v.0),
+                    None => line!(s, "{call};"),
+                }
                 self.check_stop(s, may);
                 if above {
                     line!(s, "vm->fp -= {}u;", s.body.frame);
@@ -813,7 +815,7 @@ impl Writer<'_> {
                     let value = from_bits(s.body.vars[v.0 as usize], &format!("vm->r{i}"));
                     line!(s, "v{} = {value};", v.0);
                 }
-                self.refresh(s);
+                self.back(s);
             }
             Stmt::CallNested { callee, args, results, at } => {
                 line!(s, "{{");
@@ -824,10 +826,7 @@ impl Writer<'_> {
                 self.take(s, results);
                 s.depth -= 1;
                 line!(s, "}}");
-                if s.fuel {
-                    line!(s, "fuel = vm->fuel;");
-                }
-                self.refresh(s);
+                self.back(s);
             }
             Stmt::Host { call, args, result, at } => self.host(s, *call, args, *result, *at),
             Stmt::Block { label, body } => {
@@ -881,8 +880,8 @@ impl Writer<'_> {
                     line!(s, "vm->r{i} = {};", to_bits(*ty, value));
                 }
                 match values.first() {
-                    Some((ty, value)) => line!(s, "return vv_result_{}(vm, fuel, {value});", ctype(*ty)),
-                    None => line!(s, "{};", s.leave),
+                    Some((_, value)) => line!(s, "return {value};"),
+                    None => line!(s, "return;"),
                 }
             }
             Stmt::Trap { kind, at } => {

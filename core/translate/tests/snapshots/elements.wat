@@ -9,52 +9,54 @@
 ;;= #define VV_TABLE_LENGTH 10u
 ;;= #define VV_TABLE(i) vv_w32(vm->head, 0u + (i) * 4)
 ;;= VV_CONSTANT_LARGE u32 vv_elements0[] = {1u, 1u, 1u, 1u};
-;;= VV_SMALL Result_void fn1(VM *vm, u32 fuel);
+;;= VV_SMALL void fn1(VM *vm);
 ;;= VV_SMALL u32 st3(VM *vm);
-;;= VV_SMALL Result_u32 fn2(VM *vm, u32 fuel, u32 v0);
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0);
 ;;= VV_SMALL u32 st4(VM *vm);
-;;= VV_SMALL Result_u32 ci0(VM *vm, u32 fuel, u32 i, u32 func, u32 at);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel) { /* a */
-;;=   return vv_result_u32(vm, fuel, 4u);
+;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at);
+;;= VV_SMALL u32 fn0(VM *vm) { /* a */
+;;=   return 4u;
 ;;= }
-;;= VV_SMALL Result_void fn1(VM *vm, u32 fuel) { /* fill */
+;;= VV_SMALL void fn1(VM *vm) { /* fill */
 ;;=   {
 ;;=     u32 to = 2u, from = 0u, n = 4u;
-;;=     if ((u64)to + n > VV_TABLE_LENGTH || (u64)from + n > (vv_w32(vm->head, 40u) ? 0u : 4u)) { vm->fuel = fuel; vv_trap(vm, VV_OUT_OF_BOUNDS_TABLE, 1u, 78u); return fuel; }
+;;=     if ((u64)to + n > VV_TABLE_LENGTH || (u64)from + n > (vv_w32(vm->head, 40u) ? 0u : 4u)) { vv_trap(vm, VV_OUT_OF_BOUNDS_TABLE, 1u, 78u); return; }
 ;;=     vv_gp head = vm->head;
 ;;=     for (u32 i = 0; i < n; i++) vv_sw32(head, 0u + (to + i) * 4, vv_elements0[from + i]);
 ;;=   }
 ;;=   vv_sw32(vm->head, 40u, 1u);
-;;=   return fuel;
+;;=   return;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters fill */
-;;=   Result_void r = fn1(vm, vm->fuel);
+;;=   fn1(vm);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_void(vm, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_SMALL Result_u32 fn2(VM *vm, u32 fuel, u32 v0) { /* call */
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0) { /* call */
 ;;=   u32 v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(2u, 90u, return 0)
-;;=   { Result_u32 r = ci0(vm, fuel, v0, 2u, 90u); fuel = vv_fuel_u32(vm, r); v1 = vv_value_u32(r); }
+;;=   vm->fuel = fuel;
+;;=   v1 = ci0(vm, v0, 2u, 90u);
 ;;=   if (VV_STOPPED(vm)) return 0;
-;;=   return vv_result_u32(vm, fuel, v1);
+;;=   fuel = vm->fuel;
+;;=   vm->fuel = fuel;
+;;=   return v1;
 ;;= }
 ;;= VV_SMALL u32 st4(VM *vm) { /* enters call */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn2(vm, vm->fuel, v0);
+;;=   u32 r = fn2(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_SMALL Result_u32 ci0(VM *vm, u32 fuel, u32 i, u32 func, u32 at) {
-;;=   if (i >= VV_TABLE_LENGTH) { vm->fuel = fuel; vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
+;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at) {
+;;=   if (i >= VV_TABLE_LENGTH) { vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
 ;;=   u32 id = VV_TABLE(i);
 ;;=   switch (id) {
-;;=   case 1u: return fn0(vm, fuel);
+;;=   case 1u: return fn0(vm);
 ;;=   }
-;;=   vm->fuel = fuel; vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
+;;=   vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
 ;;=   return 0;
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

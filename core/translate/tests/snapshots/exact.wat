@@ -6,23 +6,22 @@
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
 ;;= VV_SMALL u32 st3(VM *vm);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0) { /* f */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
 ;;=   { u32 ea = v0;
-;;=   if (VV_UNLIKELY(vv_bad(size, ea, 12u))) { vm->fuel = fuel; vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 40u); return 0; }
+;;=   if (VV_UNLIKELY(vv_bad(size, ea, 12u))) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 40u); return 0; }
 ;;=   ea += 8u;
 ;;=   v1 = vv_ld32(mem, ea); }
-;;=   return vv_result_u32(vm, fuel, v1);
+;;=   return v1;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters f */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn0(vm, vm->fuel, v0);
+;;=   u32 r = fn0(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

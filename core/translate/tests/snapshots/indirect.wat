@@ -13,11 +13,11 @@
 ;;= VV_CONSTANT u32 vv_table[] = {1u, 2u, 3u};
 ;;= VV_SMALL u32 st3(VM *vm);
 ;;= VV_SMALL u32 st4(VM *vm);
-;;= VV_SMALL Result_u32 fn3(VM *vm, u32 fuel, u32 v0);
+;;= VV_SMALL u32 fn3(VM *vm, u32 v0);
 ;;= VV_SMALL u32 st5(VM *vm);
-;;= VV_FN Result_u32 ci0(VM *vm, u32 fuel, u32 i, u32 func, u32 at, u32 v0);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0) { /* a */
-;;=   return vv_result_u32(vm, fuel, (v0 + 1u));
+;;= VV_FN u32 ci0(VM *vm, u32 i, u32 func, u32 at, u32 v0);
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* a */
+;;=   return (v0 + 1u);
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* b state 0 */
 ;;=   u32 v0;
@@ -37,36 +37,41 @@
 ;;=   u32 fuel = vm->fuel;
 ;;=   v0 = (u32)(vv_get(vm, 8u));
 ;;=   VV_EDGE(2u, 69u, return VV_HALT)
-;;=   { Result_u32 r = ci0(vm, fuel, 0u, 2u, 74u, v0); fuel = vv_fuel_u32(vm, r); v1 = vv_value_u32(r); }
+;;=   vm->fuel = fuel;
+;;=   v1 = ci0(vm, 0u, 2u, 74u, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   fuel = vm->fuel;
 ;;=   vm->fuel = fuel;
 ;;=   vv_trap(vm, VV_UNREACHABLE, 2u, 78u);
 ;;=   return VV_HALT;
 ;;= }
-;;= VV_SMALL Result_u32 fn3(VM *vm, u32 fuel, u32 v0) { /* f */
+;;= VV_SMALL u32 fn3(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(3u, 86u, return 0)
-;;=   { Result_u32 r = ci0(vm, fuel, v0, 3u, 86u, 7u); fuel = vv_fuel_u32(vm, r); v1 = vv_value_u32(r); }
+;;=   vm->fuel = fuel;
+;;=   v1 = ci0(vm, v0, 3u, 86u, 7u);
 ;;=   if (VV_STOPPED(vm)) return 0;
-;;=   return vv_result_u32(vm, fuel, v1);
+;;=   fuel = vm->fuel;
+;;=   vm->fuel = fuel;
+;;=   return v1;
 ;;= }
 ;;= VV_SMALL u32 st5(VM *vm) { /* enters f */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn3(vm, vm->fuel, v0);
+;;=   u32 r = fn3(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_FN Result_u32 ci0(VM *vm, u32 fuel, u32 i, u32 func, u32 at, u32 v0) {
-;;=   if (i >= VV_TABLE_LENGTH) { vm->fuel = fuel; vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
+;;= VV_FN u32 ci0(VM *vm, u32 i, u32 func, u32 at, u32 v0) {
+;;=   if (i >= VV_TABLE_LENGTH) { vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
 ;;=   u32 id = VV_TABLE(i);
 ;;=   switch (id) {
-;;=   case 1u: return fn0(vm, fuel, v0);
-;;=   case 2u: vm->fuel = fuel; vm->fp = 0; vv_put(vm, 0u, VV_FINISH); vv_put(vm, 8u, (u64)(v0)); vv_abandon(vm, 3u); return 0;
-;;=   case 3u: vm->fuel = fuel; vm->fp = 0; vv_put(vm, 0u, VV_FINISH); vv_put(vm, 8u, (u64)(v0)); vv_abandon(vm, 4u); return 0;
+;;=   case 1u: return fn0(vm, v0);
+;;=   case 2u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); vv_put(vm, 8u, (u64)(v0)); vv_abandon(vm, 3u); return 0;
+;;=   case 3u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); vv_put(vm, 8u, (u64)(v0)); vv_abandon(vm, 4u); return 0;
 ;;=   }
-;;=   vm->fuel = fuel; vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
+;;=   vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
 ;;=   return 0;
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

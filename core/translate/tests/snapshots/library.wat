@@ -23,37 +23,44 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_SMALL Result_u32 fn2(VM *vm, u32 fuel, u32 v0);
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0);
 ;;= VV_SMALL u32 st3(VM *vm);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0, u32 v1, u32 v2) { /* memcpy */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1, u32 v2) { /* memcpy */
 ;;=   if (v2) {
-;;=     if (vv_memory_copy(vm, v0, v1, v2)) { vm->fuel = fuel; vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 54u); return 0; }
+;;=     if (vv_memory_copy(vm, v0, v1, v2)) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 54u); return 0; }
 ;;=   }
-;;=   return vv_result_u32(vm, fuel, v0);
+;;=   return v0;
 ;;= }
-;;= VV_SMALL Result_u32 fn1(VM *vm, u32 fuel, u32 v0, u32 v1, u32 v2) { /* memset */
+;;= VV_SMALL u32 fn1(VM *vm, u32 v0, u32 v1, u32 v2) { /* memset */
 ;;=   u32 v3;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   v3 = vv_check(&fuel, size, v0, 0u, 1u, 1u, 0u);
 ;;=   vv_sa8(mem, v3, 0u, (v1));
-;;=   return vv_result_u32(vm, fuel, 7u);
+;;=   vm->fuel = fuel;
+;;=   return 7u;
 ;;= }
-;;= VV_SMALL Result_u32 fn2(VM *vm, u32 fuel, u32 v0) { /* f */
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1, v2;
+;;=   u32 fuel = vm->fuel;
 ;;=   VV_EDGE(2u, 116u, return 0)
-;;=   { Result_u32 r = fn0(vm, fuel, 0x10u, v0, 8u); fuel = vv_fuel_u32(vm, r); v1 = vv_value_u32(r); }
+;;=   vm->fuel = fuel;
+;;=   v1 = fn0(vm, 0x10u, v0, 8u);
 ;;=   if (VV_STOPPED(vm)) return 0;
-;;=   { Result_u32 r = fn1(vm, fuel, v1, 1u, 2u); fuel = vv_fuel_u32(vm, r); v2 = vv_value_u32(r); }
-;;=   return vv_result_u32(vm, fuel, v2);
+;;=   fuel = vm->fuel;
+;;=   vm->fuel = fuel;
+;;=   v2 = fn1(vm, v1, 1u, 2u);
+;;=   fuel = vm->fuel;
+;;=   vm->fuel = fuel;
+;;=   return v2;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters f */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn2(vm, vm->fuel, v0);
+;;=   u32 r = fn2(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

@@ -11,10 +11,11 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0);
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0);
 ;;= VV_SMALL u32 st3(VM *vm);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0) { /* sum */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* sum */
 ;;=   u32 v1;
+;;=   u32 fuel = vm->fuel;
 ;;=   v1 = 0u;
 ;;=   for (;;) {
 ;;=   VV_APART
@@ -32,14 +33,14 @@
 ;;=   { VV_REFUEL(0u, 38u, return 0) }
 ;;=   }
 ;;=   L1: ;
-;;=   return vv_result_u32(vm, fuel, v1);
+;;=   vm->fuel = fuel;
+;;=   return v1;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters sum */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn0(vm, vm->fuel, v0);
+;;=   u32 r = fn0(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

@@ -8,26 +8,27 @@
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
 ;;= VV_SMALL u32 st3(VM *vm);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0, u32 v1) { /* f */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1) { /* f */
 ;;=   u32 v2, v3, v4, v5;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   v4 = vv_check(&fuel, size, v0, 0u, 8u, 1u, 0u);
 ;;=   vv_st32(mem, v4 + 4u, (v1));
 ;;=   v2 = vv_ld32(mem, v4 + 4u);
 ;;=   vv_sa8(mem, v4, 0u, (u32)((u64)0x7u));
 ;;=   v5 = vv_check(&fuel, size, v1, 0u, 2u, 1u, 0u);
 ;;=   v3 = (u32)(s32)(s16)vv_ld16(mem, v5);
-;;=   return vv_result_u32(vm, fuel, (v2 + v3));
+;;=   vm->fuel = fuel;
+;;=   return (v2 + v3);
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters f */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 v1 = (u32)(vv_get(vm, 16u));
-;;=   Result_u32 r = fn0(vm, vm->fuel, v0, v1);
+;;=   u32 r = fn0(vm, v0, v1);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

@@ -10,7 +10,7 @@
 ;;= VV_SMALL u32 st3(VM *vm);
 ;;= VV_SMALL u32 st4(VM *vm);
 ;;= VV_SMALL u32 st5(VM *vm);
-;;= VV_SMALL Result_u64 fn0(VM *vm, u32 fuel, u64 v0);
+;;= VV_SMALL u64 fn0(VM *vm, u64 v0);
 ;;= VV_SMALL u32 st6(VM *vm);
 ;;= VV_FN void vv_nested(VM *vm, u32 state);
 ;;= VV_SMALL u32 st3(VM *vm) { /* factorial state 0 */
@@ -50,33 +50,30 @@
 ;;=   vv_put(vm, 16u, v1);
 ;;=   return 4u;
 ;;= }
-;;= VV_SMALL Result_u64 fn0(VM *vm, u32 fuel, u64 v0) { /* factorial */
+;;= VV_SMALL u64 fn0(VM *vm, u64 v0) { /* factorial */
 ;;=   u64 v1, v2;
 ;;=   if (!v0) {
 ;;=     v1 = (u64)0x1u;
 ;;=   } else {
-;;=     vm->fuel = fuel;
 ;;=     {
-;;=       if (vm->fp + 24u > VV_FRAMES) { vm->fuel = fuel; vv_trap(vm, VV_STACK_EXHAUSTED, 0u, 55u); return 0; }
+;;=       if (vm->fp + 24u > VV_FRAMES) { vv_trap(vm, VV_STACK_EXHAUSTED, 0u, 55u); return 0; }
 ;;=       vv_put(vm, 0u, VV_NESTED);
 ;;=       vv_put(vm, 8u, (v0 - (u64)0x1u));
 ;;=       vv_nested(vm, 3u);
 ;;=       if (VV_STOPPED(vm)) return 0;
 ;;=       v2 = vv_get(vm, 8u);
 ;;=     }
-;;=     fuel = vm->fuel;
 ;;=     v1 = (v0 * v2);
 ;;=   }
-;;=   return vv_result_u64(vm, fuel, v1);
+;;=   return v1;
 ;;= }
 ;;= VV_SMALL u32 st6(VM *vm) { /* enters factorial */
 ;;=   u64 v0 = vv_get(vm, 8u);
 ;;=   vm->fp += 16u;
-;;=   Result_u64 r = fn0(vm, vm->fuel, v0);
+;;=   u64 r = fn0(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u64(vm, r);
 ;;=   vm->fp -= 16u;
-;;=   vv_put(vm, 8u, vv_value_u64(r));
+;;=   vv_put(vm, 8u, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {

@@ -45,9 +45,9 @@
 ;;= VV_SMALL u32 st4(VM *vm);
 ;;= VV_SMALL u32 st5(VM *vm);
 ;;= VV_SMALL u32 st6(VM *vm);
-;;= VV_SMALL Result_void fn4(VM *vm, u32 fuel, u32 v0, u32 v1);
+;;= VV_SMALL void fn4(VM *vm, u32 v0, u32 v1);
 ;;= VV_SMALL u32 st7(VM *vm);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0) { /* load */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* load */
 ;;=   u32 v1, v2, v3, v4;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
@@ -57,24 +57,27 @@
 ;;=   v2 = 0xffffffffu;
 ;;=   v3 = vv_ro32(shared, ((v0 & 7u) << (2u & 31)) + 1000u);
 ;;=   v4 = vv_ro8(shared, ((v0 & 0x7fu) + 0x3ecu) + 0u);
-;;=   return vv_result_u32(vm, fuel, ((v1 + v2) + (v3 + v4)));
+;;=   return ((v1 + v2) + (v3 + v4));
 ;;= }
-;;= VV_SMALL Result_u32 fn1(VM *vm, u32 fuel, u32 v0) { /* own */
+;;= VV_SMALL u32 fn1(VM *vm, u32 v0) { /* own */
 ;;=   u32 v1, v2, v3, v4;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   v1 = vv_a8(mem, (v0 & 0xffu), 1000u);
 ;;=   v2 = vv_ld32(mem, ((v0 & 7u) << (2u & 31)) + 1001u);
 ;;=   v4 = vv_check(&fuel, size, v0, 0u, 4u, 4u, 0u);
 ;;=   v3 = vv_a32(mem, v4, 0u);
-;;=   return vv_result_u32(vm, fuel, ((v1 + v2) + v3));
+;;=   vm->fuel = fuel;
+;;=   return ((v1 + v2) + v3);
 ;;= }
-;;= VV_SMALL Result_void fn2(VM *vm, u32 fuel, u32 v0) { /* store */
+;;= VV_SMALL void fn2(VM *vm, u32 v0) { /* store */
 ;;=   u32 v1, v2, v3;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   v1 = vv_check(&fuel, size, v0, 0u, 24u, 8u, 0u);
 ;;=   if (VV_UNLIKELY(vv_shares(v1 + 0u, 24u))) fuel |= VV_SKEW;
 ;;=   vv_sa32(mem, v1, 0u, (1u));
@@ -86,13 +89,15 @@
 ;;=   v3 = (v0 & 0x7ffu);
 ;;=   if (VV_UNLIKELY(vv_shares(v3 + 0u, 1u))) fuel |= VV_SKEW;
 ;;=   vv_sa8(mem, v3, 0u, (6u));
-;;=   return fuel;
+;;=   vm->fuel = fuel;
+;;=   return;
 ;;= }
-;;= VV_SMALL Result_void fn3(VM *vm, u32 fuel, u32 v0) { /* around */
+;;= VV_SMALL void fn3(VM *vm, u32 v0) { /* around */
 ;;=   u32 v1;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   v1 = 0u;
 ;;=   v1 = (v0 & 0xf8u);
 ;;=   if (VV_UNLIKELY(vv_shares(v1 + 800u, 12u))) fuel |= VV_SKEW;
@@ -100,45 +105,43 @@
 ;;=   if (VV_UNLIKELY(vv_shares(v1 + 1140u, 4u))) fuel |= VV_SKEW;
 ;;=   vv_sa32(mem, v1, 1140u, (8u));
 ;;=   vv_sa32(mem, v1, 808u, (9u));
-;;=   return fuel;
+;;=   vm->fuel = fuel;
+;;=   return;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters load */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn0(vm, vm->fuel, v0);
+;;=   u32 r = fn0(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 st4(VM *vm) { /* enters own */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn1(vm, vm->fuel, v0);
+;;=   u32 r = fn1(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 st5(VM *vm) { /* enters store */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_void r = fn2(vm, vm->fuel, v0);
+;;=   fn2(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_void(vm, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 st6(VM *vm) { /* enters around */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_void r = fn3(vm, vm->fuel, v0);
+;;=   fn3(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_void(vm, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
-;;= VV_SMALL Result_void fn4(VM *vm, u32 fuel, u32 v0, u32 v1) { /* fill */
+;;= VV_SMALL void fn4(VM *vm, u32 v0, u32 v1) { /* fill */
 ;;=   u32 v2, v3;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   for (;;) {
-;;=     if (vv_memory_fill(vm, v0, 0u, v1)) { vm->fuel = fuel; vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 4u, 269u); return fuel; }
+;;=     if (vv_memory_fill(vm, v0, 0u, v1)) { vm->fuel = fuel; vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 4u, 269u); return; }
 ;;=     fuel |= vm->fuel & VV_SKEW;
 ;;=     v3 = vv_check(&fuel, size, v0, 0u, 4u, 4u, 0u);
 ;;=     v2 = vv_a32(mem, v3, 0u);
@@ -148,16 +151,16 @@
 ;;=     break;
 ;;=     L1: ;
 ;;=     VV_COUNT(vm, direct);
-;;=     VV_EDGE(4u, 261u, return fuel)
+;;=     VV_EDGE(4u, 261u, return)
 ;;=   }
-;;=   return fuel;
+;;=   vm->fuel = fuel;
+;;=   return;
 ;;= }
 ;;= VV_SMALL u32 st7(VM *vm) { /* enters fill */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 v1 = (u32)(vv_get(vm, 16u));
-;;=   Result_void r = fn4(vm, vm->fuel, v0, v1);
+;;=   fn4(vm, v0, v1);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_void(vm, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

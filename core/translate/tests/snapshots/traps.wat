@@ -11,28 +11,28 @@
 ;;= VV_SMALL u32 st3(VM *vm);
 ;;= VV_SMALL u32 st4(VM *vm);
 ;;= VV_SMALL u32 st5(VM *vm);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0, u32 v1) { /* div */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1) { /* div */
 ;;=   u32 v2;
 ;;=   {
 ;;=     u32 a = v0;
 ;;=     u32 b = v1;
 ;;=     u32 t = b == 0 ? VV_DIVIDE_BY_ZERO : a == 0x80000000u && b == 0xffffffffu ? VV_INTEGER_OVERFLOW : 0u;
-;;=     if (VV_UNLIKELY(t)) { vm->fuel = fuel; vv_trap(vm, t, 0u, 68u); return 0; }
+;;=     if (VV_UNLIKELY(t)) { vv_trap(vm, t, 0u, 68u); return 0; }
 ;;=     v2 = (u32)((s32)a / (s32)b);
 ;;=   }
-;;=   return vv_result_u32(vm, fuel, v2);
+;;=   return v2;
 ;;= }
-;;= VV_SMALL Result_u64 fn1(VM *vm, u32 fuel, f64 v0) { /* trunc */
+;;= VV_SMALL u64 fn1(VM *vm, f64 v0) { /* trunc */
 ;;=   u64 v1;
 ;;=   {
 ;;=     f64 a = v0;
 ;;=     u32 t = vv_range64(a, -9223372036854775808.0, 1u, 9223372036854775808.0);
-;;=     if (VV_UNLIKELY(t)) { vm->fuel = fuel; vv_trap(vm, t, 1u, 74u); return 0; }
+;;=     if (VV_UNLIKELY(t)) { vv_trap(vm, t, 1u, 74u); return 0; }
 ;;=     v1 = (u64)(s64)a;
 ;;=   }
-;;=   return vv_result_u64(vm, fuel, v1);
+;;=   return v1;
 ;;= }
-;;= VV_SMALL Result_u32 fn2(VM *vm, u32 fuel, u32 v0) { /* choose */
+;;= VV_SMALL u32 fn2(VM *vm, u32 v0) { /* choose */
 ;;=   switch (v0) {
 ;;=   case 0u: case 2u:
 ;;=     goto L3;
@@ -42,35 +42,32 @@
 ;;=     goto L1;
 ;;=   }
 ;;=   L3: ;
-;;=   return vv_result_u32(vm, fuel, 1u);
+;;=   return 1u;
 ;;=   L2: ;
-;;=   return vv_result_u32(vm, fuel, 2u);
+;;=   return 2u;
 ;;=   L1: ;
-;;=   return vv_result_u32(vm, fuel, 3u);
+;;=   return 3u;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters div */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 v1 = (u32)(vv_get(vm, 16u));
-;;=   Result_u32 r = fn0(vm, vm->fuel, v0, v1);
+;;=   u32 r = fn0(vm, v0, v1);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 st4(VM *vm) { /* enters trunc */
 ;;=   f64 v0 = vv_f64(vv_get(vm, 8u));
-;;=   Result_u64 r = fn1(vm, vm->fuel, v0);
+;;=   u64 r = fn1(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u64(vm, r);
-;;=   vv_put(vm, 8u, vv_value_u64(r));
+;;=   vv_put(vm, 8u, r);
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 st5(VM *vm) { /* enters choose */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn2(vm, vm->fuel, v0);
+;;=   u32 r = fn2(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

@@ -15,46 +15,48 @@
 ;;= #define VV_TABLE(i) 0u
 ;;= VV_SMALL u32 st3(VM *vm);
 ;;= VV_SMALL u32 st4(VM *vm);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0) { /* offset */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* offset */
 ;;=   u32 v1, v2, v3;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   u32 const zero = vm->zero;
 ;;=   v1 = 0u;
 ;;=   v3 = vv_check(&fuel, size, v0, 4u, 8u, 1u, 0u);
 ;;=   v2 = vv_ld32(mem, v3 + 4u);
 ;;=   v1 = v2;
 ;;=   vv_st32(mem, v3 + 4u, (7u) | ((v2) & zero));
-;;=   return vv_result_u32(vm, fuel, v1);
+;;=   vm->fuel = fuel;
+;;=   return v1;
 ;;= }
-;;= VV_SMALL Result_u32 fn1(VM *vm, u32 fuel, u32 v0) { /* sum */
+;;= VV_SMALL u32 fn1(VM *vm, u32 v0) { /* sum */
 ;;=   u32 v1, v2, v3;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   u32 const zero = vm->zero;
 ;;=   v1 = 0u;
 ;;=   v3 = vv_check(&fuel, size, v0, 4u, 8u, 1u, 0u);
 ;;=   v2 = vv_ld32(mem, v3 + 4u);
 ;;=   v1 = v2;
 ;;=   vv_st32(mem, v3 + 4u, (7u) | ((v2) & zero));
-;;=   return vv_result_u32(vm, fuel, v1);
+;;=   vm->fuel = fuel;
+;;=   return v1;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters offset */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn0(vm, vm->fuel, v0);
+;;=   u32 r = fn0(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 st4(VM *vm) { /* enters sum */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   Result_u32 r = fn1(vm, vm->fuel, v0);
+;;=   u32 r = fn1(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

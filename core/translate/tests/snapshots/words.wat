@@ -22,13 +22,14 @@
 
 ;;= #define VV_TABLE_LENGTH 0u
 ;;= #define VV_TABLE(i) 0u
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0, u32 v1);
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1);
 ;;= VV_SMALL u32 st3(VM *vm);
-;;= VV_SMALL Result_u32 fn0(VM *vm, u32 fuel, u32 v0, u32 v1) { /* copy */
+;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1) { /* copy */
 ;;=   u32 v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13, v14, v15, v16;
 ;;=   VV_PRIVATE(vm);
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
+;;=   u32 fuel = vm->fuel;
 ;;=   v2 = 0u;
 ;;=   v3 = 0u;
 ;;=   v4 = 0u;
@@ -68,15 +69,15 @@
 ;;=   }
 ;;=   v5 = 7u;
 ;;=   vv_sa64(mem, v16, 32u, ((u64)v5));
-;;=   return vv_result_u32(vm, fuel, v6);
+;;=   vm->fuel = fuel;
+;;=   return v6;
 ;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* enters copy */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   u32 v1 = (u32)(vv_get(vm, 16u));
-;;=   Result_u32 r = fn0(vm, vm->fuel, v0, v1);
+;;=   u32 r = fn0(vm, v0, v1);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fuel = vv_fuel_u32(vm, r);
-;;=   vv_put(vm, 8u, (u64)(vv_value_u32(r)));
+;;=   vv_put(vm, 8u, (u64)(r));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

@@ -45,27 +45,6 @@ typedef struct VM {
 #ifndef VV_BASE
 #define VV_BASE(p) (p) /* tells the compiler that a pointer is to a buffer of the device */
 #endif
-/* A function takes the fuel by a parameter and gives it back below its result, so that it stays in a register across calls; beside a
-   result of 64 bits it goes by the VM. In a struct NVRTC 13.0 never ends, once `VV_BASE` tells of a pointer. */
-typedef u32 Result_void;
-typedef u64 Result_u32;
-typedef u64 Result_f32;
-typedef u64 Result_u64;
-typedef f64 Result_f64;
-VV_INLINE u64 vv_result_u32(VM *vm, u32 fuel, u32 v) { return fuel | (u64)v << 32; }
-VV_INLINE u64 vv_result_f32(VM *vm, u32 fuel, f32 v) { return fuel | (u64)vv_i32_reinterpret(v) << 32; }
-VV_INLINE u64 vv_result_u64(VM *vm, u32 fuel, u64 v) { vm->fuel = fuel; return v; }
-VV_INLINE f64 vv_result_f64(VM *vm, u32 fuel, f64 v) { vm->fuel = fuel; return v; }
-#define vv_fuel_void(vm, r) (r)
-#define vv_fuel_u32(vm, r) ((u32)(r))
-#define vv_fuel_f32(vm, r) ((u32)(r))
-#define vv_fuel_u64(vm, r) ((vm)->fuel)
-#define vv_fuel_f64(vm, r) ((vm)->fuel)
-#define vv_value_u32(r) ((u32)((r) >> 32))
-#define vv_value_f32(r) vv_f32((u32)((r) >> 32))
-#define vv_value_u64(r) (r)
-#define vv_value_f64(r) (r)
-
 #define VV_WORD(vm, row) (vm)->words[(u64)(row) * (vm)->vms]
 #define VV_HALT 0u
 #define VV_FINISH 1u
