@@ -183,6 +183,43 @@ fn a_loop_without_end_is_the_only_one_to_time_out() {
     }
 }
 
+/// Two neighbours that are slow, but not too slow each: the second is stopped and runs alone, and only then proves to write more than the buffer
+/// holds. By then the first group flies, so that it runs again in the second.
+#[test]
+fn who_runs_alone_may_run_again_in_any_group() {
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (memory 1 1)
+      (func $now (result i64) (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 16))) (i64.load (i32.const 16)))
+      (func (export "work") (param $for i64) (param $bytes i32) (local $end i64)
+        (local.set $end (i64.add (call $now) (local.get $for)))
+        (loop $more (br_if $more (i64.lt_u (call $now) (local.get $end))))
+        (i32.store (i32.const 4) (local.get $bytes))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    let (engine, _) = common::engine(|info| info.max_alloc = 3 << 20);
+    let fleet_options = FleetOptions {
+        vms: Some(64),
+        out_capacity: Some(1024),
+        timeout: Some(Duration::from_secs(1)),
+        ..Default::default()
+    };
+    let program = program(&engine, text, &options(32));
+    let mut fleet = Fleet::new(&program, &fleet_options, None).expect("there is room");
+    let work = |i: i64| match i {
+        0 => (600_000_000, 10),
+        1 => (600_000_000, 3000),
+        _ => (0, 10),
+    };
+    // When the last few fill the first group, the second is free.
+    let inputs = (0..165).map(work).map(|(time, bytes)| Input::args(vec![Value::I64(time), Value::I32(bytes)]));
+    let (outcomes, summary) = run(&mut fleet, "work", inputs.collect());
+    for outcome in outcomes {
+        assert_eq!((outcome.end, outcome.stdout.len()), (End::Exit(0), work(outcome.index as i64).1 as usize));
+    }
+    assert!(summary.reruns >= 2, "{summary:?}");
+}
+
 #[test]
 fn fuel_ends_a_loop() {
     let mut fleet = fleet(GUEST, 32, &FleetOptions { fuel: Some(10_000), ..Default::default() });

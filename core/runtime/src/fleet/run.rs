@@ -288,24 +288,24 @@ impl Run<'_> {
         self.submit(g)
     }
 
-    /// Launches inputs that run alone in their tiles.
+    /// Launches inputs that run alone in their tiles: in the group where one is that goes on or runs again, else in the first.
     fn launch_solo(&mut self) -> Result<bool> {
         let plan = &self.fleet.common.program.meta().plan;
         let (lanes, info) = (plan.lanes as usize, self.fleet.common.program.engine().info());
         // Fuel is measured against the time of the whole launch, so there it has to be one VM.
         let limit = if self.fleet.watchdog.is_some() { info.parallel_tiles.max(1) as usize } else { 1 };
-        let usable = self.fleet.groups[0].usable();
+        let resumed =
+            |s: &Option<super::job::Slot>| s.as_ref().is_some_and(|s| s.job.solo && matches!(s.state, State::Ready(_)));
+        let g = self.fleet.groups.iter().position(|group| group.slots.iter().any(resumed)).unwrap_or(0);
+        let usable = self.fleet.groups[g].usable();
         let most = self.staged();
-        let mut staged: usize = self.fleet.groups[0].slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
+        let mut staged: usize = self.fleet.groups[g].slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
         let mut launched = Vec::new();
         for first in (0..usable).step_by(lanes) {
             if launched.len() == limit {
                 break;
             }
-            let slots = &self.fleet.groups[0].slots[first..first + lanes];
-            let resumed = |s: &Option<super::job::Slot>| {
-                s.as_ref().is_some_and(|s| s.job.solo && matches!(s.state, State::Ready(_)))
-            };
+            let slots = &self.fleet.groups[g].slots[first..first + lanes];
             let vm = match slots.iter().position(resumed) {
                 Some(lane) => first + lane,
                 None => {
@@ -313,16 +313,16 @@ impl Run<'_> {
                     let fits = |job: &mut Job| launched.is_empty() || staged + job.bytes() <= most;
                     let Some(job) = self.solo.pop_front_if(fits) else { continue };
                     staged += job.bytes();
-                    self.place(0, first + lane, job);
+                    self.place(g, first + lane, job);
                     first + lane
                 }
             };
             launched.push(vm as u32);
         }
-        self.fleet.groups[0].launched = launched;
-        let any = self.submit(0)?;
+        self.fleet.groups[g].launched = launched;
+        let any = self.submit(g)?;
         if any {
-            self.complete(0)?;
+            self.complete(g)?;
         }
         Ok(any)
     }
