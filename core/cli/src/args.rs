@@ -216,8 +216,8 @@ pub struct MapArgs {
 }
 
 const MAP_HELP: &str = "\
-A JSON line that is an object with a string `stdin` (or `stdin_base64`) gives that as the input; any other line is the
-input itself, as it stands. An output line has `index`, `name` (of a file), `exit`, and `stdout` (`stdout_base64` if it is not
+A JSON line that is an object with a string `stdin` (or `stdin_base64`) gives that as the input; any line without
+these two is the input itself, as it stands. An output line has `index`, `name` (of a file), `exit`, and `stdout` (`stdout_base64` if it is not
 UTF-8); `error` says why there is no output, and `stderr` what the guest said. Output lines are in the order of the inputs.
 
 Inputs are files at any depth of the folder, symbolic links to files included. A failed input (a trap, an exit code other than 0)

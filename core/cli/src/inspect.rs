@@ -14,8 +14,15 @@ use vectorvisor::{Choice, DeviceInfo, DeviceKind, Edges, Error, Fleet, FleetOpti
 
 /// Prints it; the exit code.
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
+    show(args).map_err(setup::usage)
+}
+
+fn show(args: &InspectArgs) -> Result<i32> {
     if args.input.is_some() && args.emit != Emit::Calls {
         return Err(crate::Usage("--in only goes with --emit calls".into()).into());
+    }
+    if args.input.is_some() && args.invoke.is_some() {
+        return Err(crate::Usage("--in runs _start; leave out --invoke".into()).into());
     }
     if args.arch.is_some() && args.emit != Emit::Plan {
         return Err(crate::Usage("--arch only goes with --emit plan".into()).into());

@@ -10,8 +10,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vectorvisor::translate::Error as TranslateError;
-use vectorvisor::{End, Entry, Error, Fleet, Input, Outcome, Program, Stage, ValType, Value};
+use vectorvisor::{End, Entry, Fleet, Input, Outcome, Program, Stage, ValType, Value};
 
 /// Wasmtime's exit code after a trap, which is a shell's after SIGABRT.
 const TRAPPED: i32 = 134;
@@ -19,7 +18,11 @@ const TRAPPED: i32 = 134;
 /// Runs it; the exit code.
 pub fn run(args: &RunArgs) -> Result<i32> {
     let (path, guest) = program_and_arguments(args)?;
-    if let Some(word) = guest.iter().take_while(|word| *word != "--").find(|word| args::is_ours(word)) {
+    // Who writes `--` means it. One in front of the guest's arguments was for the command line's parser, which keeps it.
+    let own = std::env::args_os().count().saturating_sub(guest.len());
+    let separated = std::env::args_os().take(own).any(|word| word == "--");
+    let mut words = guest.iter().take_while(|word| !separated && *word != "--");
+    if let Some(word) = words.find(|word| args::is_ours(word)) {
         let why = "stands after the program, so it goes to the guest; vectorvisor's options stand before the program";
         report::note(args.vm_args.quiet, &format!("{word} {why}"));
     }
@@ -106,14 +109,7 @@ fn program(
 ) -> Result<Program> {
     let roots = setup::roots(args.invoke.as_deref(), args.printreturn);
     let options = setup::program_options(&args.translate, &roots, engine.info())?;
-    let result = setup::program(engine, path, bytes, &options, progress);
-    let missing = |e: &Error| matches!(e, Error::NoEntry { .. } | Error::Translate(TranslateError::NoExport { .. }));
-    match result {
-        Err(e) if e.downcast_ref().is_some_and(missing) => {
-            Err(Usage(format!("{}; call an export with --invoke NAME", report::chain(&e))).into())
-        }
-        other => other,
-    }
+    setup::program(engine, path, bytes, &options, progress).map_err(setup::usage)
 }
 
 /// What `--invoke` names, or `_start`; with `--printreturn` also the only export of a program that has no `_start`.

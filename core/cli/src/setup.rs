@@ -2,15 +2,16 @@
 
 use crate::Usage;
 use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
-use crate::report::Progress;
+use crate::report::{self, Progress};
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
 use vectorvisor::driver::plugin::{Search, file_name};
+use vectorvisor::translate::Error as TranslateError;
 use vectorvisor::{
-    Alignment, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Fleet, FleetOptions, Program, ProgramOptions, Quirks,
-    Traps, Trials,
+    Alignment, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, Fleet, FleetOptions, Program, ProgramOptions,
+    Quirks, Traps, Trials,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with plugins.
@@ -53,6 +54,17 @@ pub fn program(
     progress: &mut Progress,
 ) -> Result<Program> {
     Program::new(engine, bytes, options, &mut |stage| progress.stage(stage)).with_context(|| path.display().to_string())
+}
+
+/// An export that is not there is a mistake on the command line.
+pub fn usage(error: anyhow::Error) -> anyhow::Error {
+    let translating = |e: &TranslateError| matches!(e, TranslateError::NoExport { .. });
+    let missing = match error.downcast_ref() {
+        Some(Error::NoEntry { .. }) => true,
+        Some(Error::Translate(e)) => translating(e),
+        _ => error.downcast_ref().is_some_and(translating),
+    };
+    if missing { Usage(format!("{}; call an export with --invoke NAME", report::chain(&error))).into() } else { error }
 }
 
 /// What may be entered: what `--invoke` names, or `_start`, or (empty) all exports.

@@ -32,6 +32,11 @@ fn wrong_command_lines_end_with_2() {
         (vec!["map", &misbehave, "--in", &misbehave, "--out", "x"], "neither a folder nor"),
         (vec!["map", &misbehave, "--in", text(empty.path()), "--out", text(empty.path())], "name another"),
         (vec!["inspect", "--emit", "plan", "--in", &misbehave, &misbehave], "--emit calls"),
+        (
+            vec!["inspect", "--emit", "calls", "--in", &misbehave, "--invoke", "_start", &misbehave],
+            "leave out --invoke",
+        ),
+        (vec!["inspect", "--emit", "plan", "--invoke", "nothing", &misbehave], "call an export with --invoke"),
         (vec!["inspect", "--emit", "ir", "--arch", "sm_90", &misbehave], "--emit plan"),
         (vec!["inspect", "--emit", "plan", "--backend", "abacus", &misbehave], "known are: auto, cpu, "),
         (vec!["inspect", "--emit", "cuda", "--backend", "abacus", &misbehave], "known are: auto, cpu, "),
@@ -169,6 +174,8 @@ fn what_follows_the_program_is_the_guests() {
     assert_eq!(ran.code, Some(4));
     assert!(ran.err.contains("--vms stands after the program, so it goes to the guest"), "{}", ran.err);
     assert_eq!(vv(&["run", &program, "--verbose", "--", "--vms"]).err, "");
+    assert_eq!(vv(&["run", "--", &program, "--vms"]).err, "");
+    assert_eq!(vv(&["run", "-i", &program, "--", "--vms"]).err, "");
     write(temp.path().join("in/a"), "");
     let (input, output) = (temp.path().join("in"), temp.path().join("out"));
     let ran = vv(&["map", &program, "--in", text(&input), "--out", text(&output), "--", "-x", "y"]);

@@ -3,7 +3,7 @@
 //! `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must know about a program and
 //! the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the compiled binary, behind the milliseconds
 //! that compiling took. What runs found out: `unaligned-KEY` (KEY = hash of the module) says that a program needs
-//! [`crate::Alignment::Any`], `unshared-KEY` (KEY likewise) that it stores into what [`crate::Opt::SharedData`] would share, `tuning-KEY`
+//! [`crate::Alignment::Any`], `unshared-KEY` (KEY likewise) that it may store into what [`crate::Opt::SharedData`] would share, `tuning-KEY`
 //! (KEY as for `meta`, of the default) what a trial chose ([`crate::Tuning`]). A cache never makes a run fail: a damaged entry counts as
 //! missing, and what cannot be written is a warning.
 //!

@@ -81,7 +81,7 @@ pub struct Choice {
     pub tuning: Option<Tuning>,
     /// An earlier run broke natural alignment.
     pub unaligned: bool,
-    /// An earlier run stored into shared data, so that nothing is shared although it is asked for.
+    /// An earlier run may have stored into shared data, so that nothing is shared although it is asked for.
     pub unshared: bool,
 }
 
@@ -362,12 +362,12 @@ impl Program {
 
 /// Kind of cache entry: a program that was translated for natural alignment does not keep to it.
 const UNALIGNED: &str = "unaligned";
-/// Kind of cache entry: a program that shared data stores into it.
+/// Kind of cache entry: a program that shared data may store into it; it broke that or natural alignment.
 const UNSHARED: &str = "unshared";
 /// Kind of cache entry: a [`Tuning`].
 const TUNING: &str = "tuning";
 
-/// What a program does is its own affair, so options and device do not matter.
+/// What a program does is its own affair, so options and device do not matter; nor, to keep it simple, which export is entered.
 fn broken_key(kind: &str, wasm: &[u8]) -> Key {
     key(&[kind.as_bytes(), wasm])
 }

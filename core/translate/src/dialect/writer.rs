@@ -168,6 +168,7 @@ impl Writer<'_> {
         def("VV_LOG_LANES", plan.lanes.trailing_zeros().into(), "");
         def("VV_CELL", plan.cell.into(), "");
         def("VV_LINEAR", (plan.lanes == 1 || plan.cell == 0).into(), "");
+        def("VV_PAIRS", self.paired().into(), "");
         def("VV_REGION", plan.region, if plan.region >> 32 == 0 { "u" } else { "ul" });
         def("VV_FRAMES_AT", plan.frames_at, "u");
         def("VV_FRAMES", plan.frames, "u");
@@ -535,7 +536,9 @@ impl Writer<'_> {
     fn list(&self, s: &mut Scope<'_>, stmts: &[Stmt]) {
         let mut from = 0;
         while let Some(stmt) = stmts.get(from) {
-            if let Some(run) = Run::find(s.body, &stmts[from..]).filter(|_| self.paired()) {
+            if self.paired()
+                && let Some(run) = Run::find(s.body, &stmts[from..])
+            {
                 from += run.words.len() + run.between.len();
                 self.run(s, &run);
                 continue;

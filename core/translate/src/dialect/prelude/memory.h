@@ -62,7 +62,7 @@ VV_INLINE void vv_sa64(vv_gp m, u32 a, u32 o, u64 v) { vv_wr64(m + VV_NEAR(a, o,
 #endif
 
 /* 16 bytes, where they lie side by side. */
-#if VV_LINEAR || VV_CELL >= 16
+#if VV_PAIRS
 #define VV_PAIRED(a) (!((a) & 15u))
 VV_INLINE void vv_a128(vv_gp m, u32 a, u32 o, u64 *low, u64 *high) { vv_rd128(m + VV_NEAR(a, o, 16u), low, high); }
 VV_INLINE void vv_sa128(vv_gp m, u32 a, u32 o, u64 low, u64 high) { vv_wr128(m + VV_NEAR(a, o, 16u), low, high); }
