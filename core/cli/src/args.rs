@@ -201,7 +201,7 @@ pub struct MapArgs {
     /// A folder, in which an output has its input's relative name; or a file of JSON lines (`-`: standard output).
     #[arg(long = "out", value_name = "DIR|FILE.jsonl")]
     pub output: PathBuf,
-    /// VMs that run at the same time [default: as many as there are inputs and as fit into memory].
+    /// VMs that run at the same time [default: what keeps the device busy, if there are so many inputs and so much memory].
     #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
     #[command(flatten)]
@@ -221,7 +221,8 @@ these two is the input itself, as it stands. An output line has `index`, `name` 
 UTF-8); `error` says why there is no output, and `stderr` what the guest said. Output lines are in the order of the inputs.
 
 Inputs are files at any depth of the folder, symbolic links to files included. A failed input (a trap, an exit code other than 0)
-writes no file. Files appear whole or not at all.
+writes no file, and removes one of an earlier run. Files appear whole or not at all. What an input that succeeds writes to standard error is
+kept in JSON lines only.
 
 After Ctrl-C the outputs that there are stand, and no further inputs are taken; a second one ends it at once.
 

@@ -220,6 +220,8 @@ fn map_goes_on_after_failures_and_lists_them() {
         write(input.join(format!("{i:02}")), text);
     }
     fs::create_dir_all(output.join("39")).expect("a folder in the way");
+    write(output.join("00"), "of an earlier run");
+    write(output.join("other"), "of somebody else");
     let ran = vv(&["map", &example("misbehave.wasm"), "--in", text(&input), "--out", text(&output)]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("21 of 40 inputs failed"), "{}", ran.err);
@@ -229,6 +231,7 @@ fn map_goes_on_after_failures_and_lists_them() {
         let got = fs::read_to_string(output.join(format!("{i:02}"))).ok();
         assert_eq!(got, (i >= 20).then(|| i.to_string()), "{i}");
     }
+    assert!(output.join("other").exists(), "what is not of an input stays");
 }
 
 #[test]

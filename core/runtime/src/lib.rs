@@ -4,13 +4,14 @@
 //! [`Fleet`] is memory on the device for many VMs that run it. [`Fleet::run`] takes inputs from an iterator, gives
 //! each to a VM, and delivers an [`Outcome`] for each as it ends.
 //!
-//! ```no_run
+//! ```
 //! use vectorvisor::{Drivers, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions};
 //!
 //! # fn main() -> vectorvisor::Result<()> {
-//! # let drivers = Drivers::default();
-//! let engine = Engine::open(&drivers, &"auto".parse()?, Default::default())?;
-//! let wasm = std::fs::read("sha256.wasm").expect("a program");
+//! // The crate `vectorvisor-cpu`; other drivers are plugins, which are looked for.
+//! let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &[]);
+//! let engine = Engine::open(&drivers, &"cpu".parse()?, Default::default())?;
+//! let wasm = std::fs::read("../examples/sha256.wasm").expect("a program");
 //! let program = Program::new(&engine, &wasm, &ProgramOptions::default(), &mut |_| {})?;
 //! let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(1000))?;
 //! let mut inputs = (0..1000).map(|i| Input::stdin(format!("message {i}").into_bytes()));

@@ -291,7 +291,9 @@ pub enum Error {
         message: String,
     },
     /// An import that nobody provides.
-    #[error("unknown import {module:?} {name:?}: VectorVisor provides wasi_snapshot_preview1 (and wasi_unstable)")]
+    #[error(
+        "unknown import {module:?} {name:?}: VectorVisor provides WASI preview 1, as wasi_snapshot_preview1 and wasi_unstable"
+    )]
     UnknownImport {
         /// Its module.
         module: String,

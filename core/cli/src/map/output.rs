@@ -61,12 +61,18 @@ impl Output {
     /// Writes one result. An error names the file; the next results may still be written unless [`Output::broken`].
     pub fn put(&mut self, done: &Done<'_>) -> Result<()> {
         match self {
-            Self::Folder(_) if done.error.is_some() => Ok(()),
             Self::Folder(root) => {
                 let path = match done.name {
                     Some(name) => root.join(name),
                     None => root.join(done.index.to_string()),
                 };
+                if done.error.is_some() {
+                    // What an earlier run left would be taken for this one's.
+                    return match fs::remove_file(&path) {
+                        Err(e) if path.is_file() => Err(e).with_context(|| format!("cannot remove {}", path.display())),
+                        _ => Ok(()),
+                    };
+                }
                 write_whole(&path, done.stdout).with_context(|| format!("cannot write {}", path.display()))
             }
             Self::Lines(lines) => lines.put(done),
