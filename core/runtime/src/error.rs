@@ -60,7 +60,7 @@ pub enum Error {
     /// The start function or `_initialize` failed, so no VM can begin.
     #[error("the program's initialisation (its start function or _initialize) failed: {0}")]
     Initialise(String),
-    /// The device holds not even one tile of VMs.
+    /// The device has not the memory for so many VMs, or not even for one tile.
     #[error("{0}")]
     Memory(String),
     /// The device failed during a run. Outcomes already delivered stand; these inputs have none.

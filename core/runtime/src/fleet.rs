@@ -255,6 +255,15 @@ fn allocate(common: &Common, options: &FleetOptions, inputs: Option<usize>) -> R
             Err(Error::Driver(vectorvisor_driver::Error::OutOfMemory { .. })) if !fixed && total > plan.lanes => {
                 options.vms = Some(total / 2);
             }
+            Err(Error::Driver(source @ vectorvisor_driver::Error::OutOfMemory { .. })) => {
+                let (need, have) = (sizes::mib(plan.region.saturating_mul(total.into())), sizes::mib(info.memory));
+                return Err(Error::Memory(format!(
+                    "{total} VMs need {need} for their memory alone, {} a VM, and {} has {have} of which others may hold a part ({source}); \
+                     use fewer --vms or a smaller --heap",
+                    sizes::mib(plan.region),
+                    info.name
+                )));
+            }
             groups => return Ok((groups?, sizes.out_capacity)),
         }
     }

@@ -221,6 +221,17 @@ fn who_runs_alone_may_run_again_in_any_group() {
 }
 
 #[test]
+fn more_vms_than_fit_are_refused_with_their_number() {
+    let many = FleetOptions { vms: Some(1 << 30), ..Default::default() };
+    let refused = Fleet::new(&program(&cpu(), GUEST, &options(32)), &many, None);
+    let refused = refused.map(drop).expect_err("no room").to_string();
+    assert!(
+        refused.starts_with("1073741824 VMs need ") && refused.ends_with("fewer --vms or a smaller --heap"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn fuel_ends_a_loop() {
     let mut fleet = fleet(GUEST, 32, &FleetOptions { fuel: Some(10_000), ..Default::default() });
     let (outcomes, _) = run(&mut fleet, "_start", vec![Input::stdin("l1"), Input::stdin("l0")]);

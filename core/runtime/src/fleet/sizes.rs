@@ -20,7 +20,7 @@ pub struct Sizes {
     pub out_limit: u64,
 }
 
-fn mib(bytes: u64) -> String {
+pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
