@@ -31,7 +31,9 @@ pub enum Error {
     #[error(transparent)]
     Driver(#[from] vectorvisor_driver::Error),
     /// The program is no valid WebAssembly text.
-    #[error("not valid WebAssembly text: {0}")]
+    #[error(
+        "not a WebAssembly module (which begins with \\0asm), so it was read as WebAssembly text, and is not valid: {0}"
+    )]
     Text(String),
     /// The program cannot be translated.
     #[error(transparent)]
