@@ -14,9 +14,8 @@ const PLUGINS: [(&str, &str); 3] = [
 
 /// The drivers that can be named in a [`BackendSpec`](crate::BackendSpec).
 ///
-/// ```no_run
-/// # fn my_driver() -> Box<dyn vectorvisor::driver::Driver> { unimplemented!() }
-/// let drivers = vectorvisor::Drivers(vec![my_driver()]);
+/// ```
+/// let drivers = vectorvisor::Drivers(vec![vectorvisor_cpu::driver()]);
 /// ```
 #[derive(Default)]
 pub struct Drivers(pub Vec<Box<dyn Driver>>);
