@@ -121,6 +121,12 @@ impl Verify<'_> {
             Stmt::SetGlobal { global, value } => self.want(*value, self.program.globals[*global as usize].ty),
             Stmt::Load { var, op, mem, .. } => {
                 self.want(mem.addr, I32)?;
+                // Passes take the address to be the same behind the load.
+                let mut own = false;
+                self.body.reads(mem.addr, &mut |v| own |= v == *var);
+                if own {
+                    return Err(format!("variable {} is loaded from an address that it is in", var.0));
+                }
                 self.set(*var, op.ty())
             }
             Stmt::Check { var, addr, .. } => {

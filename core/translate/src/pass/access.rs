@@ -123,9 +123,6 @@ impl Pass<'_> {
                 let (addr, offset) = (mem.addr, mem.offset);
                 let mut place = self.base(addr);
                 place.plus = place.plus.wrapping_add(offset);
-                // What the access itself sets is another value behind it.
-                let ahead =
-                    if reads_any(self.body, addr, &stmt.sets().into_iter().collect()) { &[] } else { rest.as_slice() };
                 if u64::from(offset) + u64::from(bytes) > self.memory.capacity {
                     if let Stmt::Load { at, .. } | Stmt::Store { at, .. } = stmt {
                         done.push(Stmt::Trap { kind: TrapKind::OutOfBoundsMemory, at });
@@ -133,7 +130,7 @@ impl Pass<'_> {
                     break;
                 }
                 if let Stmt::Load { mem, .. } | Stmt::Store { mem, .. } = &mut stmt {
-                    self.check(mem, bytes, ahead, seen, &mut done);
+                    self.check(mem, bytes, rest.as_slice(), seen, &mut done);
                 }
                 if self.options.has(Opt::StoreAfterLoad) {
                     self.wait(&mut stmt, place, bytes, seen);
