@@ -91,7 +91,7 @@ impl Choice {
         let cache = Cache::open(&asked.cache, asked.cache_limit);
         let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
         let tuning = tuning_key(backend, info, wasm, asked)
-            .filter(|_| Tuning::open(asked))
+            .filter(|_| asked.interleave.is_none())
             .and_then(|key| postcard::from_bytes::<Tuning>(&found(TUNING, &key)?).ok());
         let mut options = asked.clone();
         if let Some(tuning) = tuning {
@@ -297,6 +297,19 @@ impl Program {
 
     pub(crate) fn kernels(&self) -> Kernels {
         self.0.kernels
+    }
+
+    /// The same program as if an earlier trial had chosen `way`, with what is known of it `now`.
+    pub(crate) fn tuned(&self, way: Tuning, now: &ProgramOptions) -> Result<Self> {
+        let (alignment, with) = (now.alignment, now.with.clone());
+        let mut options = ProgramOptions { alignment, with, ..self.0.asked.clone() };
+        way.apply(&mut options);
+        let mut program = Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
+        // So that a later trial finds as much to choose as this one.
+        if let Some(inner) = Arc::get_mut(&mut program.0) {
+            (inner.asked, inner.tuning) = (self.0.asked.clone(), Some(way));
+        }
+        Ok(program)
     }
 
     /// The same program for tiles of one VM, stopping at each bad access.

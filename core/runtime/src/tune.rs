@@ -44,14 +44,10 @@ impl Trials {
     /// # Errors
     /// [`Error::Option`] if it has not.
     pub fn check(self, options: &ProgramOptions, info: &DeviceInfo) -> Result<()> {
-        let why = match (self, options.interleave) {
-            (Self::Now, Some(_)) => "the options choose already; leave out --interleave trial",
-            (Self::Now, None) if options.for_device(info).lanes == 1 => {
-                "a tile has one VM; make it more with --lanes 8, or leave out --interleave trial"
-            }
-            _ => return Ok(()),
-        };
-        Err(Error::Option(format!("a trial has no interleave cells to choose between, since {why}")))
+        match Tuning::fixed(options, options.for_device(info).lanes).filter(|_| self == Self::Now) {
+            Some(why) => Err(Error::Option(format!("a trial has no interleave cells to choose between, since {why}"))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -69,16 +65,22 @@ impl Tuning {
     /// What may be chosen for a program; first comes how it is made. Empty if there is no choice.
     pub(crate) fn candidates(program: &Program) -> Vec<Self> {
         let (now, lanes) = (program.meta().plan.cell, program.meta().plan.lanes);
-        if lanes == 1 || !Self::open(program.asked()) {
+        if Self::fixed(program.asked(), lanes).is_some() {
             return Vec::new();
         }
         let others = CELLS.into_iter().filter(|cell| *cell != now);
         std::iter::once(now).chain(others).map(|interleave| Self { interleave }).collect()
     }
 
-    /// Whether options leave anything to choose.
-    pub(crate) fn open(options: &ProgramOptions) -> bool {
-        options.interleave.is_none()
+    /// Why options leave nothing to choose, if they do not.
+    pub(crate) fn fixed(options: &ProgramOptions, lanes: u32) -> Option<&'static str> {
+        if options.interleave.is_some() {
+            Some("the options choose already; leave out --interleave trial")
+        } else if lanes == 1 {
+            Some("a tile has one VM; make it more with --lanes 8, or leave out --interleave trial")
+        } else {
+            None
+        }
     }
 
     /// Chooses what options leave open.

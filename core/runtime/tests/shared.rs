@@ -167,13 +167,7 @@ fn who_stores_there_is_remembered_as_that_alone() {
 #[test]
 fn a_trial_goes_on_without_shared_data() {
     let (engine, faults) = common::engine(|_| ());
-    // Each launch is faster than the one before, so that the last way wins.
-    let mut nanoseconds = 1 << 60;
-    let faster = move || {
-        nanoseconds /= 2;
-        nanoseconds
-    };
-    *faults.kernel.lock().expect("unlocked") = Some(Box::new(faster));
+    faults.ever_faster();
     let options = ProgramOptions {
         alignment: Some(Alignment::Natural),
         with: [Opt::SharedData].into(),

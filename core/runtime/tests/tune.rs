@@ -28,22 +28,8 @@ const DRAW: &str = r#"(module
 /// A device whose every launch takes long enough to tell ways apart.
 fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engine, Arc<Faults>) {
     let (engine, faults) = common::engine(change);
-    launches_take(&faults, || 10_000_000);
+    faults.launches_take(|| 10_000_000);
     (engine, faults)
-}
-
-/// Lets each launch say that it took so many nanoseconds.
-fn launches_take(faults: &Faults, nanoseconds: impl FnMut() -> u64 + Send + 'static) {
-    *faults.kernel.lock().expect("unlocked") = Some(Box::new(nanoseconds));
-}
-
-/// Each launch is faster than the one before, so that the last way wins.
-fn ever_faster() -> impl FnMut() -> u64 {
-    let mut nanoseconds = 1 << 60;
-    move || {
-        nanoseconds /= 2;
-        nanoseconds
-    }
 }
 
 fn options(cache: &Path) -> ProgramOptions {
@@ -72,7 +58,16 @@ fn run(
     total: Option<usize>,
     args: &[i64],
 ) -> vectorvisor::Result<Ran> {
-    let mut fleet = Fleet::new(program, options, Some(args.len()))?;
+    run_in(&mut Fleet::new(program, options, Some(args.len()))?, entry, trials, total, args)
+}
+
+fn run_in(
+    fleet: &mut Fleet,
+    entry: &str,
+    trials: Trials,
+    total: Option<usize>,
+    args: &[i64],
+) -> vectorvisor::Result<Ran> {
     let mut inputs = args.iter().map(|n| Input::args(vec![Value::I64(*n)]));
     let (mut outcomes, mut trial, mut kept) = (Vec::new(), None, false);
     let mut progress = |stage: Stage<'_>| {
@@ -96,7 +91,7 @@ fn ends(ran: &Ran) -> Vec<(&End, &[Value])> {
 #[test]
 fn the_choice_is_remembered_and_used() {
     let (engine, faults) = engine(|_| ());
-    launches_take(&faults, ever_faster());
+    faults.ever_faster();
     let temp = tempfile::tempdir().expect("a folder");
     let open = options(temp.path());
     let first = program(&engine, FACTORIAL, &open);
@@ -130,9 +125,25 @@ fn the_choice_is_remembered_and_used() {
 }
 
 #[test]
+fn a_fleet_may_make_a_second_trial() {
+    let (engine, faults) = engine(|_| ());
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(40)).expect("there is room");
+    let mut run = |trials| {
+        faults.ever_faster();
+        let ran = run_in(&mut fleet, "factorial", trials, Some(1 << 40), &[5; 40]).expect("a run");
+        ran.trial.map(|(ways, chosen)| (ways.iter().map(|(way, _)| way.interleave).collect(), chosen.interleave))
+    };
+    assert_eq!(run(Trials::Now), Some((vec![8, 16, 32, 0], 0)));
+    assert_eq!(run(Trials::Auto), None);
+    assert_eq!(run(Trials::Now), Some((vec![0, 8, 16, 32], 32)));
+}
+
+#[test]
 fn without_a_cache_nothing_is_remembered() {
     let (engine, faults) = engine(|_| ());
-    launches_take(&faults, ever_faster());
+    faults.ever_faster();
     let open = ProgramOptions { cache: CachePolicy::Off, ..options(Path::new("")) };
     let program = program(&engine, FACTORIAL, &open);
     let ran = run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
@@ -146,12 +157,12 @@ fn noise_chooses_nothing() {
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     let run = || run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
-    launches_take(&faults, || 1000);
+    faults.launches_take(|| 1000);
     let ran = run();
     assert_eq!(ran.trial.map(|(ways, chosen)| (ways.len(), chosen.interleave)), Some((1, 8)));
     assert!(!ran.remembered && self::program(&engine, FACTORIAL, &options(temp.path())).tuning().is_none());
     for (mut nanoseconds, less) in [(100_000_000, 100_000), (1_500_000, 3000)] {
-        launches_take(&faults, move || {
+        faults.launches_take(move || {
             nanoseconds -= less;
             nanoseconds
         });
@@ -308,7 +319,7 @@ fn a_choice_without_memory_leaves_the_present_way() {
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     for fail in [true, false] {
-        launches_take(&faults, ever_faster());
+        faults.ever_faster();
         let few = FleetOptions { vms: Some(64), ..Default::default() };
         let mut fleet = Fleet::new(&program, &few, None).expect("there is room");
         let mut inputs = (0..200).map(|_| Input::args(vec![Value::I64(5)]));
@@ -362,7 +373,7 @@ fn how_fast_fuel_burns_is_found_out_once() {
 #[test]
 fn a_sample_that_takes_too_long_is_not_tried() {
     let (engine, faults) = engine(|info| info.kind = DeviceKind::Gpu);
-    launches_take(&faults, || 1_000_000);
+    faults.launches_take(|| 1_000_000);
     let temp = tempfile::tempdir().expect("a folder");
     let text = r#"(module
       (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))

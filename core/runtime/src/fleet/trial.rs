@@ -4,9 +4,7 @@ use super::job::{Job, Jobs};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
 use crate::tune::{Pace, SHORT, TELLING, Tried, limit, pays};
-use crate::{
-    End, Error, FleetOptions, Input, Outcome, Program, ProgramOptions, Result, Stage, Summary, Trials, Tuning,
-};
+use crate::{End, Error, FleetOptions, Input, Outcome, Program, Result, Stage, Summary, Trials, Tuning};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, Builder, Scope};
 use std::time::{Duration, Instant};
@@ -200,16 +198,9 @@ impl Fleet {
 
     /// The program made in other ways, all at the same time.
     fn others(&self, ways: &[Tuning]) -> Vec<(Tuning, Result<Program>)> {
-        let made = &self.made;
-        let ProgramOptions { alignment, with, .. } = self.common.program.options().clone();
-        let options = ProgramOptions { alignment, with, ..made.asked().clone() };
-        let make = |way: Tuning| {
-            let mut options = options.clone();
-            way.apply(&mut options);
-            Program::new(made.engine(), made.wasm(), &options, &mut |_| {})
-        };
+        let (made, now) = (&self.made, self.common.program.options());
         thread::scope(|scope| {
-            let threads: Vec<_> = ways.iter().map(|way| (*way, spawn(scope, || make(*way)))).collect();
+            let threads: Vec<_> = ways.iter().map(|way| (*way, spawn(scope, || made.tuned(*way, now)))).collect();
             let end = |thread: Result<thread::ScopedJoinHandle<'_, Result<Program>>>| {
                 let panicked =
                     |_| Error::System { what: "compiling for a trial", reason: "its thread panicked".into() };

@@ -32,6 +32,23 @@ pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engi
     (engine, faults)
 }
 
+#[allow(dead_code, reason = "not every test makes trials")]
+impl Faults {
+    /// Lets each launch say that it took so many nanoseconds.
+    pub fn launches_take(&self, nanoseconds: impl FnMut() -> u64 + Send + 'static) {
+        *self.kernel.lock().expect("unlocked") = Some(Box::new(nanoseconds));
+    }
+
+    /// Lets each launch say that it was faster than the one before, so that the last way of a trial wins.
+    pub fn ever_faster(&self) {
+        let mut nanoseconds = 1 << 60;
+        self.launches_take(move || {
+            nanoseconds /= 2;
+            nanoseconds
+        });
+    }
+}
+
 type Change = Arc<dyn Fn(&mut DeviceInfo) + Send + Sync>;
 
 struct Changed {
