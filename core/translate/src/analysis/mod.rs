@@ -5,6 +5,7 @@ mod cuts;
 mod graph;
 mod native;
 mod never;
+mod run;
 mod stops;
 
 pub use colour::{Colour, Colours, World};
@@ -12,4 +13,5 @@ pub use cuts::Cuts;
 pub use graph::{Graph, post_order};
 pub use native::native_stack;
 pub use never::never_returns;
+pub use run::Run;
 pub use stops::may_stop;

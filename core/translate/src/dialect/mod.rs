@@ -2,7 +2,6 @@
 
 mod expr;
 mod parts;
-mod run;
 mod writer;
 
 pub use writer::write;

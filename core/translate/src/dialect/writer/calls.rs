@@ -1,0 +1,148 @@
+//! Calls: of the host, and of functions that may suspend.
+
+use super::{Scope, Writer, entry_dispatcher};
+use crate::analysis::World;
+use crate::dialect::expr::{from_bits, to_bits};
+use crate::host::{CALLS, Length, Param, Place};
+use crate::ir::{Callee, ExprId, Var};
+use std::fmt::Write as _;
+
+impl Writer<'_> {
+    pub(super) fn host(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>, at: u32) {
+        let host = &CALLS[call];
+        // What a program says after a bad access must not reach anybody.
+        line!(
+            s,
+            "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+            s.function,
+            s.leave
+        );
+        let text = self.args(s, args);
+        let value = match (host.name, host.place) {
+            ("proc_exit", _) => {
+                line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.function);
+                line!(s, "{};", s.leave);
+                return;
+            }
+            ("sched_yield", _) => "0u".to_string(),
+            (name, Place::Local) if name.starts_with("path_") => "VV_EBADF".to_string(),
+            (name, Place::Local) => format!("vv_{name}(vm{text})"),
+            (_, Place::Remote | Place::Missing) => "VV_ENOSYS".to_string(),
+        };
+        match result {
+            Some(v) => line!(s, "v{} = {value};", v.0),
+            None => line!(s, "(void)({value});"),
+        }
+        self.stored(s);
+        self.check_stop(s, host.name == "fd_write");
+    }
+
+    /// Results in the frame of a function that has returned.
+    pub(super) fn take(&self, s: &mut Scope<'_>, vars: &[Var]) {
+        for (i, v) in vars.iter().enumerate() {
+            let value = from_bits(s.body.vars[v.0 as usize], &format!("vv_get(vm, {}u)", 8 + 8 * i));
+            line!(s, "v{} = {value};", v.0);
+        }
+    }
+
+    /// Writes the callee's frame `above` bytes up: the state to return to, and the arguments. Gives the state to enter.
+    #[expect(clippy::too_many_arguments, reason = "one call, described")]
+    pub(super) fn push(
+        &self,
+        s: &mut Scope<'_>,
+        callee: &Callee,
+        args: &[ExprId],
+        above: u32,
+        then: &str,
+        world: World,
+        at: u32,
+    ) -> String {
+        let values: Vec<String> = args.iter().map(|a| to_bits(s.body.type_of(*a), &self.e(s, *a))).collect();
+        let most = self.l.room(self.c, world, callee);
+        let next = match callee {
+            Callee::Function(f) => format!("{}u", self.l.entry(self.c, world, *f)),
+            Callee::Table { ty, index } => {
+                let index = self.e(s, *index);
+                line!(s, "u32 next = {}{ty}(vm, {index}, {}u, {at}u);", entry_dispatcher(world), s.function);
+                line!(s, "if (next == VV_HALT) {};", s.leave);
+                "next".to_string()
+            }
+        };
+        if self.l.recursive {
+            self.trap_if(s, &format!("vm->fp + {}u > VV_FRAMES", above + most), "VV_STACK_EXHAUSTED", at);
+        }
+        line!(s, "vv_put(vm, {above}u, {then});");
+        for (i, value) in values.iter().enumerate() {
+            line!(s, "vv_put(vm, {}u, {value});", above + 8 + 8 * i as u32);
+        }
+        next
+    }
+
+    pub(super) fn call_framed(&self, s: &mut Scope<'_>, callee: &Callee, args: &[ExprId], then: u32, at: u32) {
+        line!(s, "{{");
+        s.depth += 1;
+        let own = s.body.frame;
+        let next = self.push(s, callee, args, own, &format!("{then}u"), self.c.world(s.function), at);
+        line!(s, "vm->fp += {own}u;");
+        line!(s, "return {next};");
+        s.depth -= 1;
+        line!(s, "}}");
+    }
+
+    fn length(&self, s: &Scope<'_>, args: &[ExprId], length: Length) -> String {
+        match length {
+            Length::Bytes(n) => format!("(u64){n}u"),
+            Length::Times { index, size } => format!("(u64){} * {size}u", self.e(s, args[index])),
+        }
+    }
+
+    pub(super) fn suspend(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], then: u32, at: u32) {
+        line!(
+            s,
+            "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
+            s.function,
+            s.leave
+        );
+        line!(s, "vm->request = 0; vm->error = 0;");
+        for arg in args {
+            let value = to_bits(s.body.type_of(*arg), &self.e(s, *arg));
+            line!(s, "vv_request_word(vm, {value});");
+        }
+        for (param, arg) in CALLS[call].params.iter().zip(args) {
+            if let Param::In(length) = param {
+                let (p, n) = (self.e(s, *arg), self.length(s, args, *length));
+                line!(s, "vv_request_bytes(vm, {p}, {n});");
+            }
+        }
+        // A request that cannot be made is answered at once with its errno.
+        line!(s, "if (vm->error) return {then}u;");
+        line!(s, "vm->state = {then}u;");
+        line!(s, "vv_halt(vm, VV_CALL, {call}u, {}u, {at}u);", s.function);
+        line!(s, "return VV_HALT;");
+    }
+
+    pub(super) fn answer(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>) {
+        line!(s, "{{");
+        s.depth += 1;
+        line!(s, "u32 errno_ = vm->error;");
+        line!(s, "if (!errno_) {{");
+        s.depth += 1;
+        line!(s, "errno_ = (u32)vv_in64(vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET));");
+        line!(s, "u64 pos = 8;");
+        for (param, arg) in CALLS[call].params.iter().zip(args) {
+            if let Param::Out(length) = param {
+                let (p, n) = (self.e(s, *arg), self.length(s, args, *length));
+                line!(s, "pos = vv_answer_bytes(vm, pos, {p}, {n});");
+            }
+        }
+        line!(s, "if (vm->error) errno_ = vm->error;");
+        s.depth -= 1;
+        line!(s, "}}");
+        line!(s, "vm->error = 0;");
+        if let Some(v) = result {
+            line!(s, "v{} = errno_;", v.0);
+        }
+        s.depth -= 1;
+        line!(s, "}}");
+    }
+}
