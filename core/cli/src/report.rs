@@ -35,6 +35,11 @@ pub fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
 }
 
+/// So many of something.
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// Like [`line`], unless `quiet`.
 pub fn note(quiet: bool, text: &str) {
     if !quiet {

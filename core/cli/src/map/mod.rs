@@ -74,11 +74,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let summary = ran.context("the run ended early, and further inputs were not taken")?;
     finished?;
     let ok = done - failures.count;
-    let (seconds, vms) = (elapsed.as_secs_f64(), fleet.vms());
-    let (kernel, launches) = (summary.kernel.as_secs_f64(), summary.launches);
-    let text = format!(
-        "{ok} of {done} inputs succeeded, in {seconds:.2} s on {vms} VMs ({kernel:.3} s in {launches} launches)"
-    );
+    let (seconds, vms) = (elapsed.as_secs_f64(), report::count(fleet.vms() as u64, "VM", "VMs"));
+    let (kernel, launches) = (summary.kernel.as_secs_f64(), report::count(summary.launches, "launch", "launches"));
+    let text = format!("{ok} of {done} inputs succeeded, in {seconds:.2} s on {vms} ({kernel:.3} s in {launches})");
     report::note(quiet, &text);
     Ok(i32::from(failures.count > 0))
 }

@@ -41,7 +41,7 @@ pub fn sizes(
     if tile > info.memory {
         let (need, have) = (mib(tile), mib(info.memory));
         return Err(Error::Memory(format!(
-            "{lanes} VMs (one tile) need {need}, and {} has {have}; {advice}",
+            "the VMs of one tile ({lanes}) need {need}, and {} has {have}; {advice}",
             info.name
         )));
     }
@@ -49,7 +49,7 @@ pub fn sizes(
     if per_group == 0 {
         let (need, have) = (mib(region), mib(info.max_alloc));
         return Err(Error::Memory(format!(
-            "{lanes} VMs (one tile) need {need} in one piece, and {} allocates at most {have} at once; {advice}",
+            "the VMs of one tile ({lanes}) need {need} in one piece, and {} allocates at most {have} at once; {advice}",
             info.name
         )));
     }
