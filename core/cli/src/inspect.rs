@@ -144,7 +144,7 @@ fn ir(wasm: &[u8], options: &Options) -> Result<String> {
 fn calls(wasm: &[u8], options: &Options) -> Result<String> {
     let lowered = translate::lower_module(wasm, options)?;
     let functions = &lowered.program.functions;
-    let name = |f: &u32| functions.get(*f as usize).map_or("?", |f| f.name.as_str());
+    let name = |f: &u32| functions.get(*f as usize).map_or_else(|| "?".into(), |f| f.name());
     let mut text = String::new();
     for (function, colour) in functions.iter().zip(&lowered.colours) {
         let why = match colour {
@@ -162,7 +162,7 @@ fn calls(wasm: &[u8], options: &Options) -> Result<String> {
             Colour::Paths => "framed: too many paths of calls below it for this kernel compiler".to_string(),
             Colour::Calls(callee) => format!("direct, framed when re-entered: calls {}", name(callee)),
         };
-        _ = writeln!(text, "{}\t{why}", function.name);
+        _ = writeln!(text, "{}\t{why}", function.name());
     }
     Ok(text)
 }

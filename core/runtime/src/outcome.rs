@@ -42,7 +42,7 @@ pub enum End {
 /// Where in the program something happened, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The function's name.
+    /// The function's name, or those of all functions that have the same code and became one.
     pub function: Option<String>,
     /// Its index in the module, imports counted.
     pub function_index: Option<u32>,

@@ -312,11 +312,13 @@ impl Program {
         Ok(program)
     }
 
-    /// The same program for tiles of one VM, stopping at each bad access.
+    /// The same program for tiles of one VM, stopping at each bad access, and each function under its own name.
     pub(crate) fn exact(&self) -> Result<Self> {
         // For one VM: a whole tile would need its memory for nothing.
         let (lanes, interleave, alignment) = (Some(1), Some(0), Some(Alignment::Any));
-        let options = ProgramOptions { traps: Traps::Exact, lanes, interleave, alignment, ..self.0.options.clone() };
+        let mut options =
+            ProgramOptions { traps: Traps::Exact, lanes, interleave, alignment, ..self.0.options.clone() };
+        options.without.insert(Opt::MergeFunctions);
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }
 

@@ -146,6 +146,45 @@ fn random_numbers_belong_to_the_input() {
 }
 
 #[test]
+fn functions_of_the_same_code_are_one_of_many_names() {
+    let divide = "(param i32) (result i32) (i32.div_u (i32.const 840) (local.get 0))";
+    let peek = "(param i32) (result i32) (i32.load offset=65535 (local.get 0))";
+    let text = format!(
+        "(module (type $t (func (param i32) (result i32))) (table funcref (elem $one $other $third $two $peer)) (memory 1)
+           (func $peek {peek}) (func $peer {peek})
+           (func $one {divide}) (func $third (param i32) (result i32) (i32.mul (local.get 0) (call $other (i32.const 5))))
+           (func $other {divide}) (func $two (param i32 i32) (result i32) (i32.div_u (i32.const 840) (local.get 0)))
+           (func (export \"go\") (param $i i32) (param $n i32) (result i32)
+             (call_indirect (type $t) (local.get $n) (local.get $i))))"
+    );
+    let program = program(&cpu(), &text, &options(32));
+    let names = |program: &Program| program.meta().functions.clone();
+    assert_eq!(names(&program)[..4], ["peek or peer", "peer", "one or other", "third"]);
+    let options = FleetOptions { vms: Some(64), exact_reruns: 1, ..Default::default() };
+    let mut fleet = Fleet::new(&program, &options, None).expect("there is room");
+    let inputs: Vec<(i32, i32)> = (0..200).map(|n| (n % 5, n % 7)).collect();
+    let (outcomes, _) =
+        run(&mut fleet, "go", inputs.iter().map(|(i, n)| Input::args(vec![Value::I32(*i), Value::I32(*n)])).collect());
+    let mut exact = 0;
+    for (outcome, (i, n)) in outcomes.iter().zip(inputs) {
+        match (&outcome.end, i, n) {
+            (End::Trap(trap), 3, _) => assert_eq!(trap.kind, TrapKind::IndirectCallType),
+            (End::Trap(trap), 0 | 1, 0) => {
+                assert_eq!((trap.kind, trap.place.function.as_deref()), (TrapKind::DivideByZero, Some("one or other")));
+            }
+            (End::Trap(trap), 4, _) => {
+                let name = if trap.exact { "peer" } else { "peek or peer" };
+                assert_eq!((trap.kind, trap.place.function.as_deref()), (TrapKind::OutOfBoundsMemory, Some(name)));
+                exact += usize::from(trap.exact);
+            }
+            (_, 2, _) => assert_eq!(outcome.values, [Value::I32(n * 168)]),
+            _ => assert_eq!(outcome.values, [Value::I32(840 / n)]),
+        }
+    }
+    assert_eq!(exact, 1);
+}
+
+#[test]
 fn an_access_out_of_bounds_is_placed_exactly() {
     for lanes in [1, 32] {
         let mut fleet = fleet(GUEST, lanes, &FleetOptions { exact_reruns: 3, ..Default::default() });

@@ -93,6 +93,8 @@ pub enum Opt {
     HoistChecks,
     /// The C library's `memcpy`, `memmove` and `memset` are `memory.copy` and `memory.fill`.
     Library,
+    /// Functions of the same signature and code become one. Messages name all of them.
+    MergeFunctions,
     /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Unaligned`], and its input has to run
     /// again in a program translated without. Not on by itself: it pays for few programs.
     SharedData,
@@ -100,12 +102,13 @@ pub enum Opt {
 
 impl Opt {
     /// All of them, by the names under which they are left out or added.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("merge-checks", Self::MergeChecks),
         ("store-after-load", Self::StoreAfterLoad),
         ("loads-first", Self::LoadsFirst),
         ("hoist-checks", Self::HoistChecks),
         ("library", Self::Library),
+        ("merge-functions", Self::MergeFunctions),
         ("shared-data", Self::SharedData),
     ];
 
@@ -462,7 +465,7 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         entries,
         init: program.init.map(|f| layout.entry(&facts, analysis::World::Upper, f)),
         init_for_image: program.init.is_some_and(|f| !facts.reaches_remote(f)),
-        functions: program.functions.iter().map(|f| f.name.clone()).collect(),
+        functions: program.functions.iter().map(ir::Function::name).collect(),
         image,
         remote: facts.remote,
         missing,

@@ -12,7 +12,10 @@ impl fmt::Display for Program {
                 writeln!(
                     f,
                     "\nfunction {i} \"{}\" {:?} -> {:?} frame={}",
-                    function.name, ty.params, ty.results, body.frame
+                    function.name(),
+                    ty.params,
+                    ty.results,
+                    body.frame
                 )?;
                 let d = Dump { body };
                 d.list(f, &body.stmts, 1)?;

@@ -477,6 +477,17 @@ pub fn walk<'a>(stmts: &'a [Stmt], f: &mut impl FnMut(&'a Stmt)) {
 }
 
 impl Function {
+    /// For messages.
+    pub fn name(&self) -> String {
+        match &self.names[..] {
+            [first, second] => format!("{first} or {second}"),
+            [first, others @ ..] if !others.is_empty() => {
+                format!("{first} or {} others of the same code", others.len())
+            }
+            names => names.concat(),
+        }
+    }
+
     /// The versions of the code that exist.
     pub fn bodies(&self) -> impl Iterator<Item = &Body> {
         self.body.iter().chain(&self.states)
@@ -491,8 +502,8 @@ impl Function {
 /// One function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
-    /// For messages.
-    pub name: String,
+    /// Of all functions of the module that have this code, its own first.
+    pub names: Vec<String>,
     /// Canonical signature, an index into [`Program::types`].
     pub ty: u32,
     /// The code as a plain function; `None` if nobody calls it natively.

@@ -10,7 +10,7 @@ pub fn verify(program: &Program) -> Result<(), String> {
             let mut v =
                 Verify { program, body, function: i as u32, labels: Vec::new(), uses: vec![0; body.exprs.len()] };
             for stmts in body.states.iter().chain([&body.stmts]) {
-                v.list(stmts).map_err(|e| format!("function {i} ({}): {e}", function.name))?;
+                v.list(stmts).map_err(|e| format!("function {i} ({}): {e}", function.name()))?;
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct Context<'a> {
     pub canonical: &'a [u32],
     /// Host call of each imported function.
     pub host: &'a [usize],
+    /// The function that stands for each: [another](Opt::MergeFunctions) of the same code.
+    pub first: &'a [u32],
     /// Where its memories and tables lie.
     pub places: &'a Places,
 }
@@ -715,7 +717,7 @@ impl Lower<'_> {
                             self.push_var(var);
                         }
                     }
-                    None => self.call(Callee::Function(function_index), &ty, args, at),
+                    None => self.call(Callee::Function(self.c.first[function_index as usize]), &ty, args, at),
                 }
             }
             Operator::CallIndirect { type_index, table_index } => {

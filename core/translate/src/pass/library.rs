@@ -15,11 +15,11 @@ pub fn run(program: &mut Program, offset: impl Fn(u32) -> u32) {
         if ty.params != [ValType::I32; 3] || ty.results != [ValType::I32] {
             continue;
         }
-        let copies = match function.name.as_str() {
-            "memcpy" | "memmove" => true,
-            "memset" => false,
-            _ => continue,
-        };
+        let named = |names: &[&str]| function.names.iter().any(|name| names.contains(&name.as_str()));
+        let copies = named(&["memcpy", "memmove"]);
+        if !copies && !named(&["memset"]) {
+            continue;
+        }
         if let Some(body) = &mut function.body
             && moves(body, copies)
         {

@@ -39,7 +39,7 @@ pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32
                 Error::Limit(format!(
                     "the function {} has too many variables and branches to be cut into states at its calls; compile it \
                      with optimisation, or split it",
-                    function.name
+                    function.name()
                 ))
             })?;
         } else {

@@ -59,7 +59,7 @@ impl Writer<'_> {
     pub(super) fn direct(&self, f: u32, body: &Body, head: &str) -> String {
         let function = &self.p.functions[f as usize];
         let mut s = self.scope(f, body, self.leave(function.ty), false);
-        let _ = writeln!(s.out, "{head} {{ /* {} */", comment(&function.name));
+        let _ = writeln!(s.out, "{head} {{ /* {} */", comment(&function.name()));
         self.prologue(&mut s, &body.stmts, self.p.types[function.ty as usize].params.len());
         self.list(&mut s, &body.stmts);
         if !body.stmts.last().is_some_and(Stmt::ends) {
@@ -71,7 +71,7 @@ impl Writer<'_> {
 
     pub(super) fn state(&self, f: u32, body: &Body, n: usize, stmts: &[Stmt], head: &str) -> String {
         let mut s = self.scope(f, body, "return VV_HALT", true);
-        let _ = writeln!(s.out, "VV_FN {head} {{ /* {} state {n} */", comment(&self.p.functions[f as usize].name));
+        let _ = writeln!(s.out, "VV_FN {head} {{ /* {} state {n} */", comment(&self.p.functions[f as usize].name()));
         self.prologue(&mut s, stmts, 0);
         self.list(&mut s, stmts);
         if !stmts.last().is_some_and(Stmt::ends) {
@@ -84,7 +84,7 @@ impl Writer<'_> {
     /// A direct function entered by the trampoline: parameters come from the frame, results go there.
     pub(super) fn adapter(&self, f: u32, head: &str) -> String {
         let ty = &self.p.types[self.p.functions[f as usize].ty as usize];
-        let mut out = format!("VV_FN {head} {{ /* enters {} */\n", comment(&self.p.functions[f as usize].name));
+        let mut out = format!("VV_FN {head} {{ /* enters {} */\n", comment(&self.p.functions[f as usize].name()));
         for (i, t) in ty.params.iter().enumerate() {
             let value = from_bits(*t, &format!("vv_get(vm, {}u)", 8 + 8 * i));
             let _ = writeln!(out, "  {} v{i} = {value};", ctype(*t));

@@ -138,7 +138,8 @@ impl Writer<'_> {
             if bytes > self.most {
                 return Err(Error::Limit(format!(
                     "the program is too large: up to function {i} ({}) it becomes more than {} bytes of text",
-                    function.name, self.most
+                    function.name(),
+                    self.most
                 )));
             }
             for state in self.l.upper.get(&i).into_iter().chain(self.l.lower.get(&i)) {
