@@ -355,7 +355,10 @@ pub fn lower_module(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
 
 fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     check(options)?;
-    let module = wasm::Module::decode(wasm)?;
+    let mut module = wasm::Module::decode(wasm)?;
+    if options.has(Opt::MergeFunctions) {
+        module.merge_functions();
+    }
     let (mut program, image) = lower::lower(&module, options)?;
     // The functions of one memory: others would need to know which is theirs.
     if options.has(Opt::Library) && options.traps == Traps::Sticky && module.memories.len() == 1 {

@@ -25,8 +25,6 @@ pub struct Context<'a> {
     pub canonical: &'a [u32],
     /// Host call of each imported function.
     pub host: &'a [usize],
-    /// The function that stands for each: [another](Opt::MergeFunctions) of the same code.
-    pub first: &'a [u32],
     /// Where its memories and tables lie.
     pub places: &'a Places,
 }
@@ -717,7 +715,7 @@ impl Lower<'_> {
                             self.push_var(var);
                         }
                     }
-                    None => self.call(Callee::Function(self.c.first[function_index as usize]), &ty, args, at),
+                    None => self.call(Callee::Function(self.c.module.first(function_index)), &ty, args, at),
                 }
             }
             Operator::CallIndirect { type_index, table_index } => {

@@ -5,7 +5,7 @@ use super::several::Places;
 use crate::abi::TrapKind;
 use crate::ir::{Body, Callee, Expr, Function, Global, Memory, Program, Stmt, Table, Var, walk};
 use crate::wasm::{FuncType, Limits, Mode, Module};
-use crate::{Error, Image, Opt, Options, host};
+use crate::{Error, Image, Options, host};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub const PAGE: u64 = 65536;
@@ -25,21 +25,18 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
         .enumerate()
         .map(|(i, import)| host_call(module, i, import))
         .collect::<Result<Vec<_>, _>>()?;
-    let first = firsts(module, &canonical, options);
-    let mut entries = entries(module, options)?;
-    entries.iter_mut().for_each(|(_, f)| *f = first[*f as usize]);
+    let entries = entries(module, options)?;
     let mut before: Vec<u32> = module.start.into_iter().collect();
     // A reactor exports `_initialize`; nothing else may run before it (WASI application ABI).
     if let Some((_, f)) = module.exports.iter().find(|(n, _)| n == "_initialize") {
         before.push(*f);
     }
-    before.iter_mut().for_each(|f| *f = first[*f as usize]);
 
     let places = Places::new(module, options)?;
     if places.bytes().is_some() && !host.is_empty() {
         return Err(Error::Limit("a program with several memories cannot make host calls".into()));
     }
-    let context = Context { module, canonical: &canonical, host: &host, first: &first, places: &places };
+    let context = Context { module, canonical: &canonical, host: &host, places: &places };
     let mut functions: Vec<Function> = (0..module.functions.len() as u32)
         .map(|f| Function {
             names: vec![module.function_name(f)],
@@ -48,13 +45,13 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
             states: None,
         })
         .collect();
-    for (f, first) in (0..).zip(&first).filter(|(f, first)| f != *first) {
-        functions[*first as usize].names.push(module.function_name(f));
+    for (f, first) in &module.merged {
+        functions[*first as usize].names.push(module.function_name(*f));
     }
     // A function in the table is only reached by a `call_indirect` of its own signature.
     let mut in_table: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for f in module.elements.iter().flat_map(|(_, items)| items.iter().flatten()) {
-        in_table.entry(functions[*f as usize].ty).or_default().insert(first[*f as usize]);
+        in_table.entry(functions[*f as usize].ty).or_default().insert(*f);
     }
     let mut todo: Vec<u32> = entries.iter().map(|(_, f)| *f).chain(before.iter().copied()).collect();
     let (mut grows, mut writes_table) = (false, false);
@@ -79,7 +76,7 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
     }
 
     let memory = memory(module, options, grows, &places)?;
-    let (table, elements, table_trap) = table(module, writes_table, &first, &places)?;
+    let (table, elements, table_trap) = table(module, writes_table, &places)?;
     let (image, segments, memory_trap) = data(module, &memory, &places)?;
     let mut globals: Vec<Global> =
         module.globals.iter().map(|g| Global { ty: g.ty, bits: g.bits, mutable: g.mutable }).collect();
@@ -124,21 +121,6 @@ fn canonical_types(module: &Module<'_>) -> (Vec<FuncType>, Vec<u32>) {
         })
         .collect();
     (types, canonical)
-}
-
-/// For each function the first of the same signature and code, as a rule itself. Functions are called alike or through the table, where nobody
-/// can tell one from the other.
-fn firsts(module: &Module<'_>, canonical: &[u32], options: &Options) -> Vec<u32> {
-    let all = 0..module.functions.len() as u32;
-    if !options.has(Opt::MergeFunctions) {
-        return all.collect();
-    }
-    let mut seen = HashMap::new();
-    let mut first = |f: u32| match (f as usize).checked_sub(module.imports.len()).and_then(|i| module.bodies.get(i)) {
-        Some(body) => *seen.entry((canonical[module.functions[f as usize] as usize], body.as_bytes())).or_insert(f),
-        None => f,
-    };
-    all.map(&mut first).collect()
 }
 
 fn host_call(module: &Module<'_>, index: usize, import: &crate::wasm::Import) -> Result<usize, Error> {
@@ -266,7 +248,7 @@ fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, E
 /// The table, the passive segments, and the trap of an active one that does not fit.
 type Elements = (Table, Vec<Vec<u32>>, Option<TrapKind>);
 
-fn table(module: &Module<'_>, writes: bool, first: &[u32], places: &Places) -> Result<Elements, Error> {
+fn table(module: &Module<'_>, writes: bool, places: &Places) -> Result<Elements, Error> {
     let length = module.tables.iter().map(|t| t.min).sum::<u64>();
     if length > MAX_TABLE {
         return Err(Error::Limit(format!("a table of {length} elements is larger than {MAX_TABLE}")));
@@ -275,7 +257,7 @@ fn table(module: &Module<'_>, writes: bool, first: &[u32], places: &Places) -> R
     let mut passive = Vec::new();
     let mut trap = None;
     for (mode, items) in &module.elements {
-        let ids: Vec<u32> = items.iter().map(|f| f.map_or(0, |f| first[f as usize] + 1)).collect();
+        let ids: Vec<u32> = items.iter().map(|f| f.map_or(0, |f| f + 1)).collect();
         match mode {
             Mode::Active { to, at } => {
                 passive.push(Vec::new());

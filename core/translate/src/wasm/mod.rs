@@ -6,7 +6,7 @@ pub(crate) use proposals::{LINKED, REFERENCES, unsupported};
 pub use proposals::{features, validate};
 
 use crate::{Error, ValType};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasmparser::{
     CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FunctionBody, Name,
     NameSectionReader, Operator, Parser, Payload, TableInit, TypeRef,
@@ -135,6 +135,8 @@ pub struct Module<'a> {
     pub data: Vec<(Mode, &'a [u8])>,
     /// Data segments that the linker calls read-only.
     pub read_only: BTreeSet<u32>,
+    /// Functions for which [another](Self::merge_functions) stands, and that.
+    pub merged: BTreeMap<u32, u32>,
     /// What is known to name functions: the name section, else the import, else the first export.
     names: BTreeMap<u32, String>,
 }
@@ -393,6 +395,30 @@ impl<'a> Module<'a> {
     /// The signature of a function.
     pub fn signature(&self, function: u32) -> &FuncType {
         &self.types[self.functions[function as usize] as usize]
+    }
+
+    /// Lets the first of all functions of the same signature and code stand for them. Functions are only called, directly or through the
+    /// table, so nobody can tell them apart.
+    pub fn merge_functions(&mut self) {
+        let mut seen = HashMap::new();
+        let mut merged = BTreeMap::new();
+        for (f, body) in (self.imports.len() as u32..).zip(&self.bodies) {
+            let first = *seen.entry((self.signature(f), body.as_bytes())).or_insert(f);
+            if first != f {
+                merged.insert(f, first);
+            }
+        }
+        let exports = self.exports.iter_mut().map(|(_, f)| f);
+        let elements = self.elements.iter_mut().flat_map(|(_, items)| items.iter_mut().flatten());
+        for f in exports.chain(&mut self.start).chain(elements) {
+            *f = merged.get(f).copied().unwrap_or(*f);
+        }
+        self.merged = merged;
+    }
+
+    /// The function that stands for this one, as a rule itself.
+    pub fn first(&self, function: u32) -> u32 {
+        self.merged.get(&function).copied().unwrap_or(function)
     }
 
     /// Where a function's code begins in the module.
