@@ -63,7 +63,8 @@ fn print(out: &mut StdoutLock, driver: &dyn Driver, d: &DeviceInfo) -> Result<()
         Language::Hip => "HIP C++",
     };
     let (memory, at_once) = (size(d.memory), size(d.max_alloc));
-    let (lanes, tiles) = (count(d.lane_width, "lane"), count(d.parallel_tiles, "tile"));
+    let lanes = report::count(d.lane_width.into(), "lane", "lanes");
+    let tiles = report::count(d.parallel_tiles.into(), "tile", "tiles");
     writeln!(out, "    {kind}, {memory} memory ({at_once} at once), {lanes}, {tiles} at a time, {language}")?;
     let features = [
         ("thread exit", d.thread_exit),
@@ -109,10 +110,6 @@ fn check(out: &mut StdoutLock, driver: &dyn Driver, index: usize) -> Result<bool
     let skipped = skipped.map(|why| format!("; what is skipped {why}")).unwrap_or_default();
     writeln!(out, "    {}:{index}: {passed} passed, {failed} failed{skipped}", driver.name())?;
     Ok(failed == 0)
-}
-
-fn count(n: u32, thing: &str) -> String {
-    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Bytes in the largest unit that gives at least 1, with one digit after the point.

@@ -91,7 +91,7 @@ impl Choice {
         let cache = Cache::open(&asked.cache, asked.cache_limit);
         let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
         let tuning = tuning_key(backend, info, wasm, asked)
-            .filter(|_| asked.interleave.is_none())
+            .filter(|_| Tuning::fixed(asked, asked.for_device(info).lanes).is_none())
             .and_then(|key| postcard::from_bytes::<Tuning>(&found(TUNING, &key)?).ok());
         let mut options = asked.clone();
         if let Some(tuning) = tuning {
