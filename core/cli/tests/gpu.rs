@@ -4,16 +4,8 @@
 
 mod common;
 
-use common::{example, folder, text, vv, write};
+use common::{example, folder, missing, text, vv, write};
 use std::fs;
-
-fn missing(backend: &str) -> bool {
-    let devices = vv(&["devices", "--backend", backend]).out;
-    let none = !devices.contains(&format!("{backend}:0"));
-    let required = format!("VECTORVISOR_REQUIRE_{}", backend.to_uppercase());
-    assert!(!none || std::env::var_os(&required).is_none(), "{required} is set, but {devices}");
-    none
-}
 
 macro_rules! test_on {
     ($($backend:ident)*) => {$(

@@ -63,3 +63,15 @@ pub fn write(path: PathBuf, bytes: impl AsRef<[u8]>) -> String {
 pub fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
+
+/// Whether a backend other than `cpu` has no device here; an error where it must have one.
+pub fn missing(backend: &str) -> bool {
+    if backend == "cpu" {
+        return false;
+    }
+    let devices = vv(&["devices", "--backend", backend]).out;
+    let none = !devices.contains(&format!("{backend}:0"));
+    let required = format!("VECTORVISOR_REQUIRE_{}", backend.to_uppercase());
+    assert!(!none || std::env::var_os(&required).is_none(), "{required} is set, but {devices}");
+    none
+}
