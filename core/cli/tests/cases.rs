@@ -38,7 +38,7 @@ macro_rules! cases {
     };
 }
 cases! {
-    write_one
+    global_constants write_one
 }
 
 #[test]

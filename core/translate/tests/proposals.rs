@@ -13,6 +13,15 @@ const SUPPORTED: &[(&str, &str)] = &[
     ("bulk memory", "(memory 1) (func (export \"f\") (memory.fill (i32.const 0) (i32.const 0) (i32.const 1)))"),
     ("extended constant expressions", "(global i32 (i32.add (i32.const 1) (i32.const 2)))"),
     (
+        "earlier globals in constant expressions",
+        "(global $a i32 (i32.const 1)) (global i32 (i32.add (global.get $a) (global.get $a)))",
+    ),
+    (
+        "earlier globals in segments",
+        "(memory 1) (table 4 funcref) (func $f) (global $a i32 (i32.const 1)) (data (global.get $a) \"x\")
+         (elem (offset (i32.sub (global.get $a) (i32.const 1))) funcref (ref.func $f))",
+    ),
+    (
         "several tables",
         "(table 1 funcref) (table 1 funcref)
          (func (export \"f\") (table.copy 0 1 (i32.const 0) (i32.const 0) (i32.const 0)))",
@@ -51,6 +60,26 @@ const REFUSED: &[(&str, &str)] = &[
     ("function references", "(func $f) (table 1 funcref (ref.func $f))"),
     ("garbage collection", "(type (struct (field i32)))"),
     ("garbage collection", "(func (export \"f\") (drop (ref.i31 (i32.const 0))))"),
+    ("garbage collection", "(global (ref null any) (ref.null any))"),
+    ("garbage collection", "(global nullfuncref (ref.null nofunc))"),
+    ("garbage collection", "(global funcref (ref.null nofunc))"),
+    (
+        "garbage collection",
+        "(global $a i32 (i32.const 1)) (global externref (extern.convert_any (ref.i31 (global.get $a))))",
+    ),
+    ("garbage collection", "(global $a i32 (i32.const 1)) (global i31ref (ref.i31 (global.get $a)))"),
+    ("garbage collection", "(global (import \"m\" \"g\") anyref)"),
+    ("garbage collection", "(elem i31ref (ref.i31 (i32.const 1)))"),
+    ("garbage collection", "(table 1 funcref) (elem (i32.const 0) funcref (ref.null nofunc))"),
+    ("garbage collection", "(table 1 anyref)"),
+    ("garbage collection", "(func (export \"f\") (local anyref))"),
+    ("garbage collection", "(func (export \"f\") (drop (ref.null any)))"),
+    ("garbage collection", "(func (export \"f\") (drop (block (result eqref) (unreachable))))"),
+    ("garbage collection", "(rec (type (func)) (type (func)))"),
+    ("garbage collection", "(type (sub (func)))"),
+    ("function references", "(type $t (func)) (global (ref null $t) (ref.null $t))"),
+    ("function references", "(type $t (func)) (global funcref (ref.null $t))"),
+    ("function references", "(type $t (func)) (elem (ref null $t) (ref.null $t))"),
     ("custom page sizes", "(memory 1 (pagesize 1))"),
     ("wide arithmetic", "(func (export \"f\") (result i64 i64) (i64.mul_wide_u (i64.const 1) (i64.const 2)))"),
     ("memory control", "(memory 1) (func (export \"f\") (memory.discard (i32.const 0) (i32.const 0)))"),
@@ -66,6 +95,22 @@ fn load(text: &str) -> Result<(), Error> {
 fn supported_proposals_are_translated() {
     for (proposal, fields) in SUPPORTED {
         assert_eq!(load(&format!("(module {fields})")), Ok(()), "{proposal}");
+    }
+}
+
+/// What constant expressions may not read; Wasmtime refuses these too.
+#[test]
+fn later_and_mutable_globals_are_no_constants() {
+    for fields in [
+        "(global i32 (global.get 1)) (global i32 (i32.const 1))",
+        "(global i32 (global.get 0))",
+        "(global (mut i32) (i32.const 1)) (global i32 (global.get 0))",
+        "(memory 1) (global (mut i32) (i32.const 1)) (data (global.get 0) \"x\")",
+        "(memory 1) (global i64 (i64.const 1)) (data (global.get 0) \"x\")",
+    ] {
+        let module = wat::parse_str(format!("(module {fields})")).unwrap();
+        let result = translate(&module, &common::options()).map(drop);
+        assert!(matches!(result, Err(Error::Invalid { .. })), "{fields}: {result:?}");
     }
 }
 

@@ -1,7 +1,10 @@
 //! Which WebAssembly proposals are supported, and which one a refused module uses.
 
 use crate::Error;
-use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{
+    AbstractHeapType, ConstExpr, DataKind, ElementItems, ElementKind, FuncValidatorAllocations, HeapType, Operator,
+    Parser, Payload, ValType, ValidPayload, Validator, WasmFeatures,
+};
 
 /// The proposals that are supported, on top of WebAssembly 1.0.
 pub fn features() -> WasmFeatures {
@@ -59,13 +62,141 @@ pub fn validate(bytes: &[u8]) -> Result<(), Error> {
         _ => false,
     };
     let more = if linked { WasmFeatures::MULTI_MEMORY } else { WasmFeatures::empty() };
-    let validate = |more| Validator::new_with_features(features() | more).validate_all(bytes).map(drop);
+    let validate = |more| check(bytes, features() | more);
     validate(more).map_err(|error| {
         // The proposal that the module uses there is the one with which it is valid up to there.
-        let beyond = |more| validate(more).map_or_else(|e| e.offset() > error.offset(), |()| true);
+        let beyond = |more| validate(more).map_or_else(|e| e.offset > error.offset, |()| true);
         match UNSUPPORTED.iter().find(|(_, more)| beyond(*more)) {
-            Some((proposal, _)) => unsupported(error.offset(), proposal),
-            None => error.into(),
+            Some((proposal, _)) => unsupported(error.offset, proposal),
+            None => Error::Invalid { offset: error.offset as usize, message: error.message },
         }
     })
+}
+
+/// Why a module is not valid, and where.
+struct Fault {
+    offset: u64,
+    message: String,
+}
+
+impl From<wasmparser::BinaryReaderError> for Fault {
+    fn from(e: wasmparser::BinaryReaderError) -> Self {
+        Self { offset: e.offset(), message: e.message().into() }
+    }
+}
+
+/// Validates a module of these features, and lets constant expressions read earlier immutable globals of the module itself: that came
+/// with garbage collection, and is all of it that needs no references. So globals and segments are validated with that proposal, and
+/// [looked through](no_gc) for the rest of it; everything else is validated without.
+fn check(bytes: &[u8], features: WasmFeatures) -> Result<(), Fault> {
+    let mut strict = Validator::new_with_features(features);
+    let mut validator = Validator::new_with_features(features | WasmFeatures::GC);
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    let mut functions = Vec::new();
+    for payload in parser.parse_all(bytes) {
+        let payload = payload?;
+        // In a module these come before all globals, so that the strict validator misses nothing that they refer to.
+        if matches!(
+            payload,
+            Payload::Version { .. }
+                | Payload::TypeSection(_)
+                | Payload::ImportSection(_)
+                | Payload::FunctionSection(_)
+                | Payload::TableSection(_)
+                | Payload::MemorySection(_)
+                | Payload::TagSection(_)
+        ) {
+            strict.payload(&payload)?;
+        }
+        if let ValidPayload::Func(mut function, body) = validator.payload(&payload)? {
+            function.features = features;
+            functions.push((function, body));
+        }
+        if !features.gc() {
+            no_gc(&payload, features)?;
+        }
+    }
+    let mut allocations = FuncValidatorAllocations::default();
+    for (function, body) in functions {
+        let mut validator = function.into_validator(allocations);
+        validator.validate(&body)?;
+        allocations = validator.into_allocations();
+    }
+    Ok(())
+}
+
+/// Refuses what of garbage collection stands in globals and segments, beside `global.get`.
+fn no_gc(payload: &Payload<'_>, features: WasmFeatures) -> Result<(), Fault> {
+    match payload {
+        Payload::GlobalSection(globals) => {
+            for global in globals.clone().into_iter_with_offsets() {
+                let (at, global) = global?;
+                if let ValType::Ref(ty) = global.ty.content_type {
+                    no_gc_type(ty.heap_type(), features, at)?;
+                }
+                no_gc_expression(&global.init_expr, features)?;
+            }
+        }
+        Payload::ElementSection(elements) => {
+            for element in elements.clone().into_iter_with_offsets() {
+                let (at, element) = element?;
+                if let ElementKind::Active { offset_expr, .. } = &element.kind {
+                    no_gc_expression(offset_expr, features)?;
+                }
+                if let ElementItems::Expressions(ty, items) = element.items {
+                    no_gc_type(ty.heap_type(), features, at)?;
+                    for item in items {
+                        no_gc_expression(&item?, features)?;
+                    }
+                }
+            }
+        }
+        Payload::DataSection(data) => {
+            for data in data.clone() {
+                if let DataKind::Active { offset_expr, .. } = data?.kind {
+                    no_gc_expression(&offset_expr, features)?;
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn no_gc_type(ty: HeapType, features: WasmFeatures, offset: u64) -> Result<(), Fault> {
+    use AbstractHeapType::{Any, Array, Eq, I31, NoExtern, NoFunc, None, Struct};
+    let gc = match ty {
+        HeapType::Concrete(_) => !features.function_references(),
+        HeapType::Abstract { ty, .. } => matches!(ty, Any | Array | Eq | I31 | NoExtern | NoFunc | None | Struct),
+        HeapType::Exact(_) => false, // validation knows a feature for these
+    };
+    if gc { Err(Fault { offset, message: format!("the type {ty:?} needs garbage collection") }) } else { Ok(()) }
+}
+
+fn no_gc_expression(expr: &ConstExpr<'_>, features: WasmFeatures) -> Result<(), Fault> {
+    for op in expr.get_operators_reader().into_iter_with_offsets() {
+        let (op, offset) = op?;
+        match op {
+            Operator::RefNull { hty } => no_gc_type(hty, features, offset)?,
+            // Validation knows features for those of them that are not always there.
+            Operator::I32Const { .. }
+            | Operator::I64Const { .. }
+            | Operator::F32Const { .. }
+            | Operator::F64Const { .. }
+            | Operator::V128Const { .. }
+            | Operator::GlobalGet { .. }
+            | Operator::RefFunc { .. }
+            | Operator::RefI31Shared
+            | Operator::I32Add
+            | Operator::I32Sub
+            | Operator::I32Mul
+            | Operator::I64Add
+            | Operator::I64Sub
+            | Operator::I64Mul
+            | Operator::End => {}
+            other => return Err(Fault { offset, message: format!("{other:?} needs garbage collection") }),
+        }
+    }
+    Ok(())
 }
