@@ -38,7 +38,9 @@ macro_rules! cases {
     };
 }
 cases! {
-    global_constants write_one
+    global_constants
+    start_reads
+    write_one
 }
 
 #[test]

@@ -363,6 +363,25 @@ fn the_start_function_runs_before_every_entry() {
 }
 
 #[test]
+fn a_clock_that_the_start_function_reads_is_each_vms_own() {
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+      (memory 1)
+      (func $init (drop (call $clock (i32.const 0) (i64.const 1) (i32.const 8))))
+      (start $init)
+      (func (export "then") (result i64) (i64.load (i32.const 8))))"#;
+    let mut fleet = fleet(text, 32, &FleetOptions { vms: Some(32), ..Default::default() });
+    let mut last = 0;
+    for _ in 0..2 {
+        let (outcomes, _) = run(&mut fleet, "then", vec![Input::default(); 40]);
+        let times = outcomes.iter().map(|o| if let [Value::I64(time)] = o.values[..] { time } else { 0 });
+        let (first, until) = times.fold((i64::MAX, 0), |(first, until), time| (first.min(time), until.max(time)));
+        assert!(first > last, "{first} {last}");
+        last = until;
+    }
+}
+
+#[test]
 fn a_start_function_that_traps_is_a_clear_error() {
     let program = program(&cpu(), "(module (func $bad unreachable) (start $bad) (func (export \"f\")))", &options(32));
     let error = Fleet::new(&program, &FleetOptions::default(), None).err().map(|e| e.to_string()).unwrap_or_default();

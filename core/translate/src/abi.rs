@@ -58,7 +58,7 @@ pub enum Word {
     Memory = 5,
     /// Frame pointer: byte offset into the frame area.
     Frame = 6,
-    /// Bytes of stdin already read; the bits from 61 on are the descriptors (0, 1, 2) that the program closed.
+    /// Bytes of stdin already read; bit 60 is [`SAW_INPUT`], those above it the descriptors (0, 1, 2) that the program closed.
     Stdin = 7,
     /// The clock, nanoseconds since 1970. The host sets it before a start, and advances it before a resume.
     Clock = 8,
@@ -90,6 +90,10 @@ impl Word {
     /// Number of rows.
     pub const COUNT: usize = 20;
 }
+
+/// In [`Word::Stdin`]: the VM was shown something that may differ from one input to the next (standard input, or that it has ended; the
+/// clock; random numbers).
+pub const SAW_INPUT: u64 = 1 << 60;
 
 /// Parameters that are the same for all VMs of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

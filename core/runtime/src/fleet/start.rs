@@ -12,7 +12,7 @@ use vectorvisor_translate::abi::{Area, Status, Word};
 
 impl Fleet {
     /// Runs the start function in one VM. If all that it did is in memory, that becomes the image of all VMs; if it
-    /// also wrote output, drew random numbers or grew the memory, each VM has to run it for itself.
+    /// also wrote output, grew the memory or saw something of its input, each VM has to run it for itself.
     pub(super) fn initialise(&mut self) -> Result<()> {
         let Some(state) = self.init else { return Ok(()) };
         let seed = self.options.seed.map_or_else(random, Ok)?;

@@ -42,17 +42,20 @@ VV_HELPER u32 vv_string_sizes(VM *vm, u32 which, u32 count, u32 length) {
 #endif
 
 #define vv_clock_res_get(vm, id, p) ((id) > 3 ? VV_EINVAL : vv_store_u64(vm, p, 1))
-#define vv_clock_time_get(vm, id, precision, p) ((id) > 3 ? VV_EINVAL : vv_store_u64(vm, p, vv_now(vm)))
+/* What a start function does after it saw something of its input is that input's own, so its memory is no image for all VMs. */
+#define VV_SEES_INPUT(vm) (VV_WORD(vm, VV_WORD_STDIN) |= VV_SAW_INPUT)
+#define vv_clock_time_get(vm, id, precision, p) \
+    ((id) > 3 ? VV_EINVAL : (VV_SEES_INPUT(vm), vv_store_u64(vm, p, vv_now(vm))))
 
 /* 0 to 2 are open until the program closes them: above the count of bytes read is a bit for each. */
-#define VV_STDIN_READ 61u
+#define VV_STDIN_CLOSED 61u
 #ifdef VV_HAS_fd_close
 VV_INLINE u32 vv_bad_fd(VM *vm, u32 fd) {
-    return fd > 2 || (VV_WORD(vm, VV_WORD_STDIN) >> (VV_STDIN_READ + fd) & 1) != 0;
+    return fd > 2 || (VV_WORD(vm, VV_WORD_STDIN) >> (VV_STDIN_CLOSED + fd) & 1) != 0;
 }
 VV_INLINE u32 vv_fd_close(VM *vm, u32 fd) {
     if (vv_bad_fd(vm, fd)) return VV_EBADF;
-    VV_WORD(vm, VV_WORD_STDIN) |= (u64)1 << (VV_STDIN_READ + fd);
+    VV_WORD(vm, VV_WORD_STDIN) |= (u64)1 << (VV_STDIN_CLOSED + fd);
     return 0;
 }
 #else
@@ -84,7 +87,8 @@ VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
 VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (fd || vv_bad_fd(vm, fd)) return VV_EBADF;
     if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_writable(vm, result, 4)) return VV_EFAULT;
-    u64 pos = VV_WORD(vm, VV_WORD_STDIN) & (((u64)1 << VV_STDIN_READ) - 1), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
+    VV_SEES_INPUT(vm); /* also that it has ended */
+    u64 pos = VV_WORD(vm, VV_WORD_STDIN) & (VV_SAW_INPUT - 1), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
     vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
     u32 total = 0;
     for (u32 i = 0; i < count; i++) {
@@ -163,6 +167,7 @@ VV_HELPER void vv_chacha(u32 *x, u64 seed, u64 block) {
 }
 VV_HELPER u32 vv_random_get(VM *vm, u32 p, u32 n) {
     if (!vv_writable(vm, p, n)) return VV_EFAULT;
+    VV_SEES_INPUT(vm);
     u64 pos = VV_WORD(vm, VV_WORD_RANDOM), seed = VV_WORD(vm, VV_WORD_SEED);
     u32 x[16];
     for (u32 i = 0; i < n; i++, pos++) {

@@ -3,7 +3,7 @@
 use super::expr::{ctype, from_bits, to_bits};
 use super::parts::Parts;
 use super::{Dialect, Printer};
-use crate::abi::{Par, Status, TrapKind, Word};
+use crate::abi::{Par, SAW_INPUT, Status, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
 use crate::host::CALLS;
 use crate::ir::{Body, Callee, Program, Stmt, walk};
@@ -245,6 +245,7 @@ impl Writer<'_> {
         for kind in TrapKind::ALL {
             def(&format!("VV_{}", trap_name(kind)), kind as u64, "u");
         }
+        def("VV_SAW_INPUT", SAW_INPUT, "ul");
         def("VV_EFAULT", 21, "u");
         def("VV_E2BIG", 1, "u");
         let mut flag = |on: bool, name: &str| {
