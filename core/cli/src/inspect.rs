@@ -175,11 +175,19 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
     row("lanes", p.lanes.to_string());
     let cell = if p.cell == 0 { "linear".into() } else { format!("{} bytes", p.cell) };
     row("cell", cell + if choice.tuning.is_some() { ", by an earlier trial" } else { "" });
-    row("VM", format!("{} bytes; a tile {}", p.region, p.region * u64::from(p.lanes)));
-    row("globals, tables", format!("0..{}", p.frames_at));
-    row("frames", format!("{}..{}", p.frames_at, p.frames_at + p.frames));
+    let region = p.region(p.frames);
+    row("VM", format!("{region} bytes; a tile {}", region * u64::from(p.lanes)));
+    row("globals, tables", format!("0..{}", p.head));
     row("request slot", format!("{}..{}", p.slot_at, p.slot_at + p.slot));
     row("memory", format!("from {}: {} bytes, can grow to {}", p.memory_at, p.memory_initial, p.memory_capacity));
+    let frames = format!("{}..{region}", p.frames_at);
+    row(
+        "frames",
+        match p.frames_limit - p.frames {
+            0 => frames,
+            _ => format!("{frames}, and up to {} bytes for inputs that need them", p.frames_limit),
+        },
+    );
     row("offsets", if p.wide { "64 bits".into() } else { "32 bits".into() });
     let image = &meta.image;
     let low = image.low;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
-use vectorvisor::{End, Place, Stage, Tried, Tuning};
+use vectorvisor::{End, Place, Stage, TrapKind, Tried, Tuning};
 
 /// Silence before the first plain progress line, and between two of them.
 const PLAIN: Duration = Duration::from_secs(2);
@@ -168,7 +168,12 @@ pub fn failure(end: &End) -> Option<String> {
         End::Exit(_) => None,
         End::Trap(trap) => {
             let near = if trap.exact { "at" } else { "at or before" };
-            Some(format!("wasm trap: {}{}", trap.kind.text(), place(&trap.place, near)))
+            let advice = if trap.kind == TrapKind::StackExhausted {
+                "; raise --stack if it does not recurse for ever"
+            } else {
+                ""
+            };
+            Some(format!("wasm trap: {}{advice}{}", trap.kind.text(), place(&trap.place, near)))
         }
         End::OutOfFuel(at) => Some(format!("stopped: all fuel consumed; raise --fuel{}", place(at, "near"))),
         End::Timeout(at) => Some(format!("stopped: out of time; raise --timeout{}", place(at, "near"))),

@@ -39,6 +39,7 @@ macro_rules! cases {
 }
 cases! {
     global_constants
+    recursion_10000
     start_reads
     write_one
 }

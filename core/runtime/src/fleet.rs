@@ -19,7 +19,7 @@ pub use instances::{Call, Instances, Returned};
 
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
 use group::{Common, Group};
-use job::{Job, Jobs};
+use job::{Job, Jobs, Room};
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
@@ -47,8 +47,8 @@ pub struct Fleet {
     groups: Vec<Group>,
     common: Common,
     options: FleetOptions,
-    /// Output room that each VM gets: the largest so far with which all VMs can work.
-    out_capacity: u64,
+    /// What each VM gets: the most so far with which nearly all VMs can work.
+    room: Room,
     /// State of the start function, if each VM has to run it.
     init: Option<u32>,
     watchdog: Option<Watchdog>,
@@ -97,7 +97,7 @@ impl Fleet {
         let info = program.engine().info();
         let meta = program.meta();
         let common = common(program, options)?;
-        let (groups, out_capacity) = allocate(&common, options, inputs)?;
+        let (groups, room) = allocate(&common, options, meta.plan.frames, inputs)?;
         for group in &groups {
             cancel.watch(&group.stop);
         }
@@ -109,7 +109,7 @@ impl Fleet {
             groups,
             common,
             options: options.clone(),
-            out_capacity,
+            room,
             init: meta.init,
             watchdog,
             cancel,
@@ -204,7 +204,7 @@ impl Fleet {
         let options = FleetOptions {
             vms: Some(1),
             exact_reruns: 0,
-            out_capacity: u32::try_from(self.out_capacity).ok(),
+            out_capacity: u32::try_from(self.room.output).ok(),
             // Nobody waits longer for a detail of a message.
             timeout: Some(self.options.timeout.unwrap_or(Duration::from_secs(60))),
             ..self.options.clone()
@@ -234,37 +234,40 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     let environment = image::environment(options)?;
     let env = Buffer::new(device, environment.len() as u64 + image::SLACK)?;
     queue.write(&env, 0, &environment)?;
-    let image = image::ImageBuffer::new(device, &queue, &meta.image, meta.plan.frames_at)?;
+    let image = image::ImageBuffer::new(device, &queue, &meta.image, meta.plan.head)?;
     let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
     Ok(Common { program: program.clone(), env, image, fuel })
 }
 
-/// Allocates the groups; if the caller left their number open, fewer when memory is short.
-fn allocate(common: &Common, options: &FleetOptions, inputs: Option<usize>) -> Result<(Vec<Group>, u64)> {
+/// Allocates the groups, with so many bytes of frames a VM; if the caller left the number of VMs open, fewer when memory is
+/// short.
+fn allocate(common: &Common, options: &FleetOptions, frames: u64, inputs: Option<usize>) -> Result<(Vec<Group>, Room)> {
     let info = common.program.engine().info();
     let plan = &common.program.meta().plan;
     let resident = common.program.engine().device().resident(common.program.kernels().run, plan.lanes)?;
     let mut options = options.clone();
     let fixed = options.vms.is_some();
     loop {
-        let sizes = sizes::sizes(info, plan, resident, &options, inputs)?;
+        let sizes = sizes::sizes(info, plan, frames, resident, &options, inputs)?;
+        let room = Room { output: sizes.out_capacity, frames };
         let groups: Result<Vec<Group>> =
-            sizes.groups.iter().map(|&vms| Group::new(common, vms, sizes.out_capacity, sizes.out_limit)).collect();
+            sizes.groups.iter().map(|&vms| Group::new(common, vms, room, sizes.limits)).collect();
         let total: u32 = sizes.groups.iter().sum();
         match groups {
             Err(Error::Driver(vectorvisor_driver::Error::OutOfMemory { .. })) if !fixed && total > plan.lanes => {
                 options.vms = Some(total / 2);
             }
             Err(Error::Driver(source @ vectorvisor_driver::Error::OutOfMemory { .. })) => {
-                let (need, have) = (sizes::mib(plan.region.saturating_mul(total.into())), sizes::mib(info.memory));
+                let region = plan.region(frames);
+                let (need, have) = (sizes::mib(region.saturating_mul(total.into())), sizes::mib(info.memory));
                 return Err(Error::Memory(format!(
                     "{total} VMs need {need} for their memory alone, {} a VM, and {} has {have} of which others may hold a part ({source}); \
-                     use fewer --vms or a smaller --heap",
-                    sizes::mib(plan.region),
+                     use fewer --vms, or a smaller --heap or --stack",
+                    sizes::mib(region),
                     info.name
                 )));
             }
-            groups => return Ok((groups?, sizes.out_capacity)),
+            groups => return Ok((groups?, room)),
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum Arg {
     Input = 2,
     /// Output buffers: tiled like VM memory, [`Par::OutCapacity`] bytes a VM.
     Output = 3,
-    /// The image: head bytes (`plan.frames_at` of them), then the nonzero span of linear memory
+    /// The image: head bytes (`plan.head` of them), then the nonzero span of linear memory
     /// (`ImageLow..ImageHigh`), then passive data segments at `SegmentsAt`.
     Image = 4,
     /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both.
@@ -113,11 +113,15 @@ pub enum Par {
     Segments = 5,
     /// Fuel between two looks at the stop word; less than 2^30.
     FuelSlice = 6,
+    /// Bytes of one VM's region: `plan.region(frames)`.
+    Region = 7,
+    /// Bytes of its frame area, `plan.frames` to `plan.frames_limit`.
+    Frames = 8,
 }
 
 impl Par {
     /// Number of parameters.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 9;
 }
 
 /// What a VM is doing.
@@ -268,19 +272,16 @@ impl Segment {
     }
 }
 
-/// The layout of a VM's region and of a tile. Sizes and offsets in bytes.
+/// The layout of a VM's region and of a tile. Sizes and offsets in bytes. The frame area comes last, so that its size can
+/// differ from one launch to the next with the same kernels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// VMs in a tile.
     pub lanes: u32,
     /// Interleave cell, 0 = linear.
     pub cell: u32,
-    /// One VM's region; a tile is `lanes` times as large.
-    pub region: u64,
-    /// Globals and tables lie below; the frame area begins here.
-    pub frames_at: u64,
-    /// Size of the frame area.
-    pub frames: u64,
+    /// Size of the head: globals and tables.
+    pub head: u64,
     /// Where a remote call's request is packed.
     pub slot_at: u64,
     /// Size of the slot; 0 if no remote call is reachable.
@@ -291,6 +292,19 @@ pub struct Plan {
     pub memory_initial: u64,
     /// The most it can grow to.
     pub memory_capacity: u64,
-    /// Addresses within a tile need 64 bits.
+    /// Where the frame area begins.
+    pub frames_at: u64,
+    /// Its size at first.
+    pub frames: u64,
+    /// Its largest size: more than `frames` if the program recurses and its inputs may run again.
+    pub frames_limit: u64,
+    /// Addresses within an area of a tile need 64 bits.
     pub wide: bool,
+}
+
+impl Plan {
+    /// One VM's region with a frame area of this size; a tile is `lanes` times as large.
+    pub fn region(&self, frames: u64) -> u64 {
+        self.frames_at + frames
+    }
 }

@@ -1,4 +1,4 @@
-//! Where everything of a VM lies: head, frames, slot, linear memory, guard; and the numbers of the states.
+//! Where everything of a VM lies: head, slot, linear memory, guard, frames; and the numbers of the states.
 
 use crate::abi::Plan;
 use crate::analysis::{Colours, World, post_order};
@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Room for the request of one remote call.
 const SLOT: u64 = 4096;
+/// Frames of a program that recurses, at first: enough for most, and little beside its memory.
+const FRAMES: u64 = 64 << 10;
 /// States 0 (halt), 1 (finish) and 2 (return from a nested trampoline) are fixed.
 pub const FIRST_STATE: u32 = 3;
 
@@ -136,31 +138,35 @@ impl Layout {
         let bounded = bounded.filter(|_| !nests && colours.cuts.is_empty());
         let recursive = bounded.is_none();
         // Only pushes are checked, so the first frame fits whatever `--stack` says.
-        let frames = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096).max(largest)), 64);
+        let frames_limit = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096).max(largest)), 64);
+        // What the host was asked cannot run again with more.
+        let frames =
+            if recursive && !colours.remote { align(FRAMES.max(largest), 64).min(frames_limit) } else { frames_limit };
 
-        let frames_at = align(u64::from(head), 64);
-        let slot_at = frames_at + frames;
+        let head = align(u64::from(head), 64);
+        let slot_at = head;
         let slot = if colours.remote { SLOT } else { 0 };
         let memory_at = slot_at + slot;
         let cell = u64::from(options.cell).max(16);
         // A bad check leads to the guard's start, and what it covers reaches from there; funnel loads read beyond.
         let guard = align(WINDOW + 16 + cell + 16, 64);
-        let region = memory_at + program.memory.capacity + guard;
+        let memory = program.memory.capacity + guard;
         let plan = Plan {
             lanes: options.lanes,
             cell: options.cell,
-            region,
-            frames_at,
-            frames,
+            head,
             slot_at,
             slot,
             memory_at,
             memory_initial: program.memory.initial,
             memory_capacity: program.memory.capacity,
-            wide: region * u64::from(options.lanes) >= 1 << 32,
+            frames_at: memory_at + memory,
+            frames,
+            frames_limit,
+            wide: head.max(memory).max(frames_limit) * u64::from(options.lanes) >= 1 << 32,
         };
-        if frames >= 1 << 31 {
-            return Err(Error::Limit(format!("{frames} bytes of frames are too many; give a smaller --stack")));
+        if frames_limit >= 1 << 31 {
+            return Err(Error::Limit(format!("{frames_limit} bytes of frames are too many; give a smaller --stack")));
         }
         let rooms = [World::Upper, World::Lower].map(|world| rooms(program, colours, world));
         Ok(Self {
@@ -200,7 +206,7 @@ impl Layout {
 
     /// The first bytes of every VM.
     pub fn head(&self, program: &Program) -> Vec<u8> {
-        let mut head = vec![0u8; self.plan.frames_at as usize];
+        let mut head = vec![0u8; self.plan.head as usize];
         for (global, at) in &self.globals {
             let at = *at as usize;
             head[at..at + 8].copy_from_slice(&program.globals[*global as usize].bits.to_le_bytes());

@@ -129,7 +129,7 @@ pub struct Options {
     pub cell: u32,
     /// Capacity of linear memory in bytes; `None` is initial + 16 MiB. The declared maximum bounds both.
     pub heap: Option<u64>,
-    /// Bytes of frames in a program that recurses; one that does not gets what it needs.
+    /// Most bytes of frames in a program that recurses; one that does not gets what it needs.
     pub stack: u32,
     /// When a bad access is reported.
     pub traps: Traps,
@@ -190,7 +190,7 @@ pub struct Entry {
 /// What memory holds before the first instruction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// Globals and tables: `plan.frames_at` bytes.
+    /// Globals and tables: `plan.head` bytes.
     pub head: Vec<u8>,
     /// Where the bytes of `memory` go; a multiple of 64.
     pub low: u64,

@@ -2,8 +2,8 @@
 
 use super::gather::{Gather, Piece};
 use super::image::{ImageBuffer, SLACK};
-use super::job::{Job, Slot, State};
-use super::sizes::MAX_OUT;
+use super::job::{Job, Room, Slot, State};
+use super::sizes::{Limits, MAX_OUT};
 use super::words::Words;
 use crate::{Error, Program, Result};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Group {
     /// VMs, padded to whole tiles.
     pub vms: usize,
     lanes: u32,
-    memory: Buffer,
+    memory: Option<Buffer>,
     words_device: Buffer,
     pub words: Words,
     input: Buffer,
@@ -48,9 +48,9 @@ pub struct Group {
     /// Bytes of `input` that hold something.
     input_used: u64,
     output: Option<Buffer>,
-    /// Output bytes of a VM.
-    pub out_capacity: u64,
-    out_limit: u64,
+    /// What each VM has.
+    pub room: Room,
+    limits: Limits,
     par: Buffer,
     pub stop: Arc<Shared>,
     gather: Gather,
@@ -68,49 +68,50 @@ pub struct Group {
 
 impl Group {
     /// Allocates everything for `vms` VMs.
-    pub fn new(common: &Common, vms: u32, out_capacity: u64, out_limit: u64) -> Result<Self> {
+    pub fn new(common: &Common, vms: u32, room: Room, limits: Limits) -> Result<Self> {
         let device = common.program.engine().device();
         let plan = &common.program.meta().plan;
         let vms = vms as usize;
         let words = Words::new(device, vms)?;
-        let zeroed = device.info().zeroed;
         let mut group = Self {
             device: device.clone(),
             queue: Queue::new(device)?,
             vms,
             lanes: plan.lanes,
-            memory: Buffer::new(device, plan.region * vms as u64)?,
+            memory: None,
             words_device: Buffer::new(device, words.bytes() as u64)?,
             words,
             input: Buffer::new(device, INPUT as u64 + SLACK)?,
             input_host: Pinned::new(device, INPUT)?,
             input_used: 0,
-            output: Some(Buffer::new(device, out_capacity * vms as u64 + SLACK)?),
-            out_capacity,
-            out_limit,
+            output: None,
+            room,
+            limits,
             par: Buffer::new(device, (Par::COUNT * 8) as u64)?,
             stop: Arc::new(Shared::new(device)?),
             gather: Gather::new(device)?,
             slots: (0..vms).map(|_| None).collect(),
-            fresh: vec![zeroed; vms],
+            fresh: Vec::new(),
             launched: Vec::new(),
             in_flight: false,
             begun: Instant::now(),
             run: None,
             program: common.program.clone(),
         };
-        group.write_par(common)?;
+        group.allocate(common)?;
         Ok(group)
     }
 
     fn par(&self, common: &Common) -> [u64; Par::COUNT] {
         let mut par = [0; Par::COUNT];
         par[Par::Vms as usize] = self.vms as u64;
-        par[Par::OutCapacity as usize] = self.out_capacity;
+        par[Par::OutCapacity as usize] = self.room.output;
         par[Par::ImageLow as usize] = common.image.low;
         par[Par::ImageHigh as usize] = common.image.high;
         par[Par::SegmentsAt as usize] = common.image.segments_at;
         par[Par::FuelSlice as usize] = FUEL_SLICE;
+        par[Par::Region as usize] = common.program.meta().plan.region(self.room.frames);
+        par[Par::Frames as usize] = self.room.frames;
         par
     }
 
@@ -120,40 +121,66 @@ impl Group {
         Ok(self.queue.write(&self.par, 0, bytes.as_flattened())?)
     }
 
-    /// The most output bytes that one VM can ever have room for.
-    pub fn max_out(&self) -> u64 {
-        (self.out_limit / u64::from(self.lanes)).min(MAX_OUT) / 64 * 64
+    /// The most that one VM can ever have.
+    pub fn most_room(&self, common: &Common) -> Room {
+        let (plan, lanes) = (&common.program.meta().plan, u64::from(self.lanes));
+        Room {
+            output: (self.limits.output / lanes).min(MAX_OUT) / 64 * 64,
+            frames: ((self.limits.memory / lanes).saturating_sub(plan.frames_at) / 64 * 64).min(plan.frames_limit),
+        }
     }
 
-    /// VMs that have room for output at the present capacity.
-    pub fn usable(&self) -> usize {
-        Self::usable_at(self.out_limit, self.out_capacity, self.vms, self.lanes as usize)
+    /// VMs that have output, and VMs that have memory, where each VM has this room.
+    fn fit(&self, common: &Common, room: Room) -> (usize, usize) {
+        let lanes = self.lanes as usize;
+        let fit = |limit: u64, each: u64| {
+            let fit = usize::try_from(limit / each.max(1)).unwrap_or(usize::MAX);
+            (fit / lanes * lanes).clamp(lanes, self.vms)
+        };
+        let region = common.program.meta().plan.region(room.frames);
+        (fit(self.limits.output, room.output), fit(self.limits.memory, region))
     }
 
-    fn usable_at(limit: u64, capacity: u64, vms: usize, lanes: usize) -> usize {
-        let fit = usize::try_from(limit / capacity.max(1)).unwrap_or(usize::MAX);
-        (fit / lanes * lanes).clamp(lanes, vms)
+    /// VMs that can work with the present room.
+    pub fn usable(&self, common: &Common) -> usize {
+        let (output, memory) = self.fit(common, self.room);
+        output.min(memory)
     }
 
-    /// Whether all VMs would have room for so much output.
-    pub fn all_fit(&self, capacity: u64) -> bool {
-        capacity.saturating_mul(self.vms as u64) <= self.out_limit
+    /// Whether so much room would leave at least three quarters of the VMs.
+    pub fn spares(&self, common: &Common, room: Room) -> bool {
+        let (output, memory) = self.fit(common, room);
+        output.min(memory) * 4 >= self.vms * 3
     }
 
-    /// Gives each VM another amount of room for output, and fewer VMs work if it is large. No VM may be occupied.
-    pub fn set_out_capacity(&mut self, common: &Common, capacity: u64) -> Result<()> {
-        let usable = Self::usable_at(self.out_limit, capacity, self.vms, self.lanes as usize);
-        // The old one first: both together may not fit.
+    /// Gives each VM another amount of room, and fewer VMs work if it is large. No VM may be occupied. If there is no memory for
+    /// it, all stays as it was.
+    pub fn set_room(&mut self, common: &Common, room: Room) -> Result<()> {
+        let before = std::mem::replace(&mut self.room, room);
+        // The old ones first: both together may not fit.
         self.output = None;
-        match Buffer::new(&self.device, capacity * usable as u64 + SLACK) {
-            Ok(buffer) => {
-                self.output = Some(buffer);
-                self.out_capacity = capacity;
-            }
-            Err(error) => {
-                self.output = Some(Buffer::new(&self.device, self.out_capacity * self.usable() as u64 + SLACK)?);
-                return Err(error.into());
-            }
+        if before.frames != room.frames {
+            self.memory = None;
+        }
+        self.allocate(common).or_else(|error| {
+            self.room = before;
+            self.output = None;
+            self.memory = None;
+            self.allocate(common)?;
+            Err(error)
+        })
+    }
+
+    /// Allocates the buffers that are missing, for the present room.
+    fn allocate(&mut self, common: &Common) -> Result<()> {
+        let (output, memory) = self.fit(common, self.room);
+        if self.memory.is_none() {
+            let region = common.program.meta().plan.region(self.room.frames);
+            self.memory = Some(Buffer::new(&self.device, region * memory as u64)?);
+            self.fresh = vec![self.device.info().zeroed; self.vms];
+        }
+        if self.output.is_none() {
+            self.output = Some(Buffer::new(&self.device, self.room.output * output as u64 + SLACK)?);
         }
         self.write_par(common)
     }
@@ -266,15 +293,17 @@ impl Group {
 
     /// Replaces the image by another.
     pub fn upload_image(&mut self, common: &mut Common, image: &vectorvisor_translate::Image) -> Result<()> {
-        let head = common.program.meta().plan.frames_at;
+        let head = common.program.meta().plan.head;
         common.image = ImageBuffer::new(&self.device, &self.queue, image, head)?;
         Ok(())
     }
 
     fn args(&self, common: &Common) -> Result<[Option<BufferId>; ARGS]> {
-        let output = self.output.as_ref().ok_or_else(|| Error::Memory("there is no memory left for output".into()))?;
+        let (Some(memory), Some(output)) = (&self.memory, &self.output) else {
+            return Err(Error::Memory("the device has no memory left for what it had before".into()));
+        };
         let mut args = [None; ARGS];
-        args[Arg::Memory as usize] = Some(self.memory.id());
+        args[Arg::Memory as usize] = Some(memory.id());
         args[Arg::Words as usize] = Some(self.words_device.id());
         args[Arg::Input as usize] = Some(self.input.id());
         args[Arg::Output as usize] = Some(output.id());

@@ -69,7 +69,8 @@ impl Instances {
         let natural = program.options().alignment == Some(Alignment::Natural);
         let common = common(&if natural { program.unaligned()? } else { program.clone() }, options)?;
         let options = FleetOptions { vms: Some(count), ..options.clone() };
-        let (groups, _) = allocate(&common, &options, None)?;
+        // What they have done cannot be done again with more frames.
+        let (groups, _) = allocate(&common, &options, common.program.meta().plan.frames_limit, None)?;
         let seed = options.seed.map_or_else(random, Ok)?;
         Ok(Self { groups, common, count: count as usize, seed })
     }

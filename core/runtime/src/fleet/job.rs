@@ -6,6 +6,27 @@ use std::iter::Enumerate;
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::Status;
 
+/// What a VM can run out of, and its input then runs again with more of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of output, standard output and error together.
+    pub output: u64,
+    /// Bytes of frames.
+    pub frames: u64,
+}
+
+impl Room {
+    /// Enough for both.
+    pub fn max(self, other: Self) -> Self {
+        Self { output: self.output.max(other.output), frames: self.frames.max(other.frames) }
+    }
+
+    /// Whether it is enough.
+    pub fn holds(self, need: Self) -> bool {
+        self.max(need) == self
+    }
+}
+
 /// An input and what must be the same each time it runs.
 pub struct Job {
     /// Its number in this run.
@@ -24,8 +45,8 @@ pub struct Job {
     pub solo: bool,
     /// Fuel that one launch gives it, where the device cannot be told to stop.
     pub slice: u64,
-    /// Output bytes that it needs at least.
-    pub capacity: u64,
+    /// What it needs at least, as far as is known.
+    pub room: Room,
     /// Fuel used so far.
     pub spent: u64,
     /// Its share of the time of launches so far.
@@ -46,7 +67,7 @@ impl Job {
             answered: false,
             solo: false,
             slice: u64::MAX,
-            capacity: 0,
+            room: Room::default(),
             spent: 0,
             computed: Duration::ZERO,
             slept: Duration::ZERO,

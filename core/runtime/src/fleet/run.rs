@@ -1,7 +1,7 @@
 //! One run: inputs into free VMs, launches, and what comes back, until everything has ended.
 
 use super::group::Start;
-use super::job::{Job, State};
+use super::job::{Job, Room, State};
 use super::settle::{Fate, message};
 use super::{Fleet, now};
 use crate::{End, Error, Outcome, Place, Result, Summary};
@@ -24,7 +24,7 @@ pub struct Run<'a> {
     exhausted: bool,
     /// Taken from the iterator, and no VM was free.
     waiting: Option<Job>,
-    /// To run again with more room for output.
+    /// To run again with more room.
     pub retry: VecDeque<Job>,
     /// To run again alone.
     pub solo: VecDeque<Job>,
@@ -196,32 +196,33 @@ impl Run<'_> {
 
     /// Puts inputs into the free VMs of a group.
     fn fill(&mut self, g: usize) -> Result<()> {
-        let base = self.fleet.out_capacity;
+        let base = self.fleet.room;
         let most = self.staged();
         let group = &mut self.fleet.groups[g];
-        // Inputs with a long output wait until they are worth a larger buffer with perhaps fewer VMs, or too much to keep.
-        let begun = group.out_capacity > base;
+        // Inputs that need more room wait until they are worth larger buffers with perhaps fewer VMs, or too much to keep.
+        let begun = !base.holds(group.room);
         let kept: usize = self.retry.iter().map(Job::bytes).sum();
         let due = self.exhausted || begun || self.retry.len() * 4 >= group.vms || kept >= most;
         let retry = !self.retry.is_empty() && due;
         let wanted = match self.retry.front() {
-            Some(job) if retry => job.capacity.max(base),
+            Some(job) if retry => job.room.max(base),
             _ => base,
         };
-        if group.out_capacity < wanted || (group.out_capacity > wanted && !retry) {
+        if !group.room.holds(wanted) || (group.room != wanted && !retry) {
             if group.occupied() > 0 {
                 return Ok(());
             }
-            match group.set_out_capacity(&self.fleet.common, wanted) {
-                Err(Error::Driver(DriverError::OutOfMemory { .. })) if wanted > group.out_capacity => {
-                    self.no_room(g, wanted);
+            match group.set_room(&self.fleet.common, wanted) {
+                Err(Error::Driver(DriverError::OutOfMemory { .. })) if !group.room.holds(wanted) => {
+                    let has = group.room;
+                    self.no_room(has);
                     return Ok(());
                 }
                 result => result?,
             }
         }
         let group = &self.fleet.groups[g];
-        let (capacity, usable) = (group.out_capacity, group.usable());
+        let (room, usable) = (group.room, group.usable(&self.fleet.common));
         // A VM that waits still holds its input, and may have to be sent it again.
         let mut staged: usize = group.slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
         for vm in 0..usable {
@@ -229,11 +230,11 @@ impl Run<'_> {
                 continue;
             }
             let fits = |job: &Job| staged == 0 || staged + job.bytes() <= most;
-            let again = if retry { self.retry.iter().position(|job| job.capacity <= capacity) } else { None };
+            let again = if retry { self.retry.iter().position(|job| room.holds(job.room)) } else { None };
             let job = match again {
                 Some(at) if !fits(&self.retry[at]) => break,
                 Some(at) => self.retry.remove(at),
-                None if retry && capacity > base => break,
+                None if retry && !base.holds(room) => break,
                 None => match self.next_job() {
                     Some(job) if !fits(&job) => {
                         self.waiting = Some(job);
@@ -256,20 +257,19 @@ impl Run<'_> {
         all / self.fleet.groups.len().max(1)
     }
 
-    /// The device has not the memory for so much output.
-    fn no_room(&mut self, g: usize, wanted: u64) {
-        let have = self.fleet.groups[g].out_capacity;
-        self.fleet.out_capacity = have;
-        let (fail, keep): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.retry).into_iter().partition(|job| job.capacity >= wanted);
+    /// The device has no memory for more than a group `has`.
+    fn no_room(&mut self, has: Room) {
+        self.fleet.room = has;
+        let (keep, fail): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.retry).into_iter().partition(|job| has.holds(job.room));
         self.retry = keep.into();
         for job in fail {
-            self.fail(
-                &job,
-                format!(
-                    "its output is longer than {have} bytes, and the device has no memory for more; try fewer --vms"
-                ),
-            );
+            let (what, bytes) = match job.room.output > has.output {
+                true => ("output is", has.output),
+                false => ("call stack is", has.frames),
+            };
+            let why = "the device has no memory for more; try fewer --vms";
+            self.fail(&job, format!("its {what} longer than {bytes} bytes, and {why}"));
         }
     }
 
@@ -297,7 +297,7 @@ impl Run<'_> {
         let resumed =
             |s: &Option<super::job::Slot>| s.as_ref().is_some_and(|s| s.job.solo && matches!(s.state, State::Ready(_)));
         let g = self.fleet.groups.iter().position(|group| group.slots.iter().any(resumed)).unwrap_or(0);
-        let usable = self.fleet.groups[g].usable();
+        let usable = self.fleet.groups[g].usable(&self.fleet.common);
         let most = self.staged();
         let mut staged: usize = self.fleet.groups[g].slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
         let mut launched = Vec::new();

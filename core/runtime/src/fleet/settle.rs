@@ -1,7 +1,7 @@
 //! After a launch: what became of each VM, and what follows from it.
 
 use super::gather::Piece;
-use super::job::{Job, Slot, State};
+use super::job::{Job, Room, Slot, State};
 use super::now;
 use super::run::Run;
 use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
@@ -21,8 +21,8 @@ pub enum Fate {
     Flush,
     /// It waits for the answer to a call.
     Call(usize),
-    /// Its input runs again with more room for output.
-    Larger,
+    /// Its input runs again with so much room.
+    Larger(Room),
     /// Its input runs again in a program for accesses of any alignment.
     Unaligned,
     /// Its input runs again with so much fuel a launch.
@@ -60,7 +60,7 @@ impl Run<'_> {
         let program = &fleet.common.program;
         let group = &mut fleet.groups[g];
         let words = &group.words;
-        let (room, most_room) = (group.out_capacity, group.max_out());
+        let (room, most) = (group.room, group.most_room(&fleet.common));
         let Some(slot) = &mut group.slots[vm] else {
             return Err(Error::Corrupt("a VM without an input was launched".into()));
         };
@@ -78,6 +78,9 @@ impl Run<'_> {
             Status::Exit => Fate::End(End::Exit(code as i32)),
             Status::Trap => {
                 let kind = TrapKind::of(code).ok_or_else(|| Error::Corrupt(format!("trap {code}")))?;
+                if kind == TrapKind::StackExhausted && room.frames < most.frames && !job.answered {
+                    return Ok(Fate::Larger(Room { frames: (room.frames * 16).min(most.frames), ..room }));
+                }
                 let exact = kind != TrapKind::OutOfBoundsMemory || program.options().traps == Traps::Exact;
                 Fate::End(End::Trap(Trap { kind, place: at, exact }))
             }
@@ -86,10 +89,11 @@ impl Run<'_> {
             Status::Full if job.answered => Fate::End(End::Failed(
                 "its output has no room, and a host call was answered, so it cannot run again".into(),
             )),
-            Status::Full if room >= most_room => Fate::End(End::Failed(format!(
-                "its output is longer than {room} bytes, which is all the room that one VM can have here; try --lanes 1"
+            Status::Full if room.output >= most.output => Fate::End(End::Failed(format!(
+                "its output is longer than {} bytes, which is all the room that one VM can have here; try --lanes 1",
+                room.output
             ))),
-            Status::Full => Fate::Larger,
+            Status::Full => Fate::Larger(Room { output: (room.output * 4).min(most.output), ..room }),
             // Everything ends now; nothing of it is delivered.
             Status::Stopped if fleet.cancel.cancelled() => Fate::Again(Status::Run),
             Status::Stopped if job.solo || job.answered => Fate::End(End::Timeout(at)),
@@ -140,8 +144,8 @@ impl Run<'_> {
         if let Fate::End(_) | Fate::Flush = fate {
             let out = group.words.get(Word::Out, vm as usize);
             let (stdout, stderr) = (out & u64::from(u32::MAX), out >> 32);
-            if stdout + stderr > group.out_capacity {
-                return Err(Error::Corrupt(format!("{stdout} + {stderr} bytes of output in {}", group.out_capacity)));
+            if stdout + stderr > group.room.output {
+                return Err(Error::Corrupt(format!("{stdout} + {stderr} bytes of output in {}", group.room.output)));
             }
             pieces.push(Piece { vm, area: Area::Stdout, offset: 0, length: stdout });
             pieces.push(Piece { vm, area: Area::Stderr, offset: 0, length: stderr });
@@ -208,14 +212,14 @@ impl Run<'_> {
                         slot.refuel(&self.fleet.common, &mut group.words, vm);
                     }
                 }
-                Fate::Larger => {
-                    let group = &self.fleet.groups[g];
-                    let wanted = (group.out_capacity * 4).min(group.max_out());
-                    if self.fleet.groups.iter().all(|g| g.all_fit(wanted)) {
-                        self.fleet.out_capacity = self.fleet.out_capacity.max(wanted);
+                Fate::Larger(room) => {
+                    let fleet = &mut *self.fleet;
+                    let base = fleet.room.max(room);
+                    if fleet.groups.iter().all(|g| g.spares(&fleet.common, base)) {
+                        fleet.room = base;
                     }
                     if let Some(mut job) = self.again(g, vm) {
-                        job.capacity = wanted;
+                        job.room = room;
                         self.retry.push_back(job);
                     }
                 }

@@ -16,18 +16,28 @@ pub struct Sizes {
     pub groups: Vec<u32>,
     /// Output bytes of a VM at first.
     pub out_capacity: u64,
-    /// The most that a group's output buffer may grow to.
-    pub out_limit: u64,
+    /// Bytes that the buffers of a group may grow to.
+    pub limits: Limits,
+}
+
+/// The most bytes that a group's buffers may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For output.
+    pub output: u64,
+    /// For the VMs' regions.
+    pub memory: u64,
 }
 
 pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Decides the sizes, where `resident` tiles run at the same time.
+/// Decides the sizes, where `resident` tiles run at the same time and a VM has `frames` bytes of frames.
 pub fn sizes(
     info: &DeviceInfo,
     plan: &Plan,
+    frames: u64,
     resident: u32,
     options: &FleetOptions,
     inputs: Option<usize>,
@@ -35,9 +45,9 @@ pub fn sizes(
     let lanes = u64::from(plan.lanes);
     let default_out = if info.kind == DeviceKind::Cpu { 64 << 10 } else { 16 << 10 };
     let out_capacity = u64::from(options.out_capacity.unwrap_or(default_out)).max(64).next_multiple_of(64).min(MAX_OUT);
-    let region = plan.region.saturating_mul(lanes);
+    let region = plan.region(frames).saturating_mul(lanes);
     let tile = region.saturating_add(lanes * (out_capacity + Word::COUNT as u64 * 8));
-    let advice = "use a smaller --heap or fewer --lanes";
+    let advice = "use a smaller --heap or --stack, or fewer --lanes";
     if tile > info.memory {
         let (need, have) = (mib(tile), mib(info.memory));
         return Err(Error::Memory(format!(
@@ -77,8 +87,10 @@ pub fn sizes(
     let groups = groups.ok_or_else(|| Error::Option(format!("{} VMs are too many", tiles.saturating_mul(lanes))))?;
     let largest = u64::from(groups.iter().copied().max().unwrap_or(1));
     let out_limit = (largest * out_capacity).max(info.memory / 10 * 3 / count).max(lanes * out_capacity);
-    let out_limit = out_limit.min(info.max_alloc.saturating_sub(SLACK));
-    Ok(Sizes { groups, out_capacity, out_limit })
+    let output = out_limit.min(info.max_alloc.saturating_sub(SLACK));
+    let vms = largest * plan.region(frames);
+    let memory = vms.max((info.memory / 10 * 6 / count).min(info.max_alloc));
+    Ok(Sizes { groups, out_capacity, limits: Limits { output, memory } })
 }
 
 /// Output lengths are 32 bits.
@@ -113,20 +125,21 @@ mod tests {
         Plan {
             lanes,
             cell: 0,
-            region,
-            frames_at: 0,
-            frames: 0,
+            head: 0,
             slot_at: 0,
             slot: 0,
             memory_at: 0,
             memory_initial: 0,
             memory_capacity: 0,
+            frames_at: region,
+            frames: 0,
+            frames_limit: 0,
             wide: false,
         }
     }
 
     fn groups(info: &DeviceInfo, plan: &Plan, vms: Option<u32>, inputs: Option<usize>) -> Result<Vec<u32>> {
-        Ok(sizes(info, plan, info.parallel_tiles, &FleetOptions { vms, ..Default::default() }, inputs)?.groups)
+        Ok(sizes(info, plan, 0, info.parallel_tiles, &FleetOptions { vms, ..Default::default() }, inputs)?.groups)
     }
 
     #[test]
@@ -144,9 +157,9 @@ mod tests {
     fn groups_keep_to_the_largest_allocation() -> Result<()> {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 28);
         assert_eq!(groups(&gpu, &plan(32, 1 << 22), Some(160), None)?, [64, 64, 32]);
-        let whole = sizes(&gpu, &plan(32, 1 << 22), 2, &FleetOptions::default(), None)?;
+        let whole = sizes(&gpu, &plan(32, 1 << 22), 0, 2, &FleetOptions::default(), None)?;
         assert_eq!(whole.groups.iter().sum::<u32>(), 256);
-        assert!(whole.out_limit <= 1 << 28);
+        assert!(whole.limits.output <= 1 << 28);
         Ok(())
     }
 
@@ -154,7 +167,7 @@ mod tests {
     fn a_gpu_has_as_many_tiles_as_run_at_once_or_several_times_as_many() -> Result<()> {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 34);
         for (resident, vms) in [(5, 20), (20, 60), (50, 50), (100, 76)] {
-            let sizes = sizes(&gpu, &plan(32, 1 << 22), resident, &FleetOptions::default(), None)?;
+            let sizes = sizes(&gpu, &plan(32, 1 << 22), 0, resident, &FleetOptions::default(), None)?;
             assert_eq!(sizes.groups, [vms * 32], "{resident}");
         }
         Ok(())

@@ -31,7 +31,7 @@ impl Fleet {
             return Ok(());
         }
         let piece = |offset, length| Piece { vm: 0, area: Area::Region, offset, length };
-        let pieces = [piece(0, plan.frames_at), piece(plan.memory_at, plan.memory_initial)];
+        let pieces = [piece(0, plan.head), piece(plan.memory_at, plan.memory_initial)];
         let mut fetched = group.fetch(&self.common, &pieces)?.into_iter();
         let (head, memory) = (fetched.next().unwrap_or_default(), fetched.next().unwrap_or_default());
         let segments = self.common.program.meta().image.segments.clone();

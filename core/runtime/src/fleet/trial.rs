@@ -1,6 +1,6 @@
 //! A run that finds out on its way which way to make the program is fastest.
 
-use super::job::{Job, Jobs};
+use super::job::{Job, Jobs, Room};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
 use crate::tune::{Pace, SHORT, TELLING, Tried, limit, pays};
@@ -216,19 +216,21 @@ struct Learnt {
     options: FleetOptions,
     vms: usize,
     rate: f64,
+    room: Room,
 }
 
 impl Learnt {
     fn of(fleet: &Fleet) -> Self {
-        let out_capacity = u32::try_from(fleet.out_capacity).ok();
+        let out_capacity = u32::try_from(fleet.room.output).ok();
         let options = FleetOptions { out_capacity, ..fleet.options.clone() };
-        Self { options, vms: fleet.vms(), rate: fleet.rate }
+        Self { options, vms: fleet.vms(), rate: fleet.rate, room: fleet.room }
     }
 
     /// As many VMs, unless the caller left their number open and memory does not suffice.
     fn fleet(&self, program: &Program, cancel: CancelHandle) -> Result<Fleet> {
         let mut fleet = Fleet::with_cancel(program, &self.options, Some(self.vms), cancel)?;
         fleet.rate = self.rate;
+        fleet.room = fleet.room.max(self.room);
         Ok(fleet)
     }
 }

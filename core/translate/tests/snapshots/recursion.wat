@@ -26,7 +26,7 @@
 ;;=   } else {
 ;;=     vm->fuel = fuel;
 ;;=     {
-;;=       if (vm->fp + 48u > VV_FRAMES) { vm->fuel = fuel; vv_trap(vm, VV_STACK_EXHAUSTED, 0u, 55u); return VV_HALT; }
+;;=       if (vm->fp + 48u > vm->frames_end) { vm->fuel = fuel; vv_trap(vm, VV_STACK_EXHAUSTED, 0u, 55u); return VV_HALT; }
 ;;=       vv_put(vm, 24u, 5u);
 ;;=       vv_put(vm, 32u, (v0 - (u64)0x1u));
 ;;=       vm->fp += 24u;
@@ -56,7 +56,7 @@
 ;;=     v1 = (u64)0x1u;
 ;;=   } else {
 ;;=     {
-;;=       if (vm->fp + 24u > VV_FRAMES) { vv_trap(vm, VV_STACK_EXHAUSTED, 0u, 55u); return 0; }
+;;=       if (vm->fp + 24u > vm->frames_end) { vv_trap(vm, VV_STACK_EXHAUSTED, 0u, 55u); return 0; }
 ;;=       vv_put(vm, 0u, VV_NESTED);
 ;;=       vv_put(vm, 8u, (v0 - (u64)0x1u));
 ;;=       vv_nested(vm, 3u);

@@ -18,11 +18,11 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
 
 /* Brings one VM back to the image; `how` 2 means that its memory is all zero, so only the image's span is written. */
 VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 thread) {
-    vv_gp head = VV_LANE_BASE(mem, thread, (u64)VV_REGION);
-    for (u32 i = 0; i < VV_FRAMES_AT; i += 8) vv_sw64(head, i, vv_rd64(image + i));
+    vv_gp head = VV_LANE_BASE(mem, thread, par[VV_PAR_REGION]);
+    for (u32 i = 0; i < VV_HEAD; i += 8) vv_sw64(head, i, vv_rd64(image + i));
     vv_gp m = head + VV_SKIP(VV_MEMORY_AT);
     u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
-    vv_gp data = image + VV_FRAMES_AT;
+    vv_gp data = image + VV_HEAD;
     if (how == 1) {
         vv_fill(m, 0, 0, low);
         vv_fill(m, high, 0, VV_RESET_END - high);
@@ -42,15 +42,15 @@ VV_INLINE void vv_clear(vv_gp to, u64 n) {
     for (u64 i = 0; i < n * VV_LANES; i += 8) vv_wr64(to + i, 0);
 }
 VV_INLINE void vv_reset_tile(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 thread) {
-    vv_gp tile = VV_LANE_BASE(mem, thread, (u64)VV_REGION);
-    vv_spread(tile, image, VV_FRAMES_AT);
+    vv_gp tile = VV_LANE_BASE(mem, thread, par[VV_PAR_REGION]);
+    vv_spread(tile, image, VV_HEAD);
     vv_gp m = tile + VV_SKIP(VV_MEMORY_AT);
     u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
     if (how == 1) {
         vv_clear(m, low);
         vv_clear(m + VV_SKIP(high), VV_RESET_END - high);
     }
-    vv_spread(m + VV_SKIP(low), image + VV_FRAMES_AT, high - low);
+    vv_spread(m + VV_SKIP(low), image + VV_HEAD, high - low);
 }
 #define VV_TILE_RESET 1
 #endif
@@ -80,7 +80,7 @@ VV_INLINE void vv_gather_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, v
     u64 what = vv_rd64(segment), from = vv_rd64(segment + 8), n = vv_rd64(segment + 16), to = vv_rd64(segment + 24);
     u32 vm = (u32)what, area = (u32)(what >> 32);
     u64 cap = par[VV_PAR_OUT];
-    vv_gp base = area == 2 ? VV_LANE_BASE(mem, vm, (u64)VV_REGION) : VV_LANE_BASE(out, vm, cap);
+    vv_gp base = area == 2 ? VV_LANE_BASE(mem, vm, par[VV_PAR_REGION]) : VV_LANE_BASE(out, vm, cap);
     vv_gp p = pack + to;
     if (area == 1) {
         for (u64 i = 0; i < n; i++) p[i] = base[VV_AT64(cap - 1 - from - i)];

@@ -18,6 +18,7 @@ typedef struct VM {
     u32 fuel;       /* of the current slice, below 2^30; above it VV_OOB or VV_SKEW, so that a back-edge looks at both in one */
     u32 size;       /* bytes of linear memory */
     u32 fp;         /* frame pointer: bytes into the frame area */
+    u32 frames_end; /* bytes of the frame area */
     u32 state;      /* trampoline state */
     u32 zero;       /* 0, which no compiler knows */
     u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
@@ -57,7 +58,7 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     u64 status = VV_WORD(vm, VV_WORD_STATUS);
     if ((u32)status != VV_START && (u32)status != VV_RUN) return 0;
     if (*stop) return 0; /* not begun: the host launches it again */
-    vm->head = VV_LANE_BASE(mem, thread, (u64)VV_REGION);
+    vm->head = VV_LANE_BASE(mem, thread, par[VV_PAR_REGION]);
     vm->frames = vm->head + VV_SKIP(VV_FRAMES_AT);
     vm->slot = vm->head + VV_SKIP(VV_SLOT_AT);
     vm->mem = vm->head + VV_SKIP(VV_MEMORY_AT);
@@ -66,13 +67,14 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->in = in;
     vm->image = image;
 #ifdef VV_SHARED_AT
-    vm->shared = image + VV_FRAMES_AT - par[VV_PAR_LOW];
+    vm->shared = image + VV_HEAD - par[VV_PAR_LOW];
 #endif
     vm->env = env;
     vm->par = par;
     vm->host_stop = stop;
     vm->size = (u32)VV_WORD(vm, VV_WORD_MEMORY);
     vm->fp = (u32)VV_WORD(vm, VV_WORD_FRAME);
+    vm->frames_end = (u32)par[VV_PAR_FRAMES];
     vm->state = (u32)VV_WORD(vm, VV_WORD_STATE);
     vm->zero = (u32)(par[VV_PAR_VMS] >> 32);
     vm->stop = 0;

@@ -69,7 +69,7 @@ impl Writer<'_> {
             }
         };
         if self.l.recursive {
-            self.trap_if(s, &format!("vm->fp + {}u > VV_FRAMES", above + most), "VV_STACK_EXHAUSTED", at);
+            self.trap_if(s, &format!("vm->fp + {}u > vm->frames_end", above + most), "VV_STACK_EXHAUSTED", at);
         }
         line!(s, "vv_put(vm, {above}u, {then});");
         for (i, value) in values.iter().enumerate() {

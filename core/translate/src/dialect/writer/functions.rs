@@ -144,7 +144,7 @@ impl Writer<'_> {
                 let _ = writeln!(out, "  case {case}u:");
                 let _ = writeln!(
                     out,
-                    "    if (vm->fp + {room}u > VV_FRAMES) {{ vv_trap(vm, VV_STACK_EXHAUSTED, func, at); {leave}; }}"
+                    "    if (vm->fp + {room}u > vm->frames_end) {{ vv_trap(vm, VV_STACK_EXHAUSTED, func, at); {leave}; }}"
                 );
                 let _ = writeln!(out, "    vv_put(vm, 0u, VV_NESTED); {frame}vv_nested(vm, {state}u);");
                 let results = &self.p.types[ty as usize].results;

@@ -172,12 +172,11 @@ impl Writer<'_> {
         def("VV_CELL", plan.cell.into(), "");
         def("VV_LINEAR", (plan.lanes == 1 || plan.cell == 0).into(), "");
         def("VV_PAIRS", self.paired().into(), "");
-        def("VV_REGION", plan.region, if plan.region >> 32 == 0 { "u" } else { "ul" });
-        def("VV_FRAMES_AT", plan.frames_at, "u");
-        def("VV_FRAMES", plan.frames, "u");
+        def("VV_HEAD", plan.head, "u");
         def("VV_SLOT_AT", plan.slot_at, "u");
         def("VV_SLOT", plan.slot, "u");
         def("VV_MEMORY_AT", plan.memory_at, "u");
+        def("VV_FRAMES_AT", plan.frames_at, if plan.frames_at >> 32 == 0 { "u" } else { "ul" });
         def("VV_CAPACITY", plan.memory_capacity, "u");
         // What a VM can reach must not show what the one before it left; `memory.grow` clears the rest.
         let reached = match self.o.bounds {
@@ -224,6 +223,8 @@ impl Writer<'_> {
             ("SEGMENTS", Par::SegmentsAt),
             ("SEGMENT_COUNT", Par::Segments),
             ("SLICE", Par::FuelSlice),
+            ("REGION", Par::Region),
+            ("FRAMES", Par::Frames),
         ];
         for (name, par) in pars {
             def(&format!("VV_PAR_{name}"), par as u64, "");
