@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::Path;
 use vectorvisor::driver::{Error as DriverError, Language};
 use vectorvisor::translate::{self, Bounds, Colour, Meta, Options, Traps};
-use vectorvisor::{Choice, DeviceInfo, DeviceKind, Edges, Error, Fleet, FleetOptions, Input};
+use vectorvisor::{Choice, DeviceInfo, DeviceKind, Edges, End, Error, Fleet, FleetOptions, Input};
 
 /// Prints it; the exit code.
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
@@ -246,7 +246,9 @@ fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
     fleet.run("_start", &mut std::iter::once(Input::stdin(stdin)), &mut |o| outcome = Some(o))?;
     progress.end();
     let outcome = outcome.ok_or_else(|| anyhow!("the run with {} has no outcome", input.display()))?;
-    if let Some(why) = report::failure(&outcome.end) {
+    if !matches!(outcome.end, End::Exit(_))
+        && let Some(why) = report::failure(&outcome)
+    {
         bail!("the run with {} failed: {why}", input.display());
     }
     let Edges { direct, state, framed } =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
-use vectorvisor::{End, Place, Stage, TrapKind, Tried, Tuning};
+use vectorvisor::{End, Outcome, Place, Stage, TrapKind, Tried, Tuning};
 
 /// Silence before the first plain progress line, and between two of them.
 const PLAIN: Duration = Duration::from_secs(2);
@@ -162,10 +162,28 @@ fn tried(ways: &[Tried], chosen: Tuning, remembered: bool) -> String {
     format!("tried {tried}; {chosen} ({later})")
 }
 
-/// Why a VM ended otherwise than by its own exit; `None` if it did exit.
-pub fn failure(end: &End) -> Option<String> {
+/// Why an input failed, and what may help; `None` if it ended with exit code 0.
+pub fn failure(outcome: &Outcome) -> Option<String> {
+    let why = why(&outcome.end)?;
+    Some(match advice(outcome) {
+        Some(advice) => format!("{why}\n    {advice}"),
+        None => why,
+    })
+}
+
+/// What may help a program that failed for what it says itself.
+pub fn advice(outcome: &Outcome) -> Option<String> {
+    let refused = outcome.refused_at.filter(|_| outcome.end != End::Exit(0));
+    refused.map(|bytes| {
+        let mib = bytes as f64 / f64::from(1 << 20);
+        format!("memory.grow was refused: a VM's memory grows to {mib} MiB at most; a larger --heap allows more")
+    })
+}
+
+fn why(end: &End) -> Option<String> {
     match end {
-        End::Exit(_) => None,
+        End::Exit(0) => None,
+        End::Exit(code) => Some(format!("exit code {code}")),
         End::Trap(trap) => {
             let near = if trap.exact { "at" } else { "at or before" };
             let advice = if trap.kind == TrapKind::StackExhausted {

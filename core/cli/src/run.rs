@@ -247,8 +247,8 @@ impl Results {
         }
         let why = match &outcome.end {
             // The exit code of the only VM becomes ours, as for any command.
-            End::Exit(code) if *code != 0 && self.vms > 1 => Some(format!("exit code {code}")),
-            end => report::failure(end),
+            End::Exit(_) if self.vms == 1 => report::advice(&outcome),
+            _ => report::failure(&outcome),
         };
         let count = |map: &mut HashMap<String, (usize, usize)>, text| {
             let (first, n) = map.entry(text).or_insert((outcome.index, 0));

@@ -8,7 +8,8 @@
 //! | `invoke`, `args` | `run` calls this export with these arguments; without it `map` gives each VM its own standard input |
 //! | `stdin` | that input; `input {n}` unless said |
 //! | `value` | what the export returns |
-//! | `exit`, `stdout`, `stderr`, `error` | what a line of `map` says; `exit` is 0 unless there is an `error`, of which a part will do |
+//! | `exit`, `stdout`, `stderr`, `error`, `note` | what a line of `map` says; `exit` is 0 unless there is an `error`; a part of `error` and `note` will do |
+//! | `KEY-odd` | the same for VMs of odd number, where they differ |
 //! | `options` | more options, in front of the program |
 //! | `says` | a part of what the command writes on standard error |
 //! | `seconds` | how long it may take at most, 60 unless said: far more than it needs, for what would never end |
@@ -39,6 +40,7 @@ macro_rules! cases {
 }
 cases! {
     global_constants
+    heap_refused
     recursion_10000
     start_reads
     write_one
@@ -72,7 +74,8 @@ impl Case {
     }
 
     fn get(&self, key: &str, n: usize) -> Option<String> {
-        self.keys.get(key).map(|value| value.replace("{n}", &n.to_string()))
+        let odd = if n % 2 == 1 { self.keys.get(&format!("{key}-odd")) } else { None };
+        odd.or_else(|| self.keys.get(key)).map(|value| value.replace("{n}", &n.to_string()))
     }
 }
 
@@ -150,6 +153,8 @@ fn mapped(case: &Case, ran: &Ran, shown: &str) {
                 assert_eq!(field("stdout"), case.get("stdout", n).unwrap_or_default(), "{shown}");
             }
         }
+        let (note, want) = (field("note"), case.get("note", n).unwrap_or_default());
+        assert!(note.contains(&want) && note.is_empty() == want.is_empty(), "{note}: {shown}");
         assert_eq!(field("stderr"), case.get("stderr", n).unwrap_or_default(), "{shown}");
     }
 }

@@ -20,6 +20,9 @@ pub struct Outcome {
     pub values: Vec<Value>,
     /// Loop back-edges and calls that were charged.
     pub fuel_used: u64,
+    /// `memory.grow` was refused at this many bytes, the VM's capacity, although the module allows more: a larger
+    /// [`crate::ProgramOptions::heap`] may help.
+    pub refused_at: Option<u64>,
     /// With `profile`: where loops turned.
     pub edges: Option<Edges>,
 }

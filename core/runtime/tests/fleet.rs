@@ -265,7 +265,7 @@ fn more_vms_than_fit_are_refused_with_their_number() {
     let refused = Fleet::new(&program(&cpu(), GUEST, &options(32)), &many, None);
     let refused = refused.map(drop).expect_err("no room").to_string();
     assert!(
-        refused.starts_with("1073741824 VMs need ") && refused.ends_with("fewer --vms or a smaller --heap"),
+        refused.starts_with("1073741824 VMs need ") && refused.ends_with("fewer --vms, or a smaller --heap or --stack"),
         "{refused}"
     );
 }

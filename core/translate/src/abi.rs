@@ -54,7 +54,8 @@ pub enum Word {
     Fuel = 3,
     /// Bytes of output: low 32 bits stdout (ascending from 0), high 32 bits stderr (descending from the end of the buffer).
     Out = 4,
-    /// Current size of linear memory in bytes.
+    /// Low 32 bits: current size of linear memory in bytes. High 32 bits: 1 if `memory.grow` was refused although the module allows so
+    /// much memory.
     Memory = 5,
     /// Frame pointer: byte offset into the frame area.
     Frame = 6,

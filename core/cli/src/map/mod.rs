@@ -109,17 +109,15 @@ struct Batch {
 impl Batch {
     fn outcome(&mut self, outcome: &Outcome) {
         let Some((index, name)) = self.pending.remove(&outcome.index) else { return };
-        let why = match &outcome.end {
-            End::Exit(0) => None,
-            End::Exit(code) => Some(format!("exit code {code}")),
-            end => report::failure(end),
-        };
+        let why = report::failure(outcome);
         let exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
+        let note = report::advice(outcome).filter(|_| exit.is_some());
         self.finish(&Done {
             index,
             name: name.as_deref(),
             exit,
             error: why.as_deref(),
+            note: note.as_deref(),
             stdout: &outcome.stdout,
             stderr: &outcome.stderr,
         });
@@ -164,6 +162,7 @@ impl Iterator for Inputs<'_> {
                         name,
                         exit: None,
                         error: Some(&why),
+                        note: None,
                         stdout: b"",
                         stderr: b"",
                     });

@@ -20,6 +20,8 @@ pub struct Done<'a> {
     pub exit: Option<i32>,
     /// Why there is no output.
     pub error: Option<&'a str>,
+    /// What may help beside what the guest says itself.
+    pub note: Option<&'a str>,
     /// What the guest wrote.
     pub stdout: &'a [u8],
     /// What it complained.
@@ -121,6 +123,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stderr: Option<String>,
 }
 
@@ -151,6 +155,7 @@ impl Lines {
                 .then(|| base64::engine::general_purpose::STANDARD.encode(done.stdout)),
             // The exit code says it.
             error: done.error.filter(|_| done.exit.is_none()).map(one_line),
+            note: done.note,
             stderr: (!done.stderr.is_empty()).then(|| String::from_utf8_lossy(done.stderr).into_owned()),
         };
         let mut bytes = serde_json::to_vec(&line).context("cannot write a JSON line")?;
@@ -228,7 +233,7 @@ mod tests {
     }
 
     fn done(index: usize, stdout: &[u8]) -> Done<'_> {
-        Done { index, name: None, exit: Some(0), error: None, stdout, stderr: b"" }
+        Done { index, name: None, exit: Some(0), error: None, note: None, stdout, stderr: b"" }
     }
 
     #[test]

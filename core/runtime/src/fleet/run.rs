@@ -139,6 +139,7 @@ impl Run<'_> {
             stderr: Vec::new(),
             values: Vec::new(),
             fuel_used: 0,
+            refused_at: None,
             edges: None,
         });
     }

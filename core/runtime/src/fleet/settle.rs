@@ -270,6 +270,8 @@ impl Run<'_> {
             state: words.get(Word::EdgesState, vm),
             framed: words.get(Word::EdgesFramed, vm),
         };
+        let capacity = self.fleet.common.program.meta().plan.memory_capacity;
+        let refused_at = (words.get(Word::Memory, vm) >> 32 != 0).then_some(capacity);
         let edges = self.fleet.common.program.options().profile.then_some(edges);
         if let End::Trap(trap) = &mut end
             && !trap.exact
@@ -300,6 +302,7 @@ impl Run<'_> {
             stdout: append(&mut job.stdout, stdout),
             stderr: append(&mut job.stderr, stderr),
             fuel_used: job.spent,
+            refused_at,
             edges,
             end,
         });

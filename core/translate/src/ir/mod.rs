@@ -528,6 +528,8 @@ pub struct Memory {
     pub initial: u64,
     /// The most it can grow to.
     pub capacity: u64,
+    /// The most that the module lets it grow to, at least the capacity.
+    pub declared: u64,
     /// Some reached instruction is a `memory.grow`, and capacity is above initial.
     pub grows: bool,
 }

@@ -169,19 +169,23 @@ fn entries(module: &Module<'_>, options: &Options) -> Result<Vec<(String, u32)>,
 
 fn memory(module: &Module<'_>, options: &Options, grows: bool, places: &Places) -> Result<Memory, Error> {
     if let Some(bytes) = places.bytes() {
-        return Ok(Memory { initial: bytes, capacity: bytes, grows: false });
+        return Ok(Memory { initial: bytes, capacity: bytes, declared: bytes, grows: false });
     }
     let Some(limits) = module.memories.first() else {
-        return Ok(Memory { initial: 0, capacity: 0, grows: false });
+        return Ok(Memory { initial: 0, capacity: 0, declared: 0, grows: false });
     };
     let (initial, capacity) = capacity(limits, options, grows)?;
-    Ok(Memory { initial, capacity, grows: capacity > initial })
+    Ok(Memory { initial, capacity, declared: declared(limits), grows: capacity > initial })
+}
+
+/// Bytes that a memory could grow to where nothing else bounds it.
+fn declared(limits: &Limits) -> u64 {
+    limits.max.map_or(MAX_MEMORY, |most| most.saturating_mul(PAGE).min(MAX_MEMORY))
 }
 
 /// Bytes of a memory at the start, and the most that it can grow to.
 pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64, u64), Error> {
-    let Limits { min, max } = *limits;
-    let initial = min * PAGE;
+    let (min, initial) = (limits.min, limits.min * PAGE);
     if initial > MAX_MEMORY {
         return Err(Error::Limit(format!(
             "the program starts with {min} pages of memory; {} is the most",
@@ -194,8 +198,7 @@ pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64,
             "the heap of {wanted} bytes is smaller than the program's initial memory of {initial} bytes; give --heap {initial} or more"
         )));
     }
-    let most = max.map_or(MAX_MEMORY, |m| (m.saturating_mul(PAGE)).min(MAX_MEMORY));
-    Ok((initial, if grows { (wanted / PAGE * PAGE).min(most).max(initial) } else { initial }))
+    Ok((initial, if grows { (wanted / PAGE * PAGE).min(declared(limits)).max(initial) } else { initial }))
 }
 
 /// What function bodies may [weigh](weighs) together, beside twice the bytes of the module.

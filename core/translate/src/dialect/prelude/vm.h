@@ -17,6 +17,7 @@ typedef struct VM {
     u64 vms;        /* distance of state words */
     u32 fuel;       /* of the current slice, below 2^30; above it VV_OOB or VV_SKEW, so that a back-edge looks at both in one */
     u32 size;       /* bytes of linear memory */
+    u32 refused;    /* memory.grow failed for our limit, not the module's */
     u32 fp;         /* frame pointer: bytes into the frame area */
     u32 frames_end; /* bytes of the frame area */
     u32 state;      /* trampoline state */
@@ -73,6 +74,7 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->par = par;
     vm->host_stop = stop;
     vm->size = (u32)VV_WORD(vm, VV_WORD_MEMORY);
+    vm->refused = (u32)(VV_WORD(vm, VV_WORD_MEMORY) >> 32);
     vm->fp = (u32)VV_WORD(vm, VV_WORD_FRAME);
     vm->frames_end = (u32)par[VV_PAR_FRAMES];
     vm->state = (u32)VV_WORD(vm, VV_WORD_STATE);
@@ -132,7 +134,7 @@ VV_HELPER void vv_end(VM *vm) {
     VV_WORD(vm, VV_WORD_STATE) = vm->state;
     VV_WORD(vm, VV_WORD_FUEL) = vm->fuel_left + VV_FUEL(vm);
     VV_WORD(vm, VV_WORD_OUT) = vm->out_len | (u64)vm->err_len << 32;
-    VV_WORD(vm, VV_WORD_MEMORY) = vm->size;
+    VV_WORD(vm, VV_WORD_MEMORY) = vm->size | (u64)vm->refused << 32;
     VV_WORD(vm, VV_WORD_FRAME) = vm->fp;
     VV_WORD(vm, VV_WORD_REQUEST) = vm->request;
 #ifdef VV_CLOCK
@@ -367,7 +369,10 @@ VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, 
 /* Pages beyond the size hold whatever a stray store or an earlier VM left, so growing clears them. */
 VV_HELPER u32 vv_memory_grow(VM *vm, u32 delta) {
     u32 old = vm->size >> 16;
-    if ((u64)old + delta > VV_CAPACITY >> 16) return 0xffffffffu;
+    if ((u64)old + delta > VV_CAPACITY >> 16) {
+        if ((u64)old + delta <= VV_DECLARED_PAGES) vm->refused = 1;
+        return 0xffffffffu;
+    }
     vv_fill(vm->mem, vm->size, 0, delta << 16);
     vm->size += delta << 16;
     return old;

@@ -178,6 +178,7 @@ impl Writer<'_> {
         def("VV_MEMORY_AT", plan.memory_at, "u");
         def("VV_FRAMES_AT", plan.frames_at, if plan.frames_at >> 32 == 0 { "u" } else { "ul" });
         def("VV_CAPACITY", plan.memory_capacity, "u");
+        def("VV_DECLARED_PAGES", self.p.memory.declared >> 16, "u");
         // What a VM can reach must not show what the one before it left; `memory.grow` clears the rest.
         let reached = match self.o.bounds {
             Bounds::Size => plan.memory_initial,
