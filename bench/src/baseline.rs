@@ -39,8 +39,7 @@ impl Baseline {
         }
         let device = drivers.find(engine.backend())?.open(engine.info().index, Quirks::default())?;
         let source = Source { header: "", units: &[TEXT.to_owned()] };
-        let binary = device.compile(source, &mut |_, _| ()).context("the kernels written by hand")?;
-        let module = Module::load(&device, &binary)?;
+        let module = Module::build(&device, source).context("the kernels written by hand")?;
         Ok(Some(Self { queue: Queue::new(&device)?, module, device }))
     }
 

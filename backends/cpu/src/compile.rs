@@ -1,30 +1,49 @@
 //! The system's C compiler: text to a shared library, and the library into this process.
 
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use vectorvisor_driver::{Error, Result, Source, longest_first};
+use std::sync::{Mutex, PoisonError};
+use vectorvisor_driver::{Error, Result, Source, identity, longest_first};
 
 const OPTIMISATION: &str = "-O2";
 
-/// WebAssembly's arithmetic: no contraction, and x * 1.0 still makes a signalling NaN quiet. `math-errno` would only turn
-/// square roots into calls. A fortified longjmp aborts when it jumps as threads' exits do. Warnings about generated
-/// text help nobody.
-const FLAGS: &str = "-std=gnu11 -fPIC -fno-strict-aliasing -ffp-contract=off -fsignaling-nans -fno-math-errno \
-                     -fvisibility=hidden -fno-stack-protector -U_FORTIFY_SOURCE -w";
+/// WebAssembly's arithmetic: no fast math (`CC` may ask for it), no contraction, and x * 1.0 still makes a signalling
+/// NaN quiet. `math-errno` would only turn square roots into calls. A fortified longjmp aborts when it jumps as
+/// threads' exits do. Warnings about generated text help nobody.
+const FLAGS: &str = "-fno-fast-math -fno-unsafe-math-optimizations -fno-finite-math-only -std=gnu11 -fPIC \
+                     -fno-strict-aliasing -ffp-contract=off -fsignaling-nans -fno-math-errno -fvisibility=hidden \
+                     -fno-stack-protector -U_FORTIFY_SOURCE -w";
+
+/// What C compilers and their wrappers read in the environment that can change their code.
+const VARIABLES: &[&str] = &[
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "LIBRARY_PATH",
+    "COMPILER_PATH",
+    "GCC_EXEC_PREFIX",
+    "CCC_OVERRIDE_OPTIONS",
+    "CLANG_NO_DEFAULT_CONFIG",
+    "NIX_CFLAGS_COMPILE",
+    "NIX_HARDENING_ENABLE",
+    "SDKROOT",
+    "MACOSX_DEPLOYMENT_TARGET",
+];
 
 /// Safe, since the device's identity holds the processor's features. Other compilers' native flags differ too much.
 const NATIVE: &[&str] = if cfg!(target_arch = "x86_64") { &["-march=native"] } else { &[] };
 
-/// The compiler's command: `CC`, which may hold arguments as in make, else `cc`.
+/// The compiler's command: `CC`, which may hold a wrapper and arguments as in make, else `cc`; then our options, which
+/// so have the last word.
 fn compiler() -> Command {
     let named = std::env::var("CC").unwrap_or_default();
     let mut words = named.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or("cc"));
-    command.args(words);
+    command.args(words).arg(OPTIMISATION).args(FLAGS.split_whitespace()).args(NATIVE);
     command
 }
 
@@ -45,8 +64,15 @@ fn run(command: &mut Command) -> Result<String> {
     Err(Error::Compile { log: format!("{program}: {}\n{log}", output.status) })
 }
 
-/// Compiler version and options.
+/// The compiler, and all that reaches it: its command with our options, its version, the environment, and the macros
+/// that it defines then, which also tell of what wrappers, configuration files and `-march=native` add.
 pub fn identity() -> Result<String> {
+    static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let command = format!("{:?}{}", compiler(), identity::variables(VARIABLES));
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(identity) = known.get(&command) {
+        return Ok(identity.clone());
+    }
     let version = run(compiler().arg("--version")).map_err(|error| match error {
         Error::Compile { log } => Error::Unavailable {
             what: format!("the C compiler does not tell its version: {log}"),
@@ -54,8 +80,24 @@ pub fn identity() -> Result<String> {
         },
         error => error,
     })?;
-    Ok(format!("{} {OPTIMISATION} {FLAGS} {}", version.lines().next().unwrap_or_default(), NATIVE.join(" ")))
+    // Some compilers have no such option.
+    let macros = run(compiler().args(["-dM", "-E", "-x", "c", "/dev/null"])).unwrap_or_default();
+    if let Some(fast) = macros.lines().find(|line| FAST.contains(&line.trim())) {
+        return Err(Error::Unavailable {
+            what: format!("the C compiler computes with fast math ({fast}), which loses WebAssembly's NaNs and zeros"),
+            advice: "take -ffast-math and the like out of the compiler's wrapper or configuration file, or name \
+                     another in CC"
+                .into(),
+        });
+    }
+    let version = version.lines().next().unwrap_or_default();
+    let identity = format!("{command} {version} {:016x}", identity::hash(macros.as_bytes()));
+    known.insert(command, identity.clone());
+    Ok(identity)
 }
+
+/// What compilers define that take liberties with floating point.
+const FAST: [&str; 2] = ["#define __FAST_MATH__ 1", "#define __FINITE_MATH_ONLY__ 1"];
 
 fn file_error(what: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Device(format!("cannot {what} in {}: {error}", std::env::temp_dir().display()))
@@ -63,6 +105,7 @@ fn file_error(what: &'static str) -> impl Fn(std::io::Error) -> Error {
 
 /// Compiles a program to the bytes of a shared library, `jobs` units at a time.
 pub fn compile(source: Source<'_>, jobs: usize, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+    // Of a name that nobody can guess, and closed to others.
     let folder = tempfile::Builder::new().prefix("vectorvisor-").tempdir().map_err(file_error("make a folder"))?;
     let library = folder.path().join("program.so");
     let link = ["-shared", "-Wl,-Bsymbolic", "-lm", "-o"];
@@ -70,13 +113,7 @@ pub fn compile(source: Source<'_>, jobs: usize, progress: &mut dyn FnMut(usize, 
         // Alone, a unit's functions may be static: the optimiser sees all their callers.
         progress(0, 1);
         let text = write_unit(folder.path(), 0, source.header, unit)?;
-        run(compiler()
-            .arg(OPTIMISATION)
-            .args(FLAGS.split_whitespace())
-            .args(NATIVE)
-            .arg(text)
-            .args(link)
-            .arg(&library))?;
+        run(compiler().arg(text).args(link).arg(&library))?;
         progress(1, 1);
     } else {
         let objects = compile_units(folder.path(), source, jobs, progress)?;
@@ -125,14 +162,7 @@ fn compile_units(
 fn compile_unit(folder: &Path, index: usize, header: &str, unit: &str) -> Result<PathBuf> {
     let text = write_unit(folder, index, header, unit)?;
     let object = text.with_extension("o");
-    let flags = FLAGS.split_whitespace();
-    run(compiler()
-        .args([OPTIMISATION, "-DVV_UNITS=1", "-c"])
-        .args(flags)
-        .args(NATIVE)
-        .arg(&text)
-        .arg("-o")
-        .arg(&object))?;
+    run(compiler().args(["-DVV_UNITS=1", "-c"]).arg(&text).arg("-o").arg(&object))?;
     Ok(object)
 }
 
@@ -144,11 +174,15 @@ fn write_unit(folder: &Path, index: usize, header: &str, unit: &str) -> Result<P
 }
 
 /// Opens the bytes of a shared library. The file is gone when this returns.
-pub fn open(binary: &[u8]) -> Result<libloading::Library> {
+///
+/// # Safety
+/// They are what [`compile`] gave, or no library.
+pub unsafe fn open(binary: &[u8]) -> Result<libloading::Library> {
+    // Nobody else may write to it, nor guess its name.
     let file = tempfile::Builder::new().prefix("vectorvisor-").suffix(".so").tempfile();
     let mut file = file.map_err(file_error("make a file"))?;
     file.write_all(binary).map_err(file_error("write a library"))?;
-    // SAFETY: the library was made from our own text, and has no constructors.
+    // SAFETY: the caller's promise; what was made from our own text has no constructors.
     let opened = unsafe { Opened::open(Some(file.path()), RTLD_NOW | RTLD_LOCAL) };
     opened.map(Into::into).map_err(|error| {
         let error = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);

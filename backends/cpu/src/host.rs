@@ -1,6 +1,7 @@
 //! Facts about the machine that we run on.
 
 use std::fs::read_to_string;
+use vectorvisor_driver::identity::hash;
 
 /// The name of the processor, and a hash of what it can do: code for `-march=native` runs only where both agree.
 pub struct Processor {
@@ -16,10 +17,7 @@ pub fn processor() -> Processor {
         lines.find(|(name, _)| names.contains(&name.trim())).map(|(_, value)| value.trim())
     };
     let name = field(&["model name", "uarch"]).unwrap_or(std::env::consts::ARCH);
-    // FNV-1a: the same in every build of this driver, which the standard library's hasher does not promise.
-    let features = field(&["flags", "Features", "isa"]).unwrap_or_default().bytes();
-    let features = features
-        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let features = hash(field(&["flags", "Features", "isa"]).unwrap_or_default().as_bytes());
     Processor { name: name.to_owned(), features }
 }
 

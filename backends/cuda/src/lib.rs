@@ -15,6 +15,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use sys::cuda;
 use vectorvisor_driver::gpu::{GpuDevice, Setup};
+use vectorvisor_driver::identity::{library, variables};
 use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result, Source, UnitCost};
 
 /// The options of every compilation; the identity of a device holds them. WebAssembly rounds every operation by itself.
@@ -128,8 +129,13 @@ impl Facts {
         let options = options(patch, nvrtc.target(capability as i32)?);
         let name = CStr::from_bytes_until_nul(&name).map_or("NVIDIA GPU".into(), CStr::to_string_lossy).into_owned();
         let (major, minor) = nvrtc.compiler.version;
-        let identity =
-            format!("cuda {name} sm_{capability} driver {version} nvrtc {major}.{minor} {}", options.join(" "));
+        let identity = format!(
+            "cuda {name} sm_{capability} driver {version} ({}) nvrtc {major}.{minor} ({}) {}{}",
+            library(cuda.own.cuDriverGetVersion as *const () as usize),
+            nvrtc.compiler.library(),
+            options.join(" "),
+            variables(nvrtc::VARIABLES)
+        );
         let memory = memory as u64;
         let info = DeviceInfo {
             index,

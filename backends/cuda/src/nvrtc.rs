@@ -15,6 +15,10 @@ library::functions! {
     GetSupportedArchs(architectures: *mut c_int);
 }
 
+/// What NVRTC and the linker in NVIDIA's driver read in the environment that can change their code.
+pub const VARIABLES: &[&str] =
+    &["NVRTC_PREPEND_FLAGS", "NVRTC_APPEND_FLAGS", "CUDA_FORCE_PTX_JIT", "CUDA_DISABLE_PTX_JIT"];
+
 /// The compiler and the compute capabilities that it knows, 90 for 9.0.
 pub struct Nvrtc {
     /// The compiler.

@@ -65,8 +65,8 @@ fn many_units_are_linked() -> Result<()> {
             .into(),
     );
     let header: String = (0..10).map(|n| format!("__device__ unsigned step{n}(unsigned x);\n")).collect();
-    let binary = Module::compile(&device, Source { header: &header, units: &units }, &mut |_, _| ())?;
-    let (module, queue, to) = (Module::load(&device, &binary)?, Queue::new(&device)?, Buffer::new(&device, 128)?);
+    let module = Module::build(&device, Source { header: &header, units: &units })?;
+    let (queue, to) = (Queue::new(&device)?, Buffer::new(&device, 128)?);
     queue.launch(module.kernel("all")?, &[Some(to.id())], 1, 32)?.wait()?;
     let mut bytes = [0; 128];
     queue.read(&to, 0, &mut bytes)?;
@@ -103,8 +103,8 @@ fn many_paths_are_linked() -> Result<()> {
     units.push(
         "extern \"C\" __global__ void all(unsigned *to) { to[threadIdx.x] = a0(threadIdx.x * 0x9e3779b9u); }".into(),
     );
-    let binary = Module::compile(&device, Source { header: &header, units: &units }, &mut |_, _| ())?;
-    let (module, queue, to) = (Module::load(&device, &binary)?, Queue::new(&device)?, Buffer::new(&device, 128)?);
+    let module = Module::build(&device, Source { header: &header, units: &units })?;
+    let (queue, to) = (Queue::new(&device)?, Buffer::new(&device, 128)?);
     queue.launch(module.kernel("all")?, &[Some(to.id())], 1, 32)?.wait()?;
     let mut bytes = [0; 128];
     queue.read(&to, 0, &mut bytes)?;

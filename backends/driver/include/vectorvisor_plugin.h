@@ -59,6 +59,7 @@ typedef struct {
     int32_t (*info)(vv_device device, vv_each *each, void *context, const vv_why *why);
     int32_t (*compile)(vv_device device, vv_bytes header, const vv_bytes *units, size_t count, vv_progress *progress,
                        vv_output *output, void *context, const vv_why *why);
+    /* The host answers for the binary: what compile gave on such a device, or bytes that are none. */
     int32_t (*load)(vv_device device, vv_bytes binary, uint64_t *module, const vv_why *why);
     int32_t (*unload)(vv_device device, uint64_t module, const vv_why *why);
     int32_t (*kernel)(vv_device device, uint64_t module, vv_bytes name, uint64_t *kernel, const vv_why *why);

@@ -8,9 +8,11 @@
 pub mod conformance;
 pub mod gpu;
 pub mod handles;
+pub mod identity;
 pub mod memory;
 mod owned;
 pub mod plugin;
+pub mod trust;
 pub use owned::{Buffer, Event, Module, Pinned, Queue, Shared};
 
 use serde::{Deserialize, Serialize};
@@ -94,7 +96,9 @@ pub struct DeviceInfo {
     pub index: usize,
     /// The device's own name.
     pub name: String,
-    /// Everything a compiled kernel depends on (device, driver and compiler versions): part of the cache key.
+    /// Everything that a compiled kernel depends on: device, driver and compiler with their versions, options, and what
+    /// the compiler reads in the environment. Binaries are kept by it, so two devices (or two days) with one identity
+    /// load each other's.
     pub identity: String,
     /// What sort of device.
     pub kind: DeviceKind,
@@ -226,8 +230,15 @@ pub trait Device: Send + Sync {
     /// Compiles text to a binary that [`Device::load`] takes, now or in another process on the same device.
     /// `progress(done, total)` counts units.
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>>;
-    /// Loads a binary.
-    fn load(&self, binary: &[u8]) -> Result<ModuleId>;
+    /// Loads a binary. A driver refuses bytes that it can see to be none of its own, but need not find all that is
+    /// wrong with one.
+    ///
+    /// # Safety
+    /// Loading code is running it, as this process: on some devices already now. So the bytes are what
+    /// [`Device::compile`] gave, unchanged, on a device of the same driver with the same [`DeviceInfo::identity`]; or
+    /// they are no binary at all. If they were kept anywhere since, nobody could change them there but this user and
+    /// root ([`trust`]); a checksum finds damage, not malice.
+    unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId>;
     /// Forgets a binary and its kernels.
     fn unload(&self, module: ModuleId);
     /// Finds a kernel by name.

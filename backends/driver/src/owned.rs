@@ -130,8 +130,20 @@ impl Module {
         device.compile(source, progress)
     }
     /// Loads a binary.
-    pub fn load(device: &Arc<dyn Device>, binary: &[u8]) -> Result<Self> {
-        Ok(Self { device: device.clone(), id: device.load(binary)? })
+    ///
+    /// # Safety
+    /// As [`Device::load`]: the bytes are what [`Module::compile`] gave for such a device, and nobody else could change
+    /// them since.
+    pub unsafe fn load(device: &Arc<dyn Device>, binary: &[u8]) -> Result<Self> {
+        // SAFETY: the caller's promise.
+        let id = unsafe { device.load(binary) }?;
+        Ok(Self { device: device.clone(), id })
+    }
+    /// Compiles text and loads what comes of it.
+    pub fn build(device: &Arc<dyn Device>, source: Source<'_>) -> Result<Self> {
+        let binary = Self::compile(device, source, &mut |_, _| ())?;
+        // SAFETY: the device itself made it, just now.
+        unsafe { Self::load(device, &binary) }
     }
     /// Finds a kernel; valid while this module lives.
     pub fn kernel(&self, name: &str) -> Result<KernelId> {

@@ -166,7 +166,8 @@ fn what_a_plugin_in_c_says_arrives() {
     let compiled = device.compile(source, &mut |done, total| told.push((done, total)));
     assert!(matches!(compiled, Err(Error::Device(text)) if text.contains("no binary")));
     assert_eq!(told, [(1, 2), (2, 2)]);
-    assert!(matches!(device.load(b"x"), Err(Error::Compile { log }) if log == "the log"));
+    // SAFETY: the plugin loads nothing.
+    assert!(matches!(unsafe { device.load(b"x") }, Err(Error::Compile { log }) if log == "the log"));
     assert!(matches!(device.kernel(ModuleId(1), "k"), Err(Error::Device(text)) if text.contains("unknown code 77")));
     assert!(matches!(device.alloc(12), Err(Error::OutOfMemory { wanted: 12, what: "cupboards" })));
     assert!(matches!(device.alloc_pinned(1), Err(Error::Device(text)) if text.contains("null pointer")));
@@ -214,7 +215,8 @@ fn panics_become_errors() {
     let mut calls = 0;
     panicked(device.compile(source, &mut |_, _| calls += 1).expect_err("a panic"), "no compiling");
     assert_eq!(calls, 2);
-    panicked(device.load(b"").expect_err("a panic"), "no message");
+    // SAFETY: the plugin loads nothing.
+    panicked(unsafe { device.load(b"") }.expect_err("a panic"), "no message");
     panicked(device.alloc(1).expect_err("a panic"), "no memory");
     panicked(device.queue().expect_err("a panic"), "no queue");
     panicked(device.finish(QueueId(1)).expect_err("a panic"), "no finishing");
@@ -264,7 +266,8 @@ fn places_are_searched_in_order() {
         put("second", name);
     }
     let missing = temp.path().join("missing");
-    let search = Search { named: vec![sub("first"), file.clone(), sub("second"), missing.clone()], usual: Vec::new() };
+    let search =
+        Search { named: vec![sub("first"), file.clone(), sub("second"), missing.clone()], ..Search::default() };
     let mut want = vec![first, file, third, missing];
     want.sort();
     let mut found = paths(search.named());
@@ -274,7 +277,7 @@ fn places_are_searched_in_order() {
     // In deps/ and beside the executable lie two links to one file, or two builds; the newer one counts.
     let (beside, deps) = (put("bin", &file_name("one")), put("bin/deps", &file_name("one")));
     let last = put("last", &file_name("one"));
-    let search = Search { named: Vec::new(), usual: vec![sub("bin"), sub("bin/deps"), sub("last")] };
+    let search = Search { named: Vec::new(), usual: vec![sub("bin"), sub("bin/deps")], own: Some(sub("last")) };
     let age = |path: &Path, seconds| {
         let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         std::fs::File::options().write(true).open(path).and_then(|file| file.set_modified(time)).expect("a time");
@@ -289,4 +292,40 @@ fn places_are_searched_in_order() {
     assert_eq!(paths(search.usual()), std::slice::from_ref(&deps));
     std::fs::remove_file(&deps).expect("removed");
     assert_eq!(paths(search.usual()), [last]);
+}
+
+/// A plugin that nobody named is code that the user did not choose: others must not have put it there.
+#[test]
+fn what_others_could_have_put_there_is_not_opened() {
+    let temp = folder();
+    let mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("a mode");
+    };
+    let sub = |name: &str| {
+        let sub = temp.path().join(name);
+        std::fs::create_dir(&sub).expect("a folder");
+        mode(&sub, 0o755);
+        sub
+    };
+    let (beside, own) = (sub("beside"), sub("own"));
+    for (search, folder, refused) in [
+        (Search { usual: vec![beside.clone()], ..Search::default() }, &beside, [0o777, 0o757]),
+        (Search { own: Some(own.clone()), ..Search::default() }, &own, [0o777, 0o775]),
+    ] {
+        let file = faulty(folder, "faulty", &[]).path().to_path_buf();
+        let found = || search.usual().pop().expect("a plugin");
+        assert_eq!(found().devices().expect("a device").len(), 1);
+        for bits in refused {
+            mode(folder, bits);
+            let text = unavailable(&found());
+            assert!(
+                text.contains(&format!("chmod go-w {}; or name it with --driver-path", folder.display())),
+                "{text}"
+            );
+            assert!(Plugin::new(file.clone()).devices().is_ok(), "who names it has chosen it");
+        }
+        mode(folder, 0o755);
+        mode(&file, 0o666);
+        assert!(unavailable(&found()).contains(&format!("chmod go-w {}", file.display())));
+    }
 }

@@ -7,6 +7,27 @@ use vectorvisor_driver::gpu::compiler::Compiler;
 use vectorvisor_driver::gpu::library::{self, matching};
 use vectorvisor_driver::{Error, Result};
 
+/// What hipRTC, and the compiler and libraries behind it, read in the environment that can change their code. The last
+/// is of the test library, which asks the C++ compiler.
+pub const VARIABLES: &[&str] = &[
+    "HIPRTC_COMPILE_OPTIONS_APPEND",
+    "HIPRTC_LINK_OPTIONS_APPEND",
+    "AMD_OCL_BUILD_OPTIONS",
+    "AMD_OCL_BUILD_OPTIONS_APPEND",
+    "AMD_OCL_LINK_OPTIONS",
+    "AMD_OCL_LINK_OPTIONS_APPEND",
+    "AMD_OCL_SUBST_OBJFILE",
+    "AMD_GPU_FORCE_SINGLE_FP_DENORM",
+    "GPU_ENABLE_LC",
+    "GPU_ENABLE_WAVE32_MODE",
+    "GPU_ENABLE_WGP_MODE",
+    "HIP_DEVICE_LIB_PATH",
+    "HIP_PATH",
+    "LLVM_PATH",
+    "ROCM_PATH",
+    "CXX",
+];
+
 /// The compiler, found at the first call, or why there is none.
 pub fn hiprtc() -> Result<&'static Compiler> {
     static HIPRTC: LazyLock<Result<Compiler>> = LazyLock::new(|| find(hip()?));

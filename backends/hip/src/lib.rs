@@ -13,6 +13,7 @@ use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 use sys::hip;
 use vectorvisor_driver::gpu::{GpuDevice, Setup};
+use vectorvisor_driver::identity::{library, variables};
 use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result};
 
 /// This part of the memory stays free, for the stacks of kernels and for their code.
@@ -91,9 +92,12 @@ impl Facts {
         let patch = quirks.patch.unwrap_or(!rounds_roots(&probe));
         vendor.options.extend(patch.then(|| "-DVV_PATCH=1".into()));
         let identity = format!(
-            "hip {name} {major}.{minor} runtime {version:?} compiler {:?} {}",
+            "hip {name} {major}.{minor} runtime {version:?} ({}) compiler {:?} ({}) {}{}",
+            library(hip.own.hipRuntimeGetVersion as *const () as usize),
             vendor.compiler.version,
-            vendor.options.join(" ")
+            vendor.compiler.library(),
+            vendor.options.join(" "),
+            variables(hiprtc::VARIABLES)
         );
         let memory = memory as u64;
         let info = DeviceInfo {

@@ -119,7 +119,7 @@ impl Device for NullDevice {
             advice: "choose another --backend (vectorvisor devices lists them)".into(),
         })
     }
-    fn load(&self, _: &[u8]) -> Result<ModuleId> {
+    unsafe fn load(&self, _: &[u8]) -> Result<ModuleId> {
         Err(Error::Invalid("the null driver has no binaries".into()))
     }
     fn unload(&self, _: ModuleId) {}

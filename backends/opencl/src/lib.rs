@@ -15,6 +15,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 use sys::{Id, Owned};
 use vectorvisor_driver::handles::Handles;
+use vectorvisor_driver::identity::variables;
 use vectorvisor_driver::memory::{Budget, HostMemory};
 use vectorvisor_driver::{
     BufferId, Device, DeviceInfo, DeviceKind, Driver, Error, EventId, KernelId, Language, MAX_LANES, ModuleId,
@@ -105,10 +106,12 @@ impl Facts {
 
         let name = id.text(cl::CL_DEVICE_NAME)?;
         let identity = format!(
-            "opencl {} {} {name} {} {options}",
+            "opencl {} {} {vendor} {name} {} {} {options}{}",
             id.platform_text(cl_platform::CL_PLATFORM_NAME)?,
             id.platform_text(cl_platform::CL_PLATFORM_VERSION)?,
+            id.text(cl::CL_DEVICE_VERSION)?,
             id.text(cl::CL_DRIVER_VERSION)?,
+            variables(sys::VARIABLES),
         );
         let memory = id.number(cl::CL_DEVICE_GLOBAL_MEM_SIZE)? / 4 * 3;
         let info = DeviceInfo {
@@ -214,14 +217,15 @@ impl Device for OpenClDevice {
         progress(total, total);
         Ok(binary)
     }
-    fn load(&self, binary: &[u8]) -> Result<ModuleId> {
+    unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
         let (context, options) = (&self.context, &self.facts.options);
         let program = match binary.strip_prefix(TEXT_MARK) {
             Some(text) => {
                 let text = str::from_utf8(text).map_err(|e| Error::Invalid(format!("a damaged binary: {e}")))?;
                 Program::from_text(context, self.id, text, options)?
             }
-            None => Program::from_binary(context, self.id, binary, options)?,
+            // SAFETY: the caller's promise.
+            None => unsafe { Program::from_binary(context, self.id, binary, options) }?,
         };
         Ok(ModuleId(self.modules.insert(Arc::new(program))))
     }

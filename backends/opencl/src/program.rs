@@ -21,8 +21,11 @@ impl Program {
         Self(Owned::new(raw, cl_program::release_program)).built(id, options)
     }
     /// Builds what [`Program::binary`] gave.
-    pub fn from_binary(context: &Owned, id: Id, binary: &[u8], options: &CStr) -> Result<Self> {
-        // SAFETY: one device, one binary, both valid for the call.
+    ///
+    /// # Safety
+    /// The bytes are that, or no binary: vendors believe what they say.
+    pub unsafe fn from_binary(context: &Owned, id: Id, binary: &[u8], options: &CStr) -> Result<Self> {
+        // SAFETY: one device, one binary, both valid for the call, and the caller's promise.
         let raw = unsafe { cl_program::create_program_with_binary(context.raw(), &[id.device], &[binary]) };
         let raw = raw.map_err(|code| Error::Invalid(failed("loading a binary")(code).to_string()))?;
         Self(Owned::new(raw, cl_program::release_program)).built(id, options)

@@ -10,6 +10,39 @@ use vectorvisor_driver::{Error, Result};
 
 /// The options of every build; the identity of a device holds them.
 pub const OPTIONS: &str = "-cl-std=CL1.2";
+/// What vendors' compilers read in the environment that can change their code.
+pub const VARIABLES: &[&str] = &[
+    // PoCL
+    "POCL_EXTRA_BUILD_FLAGS",
+    "POCL_WORK_GROUP_METHOD",
+    "POCL_WORK_GROUP_SPECIALIZATION",
+    "POCL_BINARY_SPECIALIZE_WG",
+    "POCL_KERNELLIB_NAME",
+    "POCL_LLVM_CPU_NAME",
+    "POCL_FORCE_PARALLEL_OUTER_LOOP",
+    "POCL_FULL_REPLICATION_THRESHOLD",
+    "POCL_WILOOPS_MAX_UNROLL_COUNT",
+    "POCL_MAX_WORK_GROUP_SIZE",
+    // AMD
+    "AMD_OCL_BUILD_OPTIONS",
+    "AMD_OCL_BUILD_OPTIONS_APPEND",
+    "AMD_OCL_LINK_OPTIONS",
+    "AMD_OCL_LINK_OPTIONS_APPEND",
+    "AMD_OCL_SC_LIB",
+    "AMD_OCL_SUBST_OBJFILE",
+    "AMD_GPU_FORCE_SINGLE_FP_DENORM",
+    "GPU_ENABLE_LC",
+    "GPU_ENABLE_WAVE32_MODE",
+    "GPU_ENABLE_WGP_MODE",
+    // Intel
+    "CL_CONFIG_CPU_TARGET_ARCH",
+    "CL_CONFIG_CPU_VECTORIZER_MODE",
+    "CL_CONFIG_USE_VECTORIZER",
+    "CL_CONFIG_USE_FAST_RELAXED_MATH",
+    "IGC_EnableFastMath",
+    // Mesa
+    "RUSTICL_FEATURES",
+];
 /// Codes that mean "there is not so much memory", from whichever call first notices.
 const FULL: [i32; 4] = [-4, -5, -6, -61];
 const PLATFORM_NOT_FOUND_KHR: i32 = -1001;

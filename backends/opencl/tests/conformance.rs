@@ -48,8 +48,7 @@ fn planted_faults() -> Result<()> {
         a[0] = i;
         if (b[i] == 7) a[1] = 2;
     }";
-    let binary = Module::compile(&device, Source { header: "", units: &[text.to_owned()] }, &mut |_, _| ())?;
-    let module = Module::load(&device, &binary)?;
+    let module = Module::build(&device, Source { header: "", units: &[text.to_owned()] })?;
     let (queue, a, b) = (Queue::new(&device)?, Buffer::new(&device, 16)?, Buffer::new(&device, 16)?);
     queue.launch(module.kernel("faulty")?, &[Some(a.id()), Some(b.id())], 2, 2)?.wait()
 }

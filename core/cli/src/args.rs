@@ -104,7 +104,8 @@ pub struct TranslateArgs {
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,
-    /// Folder for compiled programs [default: vectorvisor in the user's cache folder].
+    /// Folder for compiled programs, which are run as they lie there: it is not used if others can write to it
+    /// [default: vectorvisor in the user's cache folder].
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     pub cache_dir: Option<PathBuf>,
     /// Most bytes of compiled programs in that folder, as 5GiB; those that were not used for longest go. 0: no limit [default: 5GiB].

@@ -234,7 +234,7 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
 /// Runs the program with a file as its standard input and counts in which kind of function its loops turn.
 fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
     let stdin = std::fs::read(input).with_context(|| format!("cannot read the input {}", input.display()))?;
-    let mut progress = Progress::new(false);
+    let mut progress = Progress::new(false, true);
     let engine = setup::engine(&args.device)?;
     let mut options = setup::program_options(&args.translate, &["_start"], engine.info())?;
     options.profile = true;

@@ -59,13 +59,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing is shown yet.
-    pub fn new(quiet: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    /// Nothing is shown yet. Without `shown` there will be notes, but no progress.
+    pub fn new(quiet: bool, shown: bool) -> Self {
+        let (terminal, shown) = (std::io::stderr().is_terminal(), shown && !quiet);
+        let target = if !shown || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
         let now = Instant::now();
-        Self { bar, quiet, plain: !quiet && !terminal, started: now, told: now, total: None, done: 0 }
+        Self { bar, quiet, plain: shown && !terminal, started: now, told: now, total: None, done: 0 }
     }
 
     /// The program is being prepared.

@@ -27,7 +27,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
         report::note(args.vm_args.quiet, &format!("{word} {why}"));
     }
     let bytes = setup::read(&path)?;
-    let mut progress = Progress::new(args.vm_args.quiet);
+    let mut progress = Progress::new(args.vm_args.quiet, true);
     let engine = setup::engine(&args.device)?;
     let program = program(args, &engine, &path, &bytes, &mut progress)?;
     let entry = entry(args, &program)?;

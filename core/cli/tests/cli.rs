@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{ended, example, folder, start, text, vv, vv_in, write};
+use common::{ended, example, folder, start, start_with, text, vv, vv_in, write};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 #[test]
@@ -400,6 +401,56 @@ fn the_cache_keeps_to_its_size() {
     assert_eq!((run("1", "5"), run("0", "5"), run("1GiB", "6")), (0, 2, 2));
     let ran = vv(&["run", "--cache-size", "much", "--invoke", "factorial", &factorial, "5"]);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
+}
+
+/// 0 / 0 is not itself, whatever `CC` asks for; and what one command compiled is not another's.
+#[test]
+fn the_cache_knows_the_compilers_arguments() {
+    let temp = folder();
+    let cache = temp.path().join("cache");
+    let nan = "(module (func (export \"f\") (param f64) (result i32)
+        (local.set 0 (f64.div (local.get 0) (local.get 0)))
+        (f64.ne (local.get 0) (local.get 0))))";
+    let nan = write(temp.path().join("nan.wat"), nan);
+    let run =
+        |cc: &str| ended(start_with(&[("CC", cc)], &["run", "--cache-dir", text(&cache), "--invoke", "f", &nan, "0"]));
+    let binaries = || {
+        let names = fs::read_dir(&cache).expect("the cache").map(|entry| entry.expect("an entry").file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("bin-")).count()
+    };
+    for (place, cc) in ["cc", "cc -ffast-math", "cc -Ofast", "cc -ffinite-math-only", "cc -DX"].iter().enumerate() {
+        for _ in 0..2 {
+            let ran = run(cc);
+            assert_eq!((ran.code, ran.out.trim(), binaries()), (Some(0), "1", place + 1), "{cc}: {}", ran.err);
+        }
+    }
+    // What a wrapper adds comes after our options.
+    let wrapper = temp.path().join("fast");
+    write(wrapper.clone(), "#!/bin/sh\nexec cc \"$@\" -ffast-math\n");
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let ran = run(text(&wrapper));
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    assert!(ran.err.contains("computes with fast math") && ran.err.contains("or name another in CC"), "{}", ran.err);
+}
+
+#[test]
+fn a_cache_that_others_may_write_is_not_used() {
+    let temp = folder();
+    let cache = temp.path().join("cache");
+    let factorial = example("factorial.wat");
+    let nothing = write(temp.path().join("nothing.wat"), r#"(module (func (export "_start")))"#);
+    let run = || vv(&["run", "--cache-dir", text(&cache), "--invoke", "factorial", &factorial, "5"]);
+    assert_eq!(run().out, "120\n");
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    mode(&cache, 0o777);
+    let ran = run();
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "120\n"), "{}", ran.err);
+    let advice = format!("chmod go-w {}; or choose another folder with --cache-dir", cache.display());
+    assert!(ran.err.contains(&advice) && ran.err.lines().count() == 1, "{}", ran.err);
+    let line = vv_in(b"x\n", &["map", "--cache-dir", text(&cache), "--in", "-", "--out", "-", &nothing]);
+    assert!(line.err.contains(&advice), "also where outputs go to standard output: {}", line.err);
+    mode(&cache, 0o700);
+    assert_eq!(run().err, "");
 }
 
 /// Copies the first 1000 bytes of its input, after enough work to tell memory layouts apart.

@@ -1,5 +1,8 @@
 //! The disk cache: small files named by a hash of what they depend on, each with a checksum.
 //!
+//! What lies there is run, and told by nothing but its name. So the folder and its files must be this user's or root's,
+//! and nobody else may write to them ([`trust`]): else the cache is not used.
+//!
 //! `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must know about a program and
 //! the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the compiled binary, behind the milliseconds
 //! that compiling took. What runs found out: `unaligned-KEY` (KEY = hash of the module) says that a program needs
@@ -10,12 +13,17 @@
 //! A file's time of change is when it was last used. Whoever writes an entry then removes those that were not used for longest,
 //! until all together keep to the limit. Nothing is locked: another process may find an entry gone, and makes it again.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use vectorvisor_driver::trust;
 
 /// Where compiled programs are kept.
+///
+/// A cached program is run as this process, so whoever can write to the folder is trusted with that: this user and
+/// root. If others could write to it, or to a folder that it lies in (but for a sticky one, as `/tmp`), there is a
+/// warning, and the cache is not used. A folder that is not there is made for this user alone.
 ///
 /// ```
 /// let policy = vectorvisor::CachePolicy::Dir("build/kernels".into());
@@ -74,18 +82,32 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The cache of a policy, or `None` if it is off or the platform has no cache folder.
-    pub fn open(policy: &CachePolicy, limit: u64) -> Option<Self> {
-        policy.dir().map(|dir| Self { dir, limit })
+    /// The cache of a policy, or `None` if it is off or the platform has no cache folder; a warning if the folder is
+    /// not to be trusted.
+    pub fn open(policy: &CachePolicy, limit: u64) -> Result<Option<Self>, String> {
+        let Some(dir) = policy.dir() else { return Ok(None) };
+        match trust::folder(&dir) {
+            Ok(_) => Ok(Some(Self { dir, limit })),
+            Err(why) => Err(format!(
+                "the cache folder {} is not used, since compiled programs in it could be another user's work: {why}; \
+                 or choose another folder with --cache-dir",
+                dir.display()
+            )),
+        }
+    }
+
+    /// As [`Cache::open`], for what has nobody to warn.
+    pub fn quietly(policy: &CachePolicy, limit: u64) -> Option<Self> {
+        Self::open(policy, limit).ok().flatten()
     }
 
     fn path(&self, kind: &str, key: &Key) -> PathBuf {
         self.dir.join(format!("{kind}-{}", blake3::Hash::from_bytes(*key).to_hex()))
     }
 
-    /// An entry's bytes; missing, unreadable and damaged are all `None`. It counts as used now.
+    /// An entry's bytes; missing, unreadable, another user's and damaged are all `None`. It counts as used now.
     pub fn get(&self, kind: &str, key: &Key) -> Option<Vec<u8>> {
-        let mut file = File::open(self.path(kind, key)).ok()?;
+        let mut file = trust::open(&self.path(kind, key)).ok()?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).ok()?;
         if bytes.len() < HEAD || &bytes[..MAGIC.len()] != MAGIC {
@@ -95,7 +117,7 @@ impl Cache {
         if sum.as_bytes()[..] != bytes[MAGIC.len()..HEAD] {
             return None;
         }
-        // Somebody else's cache can be read all the same.
+        // Root's cache can be read all the same.
         _ = file.set_modified(SystemTime::now());
         bytes.drain(..HEAD);
         Some(bytes)
@@ -109,7 +131,8 @@ impl Cache {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.dir)?;
+        trust::create(&self.dir)?;
+        // For this user alone.
         let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(&self.dir)?;
         file.write_all(MAGIC)?;
         file.write_all(blake3::hash(bytes).as_bytes())?;
@@ -158,6 +181,8 @@ fn is_entry(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::{File, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn cache() -> io::Result<(tempfile::TempDir, Cache)> {
         let dir = tempfile::tempdir()?;
@@ -193,6 +218,41 @@ mod tests {
             fs::write(&path, &whole[..at])?;
             assert_eq!(cache.get("bin", &key), None, "cut at {at}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_not_used() -> Result<(), Box<dyn std::error::Error>> {
+        let temp = tempfile::tempdir()?;
+        let dir = temp.path().join("cache");
+        let open = || Cache::open(&CachePolicy::Dir(dir.clone()), 0);
+        let (cache, key) = (open()?.ok_or("no cache")?, key(&[b"one"]));
+        cache.put("bin", &key, b"hello")?;
+        let mode = |path: &Path| path.metadata().map(|about| about.mode() & 0o777);
+        assert_eq!((mode(&dir)?, mode(&cache.path("bin", &key))?), (0o700, 0o600));
+        for bits in [0o777, 0o770, 0o702] {
+            fs::set_permissions(&dir, Permissions::from_mode(bits))?;
+            let warning = open().err().ok_or("no warning")?;
+            assert!(warning.contains(&format!("chmod go-w {}; or", dir.display())), "{warning}");
+            assert!(warning.contains("--cache-dir") && !warning.contains('\n'), "{warning}");
+            assert!(cache.put("bin", &key, b"x").is_err(), "changed while it was open");
+        }
+        fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
+        assert_eq!(open()?.and_then(|cache| cache.get("bin", &key)).as_deref(), Some(&b"hello"[..]));
+        Ok(())
+    }
+
+    #[test]
+    fn files_of_others_count_as_missing() -> Result<(), Box<dyn std::error::Error>> {
+        let (_dir, cache) = cache()?;
+        let (one, two) = (key(&[b"one"]), key(&[b"two"]));
+        cache.put("bin", &one, b"hello")?;
+        symlink(cache.path("bin", &one), cache.path("bin", &two))?;
+        assert_eq!(cache.get("bin", &two), None, "a link");
+        fs::set_permissions(cache.path("bin", &one), Permissions::from_mode(0o666))?;
+        assert_eq!(cache.get("bin", &one), None, "others may write it");
+        cache.put("bin", &one, b"again")?;
+        assert_eq!(cache.get("bin", &one).as_deref(), Some(&b"again"[..]));
         Ok(())
     }
 

@@ -41,8 +41,13 @@ impl Drivers {
             add(&mut all, Box::new(plugin));
         }
         for (name, instead) in PLUGINS {
-            let places: Vec<_> =
-                search.named.iter().chain(&search.usual).map(|path| path.display().to_string()).collect();
+            let places: Vec<_> = search
+                .named
+                .iter()
+                .chain(&search.usual)
+                .chain(&search.own)
+                .map(|path| path.display().to_string())
+                .collect();
             add(&mut all, Box::new(Missing { name, instead, places: places.join(", ") }));
         }
         let place = |name: &str| match name {

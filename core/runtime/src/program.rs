@@ -88,7 +88,7 @@ pub struct Choice {
 impl Choice {
     /// Looks into the cache; compiles nothing and needs no device.
     pub fn new(backend: &str, info: &DeviceInfo, wasm: &[u8], asked: &ProgramOptions) -> Self {
-        let cache = Cache::open(&asked.cache, asked.cache_limit);
+        let cache = Cache::quietly(&asked.cache, asked.cache_limit);
         let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
         let tuning = tuning_key(backend, info, wasm, asked)
             .filter(|_| Tuning::fixed(asked, asked.for_device(info).lanes).is_none())
@@ -209,7 +209,10 @@ impl Program {
             with: translation.with.clone(),
             ..asked.clone()
         };
-        let cache = Cache::open(&options.cache, options.cache_limit);
+        let cache = Cache::open(&options.cache, options.cache_limit).unwrap_or_else(|warning| {
+            progress(Stage::Warning(&warning));
+            None
+        });
         let mut builder = Builder { engine, wasm: &wasm, translation, cache, progress };
         let (meta, Loaded { module, compile_time, cached }) = builder.build()?;
         if !meta.missing.is_empty() {
@@ -366,7 +369,7 @@ impl Program {
     }
 
     fn cache(&self) -> Option<Cache> {
-        Cache::open(&self.0.asked.cache, self.0.asked.cache_limit)
+        Cache::quietly(&self.0.asked.cache, self.0.asked.cache_limit)
     }
 
     /// What cannot be kept is found out again.
@@ -433,7 +436,8 @@ impl Builder<'_> {
                     Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
                 let compile_time = begun.elapsed();
                 progress(Stage::Loading { cached: false });
-                let module = Module::load(device, &binary)?;
+                // SAFETY: the device itself made it, just now.
+                let module = unsafe { Module::load(device, &binary) }?;
                 let milliseconds = u64::try_from(compile_time.as_millis()).unwrap_or(u64::MAX);
                 self.keep("bin", &binary_key, &[&milliseconds.to_le_bytes()[..], &binary].concat());
                 Loaded { module, compile_time, cached: false }
@@ -455,7 +459,9 @@ impl Builder<'_> {
         let bytes = self.cache.as_ref()?.get("bin", key)?;
         let (milliseconds, binary) = bytes.split_first_chunk()?;
         (self.progress)(Stage::Loading { cached: true });
-        let module = Module::load(self.engine.device(), binary).ok()?;
+        // SAFETY: the key holds the driver's name and the device's identity, `build` keeps only what such a device
+        // compiled, and nobody but this user and root can write to the cache, which is checked.
+        let module = unsafe { Module::load(self.engine.device(), binary) }.ok()?;
         let compile_time = Duration::from_millis(u64::from_le_bytes(*milliseconds));
         Some(Loaded { module, compile_time, cached: true })
     }

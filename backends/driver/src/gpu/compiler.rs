@@ -1,7 +1,7 @@
 //! A run-time compiler with the functions of NVRTC, which hipRTC has too.
 
 use super::library::{self, Library};
-use crate::{Error, Result, longest_first};
+use crate::{Error, Result, identity, longest_first};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,6 +58,11 @@ impl Compiler {
                 code => Err(format!("{prefix}Version gave code {code}")),
             }
         }
+    }
+
+    /// Its file, for a device's identity: the version that it tells is that of many releases.
+    pub fn library(&self) -> String {
+        identity::library(self.functions.Version as *const () as usize)
     }
 
     /// Compiles texts, each to a binary, as [`Compiler::compile_each`] does; `progress(done, total)` is called here.

@@ -67,10 +67,10 @@ impl Device for GpuDevice {
         progress(source.units.len(), source.units.len());
         Ok([self.setup.mark, &binary].concat())
     }
-    fn load(&self, binary: &[u8]) -> Result<ModuleId> {
+    unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
         let image = binary.strip_prefix(self.setup.mark).filter(|image| !image.is_empty());
         let image = image.ok_or_else(|| Error::Invalid("these bytes are no binary of this driver".into()))?;
-        // SAFETY: made by `compile`, and the cache notices damage.
+        // SAFETY: the caller promises that `compile` made what begins so, and that it is whole.
         let module = unsafe { Module::load(&self.setup.vendor, image) }?;
         Ok(ModuleId(self.modules.insert(Arc::new(module))))
     }

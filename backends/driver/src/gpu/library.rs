@@ -1,10 +1,8 @@
 //! A vendor's library, found at run time: where it may lie, and tables of its functions.
 
+use crate::identity;
 use std::env;
 use std::error::Error as _;
-use std::ffi::{CStr, OsStr, c_void};
-use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 pub use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
@@ -66,15 +64,7 @@ pub fn matching(folder: &Path, begin: &str) -> Vec<PathBuf> {
 
 /// The folder of this plugin, and that of the program.
 pub fn own_folders() -> Vec<PathBuf> {
-    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: an address in our own code, and a local that dladdr fills with texts that live as long as that code.
-    let plugin = unsafe {
-        match libc::dladdr(own_folders as *const c_void, info.as_mut_ptr()) {
-            0 => None,
-            _ => Some(PathBuf::from(OsStr::from_bytes(CStr::from_ptr(info.assume_init().dli_fname).to_bytes()))),
-        }
-    };
-    let files = plugin.into_iter().chain(env::current_exe().ok());
+    let files = identity::origin(own_folders as *const () as usize).into_iter().chain(env::current_exe().ok());
     files.filter_map(|file| Some(file.parent()?.to_owned())).collect()
 }
 

@@ -165,7 +165,8 @@ entries! {
         device: *const c_void, header: Bytes, units: *const Bytes, count: usize,
         progress: Progress, output: Output, context: *mut c_void, why: *const Why
     );
-    /// Loads a binary.
+    /// Loads a binary, which is one that `compile` gave on such a device, or bytes that are none: the host answers for
+    /// that ([`Device::load`](crate::Device::load)).
     load(device: *const c_void, binary: Bytes, module: *mut u64, why: *const Why);
     /// Forgets it.
     unload(device: *const c_void, module: u64, why: *const Why);

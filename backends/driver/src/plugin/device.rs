@@ -96,7 +96,7 @@ impl Device for PluginDevice {
         result?;
         compilation.binary.ok_or_else(|| Error::Device("a driver compiled, but gave no binary".into()))
     }
-    fn load(&self, binary: &[u8]) -> Result<ModuleId> {
+    unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
         let mut id = 0;
         call!(self, load, Bytes::of(binary), &mut id)?;
         Ok(ModuleId(id))

@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub struct Plugin {
     name: &'static str,
     path: PathBuf,
+    /// Why the file is not opened, if it was found where others could have put it.
+    distrust: Option<String>,
     opened: OnceLock<Result<Opened>>,
 }
 
@@ -44,14 +46,25 @@ impl Plugin {
             Some(name) => name,
             None => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
         };
-        Self { name: lasting(&name), path, opened: OnceLock::new() }
+        Self { name: lasting(&name), path, distrust: None, opened: OnceLock::new() }
+    }
+    /// As [`Plugin::new`], for a file that nobody named: it is not opened if it is not to be trusted.
+    pub(super) fn found(path: PathBuf, trusted: std::result::Result<(), String>) -> Self {
+        Self { distrust: trusted.err(), ..Self::new(path) }
     }
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
     fn opened(&self) -> Result<Opened> {
-        self.opened.get_or_init(|| open(&self.path, self.name)).clone()
+        let open = || match &self.distrust {
+            None => open(&self.path, self.name),
+            Some(why) => Err(Error::Unavailable {
+                what: format!("{} is not opened, since it could be another user's work: {why}", self.path.display()),
+                advice: "or name it with --driver-path".into(),
+            }),
+        };
+        self.opened.get_or_init(open).clone()
     }
 }
 

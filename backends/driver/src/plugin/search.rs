@@ -1,6 +1,8 @@
-//! Where plugins are looked for.
+//! Where plugins are looked for. One that the user named is opened; one that was found is not, if others could have put
+//! it there.
 
 use super::Plugin;
+use crate::trust;
 use std::collections::BTreeMap;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
@@ -13,8 +15,10 @@ const VARIABLE: &str = "VECTORVISOR_DRIVER_PATH";
 pub struct Search {
     /// Files and folders that the user named.
     pub named: Vec<PathBuf>,
-    /// Folders that are looked into without being named.
+    /// The program's folders, which are looked into without being named.
     pub usual: Vec<PathBuf>,
+    /// The user's own folder, which is looked into last.
+    pub own: Option<PathBuf>,
 }
 
 /// The file of the driver `name`.
@@ -32,14 +36,14 @@ pub(super) fn name_of(path: &Path) -> Option<String> {
 
 impl Search {
     /// `first`, then what `VECTORVISOR_DRIVER_PATH` names; then beside the executable and in `deps/` there, where cargo
-    /// leaves a plugin that the executable's crate depends on; then `last`.
-    pub fn new(first: &[PathBuf], last: Option<PathBuf>) -> Self {
+    /// leaves a plugin that the executable's crate depends on; then `own`.
+    pub fn new(first: &[PathBuf], own: Option<PathBuf>) -> Self {
         let variable = std::env::var_os(VARIABLE).unwrap_or_default();
         let variable = std::env::split_paths(&variable).filter(|path| !path.as_os_str().is_empty());
         let named = first.iter().cloned().chain(variable).collect();
         let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_path_buf()));
         let beside = beside.into_iter().flat_map(|folder| [folder.clone(), folder.join("deps")]);
-        Self { named, usual: beside.chain(last).collect() }
+        Self { named, usual: beside.collect(), own }
     }
     /// The drivers in what the user named: of each name the first one. A file is taken as it is, and a path that does not
     /// exist as a file, so that it comes to light.
@@ -55,8 +59,8 @@ impl Search {
         }
         found.into_values().map(Plugin::new).collect()
     }
-    /// The drivers in the usual folders: of each name the first one. But of those beside the executable and in `deps/` the
-    /// newer one: cargo leaves an old copy beside it after `cargo build --workspace`.
+    /// The drivers in the usual folders and the user's own: of each name the first one. But of those beside the
+    /// executable and in `deps/` the newer one: cargo leaves an old copy beside it after `cargo build --workspace`.
     pub fn usual(&self) -> Vec<Plugin> {
         let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
         for folder in &self.usual {
@@ -68,8 +72,23 @@ impl Search {
                 }
             }
         }
-        found.into_values().map(Plugin::new).collect()
+        let beside = |path: PathBuf| (trust::beside_program(&path), path);
+        let mut found: BTreeMap<_, _> = found.into_iter().map(|(name, path)| (name, beside(path))).collect();
+        for (name, path) in self.own.iter().flat_map(|folder| files(folder)) {
+            found.entry(name).or_insert_with(|| (users_own(&path), path));
+        }
+        found.into_values().map(|(trusted, path)| Plugin::found(path, trusted)).collect()
     }
+}
+
+/// Whether nobody but this user and root could have put a file there, or what it links to.
+fn users_own(path: &Path) -> Result<(), String> {
+    let unknown = |error: std::io::Error| format!("{} cannot be looked at: {error}", path.display());
+    let real = path.canonicalize().map_err(unknown)?;
+    for folder in [path.parent(), real.parent()].into_iter().flatten() {
+        trust::folder(folder)?;
+    }
+    trust::file(&real, &real.metadata().map_err(unknown)?)
 }
 
 /// Plugins in a folder by name. A folder that is not there has none.

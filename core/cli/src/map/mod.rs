@@ -34,7 +34,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     }
 
     // Lines on standard output and a bar may share a terminal.
-    let mut progress = Progress::new(quiet || args.output == Path::new("-"));
+    let mut progress = Progress::new(quiet, args.output != Path::new("-"));
     let engine = setup::engine(&args.device)?;
     let program_options = setup::program_options(&args.translate, &["_start"], engine.info())?;
     let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut progress)?;

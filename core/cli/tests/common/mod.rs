@@ -16,8 +16,14 @@ pub struct Ran {
 
 /// Starts `vectorvisor` with these words.
 pub fn start(words: &[&str]) -> Child {
+    start_with(&[], words)
+}
+
+/// The same, with more variables in its environment.
+pub fn start_with(variables: &[(&str, &str)], words: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_vectorvisor"))
         .args(words)
+        .envs(variables.iter().copied())
         // Not the user's cache.
         .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::piped())

@@ -87,8 +87,9 @@ impl Device for ChangedDevice {
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
         self.inner.compile(source, progress)
     }
-    fn load(&self, binary: &[u8]) -> Result<ModuleId> {
-        self.inner.load(binary)
+    unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.inner.load(binary) }
     }
     fn unload(&self, module: ModuleId) {
         self.inner.unload(module);
