@@ -85,7 +85,7 @@ impl Device for PanickingDevice {
         panic!("no publishing")
     }
     fn queue(&self) -> Result<QueueId> {
-        panic!("no queue")
+        Ok(QueueId(1))
     }
     fn free_queue(&self, _: QueueId) {
         panic!("no freeing queues")

@@ -1,9 +1,12 @@
 /* The border between VectorVisor and a driver plugin, version 2, for plugins in C. src/plugin/abi.rs is the same in Rust
  * and explains it; the meaning of every call is that of the trait `Device` in src/lib.rs.
  *
- * The driver NAME lives in libvectorvisor_NAME.so and exports vectorvisor_NAME_query. Nothing unwinds across the border. Slices
- * and pointers are valid during the call only, what `write` and `read` copy until the event. Texts are UTF-8. Handles are
- * numbers but 0, which in a launch is no buffer. All entries may be called from any thread, several at once. */
+ * The driver NAME lives in libvectorvisor_NAME.so and exports vectorvisor_NAME_query. Nothing unwinds across the border.
+ * Slices and pointers are valid during the call only, what `write` and `read` copy until the event. Texts are UTF-8.
+ * Handles are numbers but 0, which in a launch is no buffer; no two live ones of a kind are the same, and no two pieces
+ * of the host's memory overlap. The host passes no handle that it was not given. All entries may be called from any
+ * thread, several at once. vv_table and vv_info say their size and may grow at their end: a host takes an older
+ * plugin's, whose missing fields are 0 to it, and a newer plugin's, of which it knows a part. */
 #ifndef VECTORVISOR_PLUGIN_H
 #define VECTORVISOR_PLUGIN_H
 

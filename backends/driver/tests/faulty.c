@@ -24,6 +24,12 @@ _Static_assert(sizeof(vv_table) == TABLE_BYTES && sizeof(vv_info) == INFO_BYTES,
 #ifndef KIND
 #define KIND VV_KIND_ACCELERATOR
 #endif
+#ifndef LANES
+#define LANES 64
+#endif
+#ifndef IDENTITY
+#define IDENTITY "an identity"
+#endif
 
 static vv_bytes text(const char *text) { return (vv_bytes){(const uint8_t *)text, strlen(text)}; }
 
@@ -32,12 +38,21 @@ static int32_t fail(const vv_why *why, int32_t code, const char *what, const cha
     return code;
 }
 
+/* As many bytes as there are, so that reading on is a fault of the process. */
+static const void *at_the_end(const void *from, size_t bytes) {
+    size_t page = sysconf(_SC_PAGESIZE);
+    uint8_t *pages = mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE)) return 0;
+    return memcpy(pages + page - bytes, from, bytes);
+}
+
 static void tell(vv_each *each, void *context) {
-    vv_info info = {
-        .size = INFO_SIZE, .kind = KIND, .language = VV_LANGUAGE_HIP, .flags = VV_TIMER | VV_PATCHED, .lane_width = 64,
-        .parallel_tiles = 3, .memory = 1 << 20, .max_alloc = 1 << 10, .name = text("a name"), .identity = text("an identity"),
-    };
-    each(context, &info);
+    /* A newer plugin's has more fields. */
+    struct { vv_info now; uint64_t later[9]; } info = {{
+        .size = INFO_SIZE, .kind = KIND, .language = VV_LANGUAGE_HIP, .flags = VV_TIMER | VV_PATCHED, .lane_width = LANES,
+        .parallel_tiles = 3, .memory = 1 << 20, .max_alloc = 1 << 10, .name = text("a name"), .identity = text(IDENTITY),
+    }, {1, 2, 3, 4, 5, 6, 7, 8, 9}};
+    each(context, at_the_end(&info, INFO_SIZE));
 }
 
 static int32_t devices(const void *driver, vv_each *each, void *context, const vv_why *why) {
@@ -52,10 +67,12 @@ static int32_t devices(const void *driver, vv_each *each, void *context, const v
 }
 
 static int32_t open_device(const void *driver, uint64_t index, vv_quirks quirks, vv_device *device, const vv_why *why) {
-    static int any;
     if (index != 0) return fail(why, VV_INVALID, "only one", "", 0);
     if (quirks == (1 | 2 << 2)) return fail(why, VV_INVALID, "nvidia off, patch on", "", 0);
+#ifndef NO_DEVICE
+    static int any;
     *device = &any;
+#endif
     return VV_OK;
 }
 
@@ -68,28 +85,42 @@ static int32_t info(vv_device device, vv_each *each, void *context, const vv_why
     return VV_OK;
 }
 
-/* Succeeds without a binary. */
+/* Succeeds without a binary, unless the header says which. */
 static int32_t compile(vv_device device, vv_bytes header, const vv_bytes *units, size_t count, vv_progress *progress,
                        vv_output *output, void *context, const vv_why *why) {
     progress(context, 1, 2);
-    progress(context, 2, 2);
+    progress(context, 3, 2);
+    if (header.len == 4 && !memcmp(header.data, "null", 4)) output(context, (vv_bytes){0, 5});
+    if (header.len == 4 && !memcmp(header.data, "huge", 4)) output(context, (vv_bytes){header.data, SIZE_MAX});
     return VV_OK;
 }
+/* A binary is its own handle. */
 static int32_t load(vv_device device, vv_bytes binary, uint64_t *module, const vv_why *why) {
-    return fail(why, VV_COMPILE, "the log", "", 0);
+    if (binary.len == 0) return fail(why, VV_COMPILE, "the log", "", 0);
+    *module = binary.data[0];
+    return VV_OK;
 }
+/* And so is a kernel's name. */
 static int32_t kernel(vv_device device, uint64_t module, vv_bytes name, uint64_t *kernel, const vv_why *why) {
-    return 77; /* No such code, and nothing told. */
+    if (name.len == 0) return 77; /* No such code, and nothing told. */
+    *kernel = name.data[0];
+    return VV_OK;
 }
 static int32_t resident(vv_device device, uint64_t kernel, uint32_t lanes, uint32_t *tiles, const vv_why *why) {
-    *tiles = 7;
+    *tiles = lanes;
     return VV_OK;
 }
+/* The handle of memory is its size. */
 static int32_t alloc(vv_device device, uint64_t bytes, uint64_t *buffer, const vv_why *why) {
-    return fail(why, VV_OUT_OF_MEMORY, "cupboards", "", bytes);
+    if (bytes == 12) return fail(why, VV_OUT_OF_MEMORY, "cupboards", "", bytes);
+    *buffer = bytes;
+    return VV_OK;
 }
-/* Succeeds without memory. */
+/* 1 and 2 bytes have no place, 3 an odd one, and all others the same. */
 static int32_t memory(vv_device device, size_t bytes, uint64_t *id, uint8_t **pointer, const vv_why *why) {
+    static _Alignas(64) uint8_t place[64];
+    *id = bytes;
+    if (bytes > 2) *pointer = bytes == 3 ? place + 1 : place;
     return VV_OK;
 }
 static int32_t on_one(vv_device device, uint64_t handle, const vv_why *why) {
@@ -99,12 +130,21 @@ static int32_t queue(vv_device device, uint64_t *queue, const vv_why *why) {
     *queue = 1;
     return VV_OK;
 }
+/* Counts, for what must have been waited for. */
+static int finished;
+static int32_t finish(vv_device device, uint64_t queue, const vv_why *why) {
+    finished++;
+    return fail(why, VV_DEVICE, "\xff broken text", "", 0);
+}
+/* Gives no event. */
 static int32_t write_(vv_device device, uint64_t queue, uint64_t dst, uint64_t offset, const uint8_t *src, size_t bytes,
                       uint64_t *event, const vv_why *why) {
     return VV_OK;
 }
+/* Gives as the event how often a queue was finished. */
 static int32_t read_(vv_device device, uint64_t queue, uint64_t src, uint64_t offset, uint8_t *dst, size_t bytes,
                      uint64_t *event, const vv_why *why) {
+    *event = finished;
     return VV_OK;
 }
 /* Gives its arguments back as the event. */
@@ -118,8 +158,9 @@ static int32_t reached(vv_device device, uint64_t event, uint32_t *reached, cons
     *reached = 2;
     return VV_OK;
 }
+/* An odd event ends before it begins. */
 static int32_t times(vv_device device, uint64_t event, uint64_t *begin, uint64_t *end, const vv_why *why) {
-    *begin = 3;
+    *begin = event % 2 ? 7 : 3;
     *end = 5;
     return VV_OK;
 }
@@ -127,14 +168,25 @@ static int32_t times(vv_device device, uint64_t event, uint64_t *begin, uint64_t
 static int32_t examine(const void *driver, vv_bytes architecture, vv_bytes header, const vv_bytes *units, size_t count,
                        vv_costs *costs, void *context, const vv_why *why) {
     vv_cost cost = {text("f"), 0.5, 1, 2, 3};
+    switch (architecture.data[0]) {
+    case '0': costs(context, 4, 1.5, 0, 3); break;
+    case 'h': costs(context, 4, 1.5, &cost, SIZE_MAX); break;
+    case 'n': costs(context, 4, 0.0 / 0.0, &cost, 1); break;
+    case '-': cost.seconds = -1; costs(context, 4, 1.5, &cost, 1); break;
+    case 't': cost.name.data = 0; costs(context, 4, 1.5, &cost, 1); break;
+    }
+    cost = (vv_cost){text("f"), 0.5, 1, 2, 3};
     costs(context, 4, 1.5, &cost, 1);
+#ifdef TWICE
+    costs(context, 4, 1.5, &cost, 1);
+#endif
     return VV_OK;
 }
 
 const vv_table *QUERY(uint32_t highest) {
     static vv_table table = {
         VERSION, SIZE, {0}, 0, 0, devices, open_device, close_device, info, compile, load, on_one, kernel, resident,
-        alloc, on_one, memory, on_one, memory, on_one, queue, on_one, write_, read_, launch, on_one, reached, on_one, times, on_one,
+        alloc, on_one, memory, on_one, memory, on_one, queue, on_one, write_, read_, launch, finish, reached, on_one, times, on_one,
         examine,
     };
     table.name = text(NAME);
@@ -145,11 +197,9 @@ const vv_table *QUERY(uint32_t highest) {
     table.MISSING = 0;
 #endif
 #ifdef CUT
-    /* Only as many bytes as it says, and nobody may read on. */
-    size_t page = sysconf(_SC_PAGESIZE);
-    uint8_t *pages = mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
-    if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE)) return 0;
-    return memcpy(pages + page - (SIZE), &table, (SIZE) < sizeof(table) ? (SIZE) : sizeof(table));
+    /* A newer plugin's has more entries. */
+    struct { vv_table now; void *later[2]; } grown = {table, {0, 0}};
+    return at_the_end(&grown, SIZE);
 #endif
     return &table;
 }

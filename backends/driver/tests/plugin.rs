@@ -130,6 +130,28 @@ fn a_table_may_end_before_the_later_entries() {
     }
 }
 
+/// A plugin of a later version of this header has larger structs, and one of an earlier has smaller ones; reading
+/// beyond the end is a fault of the process.
+#[test]
+fn facts_may_end_later_or_at_the_least() {
+    let temp = folder();
+    let devices = |defines: &[&str]| {
+        let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
+        let plugin = faulty(sub.path(), "faulty", defines);
+        plugin.open(0, Quirks::default()).and_then(|device| Ok((plugin.devices()?, device.info().clone())))
+    };
+    let (now, open) = devices(&[]).expect("a device");
+    assert_eq!(now, [open]);
+    let least = format!("INFO_SIZE={}", abi::Info::LEAST);
+    let newer = ["CUT", "SIZE=(sizeof(vv_table) + 16)", "INFO_SIZE=(sizeof(vv_info) + 72)"];
+    let older = ["CUT", "SIZE=offsetof(vv_table, examine)", &least];
+    for defines in [newer, older, ["CUT", "INFO_SIZE=(sizeof(vv_info) + 8)", "SIZE=(sizeof(vv_table) + 8)"]] {
+        assert_eq!(devices(&defines).expect("a device").0, now, "{defines:?}");
+    }
+    let error = devices(&["INFO_SIZE=72"]).map(drop).expect_err("too little").to_string();
+    assert!(error.starts_with("the driver faulty lists a device with 72 bytes of facts, 80 are needed; "), "{error}");
+}
+
 #[test]
 fn a_missing_vendor_library_is_unavailable() {
     let temp = folder();
@@ -165,27 +187,145 @@ fn what_a_plugin_in_c_says_arrives() {
     let mut told = Vec::new();
     let compiled = device.compile(source, &mut |done, total| told.push((done, total)));
     assert!(matches!(compiled, Err(Error::Device(text)) if text.contains("no binary")));
-    assert_eq!(told, [(1, 2), (2, 2)]);
+    assert_eq!(told, [(1, 2), (2, 2)], "never more than all");
     // SAFETY: the plugin loads nothing.
-    assert!(matches!(unsafe { device.load(b"x") }, Err(Error::Compile { log }) if log == "the log"));
-    assert!(matches!(device.kernel(ModuleId(1), "k"), Err(Error::Device(text)) if text.contains("unknown code 77")));
+    let load = |binary: &[u8]| unsafe { device.load(binary) };
+    assert!(matches!(load(b""), Err(Error::Compile { log }) if log == "the log"));
+    let module = load(b"m").expect("a module");
+    assert!(matches!(device.kernel(module, ""), Err(Error::Device(text)) if text.contains("unknown code 77")));
     assert!(matches!(device.alloc(12), Err(Error::OutOfMemory { wanted: 12, what: "cupboards" })));
-    assert!(matches!(device.alloc_pinned(1), Err(Error::Device(text)) if text.contains("null pointer")));
-    assert!(matches!(device.alloc_shared(1), Err(Error::Device(text)) if text.contains("null pointer")));
+    let (kernel, queue) = (device.kernel(module, "k").expect("a kernel"), device.queue().expect("a queue"));
+    let buffers = [device.alloc(300).expect("a buffer"), device.alloc(21).expect("a buffer")];
     // It has not the feature.
-    assert!(device.publish(BufferId(1)).is_ok());
-    assert!(matches!(device.finish(QueueId(1)), Err(Error::Device(text)) if text == "\u{fffd} broken text"));
-    let event = device.launch(QueueId(1), KernelId(1), &[Some(BufferId(300)), None, Some(BufferId(21))], 5, 4);
+    assert!(device.publish(buffers[0]).is_ok());
+    assert!(matches!(device.finish(queue), Err(Error::Device(text)) if text == "\u{fffd} broken text"));
+    let event = device.launch(queue, kernel, &[Some(buffers[0]), None, Some(buffers[1])], 5, 4);
     assert_eq!(event.expect("an event"), EventId(5_043_321));
-    assert_eq!(device.launch(QueueId(1), KernelId(1), &[], 0, 1).expect("an event"), EventId(10_000));
-    assert!(device.reached(EventId(1)).expect("an answer"));
-    assert_eq!(device.times(EventId(1)).expect("times"), (3, 5));
+    let event = device.launch(queue, kernel, &[], 0, 1).expect("an event");
+    assert_eq!(event, EventId(10_000));
+    assert!(device.reached(event).expect("an answer"));
+    assert_eq!(device.times(event).expect("times"), (3, 5));
+    assert_eq!(device.resident(kernel, 7).expect("tiles"), 7);
+}
+
+/// What a plugin gives out is looked at, and it is given nothing but that.
+#[test]
+fn strange_handles_are_refused() {
+    let temp = folder();
+    let plugin = faulty(temp.path(), "faulty", &[]);
+    let device = plugin.open(0, Quirks::default()).expect("a device");
+    fn fault<T: std::fmt::Debug>(result: Result<T, Error>, says: &str) {
+        match result {
+            Err(Error::Device(text)) => {
+                assert!(text.starts_with("the driver faulty ") && text.contains(says), "{text}")
+            }
+            other => panic!("{says}: {other:?}"),
+        }
+    }
+    fn unknown<T: std::fmt::Debug>(result: Result<T, Error>, says: &str) {
+        match result {
+            Err(Error::Invalid(text)) => assert!(text.contains("the driver faulty") && text.contains(says), "{text}"),
+            other => panic!("{says}: {other:?}"),
+        }
+    }
+    // SAFETY: the plugin loads nothing.
+    let load = |binary: &[u8]| unsafe { device.load(binary) };
+    let (module, other) = (load(b"m").expect("a module"), load(b"o").expect("a module"));
+    fault(load(b"m"), "gave the handle 109 to a module while another has it");
+    fault(load(b"\0"), "gave the handle 0 to a module");
+    let kernel = device.kernel(module, "k").expect("a kernel");
+    assert_eq!(device.kernel(module, "k").expect("the same"), kernel);
+    fault(device.kernel(other, "k"), "gave the handle 107 to a kernel while another");
+    fault(device.kernel(module, "\0"), "gave the handle 0 to a kernel");
+    fault(device.resident(kernel, 0), "runs no tile");
+    let queue = device.queue().expect("a queue");
+    fault(device.queue(), "gave the handle 1 to a queue while another has it");
+    let buffer = device.alloc(300).expect("a buffer");
+    fault(device.alloc(300), "gave the handle 300 to a buffer while another has it");
+    fault(device.alloc(0), "gave the handle 0 to a buffer");
+    fault(device.alloc_shared(300), "gave the handle 300 to a buffer while another has it");
+
+    fault(device.alloc_pinned(1), "null pointer");
+    fault(device.alloc_shared(2), "null pointer");
+    fault(device.alloc_pinned(3), "gave the address");
+    let (pinned, _) = device.alloc_pinned(32).expect("memory");
+    fault(device.alloc_shared(33), "to memory while another has it");
+    device.free_pinned(pinned);
+    let (shared, _) = device.alloc_shared(33).expect("the place is free again");
+    fault(device.alloc_pinned(32), "to memory while another has it");
+    device.free(shared);
+    device.free_pinned(device.alloc_pinned(32).expect("memory").0);
+
+    // The copy could go on after the error, so it is waited for.
+    let byte = [7];
+    // SAFETY: the local lives on, and the plugin copies nothing.
+    fault(unsafe { device.write(queue, buffer, 0, byte.as_ptr(), 1) }, "gave the handle 0 to an event");
+    let mut byte = [7];
+    // SAFETY: as above.
+    let event = unsafe { device.read(queue, buffer, 0, byte.as_mut_ptr(), 1) }.expect("an event");
+    assert_eq!(event, EventId(1), "so often was it finished");
+    // SAFETY: as above.
+    fault(
+        unsafe { device.read(queue, buffer, 0, byte.as_mut_ptr(), 1) },
+        "gave the handle 1 to an event while another",
+    );
+    fault(device.times(event), "ended at 5 and began at 7");
+
+    unknown(device.kernel(ModuleId(9), "k"), "no handle 9 for a module");
+    unknown(device.resident(KernelId(9), 1), "no handle 9 for a kernel");
+    unknown(device.launch(queue, KernelId(9), &[], 1, 1), "for a kernel");
+    unknown(device.launch(QueueId(9), kernel, &[], 1, 1), "for a queue");
+    unknown(device.launch(queue, kernel, &[Some(buffer), Some(BufferId(9))], 1, 1), "no handle 9 for a buffer");
+    unknown(device.finish(QueueId(0)), "no handle 0 for a queue");
+    unknown(device.publish(BufferId(9)), "for a buffer");
+    unknown(device.wait(EventId(9)), "for an event");
+    unknown(device.reached(EventId(9)), "for an event");
+    unknown(device.times(EventId(9)), "for an event");
+    device.free_event(event);
+    unknown(device.times(event), "for an event");
+    device.unload(module);
+    unknown(device.kernel(module, "k"), "for a module");
+    unknown(device.launch(queue, kernel, &[], 1, 1), "for a kernel");
+    assert_eq!(device.kernel(other, "k").expect("free again"), kernel);
+    device.free(buffer);
+    // SAFETY: as above.
+    unknown(unsafe { device.read(queue, buffer, 0, byte.as_mut_ptr(), 1) }, "for a buffer");
+}
+
+#[test]
+fn strange_binaries_and_costs_are_refused() {
+    let temp = folder();
+    let plugin = faulty(temp.path(), "faulty", &[]);
+    let device = plugin.open(0, Quirks::default()).expect("a device");
+    for (header, says) in
+        [("null", "told of 5 bytes of a binary at the address 0x0"), ("huge", "more than memory holds")]
+    {
+        let compiled = device.compile(Source { header, units: &[] }, &mut |_, _| ());
+        assert!(matches!(&compiled, Err(Error::Device(text)) if text.contains(says)), "{compiled:?}");
+    }
+    for (architecture, says) in [
+        ("0", "told of 3 functions at the address 0x0"),
+        ("h", "functions, which is more than memory holds"),
+        ("n", "told of a time of NaN seconds"),
+        ("-", "told of a time of -1 seconds"),
+        ("t", "told of 1 bytes of a name at the address 0x0"),
+    ] {
+        let mut heard = 0;
+        let examined = plugin.examine(architecture, Source { header: "", units: &[] }, &mut |_| heard += 1);
+        assert!(matches!(&examined, Err(Error::Device(text)) if text.contains(says)), "{architecture}: {examined:?}");
+        assert_eq!(heard, 0, "nothing after a fault");
+    }
 }
 
 #[test]
 fn strange_facts_are_refused() {
     let temp = folder();
-    for (define, says) in [("KIND=9", "unknown here"), ("INFO_SIZE=8", "without facts")] {
+    for (define, says) in [
+        ("KIND=9", "unknown here"),
+        ("INFO_SIZE=8", "a device with 8 bytes of facts"),
+        ("LANES=0", "a name with 0 lanes"),
+        ("IDENTITY=\"\\xff\"", "an identity of a name that is no text"),
+    ] {
         let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
         let plugin = faulty(sub.path(), "faulty", &[define]);
         let error = plugin.devices().expect_err(define);
@@ -194,7 +334,12 @@ fn strange_facts_are_refused() {
     }
     let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
     let opened = faulty(sub.path(), "faulty", &["SILENT"]).open(0, Quirks::default()).map(drop);
-    assert!(matches!(opened, Err(Error::Device(text)) if text.contains("tells nothing")));
+    assert!(matches!(opened, Err(Error::Device(text)) if text.contains("the driver faulty tells nothing")));
+    let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
+    let opened = faulty(sub.path(), "faulty", &["NO_DEVICE"]).open(0, Quirks::default()).map(drop);
+    assert!(
+        matches!(opened, Err(Error::Device(text)) if text.contains("the driver faulty opened a device and gave a null"))
+    );
 }
 
 #[test]
@@ -218,12 +363,13 @@ fn panics_become_errors() {
     // SAFETY: the plugin loads nothing.
     panicked(unsafe { device.load(b"") }.expect_err("a panic"), "no message");
     panicked(device.alloc(1).expect_err("a panic"), "no memory");
-    panicked(device.queue().expect_err("a panic"), "no queue");
-    panicked(device.finish(QueueId(1)).expect_err("a panic"), "no finishing");
+    panicked(device.alloc_pinned(1).expect_err("a panic"), "no pinned memory");
+    let queue = device.queue().expect("a queue");
+    panicked(device.finish(queue).expect_err("a panic"), "no finishing");
     // What returns nothing has nobody to tell; it must only return.
     device.free(BufferId(1));
     device.free_pinned(PinnedId(1));
-    device.free_queue(QueueId(1));
+    device.free_queue(queue);
     device.free_event(EventId(1));
     device.unload(ModuleId(1));
     drop(device);
@@ -242,6 +388,21 @@ fn a_panic_of_the_host_passes_through_a_compilation() {
         });
     };
     let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(compile)).expect_err("a panic");
+    assert_eq!((payload.downcast_ref(), calls), (Some(&"the host's own"), 1));
+}
+
+#[test]
+fn a_panic_of_the_host_passes_through_costs() {
+    let temp = folder();
+    let plugin = faulty(temp.path(), "faulty", &["TWICE"]);
+    let mut calls = 0;
+    let examine = || {
+        _ = plugin.examine("any", Source { header: "", units: &[] }, &mut |_| {
+            calls += 1;
+            std::panic::panic_any("the host's own");
+        });
+    };
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(examine)).expect_err("a panic");
     assert_eq!((payload.downcast_ref(), calls), (Some(&"the host's own"), 1));
 }
 

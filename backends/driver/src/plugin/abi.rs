@@ -2,12 +2,18 @@
 //!
 //! Rules for both sides:
 //! - Nothing unwinds across it: a plugin turns a panic into [`PANIC`], and callbacks never panic.
+//! - [`Table`] and [`Info`] say their size, and may grow at their end within a version. The host takes a smaller one, of an
+//!   older plugin, whose missing fields read as 0 (so a field that comes later means by 0 what was true before it came),
+//!   and of a larger one, of a newer plugin, what it knows. All other structs stay as they are.
 //! - [`Bytes`] belong to whoever passes them and are valid during the call only (a table's name: for ever); texts are UTF-8.
-//! - Objects are named by numbers as in [`Device`](crate::Device), but never 0: in a launch that stands for no buffer.
+//! - Objects are named by numbers as in [`Device`](crate::Device), but never 0: in a launch that stands for no buffer. No two
+//!   of a kind that live have the same number, nor do two pieces of the host's memory overlap. The host passes none that it
+//!   was not given, or has given back.
 //! - All entries may be called from any thread, several at once.
 //! - An entry returns [`OK`], or another code after it has told the reason; what it would give back is then not set.
 
 use std::ffi::c_void;
+use std::mem::offset_of;
 
 /// The version that this file describes. A table may grow at its end within a version; all else needs a new one.
 pub const VERSION: u32 = 2;
@@ -51,8 +57,9 @@ pub struct Why {
 
 /// [`DeviceInfo`](crate::DeviceInfo). Numbers of kinds and languages are their places in the enums, from 0.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Info {
-    /// Its size in bytes, so that it can grow.
+    /// Its size in bytes, [`Info::LEAST`] or more.
     pub size: u32,
     /// The kind of device.
     pub kind: u32,
@@ -74,6 +81,11 @@ pub struct Info {
     pub name: Bytes,
     /// What compiled kernels depend on.
     pub identity: Bytes,
+}
+
+impl Info {
+    /// What the first plugins of this version tell.
+    pub const LEAST: usize = offset_of!(Self, identity) + size_of::<Bytes>();
 }
 
 /// Receives facts, each during the call.
@@ -143,6 +155,8 @@ macro_rules! entries {
             $(pub $name: unsafe extern "C" fn($($argument: $type),*) -> i32,)*
         }
         impl Table {
+            /// What the first plugins of this version have.
+            pub const LEAST: usize = offset_of!(Self, examine);
             /// The entries, or the name of one that is missing.
             pub(super) fn entries(&self) -> Result<Entries, &'static str> {
                 Ok(Entries { $($name: self.$name.ok_or(stringify!($name))?,)* })
@@ -154,7 +168,7 @@ macro_rules! entries {
 entries! {
     /// Lists the devices.
     devices(driver: *const c_void, each: Each, context: *mut c_void, why: *const Why);
-    /// Opens a device.
+    /// Opens a device, which is never null.
     open(driver: *const c_void, index: u64, quirks: QuirkBits, device: *mut *const c_void, why: *const Why);
     /// Closes it. Everything of it was given back, and no other call on it runs or follows.
     close(device: *const c_void, why: *const Why);
@@ -222,18 +236,18 @@ impl Bytes {
     pub fn of(bytes: &[u8]) -> Self {
         Self { data: bytes.as_ptr(), len: bytes.len() }
     }
-    /// The slice.
+    /// The slice, empty if it cannot be one.
     ///
     /// # Safety
     /// The bytes live as long as `'a`, which the caller chooses: during the call that passed them.
     pub unsafe fn slice<'a>(self) -> &'a [u8] {
-        if self.len == 0 || self.data.is_null() {
+        if self.len > isize::MAX as usize || self.data.is_null() {
             return &[];
         }
         // SAFETY: the other side promises so many initialised bytes.
         unsafe { std::slice::from_raw_parts(self.data, self.len) }
     }
-    /// A copy of the text; bytes that are no UTF-8 are replaced.
+    /// A copy of the text; bytes that are no UTF-8 are replaced, and a text that cannot be is empty.
     ///
     /// # Safety
     /// As [`Bytes::slice`].

@@ -56,8 +56,8 @@ impl Exported {
         if highest < abi::VERSION {
             return null();
         }
-        note_panics();
         let made = guarded(|| {
+            note_panics();
             let driver = self.driver.get_or_init(self.make);
             self.table.get_or_init(|| Lasting(table((&raw const *driver).cast(), driver.name())))
         });
@@ -115,7 +115,8 @@ fn note_panics() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if GUARDED.get() {
-                PLACE.replace(panic.location().map(|place| format!(" at {place}")).unwrap_or_default());
+                let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+                _ = PLACE.try_with(|kept| kept.replace(place));
             }
             if !GUARDED.get() || std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
                 before(panic);
@@ -137,7 +138,8 @@ fn guarded<T>(body: impl FnOnce() -> T) -> std::result::Result<T, String> {
                 None => forget(payload),
             },
         };
-        format!("panicked{}: {message}", PLACE.take())
+        // A thread that ends has no place any more.
+        format!("panicked{}: {message}", PLACE.try_with(RefCell::take).unwrap_or_default())
     })
 }
 

@@ -2,13 +2,13 @@
 
 use super::abi::{self, Bytes, Cost, Entries, Examine, Info, Query, Table, Why};
 use super::device::PluginDevice;
+use super::heard::{self, Fault, Listener};
 use super::info::{from_abi, quirks_to_abi};
 use super::{elf, search};
 use crate::{Device, DeviceInfo, Driver, Error, FunctionCost, Quirks, Result, Source, UnitCost, tells_no_costs};
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use std::collections::BTreeSet;
 use std::ffi::c_void;
-use std::mem::{MaybeUninit, offset_of};
 use std::path::{Path, PathBuf};
 use std::ptr::null;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -31,7 +31,7 @@ pub(super) struct Opened {
     driver: *const c_void,
     /// The entry `publish` does something.
     pub publish: bool,
-    name: &'static str,
+    pub name: &'static str,
 }
 
 // SAFETY: the interface lets any thread call any entry; the driver's pointer is only passed back.
@@ -113,20 +113,20 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
     }
     // SAFETY: what is not null lives for ever and begins with these two, whatever its version. It may be shorter than ours, and must
     // not be taken for one before that is known.
-    let (version, size) = unsafe { ((&raw const (*table).version).read(), (&raw const (*table).size).read() as usize) };
+    let (version, size) = unsafe {
+        ((&raw const (*table).version).read_unaligned(), (&raw const (*table).size).read_unaligned() as usize)
+    };
     // A table of another version may be laid out differently, so look at nothing else.
     if version != abi::VERSION {
         let why = format!("it follows version {version} of the plugin interface, not {}", abi::VERSION);
         return Err(bad(why, OTHER));
     }
-    // The first tables end here.
-    let needed = offset_of!(Table, examine);
-    if size < needed {
-        let why = format!("its table has {size} bytes, {needed} are needed");
+    if size < Table::LEAST {
+        let why = format!("its table has {size} bytes, {} are needed", Table::LEAST);
         return Err(bad(why, OTHER));
     }
-    // SAFETY: it has so many bytes, and a pointer that it has only a part of is none.
-    let table = unsafe { copy(table, size - size % size_of::<usize>()) };
+    // SAFETY: it has so many bytes, and an entry that is zero is missing.
+    let table = unsafe { heard::grown(table, size) };
     // SAFETY: the name lives for ever.
     let own = unsafe { table.name.text() };
     if own != name {
@@ -142,19 +142,6 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
     })
 }
 
-/// The first `bytes` of a table; the rest of the copy is zero.
-///
-/// # Safety
-/// There are so many, and they and the zeros make a table.
-unsafe fn copy(table: *const Table, bytes: usize) -> Table {
-    let mut copy = MaybeUninit::<Table>::zeroed();
-    // SAFETY: the caller's promise; the copy has the size of a whole table.
-    unsafe {
-        table.cast::<u8>().copy_to_nonoverlapping(copy.as_mut_ptr().cast(), bytes.min(size_of::<Table>()));
-        copy.assume_init()
-    }
-}
-
 /// What the dynamic loader says, which libloading keeps behind its own words.
 fn cause(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
@@ -166,17 +153,20 @@ impl Driver for Plugin {
     }
     fn devices(&self) -> Result<Vec<DeviceInfo>> {
         let opened = self.opened()?;
-        let mut listed = Listed::default();
+        let mut listed = Listed::new(Vec::new());
+        let context = listed.context();
         // SAFETY: the driver's own pointer, and a context of the type that `take_info` expects.
-        opened
-            .call(|why| unsafe { (opened.entries.devices)(opened.driver, take_info, (&raw mut listed).cast(), why) })?;
-        listed.into_iter().collect()
+        let ended = opened.call(|why| unsafe { (opened.entries.devices)(opened.driver, take_info, context, why) });
+        listed.end(self.name, ended)
     }
     fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>> {
         let opened = self.opened()?;
         let (mut raw, quirks) = (null(), quirks_to_abi(quirks));
         // SAFETY: the driver's own pointer, and a place for the result.
         opened.call(|why| unsafe { (opened.entries.open)(opened.driver, index as u64, quirks, &mut raw, why) })?;
+        if raw.is_null() {
+            return Err(heard::error(self.name, "opened a device and gave a null pointer for it"));
+        }
         Ok(Arc::new(PluginDevice::new(opened, raw)?))
     }
     fn examine(&self, architecture: &str, source: Source<'_>, each: &mut dyn FnMut(UnitCost)) -> Result<()> {
@@ -186,47 +176,62 @@ impl Driver for Plugin {
         };
         let units: Vec<_> = source.units.iter().map(|unit| Bytes::of(unit.as_bytes())).collect();
         let (architecture, header) = (Bytes::of(architecture.as_bytes()), Bytes::of(source.header.as_bytes()));
-        let mut each: &mut dyn FnMut(UnitCost) = each;
-        let context = (&raw mut each).cast();
+        let mut heard = Heard::new(each);
+        let context = heard.context();
         // SAFETY: the driver's own pointer; texts that live during the call; a context of the type that `take_costs` expects.
-        opened.call(|why| unsafe {
+        let ended = opened.call(|why| unsafe {
             examine(opened.driver, architecture, header, units.as_ptr(), units.len(), take_costs, context, why)
-        })
+        });
+        heard.end(self.name, ended).map(drop)
     }
     fn origin(&self) -> Option<&Path> {
         Some(&self.path)
     }
 }
 
+/// Hears what units cost.
+type Heard<'a> = Listener<&'a mut dyn FnMut(UnitCost)>;
+
 /// Hands on what a unit cost.
 unsafe extern "C" fn take_costs(context: *mut c_void, unit: usize, seconds: f64, functions: *const Cost, count: usize) {
     // SAFETY: the context is ours, and the plugin passes so many functions, with texts, that are valid during the call.
     unsafe {
-        let costs = if count == 0 { &[] } else { std::slice::from_raw_parts(functions, count) };
-        let cost = |cost: &Cost| FunctionCost {
-            name: cost.name.text(),
-            registers: cost.registers,
-            spills: cost.spills,
-            stack: cost.stack,
-            seconds: cost.seconds,
-        };
-        let functions = costs.iter().map(cost).collect();
-        (*context.cast::<&mut dyn FnMut(UnitCost)>())(UnitCost { unit, seconds, functions });
+        Heard::hear(context, |each| {
+            let cost = |cost: &Cost| -> std::result::Result<_, Fault> {
+                Ok(FunctionCost {
+                    name: String::from_utf8_lossy(heard::bytes(cost.name, "a name")?).into_owned(),
+                    registers: cost.registers,
+                    spills: cost.spills,
+                    stack: cost.stack,
+                    seconds: heard::seconds(cost.seconds)?,
+                })
+            };
+            let functions = heard::array(functions, count, "functions")?.iter().map(cost);
+            let functions = functions.collect::<std::result::Result<_, _>>()?;
+            each(UnitCost { unit, seconds: heard::seconds(seconds)?, functions });
+            Ok(())
+        });
     }
 }
 
-/// What a plugin told about its devices.
-pub(super) type Listed = Vec<Result<DeviceInfo>>;
+/// Hears of a plugin's devices.
+pub(super) type Listed = Listener<Vec<DeviceInfo>>;
 
 /// Adds to a [`Listed`].
 pub(super) unsafe extern "C" fn take_info(context: *mut c_void, info: *const Info) {
-    // SAFETY: the context is ours; the plugin's pointer is null or valid during the call, as its texts are, and what is as long as ours
-    // can be looked at as a whole.
+    // SAFETY: the context is ours; the plugin's pointer is null or valid during the call, as its texts are, and what it
+    // points to begins with its size. Without texts and with numbers that are 0 it still is one.
     unsafe {
-        let whole = !info.is_null() && (&raw const (*info).size).read() as usize >= size_of::<Info>();
-        (*context.cast::<Listed>()).push(match whole {
-            true => from_abi(&*info),
-            false => Err(Error::Device("a driver lists a device without facts".into())),
+        Listed::hear(context, |listed| {
+            if info.is_null() {
+                return Err("lists a device without facts".into());
+            }
+            let size = (&raw const (*info).size).read_unaligned() as usize;
+            if size < Info::LEAST {
+                return Err(format!("lists a device with {size} bytes of facts, {} are needed", Info::LEAST));
+            }
+            listed.push(from_abi(&heard::grown(info, size))?);
+            Ok(())
         });
     }
 }
@@ -241,15 +246,20 @@ struct Told {
 
 unsafe extern "C" fn tell(context: *mut c_void, text: Bytes, advice: Bytes, wanted: u64) {
     // SAFETY: the context is ours, and both texts are valid during the call.
-    unsafe { *context.cast::<Told>() = Told { text: text.text(), advice: advice.text(), wanted } };
+    unsafe {
+        Listener::<Told>::hear(context, |told| {
+            *told = Told { text: text.text(), advice: advice.text(), wanted };
+            Ok(())
+        });
+    }
 }
 
 impl Opened {
     /// Calls an entry; its code and what it told as a result.
     pub fn call(&self, entry: impl FnOnce(*const Why) -> i32) -> Result<()> {
-        let mut told = Told::default();
-        let code = entry(&Why { context: (&raw mut told).cast(), tell });
-        let Told { text, advice, wanted } = told;
+        let mut told = Listener::new(Told::default());
+        let code = entry(&Why { context: told.context(), tell });
+        let Told { text, advice, wanted } = told.end(self.name, Ok(()))?;
         Err(match code {
             abi::OK => return Ok(()),
             abi::UNAVAILABLE => Error::Unavailable { what: text, advice },

@@ -1,7 +1,8 @@
 //! Facts about a device, and quirks, as they cross the border.
 
 use super::abi::{Bytes, Info, QuirkBits};
-use crate::{DeviceInfo, DeviceKind, Error, Language, Quirks, Result};
+use super::heard::{self, Fault};
+use crate::{DeviceInfo, DeviceKind, Language, MAX_LANES, Quirks};
 
 // A new kind or language goes at the end: an older host then refuses the device rather than mistaking it.
 const KINDS: [DeviceKind; 3] = [DeviceKind::Cpu, DeviceKind::Gpu, DeviceKind::Accelerator];
@@ -30,33 +31,51 @@ pub fn to_abi(info: &DeviceInfo) -> Info {
     }
 }
 
-/// Copies all of it.
+/// Copies all of it, if it can be true.
 ///
 /// # Safety
 /// The texts are readable now.
-pub unsafe fn from_abi(info: &Info) -> Result<DeviceInfo> {
+pub unsafe fn from_abi(info: &Info) -> std::result::Result<DeviceInfo, Fault> {
     // SAFETY: the caller's promise.
-    let (name, identity) = unsafe { (info.name.text(), info.identity.text()) };
-    let unknown = |what: &str, n: u32| Error::Device(format!("the device {name} is of a {what} unknown here ({n})"));
+    let (name, identity) = unsafe { (heard::bytes(info.name, "a name")?, heard::bytes(info.identity, "an identity")?) };
+    let name = String::from_utf8_lossy(name).into_owned();
+    // Binaries are kept by it, so two must not become the same.
+    let identity = str::from_utf8(identity).map_err(|_| format!("tells an identity of {name} that is no text"))?;
+    let unknown = |what: &str, n: u32| format!("lists {name}, a device of a {what} unknown here ({n})");
     let kind = *KINDS.get(info.kind as usize).ok_or_else(|| unknown("kind", info.kind))?;
     let language = *LANGUAGES.get(info.language as usize).ok_or_else(|| unknown("language", info.language))?;
     let flag = |bit: u32| info.flags >> bit & 1 == 1;
+    let Info { lane_width, parallel_tiles, memory, max_alloc, .. } = *info;
+    for (bad, what) in [
+        (name.is_empty(), "a device without a name".into()),
+        (identity.is_empty(), format!("{name} without an identity")),
+        (
+            !lane_width.is_power_of_two() || lane_width > MAX_LANES,
+            format!("{name} with {lane_width} lanes in lockstep"),
+        ),
+        (parallel_tiles == 0, format!("{name} with no tile that makes progress")),
+        (max_alloc == 0 || max_alloc > memory, format!("{name} with allocations of {max_alloc} of {memory} bytes")),
+    ] {
+        if bad {
+            return Err(format!("lists {what}"));
+        }
+    }
     Ok(DeviceInfo {
         index: info.index as usize,
         kind,
         language,
-        memory: info.memory,
-        max_alloc: info.max_alloc,
-        lane_width: info.lane_width,
-        parallel_tiles: info.parallel_tiles,
+        memory,
+        max_alloc,
+        lane_width,
+        parallel_tiles,
         thread_exit: flag(0),
         timer: flag(1),
         live_shared: flag(2),
         zeroed: flag(3),
         nvidia: flag(4),
         patch: flag(5),
+        identity: identity.to_owned(),
         name,
-        identity,
     })
 }
 
@@ -91,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn facts_survive() -> Result<()> {
+    fn facts_survive() -> Result<(), Fault> {
         let mut info = DeviceInfo {
             index: 7,
             name: "näme".into(),
-            identity: String::new(),
+            identity: "what it depends on".into(),
             kind: DeviceKind::Accelerator,
             language: Language::Hip,
             memory: u64::MAX,
@@ -123,9 +142,26 @@ mod tests {
             // SAFETY: the texts are those of `info`.
             assert_eq!(unsafe { from_abi(&to_abi(&info)) }?, info);
         }
-        let strange = Info { kind: 9, ..to_abi(&info) };
-        // SAFETY: as above.
-        assert!(matches!(unsafe { from_abi(&strange) }, Err(Error::Device(text)) if text.contains("näme")));
+        let good = to_abi(&info);
+        for (strange, why) in [
+            (Info { kind: 9, ..good }, "näme, a device of a kind unknown here (9)"),
+            (Info { language: 9, ..good }, "language unknown here (9)"),
+            (Info { lane_width: 0, ..good }, "with 0 lanes"),
+            (Info { lane_width: 48, ..good }, "with 48 lanes"),
+            (Info { lane_width: 2 * MAX_LANES, ..good }, "lanes in lockstep"),
+            (Info { parallel_tiles: 0, ..good }, "no tile"),
+            (Info { max_alloc: 0, ..good }, "allocations of 0"),
+            (Info { memory: 1, ..good }, "of 1 bytes"),
+            (Info { name: Bytes::of(b""), ..good }, "without a name"),
+            (Info { identity: Bytes::of(b""), ..good }, "without an identity"),
+            (Info { identity: Bytes::of(b"\xff"), ..good }, "no text"),
+            (Info { name: Bytes { data: std::ptr::null(), len: 5 }, ..good }, "5 bytes of a name at the address 0x0"),
+            (Info { identity: Bytes { len: usize::MAX, ..good.name }, ..good }, "more than memory holds"),
+        ] {
+            // SAFETY: as above, and what cannot be readable is not read.
+            let refused = unsafe { from_abi(&strange) };
+            assert!(refused.as_ref().is_err_and(|fault| fault.contains(why)), "{why}: {refused:?}");
+        }
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ pub mod abi;
 mod device;
 mod elf;
 mod export;
+mod heard;
 mod host;
 mod info;
 mod search;
