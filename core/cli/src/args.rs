@@ -197,10 +197,12 @@ pub struct MapArgs {
     /// The program (.wasm, or .wat text).
     #[arg(value_name = "PROG")]
     pub program: PathBuf,
-    /// A folder, each file of which is an input; or a file of JSON lines (`-`: standard input), each line of which is one.
+    /// A folder, each file of which is an input; or a file of JSON lines (.jsonl or .ndjson; `-`: standard input), each
+    /// line of which is one.
     #[arg(long = "in", value_name = "DIR|FILE.jsonl")]
     pub input: PathBuf,
-    /// A folder, in which an output has its input's relative name; or a file of JSON lines (`-`: standard output).
+    /// A folder, in which an output has its input's relative name; or a file of JSON lines (.jsonl or .ndjson; `-`:
+    /// standard output). A folder that is to be made and whose name has a dot ends with a slash, as v1.2/.
     #[arg(long = "out", value_name = "DIR|FILE.jsonl")]
     pub output: PathBuf,
     /// VMs that run at the same time [default: what keeps the device busy, if there are so many inputs and so much memory].

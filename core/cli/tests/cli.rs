@@ -31,7 +31,13 @@ fn wrong_command_lines_end_with_2() {
         (vec!["run", "--invoke", "factorial", &factorial, "ten"], "ten"),
         (vec!["run", "--invoke", "factorial", &factorial, "5..5"], "empty"),
         (vec!["map", &misbehave, "--in", &misbehave, "--out", "x"], "neither a folder nor"),
+        (vec!["map", &misbehave, "--in", &misbehave, "--out", "x"], "`--in - < "),
         (vec!["map", &misbehave, "--in", text(empty.path()), "--out", text(empty.path())], "name another"),
+        (vec!["map", &misbehave, "--in", "-", "--out", &misbehave], "neither a folder nor a .jsonl (or .ndjson) file"),
+        (
+            vec!["map", &misbehave, "--in", "-", "--out", "no/res.json"],
+            "for JSON lines write no/res.jsonl, for a folder no/res.json/",
+        ),
         (vec!["inspect", "--emit", "plan", "--in", &misbehave, &misbehave], "--emit calls"),
         (
             vec!["inspect", "--emit", "calls", "--in", &misbehave, "--invoke", "_start", &misbehave],
@@ -283,6 +289,29 @@ fn map_joins_folders_and_lines() {
     let ran = vv_in(b"{\"stdin\":\"ok\\nX\"}\n", &["map", &misbehave, "--in", "-", "--out", text(&output)]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(fs::read_to_string(output.join("0")).expect("output"), "X");
+}
+
+#[test]
+fn the_name_says_lines_or_a_folder() {
+    let temp = folder();
+    let misbehave = example("misbehave.wasm");
+    let map = |output: &str| {
+        let output = format!("{}/{output}", text(temp.path()));
+        let ran = vv_in(b"ok\n", &["map", &misbehave, "--in", "-", "--out", &output, "-q"]);
+        assert_eq!(ran.code, Some(0), "{output}: {}", ran.err);
+    };
+    let there = |name: &str| temp.path().join(name);
+    for lines in ["a.jsonl", "b.ndjson", "C.JSONL"] {
+        map(lines);
+        assert!(there(lines).is_file(), "{lines}");
+    }
+    // What is a folder already stays one.
+    for (output, folder) in
+        [("d", "d"), ("v1.2/", "v1.2"), ("v1.2", "v1.2"), ("e.jsonl/", "e.jsonl"), ("e.jsonl", "e.jsonl")]
+    {
+        map(output);
+        assert!(there(folder).join("0").is_file(), "{output}");
+    }
 }
 
 #[test]

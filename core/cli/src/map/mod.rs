@@ -24,6 +24,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         );
         return Err(Usage(text).into());
     }
+    // Before anything takes time.
+    Output::is_for_lines(&args.output)?;
     let bytes = setup::read(&args.program)?;
     let options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
     let source = Source::open(&args.input, &args.output)?;

@@ -1,12 +1,12 @@
 //! Outputs of `map`: files that appear whole or not at all, or JSON lines in the order of the inputs.
 
-use super::source::is_lines;
+use super::source::{ends_as_folder, is_lines};
 use crate::Usage;
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -37,27 +37,44 @@ pub enum Output {
 }
 
 impl Output {
+    /// Whether `--out` is for lines, rather than a folder: by what is there, or else by its name. Creates nothing yet.
+    pub fn is_for_lines(path: &Path) -> Result<bool> {
+        let there = fs::metadata(path).ok();
+        let folder = there.as_ref().is_some_and(Metadata::is_dir);
+        if is_lines(path) || folder {
+            return Ok(!folder || path == Path::new("-"));
+        }
+        let name = path.display();
+        let text = if there.is_some() {
+            format!("--out {name} is neither a folder nor a .jsonl (or .ndjson) file; name one of these")
+        } else if path.extension().is_some() && !ends_as_folder(path) {
+            let lines = path.with_extension("jsonl");
+            format!(
+                "--out {name} could be a file or a folder: for JSON lines write {}, for a folder {name}/",
+                lines.display()
+            )
+        } else {
+            return Ok(false);
+        };
+        Err(Usage(text).into())
+    }
+
     /// Opens `--out`. A folder is created; a file of lines is written beside its place and moved there by [`Output::finish`].
     pub fn open(path: &Path) -> Result<Self> {
+        if !Self::is_for_lines(path)? {
+            fs::create_dir_all(path).with_context(|| format!("cannot create the folder (--out) {}", path.display()))?;
+            return Ok(Self::Folder(path.into()));
+        }
         if path == Path::new("-") {
             return Ok(Self::Lines(Lines::new(Box::new(io::stdout()), "standard output".into(), None)));
         }
-        let found = fs::metadata(path).ok();
-        if is_lines(path) && !found.as_ref().is_some_and(|m| m.is_dir()) {
-            // A pipe or a device is written straight.
-            let partial = found.is_none_or(|m| m.is_file()).then(|| with_suffix(path, ".partial"));
-            let target = partial.as_deref().unwrap_or(path);
-            let file = File::create(target)
-                .with_context(|| format!("cannot write the outputs (--out) {}", target.display()))?;
-            let moved = partial.map(|p| (p, path.to_path_buf()));
-            return Ok(Self::Lines(Lines::new(Box::new(file), path.display().to_string(), moved)));
-        }
-        if found.is_some_and(|m| !m.is_dir()) {
-            let text = format!("--out {} is neither a folder nor a .jsonl file; name one of these", path.display());
-            return Err(Usage(text).into());
-        }
-        fs::create_dir_all(path).with_context(|| format!("cannot create the folder (--out) {}", path.display()))?;
-        Ok(Self::Folder(path.into()))
+        // A pipe or a device is written straight.
+        let partial = fs::metadata(path).map_or(true, |m| m.is_file()).then(|| with_suffix(path, ".partial"));
+        let target = partial.as_deref().unwrap_or(path);
+        let file =
+            File::create(target).with_context(|| format!("cannot write the outputs (--out) {}", target.display()))?;
+        let moved = partial.map(|p| (p, path.to_path_buf()));
+        Ok(Self::Lines(Lines::new(Box::new(file), path.display().to_string(), moved)))
     }
 
     /// Writes one result. An error names the file; the next results may still be written unless [`Output::broken`].

@@ -41,7 +41,8 @@ impl Source {
         if !is_lines(path) {
             let name = path.display();
             let text = format!(
-                "--in {name} is neither a folder nor a .jsonl file; for one input use `vectorvisor run PROG < {name}`"
+                "--in {name} is neither a folder nor a .jsonl (or .ndjson) file; if each of its lines is an input, use \
+                 `--in - < {name}`, and if it is one, `vectorvisor run PROG < {name}`"
             );
             return Err(Usage(text).into());
         }
@@ -79,7 +80,12 @@ fn lines_about(reader: &mut dyn BufRead, bytes: u64) -> Option<usize> {
 /// Whether a path names a file of JSON lines.
 pub fn is_lines(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    path == Path::new("-") || matches!(extension.as_deref(), Some("jsonl" | "ndjson"))
+    path == Path::new("-") || !ends_as_folder(path) && matches!(extension.as_deref(), Some("jsonl" | "ndjson"))
+}
+
+/// Whether a path ends with a slash.
+pub fn ends_as_folder(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// Regular files below `root/below`, as paths relative to `root`. Links to folders are not followed, so there are no cycles.
