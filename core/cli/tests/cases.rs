@@ -40,6 +40,7 @@ macro_rules! cases {
 }
 cases! {
     global_constants
+    half_done
     heap_refused
     recursion_10000
     start_reads

@@ -530,6 +530,38 @@ fn a_closed_descriptor_is_bad_and_the_others_stay() {
     }
 }
 
+/// In a program that can suspend, a write of two buffers is whole also where the room for output ends; only one that is larger than that
+/// is short.
+#[test]
+fn writes_are_whole_across_a_flush() {
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory 1)
+      (data (i32.const 0) "\40\00\00\00\14\00\00\00\60\00\00\00\0a\00\00\00")
+      (data (i32.const 64) "abcdefghijklmnopqrstuvwxyz012345ABCDEFGHIJ")
+      (func (export "work") (param $times i32) (result i32 i32) (local $whole i32)
+        (loop $next
+          (drop (call $write (i32.add (i32.const 1) (i32.and (local.get $times) (i32.const 1)))
+            (i32.const 0) (i32.const 2) (i32.const 16)))
+          (local.set $whole (i32.add (local.get $whole) (i32.eq (i32.load (i32.const 16)) (i32.const 30))))
+          (br_if $next (local.tee $times (i32.sub (local.get $times) (i32.const 1)))))
+        (i32.store (i32.const 4) (i32.const 100))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+        (drop (call $poll (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (local.get $whole) (i32.load (i32.const 16))))"#;
+    let mut fleet = fleet(text, 32, &FleetOptions { out_capacity: Some(64), ..Default::default() });
+    let inputs = (1..34).map(|i| Input::args(vec![Value::I32(i)])).collect();
+    for outcome in run(&mut fleet, "work", inputs).0 {
+        let times = outcome.index + 1;
+        assert_eq!(outcome.values, [times as i32, 64].map(Value::I32));
+        let line = b"abcdefghijklmnopqrstABCDEFGHIJ";
+        assert_eq!(outcome.stdout[..times / 2 * 30], line.repeat(times / 2));
+        assert_eq!(outcome.stdout.len(), times / 2 * 30 + 64);
+        assert_eq!(outcome.stderr, line.repeat(times.div_ceil(2)));
+    }
+}
+
 #[test]
 fn a_warm_start_translates_nothing() {
     let dir = tempfile::tempdir().expect("a folder");

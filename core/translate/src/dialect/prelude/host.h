@@ -4,11 +4,6 @@
 #define VV_ENOSYS 52u
 #define VV_ESPIPE 70u
 
-VV_INLINE u32 vv_store_u32(VM *vm, u32 p, u32 v) {
-    if (!vv_writable(vm, p, 4)) return VV_EFAULT;
-    vv_st32(vm->mem, p, v);
-    return 0;
-}
 VV_INLINE u32 vv_store_u64(VM *vm, u32 p, u64 v) {
     if (!vv_writable(vm, p, 8)) return VV_EFAULT;
     vv_st64(vm->mem, p, v);
@@ -32,8 +27,10 @@ VV_HELPER u32 vv_strings(VM *vm, u32 which, u32 pointers, u32 bytes) {
     return 0;
 }
 VV_HELPER u32 vv_string_sizes(VM *vm, u32 which, u32 count, u32 length) {
-    u32 error = vv_store_u32(vm, count, vv_rd32(vm->env + which * 8));
-    return error ? error : vv_store_u32(vm, length, vv_rd32(vm->env + which * 8 + 4));
+    if (!vv_writable(vm, count, 4) || !vv_writable(vm, length, 4)) return VV_EFAULT;
+    vv_st32(vm->mem, count, vv_rd32(vm->env + which * 8));
+    vv_st32(vm->mem, length, vv_rd32(vm->env + which * 8 + 4));
+    return 0;
 }
 #define vv_args_get(vm, a, b) vv_strings(vm, 0, a, b)
 #define vv_args_sizes_get(vm, a, b) vv_string_sizes(vm, 0, a, b)
@@ -83,18 +80,32 @@ VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
     return 0;
 }
 
+/* The i-th buffer of a read or write; 0 if it, or what describes it, is not in memory. An empty one may point anywhere. A call that has
+   already moved bytes then ends with their count: after an error a program would move them again, or never see them. */
+VV_INLINE u32 vv_buffer(VM *vm, u32 iovs, u32 i, u32 *p, u32 *n) {
+    u64 at = iovs + (u64)i * 8;
+    if (at + 8 > vm->size) return 0;
+    *p = vv_ld32(vm->mem, (u32)at);
+    *n = vv_ld32(vm->mem, (u32)at + 4);
+    return *n == 0 || vv_in_bounds(vm, *p, *n);
+}
+
 #ifdef VV_HAS_fd_read
 VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (fd || vv_bad_fd(vm, fd)) return VV_EBADF;
-    if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_writable(vm, result, 4)) return VV_EFAULT;
+    if (!vv_writable(vm, result, 4)) return VV_EFAULT;
     VV_SEES_INPUT(vm); /* also that it has ended */
     u64 pos = VV_WORD(vm, VV_WORD_STDIN) & (VV_SAW_INPUT - 1), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
     vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
-    u32 total = 0;
+    u32 total = 0, p, n;
     for (u32 i = 0; i < count; i++) {
-        u32 p = vv_ld32(vm->mem, iovs + i * 8), n = vv_ld32(vm->mem, iovs + i * 8 + 4);
-        if (!vv_writable(vm, p, n)) return VV_EFAULT;
+        if (!vv_buffer(vm, iovs, i, &p, &n)) {
+            if (total) break;
+            return VV_EFAULT;
+        }
         if (n > length - pos) n = (u32)(length - pos);
+        if (n > 0xffffffffu - total) n = 0xffffffffu - total;
+        (void)vv_writable(vm, p, n);
         vv_copy_in(vm->mem, p, from + pos, n);
         pos += n;
         total += n;
@@ -108,11 +119,24 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
 #ifdef VV_HAS_fd_write
 VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (fd == 0 || vv_bad_fd(vm, fd)) return VV_EBADF;
-    if (!vv_in_bounds(vm, iovs, (u64)count * 8) || !vv_writable(vm, result, 4)) return VV_EFAULT;
-    u32 total = 0;
+    if (!vv_writable(vm, result, 4)) return VV_EFAULT;
+    u32 total = 0, p, n;
+#ifdef VV_REMOTE
+    /* What finds no room behind earlier output waits for an empty buffer, so that only a write larger than the buffer is a short one. */
+    u64 wanted = (u64)vm->out_len + vm->err_len;
+    if (wanted) {
+        for (u32 i = 0; i < count && vv_buffer(vm, iovs, i, &p, &n); i++) wanted += n;
+        if (wanted > vm->out_cap) {
+            vm->flush = 1;
+            return 0;
+        }
+    }
+#endif
     for (u32 i = 0; i < count; i++) {
-        u32 p = vv_ld32(vm->mem, iovs + i * 8), n = vv_ld32(vm->mem, iovs + i * 8 + 4);
-        if (!vv_in_bounds(vm, p, n)) return VV_EFAULT;
+        if (!vv_buffer(vm, iovs, i, &p, &n)) {
+            if (total) break;
+            return VV_EFAULT;
+        }
         u32 room = vm->out_cap - vm->out_len - vm->err_len;
         u32 fits = n < room ? n : room, j = 0;
         if (fd == 2) {
@@ -131,9 +155,7 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         total += fits;
         if (fits < n) {
 #ifdef VV_REMOTE
-            if (total) break; /* a short write: the program asks again */
-            vm->flush = 1;
-            return 0;
+            break;
 #else
             vv_halt(vm, VV_FULL, 0, 0xffffffffu, 0xffffffffu);
             return 0;
