@@ -44,6 +44,7 @@ cases! {
     heap_refused
     recursion_10000
     start_reads
+    work_for_ever
     write_one
 }
 

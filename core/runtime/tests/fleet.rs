@@ -222,6 +222,56 @@ fn a_loop_without_end_is_the_only_one_to_time_out() {
     }
 }
 
+/// Each kind of work that one instruction or host call of a guest can do much of.
+const WORK: &str = include_str!("../../cli/tests/cases/work_for_ever.wat");
+const KINDS: i32 = 11;
+
+#[test]
+fn work_of_every_kind_times_out() {
+    for (lanes, live) in [(1, true), (32, true), (32, false)] {
+        let (engine, _) = common::engine(move |info| info.live_shared = live);
+        let options_ = FleetOptions { timeout: Some(Duration::from_millis(100)), ..Default::default() };
+        let program = program(&engine, WORK, &options(lanes));
+        let mut fleet = Fleet::new(&program, &options_, Some(KINDS as usize)).expect("there is room");
+        let inputs = (0..KINDS).map(|kind| Input::args(vec![Value::I32(kind)])).collect();
+        for outcome in run(&mut fleet, "work", inputs).0 {
+            match outcome.end {
+                End::Timeout(place) => assert_eq!(place.function.as_deref(), Some("work")),
+                end => panic!("kind {}: {end}", outcome.index),
+            }
+        }
+    }
+}
+
+#[test]
+fn work_of_every_kind_is_charged_the_same_in_every_tile() {
+    let charged = |lanes| {
+        let inputs = (0..KINDS).map(|kind| Input::args(vec![Value::I32(kind)])).collect();
+        let mut fleet = fleet(WORK, lanes, &FleetOptions { fuel: Some(100_000), ..Default::default() });
+        let (outcomes, _) = run(&mut fleet, "work", inputs);
+        outcomes.into_iter().map(|o| (o.end, o.fuel_used)).collect::<Vec<_>>()
+    };
+    let alone = charged(1);
+    assert!(alone.iter().all(|(end, used)| matches!(end, End::OutOfFuel(_)) && *used == 100_000), "{alone:?}");
+    assert_eq!(charged(32), alone);
+}
+
+#[test]
+fn work_of_every_kind_is_cancelled() {
+    let program = program(&cpu(), WORK, &options(1));
+    for kind in 0..KINDS {
+        let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(1)).expect("there is room");
+        let handle = fleet.cancel_handle();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            handle.cancel();
+        });
+        let mut input = std::iter::once(Input::args(vec![Value::I32(kind)]));
+        let summary = fleet.run("work", &mut input, &mut |o| panic!("{}", o.end)).expect("the run ends");
+        assert!(summary.cancelled && thread.join().is_ok());
+    }
+}
+
 /// Two neighbours that are slow, but not too slow each: the second is stopped and runs alone, and only then proves to write more than the buffer
 /// holds. By then the first group flies, so that it runs again in the second.
 #[test]

@@ -194,3 +194,27 @@ fn what_cannot_be_linked_says_why() -> Result<(), Box<dyn std::error::Error>> {
     }
     Ok(())
 }
+
+/// Growing is work as well, and what has not been cleared must not become memory.
+#[test]
+fn memory_that_could_not_be_paid_for_did_not_grow() -> Result<(), Error> {
+    let text = r#"(module
+      (memory 1 16)
+      (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+      (func (export "size") (result i32) (memory.size))
+      (func (export "last") (result i32)
+        (i32.load (i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.const 4)))))"#;
+    for force_framed in [false, true] {
+        let options = FleetOptions { fuel: Some(20_000), ..Default::default() };
+        let mut all = Instances::new(&program(text.as_bytes(), force_framed), 33, &options)?;
+        all.instantiate()?;
+        let mut invoke =
+            |name, args: &[Value]| -> Result<Vec<Returned>, Error> { all.invoke(name, &vec![args.to_vec(); 33]) };
+        assert!(invoke("grow", &[Value::I32(15)])?.iter().all(|r| matches!(r.end, End::OutOfFuel(_))));
+        assert!(invoke("size", &[])?.iter().all(|r| r.values == [Value::I32(1)]));
+        assert!(invoke("grow", &[Value::I32(4)])?.iter().all(|r| r.values == [Value::I32(1)]));
+        assert!(invoke("size", &[])?.iter().all(|r| r.values == [Value::I32(5)]));
+        assert!(invoke("last", &[])?.iter().all(|r| r.values == [Value::I32(0)]));
+    }
+    Ok(())
+}

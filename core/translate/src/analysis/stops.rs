@@ -13,6 +13,7 @@ pub fn may_stop(program: &Program, graph: &Graph, traps: Traps) -> Vec<bool> {
                 Stmt::Call { callee: Callee::Table { .. }, .. } | Stmt::CallNested { .. } => true,
                 Stmt::Load { .. } | Stmt::Store { .. } => traps == Traps::Exact,
                 Stmt::Trapping { .. }
+                | Stmt::MemoryGrow { .. }
                 | Stmt::MemoryCopy { .. }
                 | Stmt::MemoryFill { .. }
                 | Stmt::MemoryInit { .. }

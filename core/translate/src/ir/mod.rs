@@ -128,7 +128,7 @@ pub enum Stmt {
     /// `var` = memory size in pages.
     MemorySize { var: Var },
     /// `var` = old size in pages, or -1.
-    MemoryGrow { var: Var, delta: ExprId },
+    MemoryGrow { var: Var, delta: ExprId, at: u32 },
     /// `memory.copy`.
     MemoryCopy { to: ExprId, from: ExprId, length: ExprId, at: u32 },
     /// `memory.fill`.
@@ -195,7 +195,7 @@ pub enum Stmt {
     /// Packs a request and suspends; the VM resumes in `then`.
     Suspend { call: usize, args: Vec<ExprId>, then: State, at: u32 },
     /// First statement of the state after `Suspend`: spreads the answer. `pointers` are the call's arguments.
-    Answer { call: usize, args: Vec<ExprId>, result: Option<Var> },
+    Answer { call: usize, args: Vec<ExprId>, result: Option<Var>, at: u32 },
     /// `fd_write` in a program that can suspend: asks for a flush and repeats `again` while the buffer is full.
     Write { args: Vec<ExprId>, result: Var, again: State, at: u32 },
 }
@@ -382,13 +382,20 @@ impl Stmt {
         }
     }
 
-    /// Other functions, or what runs the VM, go on, for good or for a while.
+    /// Other functions, or what runs the VM, go on, for good or for a while, and use fuel.
     pub fn leaves(&self) -> bool {
         matches!(
             self,
-            Self::Call { .. }
+            Self::MemoryGrow { .. }
+                | Self::MemoryCopy { .. }
+                | Self::MemoryFill { .. }
+                | Self::MemoryInit { .. }
+                | Self::TableCopy { .. }
+                | Self::TableInit { .. }
+                | Self::Call { .. }
                 | Self::CallNested { .. }
                 | Self::Host { .. }
+                | Self::Answer { .. }
                 | Self::Write { .. }
                 | Self::Return { .. }
                 | Self::Trap { .. }
@@ -402,15 +409,7 @@ impl Stmt {
 
     /// Something that is not printed in place happens, and control comes back.
     pub fn calls(&self) -> bool {
-        match self {
-            Self::MemoryGrow { .. }
-            | Self::MemoryCopy { .. }
-            | Self::MemoryFill { .. }
-            | Self::MemoryInit { .. }
-            | Self::TableCopy { .. }
-            | Self::TableInit { .. } => true,
-            _ => self.leaves() && !self.ends(),
-        }
+        self.leaves() && !self.ends()
     }
 
     /// A loop's body in which nothing calls and nothing loops.

@@ -148,7 +148,7 @@ impl Verify<'_> {
                 self.set(*var, op.result())
             }
             Stmt::MemorySize { var } => self.set(*var, I32),
-            Stmt::MemoryGrow { var, delta } => {
+            Stmt::MemoryGrow { var, delta, .. } => {
                 self.want(*delta, I32)?;
                 self.set(*var, I32)
             }

@@ -672,7 +672,7 @@ impl Lower<'_> {
                 }
                 let delta = self.pop()?;
                 let var = self.temp(ValType::I32);
-                self.out.push(Stmt::MemoryGrow { var, delta });
+                self.out.push(Stmt::MemoryGrow { var, delta, at });
                 self.push_var(var);
             }
             Operator::MemoryCopy { dst_mem, src_mem } => {

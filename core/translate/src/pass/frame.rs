@@ -163,7 +163,7 @@ impl Cut<'_> {
                 Stmt::Host { call, args, result, at } => {
                     let vars = self.in_vars(args, out);
                     let args = self.read(&vars);
-                    let then = self.later(vec![Stmt::Answer { call, args, result }], stmts, end, next);
+                    let then = self.later(vec![Stmt::Answer { call, args, result, at }], stmts, end, next);
                     let args = self.read(&vars);
                     out.push(Stmt::Suspend { call, args, then, at });
                 }

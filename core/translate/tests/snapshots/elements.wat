@@ -22,7 +22,14 @@
 ;;=     u32 to = 2u, from = 0u, n = 4u;
 ;;=     if ((u64)to + n > VV_TABLE_LENGTH || (u64)from + n > (vv_w32(vm->head, 40u) ? 0u : 4u)) { vv_trap(vm, VV_OUT_OF_BOUNDS_TABLE, 1u, 78u); return; }
 ;;=     vv_gp head = vm->head;
-;;=     for (u32 i = 0; i < n; i++) vv_sw32(head, 0u + (to + i) * 4, vv_elements0[from + i]);
+;;=     for (u32 i = 0, piece; i < n; i += piece) {
+;;=       piece = VV_FIRST(n - i);
+;;=       {
+;;=         u32 end = vv_charge(vm, VV_WORK(piece * 4));
+;;=         if (VV_UNLIKELY(end)) { vv_halt(vm, end, VV_OUT_OF_BOUNDS_MEMORY, 1u, 78u); return; }
+;;=       }
+;;=       for (u32 j = i; j < i + piece; j++) vv_sw32(head, 0u + (to + j) * 4, vv_elements0[from + j]);
+;;=     }
 ;;=   }
 ;;=   vv_sw32(vm->head, 40u, 1u);
 ;;=   return;

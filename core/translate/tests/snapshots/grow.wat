@@ -13,7 +13,13 @@
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
 ;;=   u32 fuel = vm->fuel;
-;;=   v1 = vv_memory_grow(vm, 1u);
+;;=   vm->fuel = fuel;
+;;=   {
+;;=     u64 old = vv_memory_grow(vm, 1u);
+;;=     if (VV_UNLIKELY((u32)(old >> 32))) { vv_halt(vm, (u32)(old >> 32), 0u, 0u, 40u); return 0; }
+;;=     v1 = (u32)old;
+;;=   }
+;;=   fuel = vm->fuel;
 ;;=   size = vm->size;
 ;;=   v3 = vv_check(&fuel, size, v0, 0u, 4u, 1u, 0u);
 ;;=   v2 = vv_ld32(mem, v3);

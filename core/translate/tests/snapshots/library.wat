@@ -27,7 +27,10 @@
 ;;= VV_SMALL u32 st3(VM *vm);
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1, u32 v2) { /* memcpy */
 ;;=   if (v2) {
-;;=     if (vv_memory_copy(vm, v0, v1, v2)) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 0u, 54u); return 0; }
+;;=     {
+;;=       u32 end = vv_memory_copy(vm, v0, v1, v2);
+;;=       if (VV_UNLIKELY(end)) { vv_halt(vm, end, VV_OUT_OF_BOUNDS_MEMORY, 0u, 54u); return 0; }
+;;=     }
 ;;=   }
 ;;=   return v0;
 ;;= }

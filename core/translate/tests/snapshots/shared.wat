@@ -141,8 +141,12 @@
 ;;=   u32 size = vm->size;
 ;;=   u32 fuel = vm->fuel;
 ;;=   for (;;) {
-;;=     if (vv_memory_fill(vm, v0, 0u, v1)) { vm->fuel = fuel; vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 4u, 269u); return; }
-;;=     fuel |= vm->fuel & VV_SKEW;
+;;=     vm->fuel = fuel;
+;;=     {
+;;=       u32 end = vv_memory_fill(vm, v0, 0u, v1);
+;;=       if (VV_UNLIKELY(end)) { vv_halt(vm, end, VV_OUT_OF_BOUNDS_MEMORY, 4u, 269u); return; }
+;;=       fuel = vm->fuel;
+;;=     }
 ;;=     v3 = vv_check(&fuel, size, v0, 0u, 4u, 4u, 0u);
 ;;=     v2 = vv_a32(mem, v3, 0u);
 ;;=     if (v2) {

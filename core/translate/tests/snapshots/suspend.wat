@@ -38,6 +38,7 @@
 ;;=   vv_request_word(vm, (u64)(v4));
 ;;=   vv_request_word(vm, (u64)(v5));
 ;;=   vv_request_bytes(vm, v2, (u64)v4 * 48u);
+;;=   if (VV_UNLIKELY(vm->end)) { vv_halt(vm, vm->end, 0u, 1u, 101u); return VV_HALT; }
 ;;=   if (vm->error) return 4u;
 ;;=   vm->state = 4u;
 ;;=   vv_halt(vm, VV_CALL, 37u, 1u, 101u);
@@ -57,6 +58,7 @@
 ;;=       u64 pos = 8;
 ;;=       pos = vv_answer_bytes(vm, pos, v3, (u64)v4 * 32u);
 ;;=       pos = vv_answer_bytes(vm, pos, v5, (u64)4u);
+;;=       if (VV_UNLIKELY(vm->end)) { vv_halt(vm, vm->end, 0u, 1u, 101u); return VV_HALT; }
 ;;=       if (vm->error) errno_ = vm->error;
 ;;=     }
 ;;=     vm->error = 0;

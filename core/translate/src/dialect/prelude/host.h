@@ -17,6 +17,7 @@ VV_HELPER u32 vv_strings(VM *vm, u32 which, u32 pointers, u32 bytes) {
     if (!vv_writable(vm, pointers, (u64)count * 4) || !vv_writable(vm, bytes, length)) return VV_EFAULT;
     u32 begins = 1;
     for (u32 i = 0; i < length; i++) {
+        if ((i & 63) == 0 && vv_must_end(vm, vv_charge(vm, 1))) return 0;
         if (begins) {
             vv_st32(vm->mem, pointers, bytes + i);
             pointers += 4;
@@ -69,22 +70,23 @@ VV_INLINE u32 vv_fd_close(VM *vm, u32 fd) {
 VV_HELPER u32 vv_fd_fdstat_get(VM *vm, u32 fd, u32 p) {
     if (vv_bad_fd(vm, fd)) return VV_EBADF;
     if (!vv_writable(vm, p, 24)) return VV_EFAULT;
-    vv_fill(vm->mem, p, 0, 24);
+    vv_zero(vm->mem, p, 24);
     vv_st64(vm->mem, p + 8, fd ? 64 : 2); /* fd_write : fd_read */
     return 0;
 }
 VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
     if (vv_bad_fd(vm, fd)) return VV_EBADF;
     if (!vv_writable(vm, p, 64)) return VV_EFAULT;
-    vv_fill(vm->mem, p, 0, 64);
+    vv_zero(vm->mem, p, 64);
     return 0;
 }
 
 /* The i-th buffer of a read or write; 0 if it, or what describes it, is not in memory. An empty one may point anywhere. A call that has
-   already moved bytes then ends with their count: after an error a program would move them again, or never see them. */
+   already moved bytes then ends with their count: after an error a program would move them again, or never see them. Buffers are charged
+   also for being looked at, since there can be many empty ones. */
 VV_INLINE u32 vv_buffer(VM *vm, u32 iovs, u32 i, u32 *p, u32 *n) {
     u64 at = iovs + (u64)i * 8;
-    if (at + 8 > vm->size) return 0;
+    if (vv_must_end(vm, vv_charge(vm, 1)) || at + 8 > vm->size) return 0;
     *p = vv_ld32(vm->mem, (u32)at);
     *n = vv_ld32(vm->mem, (u32)at + 4);
     return *n == 0 || vv_in_bounds(vm, *p, *n);
@@ -106,7 +108,7 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         if (n > length - pos) n = (u32)(length - pos);
         if (n > 0xffffffffu - total) n = 0xffffffffu - total;
         (void)vv_writable(vm, p, n);
-        vv_copy_in(vm->mem, p, from + pos, n);
+        if (vv_must_end(vm, vv_copy_in(vm, vm->mem, p, from + pos, n))) return 0;
         pos += n;
         total += n;
     }
@@ -117,6 +119,23 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
 #endif
 
 #ifdef VV_HAS_fd_write
+/* Behind what was written to 1 and 2 before. */
+VV_INLINE void vv_write_piece(VM *vm, u32 fd, u32 p, u32 n) {
+    u32 j = 0;
+    if (fd == 2) {
+        u64 end = (u64)vm->out_cap - 1 - vm->err_len;
+        for (; j < n; j++) vv_wr8(vm->out + VV_AT64(end - j), vv_ld8(vm->mem, p + j));
+        vm->err_len += n;
+    } else {
+        u64 at = vm->out_len;
+        for (; j < n && (at + j & 7); j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
+#if VV_LINEAR || VV_CELL > 4
+        for (; j + 8 <= n; j += 8) vv_wr64(vm->out + VV_AT64(at + j), vv_ld64(vm->mem, p + j));
+#endif
+        for (; j < n; j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
+        vm->out_len += n;
+    }
+}
 VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (fd == 0 || vv_bad_fd(vm, fd)) return VV_EBADF;
     if (!vv_writable(vm, result, 4)) return VV_EFAULT;
@@ -125,7 +144,10 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     /* What finds no room behind earlier output waits for an empty buffer, so that only a write larger than the buffer is a short one. */
     u64 wanted = (u64)vm->out_len + vm->err_len;
     if (wanted) {
-        for (u32 i = 0; i < count && vv_buffer(vm, iovs, i, &p, &n); i++) wanted += n;
+        u64 fuel = vm->fuel_left + VV_FUEL(vm);
+        for (u32 i = 0; i < count && wanted <= vm->out_cap && vv_buffer(vm, iovs, i, &p, &n); i++) wanted += n;
+        if (vm->end) return 0;
+        vm->fuel_left = fuel - VV_FUEL(vm); /* charged below, and so once, whatever room there is */
         if (wanted > vm->out_cap) {
             vm->flush = 1;
             return 0;
@@ -138,26 +160,18 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
             return VV_EFAULT;
         }
         u32 room = vm->out_cap - vm->out_len - vm->err_len;
-        u32 fits = n < room ? n : room, j = 0;
-        if (fd == 2) {
-            u64 end = (u64)vm->out_cap - 1 - vm->err_len;
-            for (; j < fits; j++) vv_wr8(vm->out + VV_AT64(end - j), vv_ld8(vm->mem, p + j));
-            vm->err_len += fits;
-        } else {
-            u64 at = vm->out_len;
-            for (; j < fits && (at + j & 7); j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
-#if VV_LINEAR || VV_CELL > 4
-            for (; j + 8 <= fits; j += 8) vv_wr64(vm->out + VV_AT64(at + j), vv_ld64(vm->mem, p + j));
-#endif
-            for (; j < fits; j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
-            vm->out_len += fits;
+        u32 fits = n < room ? n : room;
+        for (u32 j = 0, piece; j < fits; j += piece) {
+            piece = VV_FIRST(fits - j);
+            if (vv_must_end(vm, vv_charge(vm, VV_WORK(piece)))) return 0;
+            vv_write_piece(vm, fd, p + j, piece);
         }
         total += fits;
         if (fits < n) {
 #ifdef VV_REMOTE
             break;
 #else
-            vv_halt(vm, VV_FULL, 0, 0xffffffffu, 0xffffffffu);
+            vm->end = VV_FULL;
             return 0;
 #endif
         }
@@ -193,7 +207,10 @@ VV_HELPER u32 vv_random_get(VM *vm, u32 p, u32 n) {
     u64 pos = VV_WORD(vm, VV_WORD_RANDOM), seed = VV_WORD(vm, VV_WORD_SEED);
     u32 x[16];
     for (u32 i = 0; i < n; i++, pos++) {
-        if (i == 0 || (pos & 63) == 0) vv_chacha(x, seed, pos >> 6);
+        if (i == 0 || (pos & 63) == 0) {
+            if (vv_must_end(vm, vv_charge(vm, 16))) return 0; /* a block takes as long as so many turns of a loop */
+            vv_chacha(x, seed, pos >> 6);
+        }
         vv_st8(vm->mem, p + i, x[pos >> 2 & 15] >> ((pos & 3) * 8));
     }
     VV_WORD(vm, VV_WORD_RANDOM) = pos;

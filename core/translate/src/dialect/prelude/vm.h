@@ -30,6 +30,7 @@ typedef struct VM {
     u32 request;    /* bytes packed so far */
     u32 error;      /* errno of a request that could not be made */
     u32 flush;      /* fd_write found the buffer full */
+    u32 end;        /* the status with which a host call wants the VM to end, or 0 */
     u64 clock, timer;
 #ifdef VV_PROFILE
     u64 edges_direct, edges_state, edges_framed;
@@ -91,6 +92,7 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->request = 0;
     vm->error = 0;
     vm->flush = 0;
+    vm->end = 0;
 #ifdef VV_CLOCK
     vm->clock = VV_WORD(vm, VV_WORD_CLOCK);
 #ifdef VV_TIMER
@@ -187,26 +189,29 @@ VV_COLD void vv_abandon(VM *vm, u32 state) {
 #endif
 }
 
-/* A back-edge that has no fuel in its slice, or follows a bad access. Nonzero: the VM stops. */
-VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
-    vm->fuel = fuel;
-    if (VV_STRAYED(vm)) {
-        vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, func, at);
-        return 1;
+/* Takes more fuel than is left of the slice, so the next one begins. 0, or the status with which the VM has to end, of a bad access VV_TRAP. */
+VV_COLD u32 vv_spend(VM *vm, u32 units) {
+    if (VV_STRAYED(vm)) return VV_TRAP;
+    u32 more = units - vm->fuel;
+    vm->fuel = 0;
+    if (vm->fuel_left < more) {
+        vm->fuel_left = 0;
+        return VV_OUT_OF_FUEL;
     }
-    if (!vm->fuel_left) {
-        vv_halt(vm, VV_OUT_OF_FUEL, 0, func, at);
-        return 1;
-    }
-    if (*vm->host_stop) {
-        vv_halt(vm, VV_STOP, 0, func, at);
-        return 1;
-    }
+    vm->fuel_left -= more;
+    if (*vm->host_stop) return VV_STOP;
     u64 slice = vm->par[VV_PAR_SLICE];
     if (slice > vm->fuel_left) slice = vm->fuel_left;
     vm->fuel_left -= slice;
-    vm->fuel = (u32)slice - 1;
+    vm->fuel = (u32)slice;
     return 0;
+}
+/* A back-edge that has no fuel in its slice, or follows a bad access. Nonzero: the VM stops. */
+VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
+    vm->fuel = fuel;
+    u32 end = vv_spend(vm, 1);
+    if (end) vv_halt(vm, end, VV_OUT_OF_BOUNDS_MEMORY, func, at);
+    return end;
 }
 #ifdef VV_PROFILE
 #define VV_COUNT(vm, kind) ((vm)->edges_##kind++)
@@ -282,6 +287,17 @@ VV_INLINE u32 vv_writable(VM *vm, u32 p, u64 length) {
 #define vv_writable vv_in_bounds
 #endif
 
+/* Work of a length that the guest chooses is charged before it is done, by the bytes, as loops are by their turns. Long work goes in
+   pieces, so that a VM can be stopped between two of them. */
+#define VV_PIECE 65536u
+#define VV_FIRST(n) ((n) < VV_PIECE ? (n) : VV_PIECE)
+VV_INLINE u32 vv_charge(VM *vm, u32 units) {
+    if (VV_UNLIKELY((s32)vm->fuel < (s32)units)) return vv_spend(vm, units);
+    vm->fuel -= units;
+    return 0;
+}
+#define VV_WORK(bytes) ((bytes) >> 4) /* what moving them costs: about as long as a turn of a loop */
+
 /* memory.copy, memory.fill, memory.init on checked ranges. */
 #if !VV_LINEAR || !defined(VV_HOST)
 /* Words that are loaded before the first is stored: one by one, each waits for the memory. */
@@ -305,8 +321,7 @@ VV_INLINE void vv_copy_in_batch(vv_gp m, u32 to, vv_gp from) {
     VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) vv_sa64(m, to, 8 * i, words[i]);
 }
 #endif
-VV_HELPER void vv_copy(vv_gp m, u32 to, u32 from, u32 n) {
-    m = VV_BASE(m);
+VV_INLINE void vv_copy_piece(vv_gp m, u32 to, u32 from, u32 n) {
 #if VV_LINEAR && defined(VV_HOST)
     memmove(m + to, m + from, n);
 #else
@@ -326,8 +341,7 @@ VV_HELPER void vv_copy(vv_gp m, u32 to, u32 from, u32 n) {
     }
 #endif
 }
-VV_HELPER void vv_fill(vv_gp m, u32 to, u32 value, u32 n) {
-    m = VV_BASE(m);
+VV_INLINE void vv_fill_piece(vv_gp m, u32 to, u32 value, u32 n) {
 #if VV_LINEAR && defined(VV_HOST)
     memset(m + to, (int)value, n);
 #else
@@ -340,8 +354,7 @@ VV_HELPER void vv_fill(vv_gp m, u32 to, u32 value, u32 n) {
     while (n--) vv_st8(m, to++, value);
 #endif
 }
-VV_HELPER void vv_copy_in(vv_gp m, u32 to, vv_gp from, u64 n) {
-    m = VV_BASE(m);
+VV_INLINE void vv_copy_in_piece(vv_gp m, u32 to, vv_gp from, u32 n) {
 #if VV_LINEAR && defined(VV_HOST)
     memcpy(m + to, from, n);
 #else
@@ -351,29 +364,71 @@ VV_HELPER void vv_copy_in(vv_gp m, u32 to, vv_gp from, u64 n) {
     while (n--) vv_st8(m, to++, *from++);
 #endif
 }
-VV_INLINE u32 vv_memory_copy(VM *vm, u32 to, u32 from, u32 n) {
-    if (!vv_in_bounds(vm, from, n) || !vv_writable(vm, to, n)) return 1;
-    vv_copy(vm->mem, to, from, n);
+/* Not charged: of a length that no guest chooses. */
+VV_HELPER void vv_zero(vv_gp m, u32 to, u32 n) { vv_fill_piece(VV_BASE(m), to, 0, n); }
+/* Charged. Each gives 0, or the status with which the VM has to end; VV_TRAP means that the range is bad. */
+VV_HELPER u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
+    m = VV_BASE(m);
+    u32 backwards = to - from < n; /* the last piece first: its bytes are where an earlier one goes */
+    while (n) {
+        u32 piece = VV_FIRST(n), end = vv_charge(vm, VV_WORK(piece));
+        if (end) return end;
+        n -= piece;
+        if (backwards) {
+            vv_copy_piece(m, to + n, from + n, piece);
+        } else {
+            vv_copy_piece(m, to, from, piece);
+            to += piece;
+            from += piece;
+        }
+    }
     return 0;
+}
+VV_HELPER u32 vv_fill(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
+    m = VV_BASE(m);
+    while (n) {
+        u32 piece = VV_FIRST(n), end = vv_charge(vm, VV_WORK(piece));
+        if (end) return end;
+        vv_fill_piece(m, to, value, piece);
+        to += piece;
+        n -= piece;
+    }
+    return 0;
+}
+VV_HELPER u32 vv_copy_in(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
+    m = VV_BASE(m);
+    while (n) {
+        u32 piece = VV_FIRST(n), end = vv_charge(vm, VV_WORK(piece));
+        if (end) return end;
+        vv_copy_in_piece(m, to, from, piece);
+        to += piece;
+        from += piece;
+        n -= piece;
+    }
+    return 0;
+}
+VV_INLINE u32 vv_memory_copy(VM *vm, u32 to, u32 from, u32 n) {
+    if (!vv_in_bounds(vm, from, n) || !vv_writable(vm, to, n)) return VV_TRAP;
+    return vv_copy(vm, vm->mem, to, from, n);
 }
 VV_INLINE u32 vv_memory_fill(VM *vm, u32 to, u32 value, u32 n) {
-    if (!vv_writable(vm, to, n)) return 1;
-    vv_fill(vm->mem, to, value, n);
-    return 0;
+    if (!vv_writable(vm, to, n)) return VV_TRAP;
+    return vv_fill(vm, vm->mem, to, value, n);
 }
 VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, u32 n) {
-    if ((u64)from + n > length || !vv_writable(vm, to, n)) return 1;
-    vv_copy_in(vm->mem, to, vm->image + vm->par[VV_PAR_SEGMENTS] + segment + from, n);
-    return 0;
+    if ((u64)from + n > length || !vv_writable(vm, to, n)) return VV_TRAP;
+    return vv_copy_in(vm, vm->mem, to, vm->image + vm->par[VV_PAR_SEGMENTS] + segment + from, n);
 }
-/* Pages beyond the size hold whatever a stray store or an earlier VM left, so growing clears them. */
-VV_HELPER u32 vv_memory_grow(VM *vm, u32 delta) {
+/* Pages beyond the size hold whatever a stray store or an earlier VM left, so growing clears them, before the size says that they are
+   there. The old size in pages; above it the status with which the VM has to end, or 0. */
+VV_HELPER u64 vv_memory_grow(VM *vm, u32 delta) {
     u32 old = vm->size >> 16;
     if ((u64)old + delta > VV_CAPACITY >> 16) {
         if ((u64)old + delta <= VV_DECLARED_PAGES) vm->refused = 1;
         return 0xffffffffu;
     }
-    vv_fill(vm->mem, vm->size, 0, delta << 16);
+    u32 end = vv_fill(vm, vm->mem, vm->size, 0, delta << 16);
+    if (end) return (u64)end << 32;
     vm->size += delta << 16;
     return old;
 }
@@ -381,6 +436,12 @@ VV_HELPER u32 vv_memory_grow(VM *vm, u32 delta) {
 /* Frames: words of 8 bytes at a byte offset from the frame pointer. */
 VV_INLINE u64 vv_get(VM *vm, u32 at) { return vv_w64(VV_BASE(vm->frames), vm->fp + at); }
 VV_INLINE void vv_put(VM *vm, u32 at, u64 v) { vv_sw64(VV_BASE(vm->frames), vm->fp + at, v); }
+
+/* Inside a host call: whether it has to return since the VM ends, with this status. */
+VV_INLINE u32 vv_must_end(VM *vm, u32 status) {
+    if (status) vm->end = status;
+    return status;
+}
 
 /* Requests and answers of remote calls: see the schema in `host`. */
 VV_INLINE void vv_request_word(VM *vm, u64 v) {
@@ -391,6 +452,7 @@ VV_INLINE void vv_request_word(VM *vm, u64 v) {
 VV_HELPER void vv_request_bytes(VM *vm, u32 p, u64 n) {
     if (!vv_in_bounds(vm, p, n)) { vm->error = VV_EFAULT; return; }
     if (vm->request + 8 + n + 8 > VV_SLOT) { vm->error = VV_E2BIG; return; }
+    vv_must_end(vm, vv_charge(vm, VV_WORK((u32)n)));
     vv_request_word(vm, n);
     for (u64 i = 0; i < n; i++) vv_st8(vm->slot, vm->request + (u32)i, vv_ld8(vm->mem, p + (u32)i));
     vm->request += (u32)((n + 7) & ~(u64)7);
@@ -398,7 +460,7 @@ VV_HELPER void vv_request_bytes(VM *vm, u32 p, u64 n) {
 VV_HELPER u64 vv_answer_bytes(VM *vm, u64 pos, u32 p, u64 most) {
     vv_gp a = vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET);
     u64 n = vv_in64(a + pos);
-    if (vv_in_bounds(vm, p, n < most ? n : most)) vv_copy_in(vm->mem, p, a + pos + 8, n < most ? n : most);
-    else vm->error = VV_EFAULT;
+    if (!vv_in_bounds(vm, p, n < most ? n : most)) vm->error = VV_EFAULT;
+    else vv_must_end(vm, vv_copy_in(vm, vm->mem, p, a + pos + 8, (u32)(n < most ? n : most)));
     return pos + 8 + ((n + 7) & ~(u64)7);
 }

@@ -33,8 +33,10 @@ impl Writer<'_> {
             Some(v) => line!(s, "v{} = {value};", v.0),
             None => line!(s, "(void)({value});"),
         }
-        self.stored(s);
-        self.check_stop(s, host.name == "fd_write");
+        if host.place == Place::Local && host.works() {
+            self.end_if(s, "vm->end", "0u", at);
+        }
+        self.refuel(s);
     }
 
     /// Results in the frame of a function that has returned.
@@ -114,6 +116,7 @@ impl Writer<'_> {
                 line!(s, "vv_request_bytes(vm, {p}, {n});");
             }
         }
+        self.end_if(s, "vm->end", "0u", at);
         // A request that cannot be made is answered at once with its errno.
         line!(s, "if (vm->error) return {then}u;");
         line!(s, "vm->state = {then}u;");
@@ -121,7 +124,7 @@ impl Writer<'_> {
         line!(s, "return VV_HALT;");
     }
 
-    pub(super) fn answer(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>) {
+    pub(super) fn answer(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>, at: u32) {
         line!(s, "{{");
         s.depth += 1;
         line!(s, "u32 errno_ = vm->error;");
@@ -135,6 +138,7 @@ impl Writer<'_> {
                 line!(s, "pos = vv_answer_bytes(vm, pos, {p}, {n});");
             }
         }
+        self.end_if(s, "vm->end", "0u", at);
         line!(s, "if (vm->error) errno_ = vm->error;");
         s.depth -= 1;
         line!(s, "}}");
@@ -144,5 +148,6 @@ impl Writer<'_> {
         }
         s.depth -= 1;
         line!(s, "}}");
+        self.refuel(s);
     }
 }

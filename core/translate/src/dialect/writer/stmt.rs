@@ -93,18 +93,37 @@ impl Writer<'_> {
         }
     }
 
-    /// After something that stores on the device: it may have met shared data.
-    pub(super) fn stored(&self, s: &mut Scope<'_>) {
-        if s.fuel && self.p.shared.is_some() {
-            line!(s, "fuel |= vm->fuel & VV_SKEW;");
+    /// After something that used fuel.
+    pub(super) fn refuel(&self, s: &mut Scope<'_>) {
+        if s.fuel {
+            line!(s, "fuel = vm->fuel;");
         }
+    }
+
+    /// Work that is charged, which gives 0 or the status with which the VM ends.
+    fn charged(&self, s: &mut Scope<'_>, work: &str, at: u32) {
+        line!(s, "{{");
+        s.depth += 1;
+        line!(s, "u32 end = {work};");
+        self.end_if(s, "end", "VV_OUT_OF_BOUNDS_MEMORY", at);
+        self.refuel(s);
+        s.depth -= 1;
+        line!(s, "}}");
+    }
+
+    /// Ends the VM with a status, unless that is 0; `trap` is the code, which only counts for a trap.
+    pub(super) fn end_if(&self, s: &mut Scope<'_>, status: &str, trap: &str, at: u32) {
+        line!(
+            s,
+            "if (VV_UNLIKELY({status})) {{ vv_halt(vm, {status}, {trap}, {}u, {at}u); {}; }}",
+            s.function,
+            s.leave
+        );
     }
 
     /// After a call: it has used fuel, and the memory may have grown.
     fn back(&self, s: &mut Scope<'_>) {
-        if s.fuel {
-            line!(s, "fuel = vm->fuel;");
-        }
+        self.refuel(s);
         self.refresh(s);
     }
 
@@ -202,27 +221,30 @@ impl Writer<'_> {
                 line!(s, "}}");
             }
             Stmt::MemorySize { var } => line!(s, "v{} = vm->size >> 16;", var.0),
-            Stmt::MemoryGrow { var, delta } => {
+            Stmt::MemoryGrow { var, delta, at } => {
                 let delta = self.e(s, *delta);
-                line!(s, "v{} = vv_memory_grow(vm, {delta});", var.0);
-                self.refresh(s);
+                line!(s, "{{");
+                s.depth += 1;
+                line!(s, "u64 old = vv_memory_grow(vm, {delta});");
+                self.end_if(s, "(u32)(old >> 32)", "0u", *at);
+                line!(s, "v{} = (u32)old;", var.0);
+                s.depth -= 1;
+                line!(s, "}}");
+                self.back(s);
             }
             Stmt::MemoryCopy { to, from, length, at } => {
-                let test = format!("vv_memory_copy(vm{})", self.args(s, &[*to, *from, *length]));
-                self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
-                self.stored(s);
+                let args = self.args(s, &[*to, *from, *length]);
+                self.charged(s, &format!("vv_memory_copy(vm{args})"), *at);
             }
             Stmt::MemoryFill { to, value, length, at } => {
-                let test = format!("vv_memory_fill(vm{})", self.args(s, &[*to, *value, *length]));
-                self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
-                self.stored(s);
+                let args = self.args(s, &[*to, *value, *length]);
+                self.charged(s, &format!("vv_memory_fill(vm{args})"), *at);
             }
             Stmt::MemoryInit { segment, to, from, length, at } => {
                 let (start, bytes) = self.p.segments[*segment as usize];
                 let bytes = self.alive(*segment, bytes);
-                let test = format!("vv_memory_init(vm, {start}u, {bytes}{})", self.args(s, &[*to, *from, *length]));
-                self.trap_if(s, &test, "VV_OUT_OF_BOUNDS_MEMORY", *at);
-                self.stored(s);
+                let args = self.args(s, &[*to, *from, *length]);
+                self.charged(s, &format!("vv_memory_init(vm, {start}u, {bytes}{args})"), *at);
             }
             Stmt::DataDrop { segment } => line!(s, "vv_sw32(vm->head, {}u, 1u);", self.l.dropped + 4 * segment),
             Stmt::ElemDrop { segment } => {
@@ -239,7 +261,8 @@ impl Writer<'_> {
                     "VV_OUT_OF_BOUNDS_TABLE",
                     *at,
                 );
-                line!(s, "vv_copy(vm->head, {0}u + to * 4, {0}u + from * 4, n * 4);", self.l.table);
+                let table = self.l.table;
+                self.charged(s, &format!("vv_copy(vm, vm->head, {table}u + to * 4, {table}u + from * 4, n * 4)"), *at);
                 s.depth -= 1;
                 line!(s, "}}");
             }
@@ -259,11 +282,17 @@ impl Writer<'_> {
                 if items > 0 {
                     // NVRTC 13.0 never ends where it unrolls this loop in a kernel and reads the pointer anew after each store.
                     line!(s, "vv_gp head = vm->head;");
+                    line!(s, "for (u32 i = 0, piece; i < n; i += piece) {{");
+                    s.depth += 1;
+                    line!(s, "piece = VV_FIRST(n - i);");
+                    self.charged(s, "vv_charge(vm, VV_WORK(piece * 4))", *at);
                     line!(
                         s,
-                        "for (u32 i = 0; i < n; i++) vv_sw32(head, {}u + (to + i) * 4, vv_elements{segment}[from + i]);",
+                        "for (u32 j = i; j < i + piece; j++) vv_sw32(head, {}u + (to + j) * 4, vv_elements{segment}[from + j]);",
                         self.l.table
                     );
+                    s.depth -= 1;
+                    line!(s, "}}");
                 }
                 s.depth -= 1;
                 line!(s, "}}");
@@ -415,7 +444,7 @@ impl Writer<'_> {
             Stmt::Suspend { call, args, then, at } => {
                 self.suspend(s, *call, args, self.l.states[&s.function] + then.0, *at)
             }
-            Stmt::Answer { call, args, result } => self.answer(s, *call, args, *result),
+            Stmt::Answer { call, args, result, at } => self.answer(s, *call, args, *result, *at),
             Stmt::Write { args, result, again, at } => {
                 line!(
                     s,
@@ -424,6 +453,8 @@ impl Writer<'_> {
                     s.leave
                 );
                 line!(s, "v{} = vv_fd_write(vm{});", result.0, self.args(s, args));
+                self.end_if(s, "vm->end", "0u", *at);
+                self.refuel(s);
                 line!(s, "if (vm->flush) {{");
                 s.depth += 1;
                 line!(s, "vm->state = {}u;", self.l.states[&s.function] + again.0);
