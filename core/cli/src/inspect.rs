@@ -201,9 +201,6 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
         ),
     );
     row("host calls", if meta.remote { "some suspend the VM".into() } else { "none suspends the VM".into() });
-    if !meta.missing.is_empty() {
-        row("return ENOSYS", meta.missing.join(", "));
-    }
     match choice.shared(meta) {
         Some(Ok(data)) => row("shared data", data.to_string()),
         Some(Err(why)) => row("shared data", format!("none: {why}")),

@@ -39,11 +39,14 @@ macro_rules! cases {
     };
 }
 cases! {
+    errnos
     global_constants
     half_done
     heap_refused
+    poll
     recursion_10000
     start_reads
+    unstable
     work_for_ever
     write_one
 }

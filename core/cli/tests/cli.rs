@@ -400,15 +400,8 @@ fn inspect_counts_loop_turns() {
 }
 
 #[test]
-fn host_calls_that_are_missing_are_named_once() {
+fn unknown_imports_are_named() {
     let folder = folder();
-    let program = "(module
-        (import \"wasi_snapshot_preview1\" \"sock_shutdown\" (func $s (param i32 i32) (result i32)))
-        (func (export \"f\") (result i32) (call $s (i32.const 1) (i32.const 2))))";
-    let program = write(folder.path().join("missing.wat"), program);
-    let ran = vv(&["run", "--vms", "40", "--invoke", "f", &program]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "52  (40 VMs)\n"), "{}", ran.err);
-    assert_eq!(ran.err.matches("sock_shutdown").count(), 1, "{}", ran.err);
     let unknown = "(module (import \"env\" \"foo\" (func)) (func (export \"f\")))";
     let unknown = write(folder.path().join("unknown.wat"), unknown);
     let ran = vv(&["run", "--invoke", "f", &unknown]);

@@ -215,10 +215,6 @@ impl Program {
         });
         let mut builder = Builder { engine, wasm: &wasm, translation, cache, progress };
         let (meta, Loaded { module, compile_time, cached }) = builder.build()?;
-        if !meta.missing.is_empty() {
-            let names = meta.missing.join(", ");
-            progress(Stage::Warning(&format!("not provided yet, and returning ENOSYS when called: {names}")));
-        }
         match choice.shared(&meta) {
             Some(Ok(data)) => progress(Stage::Warning(&format!("shared-data: {data}"))),
             Some(Err(why)) => progress(Stage::Warning(&format!("shared-data has no effect: {why}"))),

@@ -59,7 +59,7 @@ pub enum Word {
     Memory = 5,
     /// Frame pointer: byte offset into the frame area.
     Frame = 6,
-    /// Bytes of stdin already read; bit 60 is [`SAW_INPUT`], those above it the descriptors (0, 1, 2) that the program closed.
+    /// Bytes of stdin already read; above them the prelude's marks, [`SAW_INPUT`], and what became of the descriptors 0, 1 and 2.
     Stdin = 7,
     /// The clock, nanoseconds since 1970. The host sets it before a start, and advances it before a resume.
     Clock = 8,
@@ -94,7 +94,7 @@ impl Word {
 
 /// In [`Word::Stdin`]: the VM was shown something that may differ from one input to the next (standard input, or that it has ended; the
 /// clock; random numbers).
-pub const SAW_INPUT: u64 = 1 << 60;
+pub const SAW_INPUT: u64 = 1 << 57;
 
 /// Parameters that are the same for all VMs of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

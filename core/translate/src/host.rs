@@ -1,35 +1,10 @@
-//! The host calls: their names, signatures, who answers them, and how a remote one is packed.
+//! The host calls of both versions of WASI's first generation: their names, signatures, and who answers them.
 //!
-//! A request in the VM's slot is one u64 per parameter, then for each [`Param::In`] in order a u64 length and the
-//! bytes, padded to 8. An answer is one u64 per result, then for each [`Param::Out`] in order a u64 length and the
-//! bytes, padded to 8; the stub copies at most the parameter's capacity.
+//! The prelude answers a call of the device in a function `vv_SYMBOL`, which gives an errno. For a call of the host, its
+//! `vv_ask_SYMBOL` packs a request into the VM's slot, or sets an errno, and then nobody is asked; its `vv_take_SYMBOL` makes an errno,
+//! and what goes to memory, of the answer. Requests and answers are a few u64: bytes of VM memory stay where they are.
 
-/// Bytes behind a pointer parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
-    /// Always so many.
-    Bytes(u32),
-    /// `parameter[index] * size` bytes.
-    Times {
-        /// Index of the parameter that counts.
-        index: usize,
-        /// Bytes of one element.
-        size: u32,
-    },
-}
-
-/// One wasm parameter of a host call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Param {
-    /// A plain i32.
-    I32,
-    /// A plain i64.
-    I64,
-    /// A pointer to bytes that the host reads.
-    In(Length),
-    /// A pointer to bytes that the host writes.
-    Out(Length),
-}
+use crate::ValType;
 
 /// Who answers a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,32 +13,60 @@ pub enum Place {
     Local,
     /// The host: the VM suspends.
     Remote,
-    /// Nobody yet: returns ENOSYS.
-    Missing,
+    /// Nobody needs to: it is this errno with all that a guest can have, which is standard input, output and error.
+    Always(u16),
 }
 
-/// One host call of `wasi_snapshot_preview1` (and, under the same name, `wasi_unstable`).
+/// The modules that a call may be imported from. Most calls are the same in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Both.
+    Any,
+    /// `wasi_snapshot_preview1`.
+    Preview1,
+    /// `wasi_unstable`, also known as snapshot 0.
+    Unstable,
+}
+
+/// One host call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostCall {
     /// The import's name.
     pub name: &'static str,
+    /// Where it is imported from.
+    pub version: Version,
+    /// Its name in the prelude and in dumps, where both versions meet.
+    pub symbol: &'static str,
     /// Its parameters.
-    pub params: &'static [Param],
+    pub params: &'static [ValType],
     /// Whether it returns an errno (all do but `proc_exit`).
     pub returns: bool,
     /// Who answers.
     pub place: Place,
 }
 
-use Length::{Bytes, Times};
-use Param::{I32, I64, In, Out};
-use Place::{Local, Missing, Remote};
+/// The most words of a request.
+pub const REQUEST: usize = 3;
 
-const fn call(name: &'static str, params: &'static [Param], place: Place) -> HostCall {
-    HostCall { name, params, returns: true, place }
+use Place::{Always, Local, Remote};
+use ValType::{I32, I64};
+
+const fn call(name: &'static str, params: &'static [ValType], place: Place) -> HostCall {
+    HostCall { name, version: Version::Any, symbol: name, params, returns: true, place }
 }
 
-/// Every call of WASI preview 1. The index of a call is its code in [`crate::abi::Status::Call`].
+const fn only(version: Version, symbol: &'static str, call: HostCall) -> HostCall {
+    HostCall { version, symbol, ..call }
+}
+
+const SUCCESS: u16 = 0;
+const EBADF: u16 = 8;
+const ENOTSUP: u16 = 58;
+
+const FILESTAT: HostCall = call("fd_filestat_get", &[I32, I32], Local);
+const POLL: HostCall = call("poll_oneoff", &[I32, I32, I32, I32], Remote);
+
+/// Every call. The index of a call is its code in [`crate::abi::Status::Call`].
 pub const CALLS: &[HostCall] = &[
     call("args_get", &[I32, I32], Local),
     call("args_sizes_get", &[I32, I32], Local),
@@ -71,58 +74,58 @@ pub const CALLS: &[HostCall] = &[
     call("environ_sizes_get", &[I32, I32], Local),
     call("clock_res_get", &[I32, I32], Local),
     call("clock_time_get", &[I32, I64, I32], Local),
-    call("fd_advise", &[I32, I64, I64, I32], Missing),
-    call("fd_allocate", &[I32, I64, I64], Missing),
+    call("fd_advise", &[I32, I64, I64, I32], Always(EBADF)),
+    call("fd_allocate", &[I32, I64, I64], Always(EBADF)),
     call("fd_close", &[I32], Local),
-    call("fd_datasync", &[I32], Missing),
+    call("fd_datasync", &[I32], Always(EBADF)),
     call("fd_fdstat_get", &[I32, I32], Local),
-    call("fd_fdstat_set_flags", &[I32, I32], Local),
-    call("fd_fdstat_set_rights", &[I32, I64, I64], Missing),
-    call("fd_filestat_get", &[I32, I32], Local),
-    call("fd_filestat_set_size", &[I32, I64], Missing),
-    call("fd_filestat_set_times", &[I32, I64, I64, I32], Missing),
-    call("fd_pread", &[I32, I32, I32, I64, I32], Missing),
-    call("fd_prestat_get", &[I32, I32], Local),
+    call("fd_fdstat_set_flags", &[I32, I32], Always(EBADF)),
+    call("fd_fdstat_set_rights", &[I32, I64, I64], Always(EBADF)),
+    only(Version::Preview1, "fd_filestat_get", FILESTAT),
+    only(Version::Unstable, "fd_filestat_get_0", FILESTAT),
+    call("fd_filestat_set_size", &[I32, I64], Always(EBADF)),
+    call("fd_filestat_set_times", &[I32, I64, I64, I32], Local),
+    call("fd_pread", &[I32, I32, I32, I64, I32], Local),
+    call("fd_prestat_get", &[I32, I32], Always(EBADF)),
     call("fd_prestat_dir_name", &[I32, I32, I32], Local),
-    call("fd_pwrite", &[I32, I32, I32, I64, I32], Missing),
+    call("fd_pwrite", &[I32, I32, I32, I64, I32], Local),
     call("fd_read", &[I32, I32, I32, I32], Local),
-    call("fd_readdir", &[I32, I32, I32, I64, I32], Missing),
-    call("fd_renumber", &[I32, I32], Missing),
+    call("fd_readdir", &[I32, I32, I32, I64, I32], Always(EBADF)),
+    call("fd_renumber", &[I32, I32], Local),
     call("fd_seek", &[I32, I64, I32, I32], Local),
-    call("fd_sync", &[I32], Missing),
+    call("fd_sync", &[I32], Always(EBADF)),
     call("fd_tell", &[I32, I32], Local),
     call("fd_write", &[I32, I32, I32, I32], Local),
-    call("path_create_directory", &[I32, I32, I32], Local),
-    call("path_filestat_get", &[I32, I32, I32, I32, I32], Local),
+    call("path_create_directory", &[I32, I32, I32], Always(EBADF)),
+    call("path_filestat_get", &[I32, I32, I32, I32, I32], Always(EBADF)),
     call("path_filestat_set_times", &[I32, I32, I32, I32, I64, I64, I32], Local),
-    call("path_link", &[I32, I32, I32, I32, I32, I32, I32], Local),
-    call("path_open", &[I32, I32, I32, I32, I32, I64, I64, I32, I32], Local),
-    call("path_readlink", &[I32, I32, I32, I32, I32, I32], Local),
-    call("path_remove_directory", &[I32, I32, I32], Local),
-    call("path_rename", &[I32, I32, I32, I32, I32, I32], Local),
-    call("path_symlink", &[I32, I32, I32, I32, I32], Local),
-    call("path_unlink_file", &[I32, I32, I32], Local),
-    call(
-        "poll_oneoff",
-        &[In(Times { index: 2, size: 48 }), Out(Times { index: 2, size: 32 }), I32, Out(Bytes(4))],
-        Remote,
-    ),
-    HostCall { name: "proc_exit", params: &[I32], returns: false, place: Local },
-    call("proc_raise", &[I32], Missing),
-    call("sched_yield", &[], Local),
+    call("path_link", &[I32, I32, I32, I32, I32, I32, I32], Always(EBADF)),
+    call("path_open", &[I32, I32, I32, I32, I32, I64, I64, I32, I32], Always(EBADF)),
+    call("path_readlink", &[I32, I32, I32, I32, I32, I32], Always(EBADF)),
+    call("path_remove_directory", &[I32, I32, I32], Always(EBADF)),
+    call("path_rename", &[I32, I32, I32, I32, I32, I32], Always(EBADF)),
+    call("path_symlink", &[I32, I32, I32, I32, I32], Always(EBADF)),
+    call("path_unlink_file", &[I32, I32, I32], Always(EBADF)),
+    only(Version::Preview1, "poll_oneoff", POLL),
+    only(Version::Unstable, "poll_oneoff_0", POLL),
+    HostCall { returns: false, ..call("proc_exit", &[I32], Local) },
+    call("proc_raise", &[I32], Always(ENOTSUP)),
+    call("sched_yield", &[], Always(SUCCESS)),
     call("random_get", &[I32, I32], Local),
-    call("sock_accept", &[I32, I32, I32], Missing),
-    call("sock_recv", &[I32, I32, I32, I32, I32, I32], Missing),
-    call("sock_send", &[I32, I32, I32, I32, I32], Missing),
-    call("sock_shutdown", &[I32, I32], Missing),
+    only(Version::Preview1, "sock_accept", call("sock_accept", &[I32, I32, I32], Local)),
+    call("sock_recv", &[I32, I32, I32, I32, I32, I32], Local),
+    call("sock_send", &[I32, I32, I32, I32, I32], Local),
+    call("sock_shutdown", &[I32, I32], Local),
 ];
 
 /// Finds a call by import module and name.
 pub fn find(module: &str, name: &str) -> Option<usize> {
-    if module != "wasi_snapshot_preview1" && module != "wasi_unstable" {
-        return None;
-    }
-    CALLS.iter().position(|c| c.name == name)
+    let from = match module {
+        "wasi_snapshot_preview1" => Version::Preview1,
+        "wasi_unstable" => Version::Unstable,
+        _ => return None,
+    };
+    CALLS.iter().position(|c| c.name == name && (c.version == Version::Any || c.version == from))
 }
 
 impl HostCall {
@@ -133,10 +136,26 @@ impl HostCall {
 
     /// The wasm signature.
     pub fn signature(&self) -> crate::wasm::FuncType {
-        let ty = |p: &Param| if *p == I64 { crate::ValType::I64 } else { crate::ValType::I32 };
         crate::wasm::FuncType {
-            params: self.params.iter().map(ty).collect(),
-            results: if self.returns { vec![crate::ValType::I32] } else { Vec::new() },
+            params: self.params.to_vec(),
+            results: if self.returns { vec![I32] } else { Vec::new() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_share_what_is_the_same() {
+        let both = |name| (find("wasi_snapshot_preview1", name), find("wasi_unstable", name));
+        for call in CALLS {
+            let (now, before) = both(call.name);
+            assert!(now.is_some(), "{}", call.name);
+            assert_eq!(now == before, call.version == Version::Any, "{}", call.name);
+        }
+        assert_eq!(both("sock_accept").1, None);
+        assert_eq!(find("env", "fd_write"), None);
     }
 }

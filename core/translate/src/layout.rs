@@ -2,13 +2,14 @@
 
 use crate::abi::Plan;
 use crate::analysis::{Colours, World, post_order};
+use crate::host::REQUEST;
 use crate::ir::{Callee, Program, Stmt, walk};
 use crate::pass::{access::WINDOW, versions::Adapters};
 use crate::{Error, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Room for the request of one remote call.
-const SLOT: u64 = 4096;
+const SLOT: u64 = (8 * REQUEST as u64).next_multiple_of(64);
 /// Frames of a program that recurses, at first: enough for most, and little beside its memory.
 const FRAMES: u64 = 64 << 10;
 /// States 0 (halt), 1 (finish) and 2 (return from a nested trampoline) are fixed.

@@ -231,8 +231,6 @@ pub struct Meta {
     pub image: Image,
     /// The program can suspend, so `Fd_write` flushes instead of filling up.
     pub remote: bool,
-    /// Imports that return ENOSYS.
-    pub missing: Vec<String>,
     /// If [`Opt::SharedData`] was asked for: what came of it, or why nothing did.
     pub shared: Option<Result<SharedData, String>>,
 }
@@ -325,7 +323,6 @@ pub struct Lowered {
     facts: analysis::Colours,
     layout: layout::Layout,
     image: Image,
-    missing: Vec<String>,
     shared: Option<Result<SharedData, String>>,
 }
 
@@ -365,12 +362,6 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         pass::library::run(&mut program, |f| module.code_offset(f));
     }
     verify("lowering", &program)?;
-    let missing = module
-        .imports
-        .iter()
-        .filter(|i| host::find(&i.module, &i.name).is_some_and(|c| host::CALLS[c].place == host::Place::Missing))
-        .map(|i| i.name.clone())
-        .collect();
     let facts = analysis::Colours::new(&program, options.force_framed, options.target.call_paths);
     let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f))?;
     verify("framing", &program)?;
@@ -420,7 +411,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         Ok(data) => Ok(SharedData { at: data.range.start, bytes: data.range.len() as u32, ..counts }),
         Err(why) => Err(why.to_string()),
     });
-    Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, missing, shared })
+    Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, shared })
 }
 
 /// Why a VM that breaks what is taken for true could not run again, with what would help.
@@ -447,7 +438,7 @@ pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
 
 fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
     let lowered = lower_here(wasm, options)?;
-    let Lowered { program, facts, layout, mut image, missing, shared, .. } = lowered;
+    let Lowered { program, facts, layout, mut image, shared, .. } = lowered;
     let (header, units) = dialect::write(&program, &facts, &layout, options, bound(wasm.len()))?;
     image.head = layout.head(&program);
     let entries = program
@@ -471,7 +462,6 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         functions: program.functions.iter().map(ir::Function::name).collect(),
         image,
         remote: facts.remote,
-        missing,
         shared,
     };
     Ok(Kernel { header, units, meta })

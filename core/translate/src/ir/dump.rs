@@ -110,7 +110,7 @@ impl Dump<'_> {
                     }
                     Stmt::Abandon { function, .. } => format!(" f{function}"),
                     Stmt::Host { call, .. } | Stmt::Suspend { call, .. } | Stmt::Answer { call, .. } => {
-                        format!(" {}", crate::host::CALLS[*call].name)
+                        format!(" {}", crate::host::CALLS[*call].symbol)
                     }
                     Stmt::Trap { kind, .. } => format!(" {}", kind.text()),
                     _ => String::new(),

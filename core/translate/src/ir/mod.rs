@@ -194,7 +194,7 @@ pub enum Stmt {
     Abandon { function: u32, args: Vec<ExprId>, at: u32 },
     /// Packs a request and suspends; the VM resumes in `then`.
     Suspend { call: usize, args: Vec<ExprId>, then: State, at: u32 },
-    /// First statement of the state after `Suspend`: spreads the answer. `pointers` are the call's arguments.
+    /// First statement of the state after `Suspend`: takes the answer.
     Answer { call: usize, args: Vec<ExprId>, result: Option<Var>, at: u32 },
     /// `fd_write` in a program that can suspend: asks for a flush and repeats `again` while the buffer is full.
     Write { args: Vec<ExprId>, result: Var, again: State, at: u32 },

@@ -129,7 +129,7 @@ fn host_call(module: &Module<'_>, index: usize, import: &crate::wasm::Import) ->
     let ty = module.signature(index as u32);
     if *ty != host::CALLS[call].signature() {
         return Err(Error::Limit(format!(
-            "the import {:?} {:?} has another signature than WASI preview 1 gives it",
+            "the import {:?} {:?} has another signature than WASI gives it",
             import.module, import.name
         )));
     }

@@ -33,15 +33,11 @@
 ;;=   vm->fuel = fuel;
 ;;=   if (VV_UNLIKELY(VV_STRAYED(vm))) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 1u, 101u); return VV_HALT; }
 ;;=   vm->request = 0; vm->error = 0;
-;;=   vv_request_word(vm, (u64)(v2));
-;;=   vv_request_word(vm, (u64)(v3));
-;;=   vv_request_word(vm, (u64)(v4));
-;;=   vv_request_word(vm, (u64)(v5));
-;;=   vv_request_bytes(vm, v2, (u64)v4 * 48u);
+;;=   vv_ask_poll_oneoff(vm, v2, v3, v4, v5);
 ;;=   if (VV_UNLIKELY(vm->end)) { vv_halt(vm, vm->end, 0u, 1u, 101u); return VV_HALT; }
 ;;=   if (vm->error) return 4u;
 ;;=   vm->state = 4u;
-;;=   vv_halt(vm, VV_CALL, 37u, 1u, 101u);
+;;=   vv_halt(vm, VV_CALL, 38u, 1u, 101u);
 ;;=   return VV_HALT;
 ;;= }
 ;;= VV_SMALL u32 st4(VM *vm) { /* wait state 1 */
@@ -51,19 +47,9 @@
 ;;=   v3 = (u32)(vv_get(vm, 24u));
 ;;=   v4 = (u32)(vv_get(vm, 32u));
 ;;=   v5 = (u32)(vv_get(vm, 40u));
-;;=   {
-;;=     u32 errno_ = vm->error;
-;;=     if (!errno_) {
-;;=       errno_ = (u32)vv_in64(vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET));
-;;=       u64 pos = 8;
-;;=       pos = vv_answer_bytes(vm, pos, v3, (u64)v4 * 32u);
-;;=       pos = vv_answer_bytes(vm, pos, v5, (u64)4u);
-;;=       if (VV_UNLIKELY(vm->end)) { vv_halt(vm, vm->end, 0u, 1u, 101u); return VV_HALT; }
-;;=       if (vm->error) errno_ = vm->error;
-;;=     }
-;;=     vm->error = 0;
-;;=     v1 = errno_;
-;;=   }
+;;=   v1 = vm->error ? vm->error : vv_take_poll_oneoff(vm, v2, v3, v4, v5);
+;;=   vm->error = 0;
+;;=   if (VV_UNLIKELY(vm->end)) { vv_halt(vm, vm->end, 0u, 1u, 101u); return VV_HALT; }
 ;;=   vv_put(vm, 8u, (u64)((v0 + v1)));
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }

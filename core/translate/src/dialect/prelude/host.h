@@ -1,7 +1,8 @@
-/* Host calls that the device answers itself (WASI preview 1). Each returns an errno. */
+/* Host calls that the device answers itself (WASI). Each returns an errno. */
 #define VV_EBADF 8u
 #define VV_EINVAL 28u
-#define VV_ENOSYS 52u
+#define VV_ENOTDIR 54u
+#define VV_ENOTSOCK 57u
 #define VV_ESPIPE 70u
 
 VV_INLINE u32 vv_store_u64(VM *vm, u32 p, u64 v) {
@@ -45,41 +46,74 @@ VV_HELPER u32 vv_string_sizes(VM *vm, u32 which, u32 count, u32 length) {
 #define vv_clock_time_get(vm, id, precision, p) \
     ((id) > 3 ? VV_EINVAL : (VV_SEES_INPUT(vm), vv_store_u64(vm, p, vv_now(vm))))
 
-/* 0 to 2 are open until the program closes them: above the count of bytes read is a bit for each. */
-#define VV_STDIN_CLOSED 61u
-#ifdef VV_HAS_fd_close
-VV_INLINE u32 vv_bad_fd(VM *vm, u32 fd) {
-    return fd > 2 || (VV_WORD(vm, VV_WORD_STDIN) >> (VV_STDIN_CLOSED + fd) & 1) != 0;
+/* Which of the three streams a descriptor is, or 0 if it is not open. At first 0 to 2 are standard input, output and error. In the upper
+   6 bits of the word, two for each hold what it is, xor what it was; VV_SAW_INPUT is the next, then VV_INPUT_KNOWN; below is the count of
+   bytes read. */
+#define VV_STDIN 1u
+#define VV_STDOUT 2u
+#define VV_STDERR 3u
+#define VV_STREAMS 58u
+/* The program asked whether there is input, and did not read it all since; or it read that there is no more. */
+#define VV_INPUT_KNOWN ((u64)1 << 56)
+#define VV_INPUT_READ(vm) (VV_WORD(vm, VV_WORD_STDIN) & (VV_INPUT_KNOWN - 1))
+VV_INLINE u32 vv_stream(VM *vm, u32 fd) {
+#if defined(VV_HAS_fd_close) || defined(VV_HAS_fd_renumber)
+    return fd > 2 ? 0 : (u32)(VV_WORD(vm, VV_WORD_STDIN) >> (VV_STREAMS + 2 * fd) & 3) ^ (fd + 1);
+#else
+    return fd > 2 ? 0 : fd + 1;
+#endif
+}
+VV_INLINE void vv_set_stream(VM *vm, u32 fd, u32 stream) {
+    u32 at = VV_STREAMS + 2 * fd;
+    VV_WORD(vm, VV_WORD_STDIN) = (VV_WORD(vm, VV_WORD_STDIN) & ~((u64)3 << at)) | (u64)(stream ^ (fd + 1)) << at;
 }
 VV_INLINE u32 vv_fd_close(VM *vm, u32 fd) {
-    if (vv_bad_fd(vm, fd)) return VV_EBADF;
-    VV_WORD(vm, VV_WORD_STDIN) |= (u64)1 << (VV_STDIN_CLOSED + fd);
+    if (!vv_stream(vm, fd)) return VV_EBADF;
+    vv_set_stream(vm, fd, 0);
     return 0;
 }
-#else
-#define vv_bad_fd(vm, fd) ((fd) > 2)
-#endif
+VV_INLINE u32 vv_fd_renumber(VM *vm, u32 from, u32 to) {
+    u32 stream = vv_stream(vm, from);
+    if (!stream || !vv_stream(vm, to)) return VV_EBADF;
+    vv_set_stream(vm, from, 0);
+    vv_set_stream(vm, to, stream);
+    return 0;
+}
 
-#define vv_fd_seek(vm, fd, offset, whence, p) (vv_bad_fd(vm, fd) ? VV_EBADF : VV_ESPIPE)
-#define vv_fd_tell(vm, fd, p) (vv_bad_fd(vm, fd) ? VV_EBADF : VV_ESPIPE)
-#define vv_fd_prestat_get(vm, fd, p) VV_EBADF
-#define vv_fd_prestat_dir_name(vm, fd, p, n) VV_EBADF
-#define vv_fd_fdstat_set_flags(vm, fd, flags) (vv_bad_fd(vm, fd) ? VV_EBADF : 0u)
+/* What is wrong with a stream, or with a descriptor that is none. */
+#define VV_WRONG(vm, fd, errno_) (vv_stream(vm, fd) ? (errno_) : VV_EBADF)
+#define vv_fd_seek(vm, fd, offset, whence, p) VV_WRONG(vm, fd, VV_ESPIPE)
+#define vv_fd_tell(vm, fd, p) VV_WRONG(vm, fd, VV_ESPIPE)
+#define vv_fd_pread(vm, fd, iovs, n, offset, p) (vv_stream(vm, fd) == VV_STDIN ? VV_ESPIPE : VV_EBADF)
+#define vv_fd_pwrite(vm, fd, iovs, n, offset, p) (vv_stream(vm, fd) >= VV_STDOUT ? VV_ESPIPE : VV_EBADF)
+#define vv_fd_prestat_dir_name(vm, fd, p, n) VV_WRONG(vm, fd, VV_ENOTDIR)
+#define vv_sock_accept(vm, fd, flags, p) VV_WRONG(vm, fd, VV_ENOTSOCK)
+#define vv_sock_recv(vm, fd, iovs, n, flags, p, q) VV_WRONG(vm, fd, VV_ENOTSOCK)
+#define vv_sock_send(vm, fd, iovs, n, flags, p) VV_WRONG(vm, fd, VV_ENOTSOCK)
+#define vv_sock_shutdown(vm, fd, how) VV_WRONG(vm, fd, VV_ENOTSOCK)
+/* A time that is given and now, both. */
+#define VV_BAD_TIMES(flags) (((flags) & 3) == 3 || ((flags) & 12) == 12 ? VV_EINVAL : VV_EBADF)
+#define vv_fd_filestat_set_times(vm, fd, accessed, modified, flags) VV_BAD_TIMES(flags)
+#define vv_path_filestat_set_times(vm, fd, follow, path, n, accessed, modified, flags) VV_BAD_TIMES(flags)
 
 /* No file type and no seek right: a pipe, so that the C library buffers whole blocks. */
 VV_HELPER u32 vv_fd_fdstat_get(VM *vm, u32 fd, u32 p) {
-    if (vv_bad_fd(vm, fd)) return VV_EBADF;
+    if (!vv_stream(vm, fd)) return VV_EBADF;
     if (!vv_writable(vm, p, 24)) return VV_EFAULT;
-    vv_zero(vm->mem, p, 24);
-    vv_st64(vm->mem, p + 8, fd ? 64 : 2); /* fd_write : fd_read */
+    u64 rights = vv_stream(vm, fd) == VV_STDIN ? 2 : 64; /* fd_read : fd_write */
+    vv_st64(vm->mem, p, 0);
+    vv_st64(vm->mem, p + 8, rights);
+    vv_st64(vm->mem, p + 16, rights);
     return 0;
 }
-VV_HELPER u32 vv_fd_filestat_get(VM *vm, u32 fd, u32 p) {
-    if (vv_bad_fd(vm, fd)) return VV_EBADF;
-    if (!vv_writable(vm, p, 64)) return VV_EFAULT;
-    vv_zero(vm->mem, p, 64);
+VV_HELPER u32 vv_filestat(VM *vm, u32 fd, u32 p, u32 bytes) {
+    if (!vv_stream(vm, fd)) return VV_EBADF;
+    if (!vv_writable(vm, p, bytes)) return VV_EFAULT;
+    vv_zero(vm->mem, p, bytes);
     return 0;
 }
+#define vv_fd_filestat_get(vm, fd, p) vv_filestat(vm, fd, p, 64u)
+#define vv_fd_filestat_get_0(vm, fd, p) vv_filestat(vm, fd, p, 56u)
 
 /* The i-th buffer of a read or write; 0 if it, or what describes it, is not in memory. An empty one may point anywhere. A call that has
    already moved bytes then ends with their count: after an error a program would move them again, or never see them. Buffers are charged
@@ -94,17 +128,18 @@ VV_INLINE u32 vv_buffer(VM *vm, u32 iovs, u32 i, u32 *p, u32 *n) {
 
 #ifdef VV_HAS_fd_read
 VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
-    if (fd || vv_bad_fd(vm, fd)) return VV_EBADF;
+    if (vv_stream(vm, fd) != VV_STDIN) return VV_EBADF;
     if (!vv_writable(vm, result, 4)) return VV_EFAULT;
     VV_SEES_INPUT(vm); /* also that it has ended */
-    u64 pos = VV_WORD(vm, VV_WORD_STDIN) & (VV_SAW_INPUT - 1), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
+    u64 pos = VV_INPUT_READ(vm), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
     vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
-    u32 total = 0, p, n;
+    u32 total = 0, asked = 0, p, n;
     for (u32 i = 0; i < count; i++) {
         if (!vv_buffer(vm, iovs, i, &p, &n)) {
             if (total) break;
             return VV_EFAULT;
         }
+        asked |= n;
         if (n > length - pos) n = (u32)(length - pos);
         if (n > 0xffffffffu - total) n = 0xffffffffu - total;
         (void)vv_writable(vm, p, n);
@@ -113,16 +148,20 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         total += n;
     }
     VV_WORD(vm, VV_WORD_STDIN) += total;
+    if (pos == length && asked) {
+        if (total) VV_WORD(vm, VV_WORD_STDIN) &= ~VV_INPUT_KNOWN;
+        else VV_WORD(vm, VV_WORD_STDIN) |= VV_INPUT_KNOWN;
+    }
     vv_st32(vm->mem, result, total);
     return 0;
 }
 #endif
 
 #ifdef VV_HAS_fd_write
-/* Behind what was written to 1 and 2 before. */
-VV_INLINE void vv_write_piece(VM *vm, u32 fd, u32 p, u32 n) {
+/* Behind what was written to both streams before. */
+VV_INLINE void vv_write_piece(VM *vm, u32 stream, u32 p, u32 n) {
     u32 j = 0;
-    if (fd == 2) {
+    if (stream == VV_STDERR) {
         u64 end = (u64)vm->out_cap - 1 - vm->err_len;
         for (; j < n; j++) vv_wr8(vm->out + VV_AT64(end - j), vv_ld8(vm->mem, p + j));
         vm->err_len += n;
@@ -137,7 +176,8 @@ VV_INLINE void vv_write_piece(VM *vm, u32 fd, u32 p, u32 n) {
     }
 }
 VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
-    if (fd == 0 || vv_bad_fd(vm, fd)) return VV_EBADF;
+    u32 stream = vv_stream(vm, fd);
+    if (stream < VV_STDOUT) return VV_EBADF;
     if (!vv_writable(vm, result, 4)) return VV_EFAULT;
     u32 total = 0, p, n;
 #ifdef VV_REMOTE
@@ -164,7 +204,7 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         for (u32 j = 0, piece; j < fits; j += piece) {
             piece = VV_FIRST(fits - j);
             if (vv_must_end(vm, vv_charge(vm, VV_WORK(piece)))) return 0;
-            vv_write_piece(vm, fd, p + j, piece);
+            vv_write_piece(vm, stream, p + j, piece);
         }
         total += fits;
         if (fits < n) {
@@ -179,6 +219,66 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     vv_st32(vm->mem, result, total);
     return 0;
 }
+#endif
+
+#ifdef VV_REMOTE
+/* poll_oneoff: the device reads subscriptions and writes events, any number of them; the host says how long the VM waits. A request: the
+   shortest timeout, the earliest time (all ones: none), and what is ready. The answer: for how long the VM waited, and its clock. In a
+   clock's subscription of snapshot 0, 8 bytes more stand before all that follows the tag. */
+#define VV_READY 1u /* a stream is, from the first moment on; then no clock is looked at */
+#define VV_INPUT 2u /* standard input will be, if nothing else was before it */
+VV_HELPER void vv_ask_poll(VM *vm, u32 from, u32 to, u32 count, u32 result, u32 more) {
+    u64 shortest = ~(u64)0, earliest = ~(u64)0;
+    u32 ready = 0, bytes = 48 + more;
+    if (!count) vm->error = VV_EINVAL;
+    else if (!vv_in_bounds(vm, from, (u64)count * bytes) || !vv_writable(vm, to, (u64)count * 32) || !vv_writable(vm, result, 4))
+        vm->error = VV_EFAULT;
+    for (u32 i = 0; i < count && !vm->error; i++, from += bytes) {
+        if (vv_must_end(vm, vv_charge(vm, 1))) return;
+        u32 kind = vv_ld8(vm->mem, from + 8);
+        if (kind == 0) {
+            u32 clock = vv_ld32(vm->mem, from + 16 + more), absolute = vv_ld16(vm->mem, from + 40 + more);
+            u64 time = vv_ld64(vm->mem, from + 24 + more);
+            if (clock > 1 || absolute > 1) vm->error = VV_EINVAL; /* what the processor has worked cannot be waited for */
+            else if (absolute) earliest = time < earliest ? time : earliest;
+            else shortest = time < shortest ? time : shortest;
+        } else if (kind > 2) {
+            vm->error = VV_EINVAL;
+        } else {
+            u32 stream = vv_stream(vm, vv_ld32(vm->mem, from + 16));
+            if ((kind == 1) != (stream == VV_STDIN) || !stream) vm->error = VV_EBADF;
+            ready |= stream != VV_STDIN || (VV_WORD(vm, VV_WORD_STDIN) & VV_INPUT_KNOWN) ? VV_READY : VV_INPUT;
+        }
+    }
+    vv_request_word(vm, shortest);
+    vv_request_word(vm, earliest);
+    vv_request_word(vm, ready);
+}
+VV_HELPER u32 vv_take_poll(VM *vm, u32 from, u32 to, u32 count, u32 result, u32 more) {
+    u64 waited = vv_answer_word(vm, 0), now = vv_answer_word(vm, 1), ready = vv_w64(vm->slot, 16);
+    u32 due = !(ready & VV_READY) && (vv_w64(vm->slot, 0) <= waited || vv_w64(vm->slot, 8) <= now);
+    u32 input = ready & VV_READY ? (VV_WORD(vm, VV_WORD_STDIN) & VV_INPUT_KNOWN) != 0 : !due, events = 0;
+    for (u32 i = 0; i < count; i++, from += 48 + more) {
+        if (vv_must_end(vm, vv_charge(vm, 1))) return 0;
+        u32 kind = vv_ld8(vm->mem, from + 8), is = kind == 2 || input;
+        u64 user = vv_ld64(vm->mem, from), time = vv_ld64(vm->mem, from + 24 + more);
+        if (kind == 0) is = due && time <= (vv_ld16(vm->mem, from + 40 + more) ? now : waited);
+        if (!is) continue;
+        vv_st64(vm->mem, to, user);
+        vv_st64(vm->mem, to + 8, (u64)kind << 16);
+        vv_st64(vm->mem, to + 16, kind != 0); /* at least one byte: who is told of none would wait for ever */
+        vv_st64(vm->mem, to + 24, 0);
+        to += 32;
+        events++;
+    }
+    if (ready & VV_INPUT) VV_WORD(vm, VV_WORD_STDIN) |= VV_INPUT_KNOWN;
+    vv_st32(vm->mem, result, events);
+    return 0;
+}
+#define vv_ask_poll_oneoff(vm, from, to, count, result) vv_ask_poll(vm, from, to, count, result, 0u)
+#define vv_take_poll_oneoff(vm, from, to, count, result) vv_take_poll(vm, from, to, count, result, 0u)
+#define vv_ask_poll_oneoff_0(vm, from, to, count, result) vv_ask_poll(vm, from, to, count, result, 8u)
+#define vv_take_poll_oneoff_0(vm, from, to, count, result) vv_take_poll(vm, from, to, count, result, 8u)
 #endif
 
 #ifdef VV_HAS_random_get

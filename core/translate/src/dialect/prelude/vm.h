@@ -28,7 +28,7 @@ typedef struct VM {
     u64 fuel_begin;
     u32 out_len, err_len, out_cap;
     u32 request;    /* bytes packed so far */
-    u32 error;      /* errno of a request that could not be made */
+    u32 error;      /* errno of a request that is not made */
     u32 flush;      /* fd_write found the buffer full */
     u32 end;        /* the status with which a host call wants the VM to end, or 0 */
     u64 clock, timer;
@@ -443,24 +443,9 @@ VV_INLINE u32 vv_must_end(VM *vm, u32 status) {
     return status;
 }
 
-/* Requests and answers of remote calls: see the schema in `host`. */
+/* Requests and answers of remote calls. The slot has room for every request; it keeps its words until the next. */
 VV_INLINE void vv_request_word(VM *vm, u64 v) {
-    if (vm->request + 8 > VV_SLOT) { vm->error = VV_E2BIG; return; }
     vv_sw64(vm->slot, vm->request, v);
     vm->request += 8;
 }
-VV_HELPER void vv_request_bytes(VM *vm, u32 p, u64 n) {
-    if (!vv_in_bounds(vm, p, n)) { vm->error = VV_EFAULT; return; }
-    if (vm->request + 8 + n + 8 > VV_SLOT) { vm->error = VV_E2BIG; return; }
-    vv_must_end(vm, vv_charge(vm, VV_WORK((u32)n)));
-    vv_request_word(vm, n);
-    for (u64 i = 0; i < n; i++) vv_st8(vm->slot, vm->request + (u32)i, vv_ld8(vm->mem, p + (u32)i));
-    vm->request += (u32)((n + 7) & ~(u64)7);
-}
-VV_HELPER u64 vv_answer_bytes(VM *vm, u64 pos, u32 p, u64 most) {
-    vv_gp a = vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET);
-    u64 n = vv_in64(a + pos);
-    if (!vv_in_bounds(vm, p, n < most ? n : most)) vm->error = VV_EFAULT;
-    else vv_must_end(vm, vv_copy_in(vm, vm->mem, p, a + pos + 8, (u32)(n < most ? n : most)));
-    return pos + 8 + ((n + 7) & ~(u64)7);
-}
+VV_INLINE u64 vv_answer_word(VM *vm, u32 i) { return vv_in64(vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET) + 8 * i); }

@@ -3,7 +3,7 @@
 use super::{Scope, Writer, entry_dispatcher};
 use crate::analysis::World;
 use crate::dialect::expr::{from_bits, to_bits};
-use crate::host::{CALLS, Length, Param, Place};
+use crate::host::{CALLS, Place};
 use crate::ir::{Callee, ExprId, Var};
 use std::fmt::Write as _;
 
@@ -18,16 +18,15 @@ impl Writer<'_> {
             s.leave
         );
         let text = self.args(s, args);
-        let value = match (host.name, host.place) {
-            ("proc_exit", _) => {
+        let value = match host.place {
+            Place::Local if host.name == "proc_exit" => {
                 line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.function);
                 line!(s, "{};", s.leave);
                 return;
             }
-            ("sched_yield", _) => "0u".to_string(),
-            (name, Place::Local) if name.starts_with("path_") => "VV_EBADF".to_string(),
-            (name, Place::Local) => format!("vv_{name}(vm{text})"),
-            (_, Place::Remote | Place::Missing) => "VV_ENOSYS".to_string(),
+            Place::Local => format!("vv_{}(vm{text})", host.symbol),
+            Place::Always(errno) => format!("{errno}u"),
+            Place::Remote => unreachable!("`pass::frame` made two statements of a call of {}", host.name),
         };
         match result {
             Some(v) => line!(s, "v{} = {value};", v.0),
@@ -91,13 +90,6 @@ impl Writer<'_> {
         line!(s, "}}");
     }
 
-    fn length(&self, s: &Scope<'_>, args: &[ExprId], length: Length) -> String {
-        match length {
-            Length::Bytes(n) => format!("(u64){n}u"),
-            Length::Times { index, size } => format!("(u64){} * {size}u", self.e(s, args[index])),
-        }
-    }
-
     pub(super) fn suspend(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], then: u32, at: u32) {
         line!(
             s,
@@ -106,16 +98,7 @@ impl Writer<'_> {
             s.leave
         );
         line!(s, "vm->request = 0; vm->error = 0;");
-        for arg in args {
-            let value = to_bits(s.body.type_of(*arg), &self.e(s, *arg));
-            line!(s, "vv_request_word(vm, {value});");
-        }
-        for (param, arg) in CALLS[call].params.iter().zip(args) {
-            if let Param::In(length) = param {
-                let (p, n) = (self.e(s, *arg), self.length(s, args, *length));
-                line!(s, "vv_request_bytes(vm, {p}, {n});");
-            }
-        }
+        line!(s, "vv_ask_{}(vm{});", CALLS[call].symbol, self.args(s, args));
         self.end_if(s, "vm->end", "0u", at);
         // A request that cannot be made is answered at once with its errno.
         line!(s, "if (vm->error) return {then}u;");
@@ -125,29 +108,13 @@ impl Writer<'_> {
     }
 
     pub(super) fn answer(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>, at: u32) {
-        line!(s, "{{");
-        s.depth += 1;
-        line!(s, "u32 errno_ = vm->error;");
-        line!(s, "if (!errno_) {{");
-        s.depth += 1;
-        line!(s, "errno_ = (u32)vv_in64(vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET));");
-        line!(s, "u64 pos = 8;");
-        for (param, arg) in CALLS[call].params.iter().zip(args) {
-            if let Param::Out(length) = param {
-                let (p, n) = (self.e(s, *arg), self.length(s, args, *length));
-                line!(s, "pos = vv_answer_bytes(vm, pos, {p}, {n});");
-            }
+        let errno = format!("vm->error ? vm->error : vv_take_{}(vm{})", CALLS[call].symbol, self.args(s, args));
+        match result {
+            Some(v) => line!(s, "v{} = {errno};", v.0),
+            None => line!(s, "(void)({errno});"),
         }
-        self.end_if(s, "vm->end", "0u", at);
-        line!(s, "if (vm->error) errno_ = vm->error;");
-        s.depth -= 1;
-        line!(s, "}}");
         line!(s, "vm->error = 0;");
-        if let Some(v) = result {
-            line!(s, "v{} = errno_;", v.0);
-        }
-        s.depth -= 1;
-        line!(s, "}}");
+        self.end_if(s, "vm->end", "0u", at);
         self.refuel(s);
     }
 }

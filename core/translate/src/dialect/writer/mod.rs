@@ -249,7 +249,6 @@ impl Writer<'_> {
         }
         def("VV_SAW_INPUT", SAW_INPUT, "ul");
         def("VV_EFAULT", 21, "u");
-        def("VV_E2BIG", 1, "u");
         let mut flag = |on: bool, name: &str| {
             if on {
                 let _ = writeln!(d, "#define {name} 1");
@@ -291,8 +290,8 @@ impl Writer<'_> {
         let mut used = BTreeSet::new();
         for stmts in self.p.functions.iter().flat_map(|f| f.lists()) {
             walk(stmts, &mut |s| match s {
-                Stmt::Host { call, .. } => {
-                    used.insert(CALLS[*call].name);
+                Stmt::Host { call, .. } | Stmt::Suspend { call, .. } => {
+                    used.insert(CALLS[*call].symbol);
                 }
                 Stmt::Write { .. } => {
                     used.insert("fd_write");
