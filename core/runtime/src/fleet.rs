@@ -6,6 +6,7 @@ mod group;
 mod image;
 mod instances;
 mod job;
+mod key;
 mod run;
 mod settle;
 mod sizes;
@@ -153,7 +154,7 @@ impl Fleet {
     /// Begins a run, which may have several parts.
     fn jobs<'a>(&mut self, inputs: &'a mut dyn Iterator<Item = Input>) -> Result<Jobs<'a>> {
         self.exact_left = self.options.exact_reruns;
-        Ok(Jobs::new(inputs, self.options.seed.map_or_else(random, Ok)?))
+        Ok(Jobs::new(inputs, key::seed(self.options.seed)?))
     }
 
     /// Runs a part of a run.
@@ -174,7 +175,7 @@ impl Fleet {
             self.exact = made.map_or(Exact::Failed, |fleet| Exact::Ready(Box::new(fleet)));
         }
         let Exact::Ready(fleet) = &mut self.exact else { return None };
-        let mut again = Job::new(job.index, job.input.clone(), job.seed);
+        let mut again = Job::new(job.index, job.input.clone(), job.key);
         again.clock = job.clock;
         let mut found = None;
         let mut sink = |outcome: Outcome| {
@@ -275,14 +276,4 @@ fn allocate(common: &Common, options: &FleetOptions, frames: u64, inputs: Option
 /// Nanoseconds since 1970.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
-}
-
-fn random() -> Result<u64> {
-    getrandom::u64().map_err(|e| Error::System { what: "the system gives no random numbers", reason: e.to_string() })
-}
-
-/// Each input has a stream of its own, whichever VM it runs in.
-fn seed_of(seed: u64, index: usize) -> u64 {
-    let hash = crate::cache::key(&[b"seed", &seed.to_le_bytes(), &(index as u64).to_le_bytes()]);
-    u64::from_le_bytes(std::array::from_fn(|i| hash[i]))
 }

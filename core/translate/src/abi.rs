@@ -67,29 +67,35 @@ pub enum Word {
     Random = 9,
     /// Bytes of the request in the VM's slot (status `Call`).
     Request = 10,
-    /// Seed of the random stream (host).
-    Seed = 11,
+    /// Key of the random stream, 256 bits in four words (host).
+    Key = 11,
+    /// The second word of the key.
+    Key1 = 12,
+    /// The third.
+    Key2 = 13,
+    /// The fourth.
+    Key3 = 14,
     /// Where stdin begins in `Input` (host).
-    InputOffset = 12,
+    InputOffset = 15,
     /// Bytes of stdin (host).
-    InputLength = 13,
+    InputLength = 16,
     /// Where the entry's arguments (`Start`, one u64 each) or the answer (`Run` after `Call`) begin in `Input` (host).
-    MessageOffset = 14,
+    MessageOffset = 17,
     /// Their bytes (host).
-    MessageLength = 15,
+    MessageLength = 18,
     /// 0 = nothing; 1 = restore the whole initial memory; 2 = memory is all zero, copy only the image's nonzero span (host).
-    Reset = 16,
+    Reset = 19,
     /// `--profile`: loop back-edges executed in direct functions.
-    EdgesDirect = 17,
+    EdgesDirect = 20,
     /// `--profile`: loop back-edges executed inside one state of a framed function.
-    EdgesState = 18,
+    EdgesState = 21,
     /// `--profile`: loop back-edges that went through the trampoline.
-    EdgesFramed = 19,
+    EdgesFramed = 22,
 }
 
 impl Word {
     /// Number of rows.
-    pub const COUNT: usize = 20;
+    pub const COUNT: usize = 23;
 }
 
 /// In [`Word::Stdin`]: the VM was shown something that may differ from one input to the next (standard input, or that it has ended; the

@@ -202,7 +202,10 @@ impl Group {
         w.set(Word::Clock, vm, *job.clock.get_or_insert(now));
         w.set(Word::Random, vm, 0);
         w.set(Word::Request, vm, 0);
-        w.set(Word::Seed, vm, job.seed);
+        for (word, part) in [Word::Key, Word::Key1, Word::Key2, Word::Key3].into_iter().zip(job.key.as_chunks::<8>().0)
+        {
+            w.set(word, vm, u64::from_le_bytes(*part));
+        }
         w.set(Word::Reset, vm, if self.fresh[vm] { 2 } else { 1 });
         w.set(Word::EdgesDirect, vm, 0);
         w.set(Word::EdgesState, vm, 0);

@@ -3,8 +3,9 @@
 use super::gather::Piece;
 use super::group::{Common, Group, Start};
 use super::job::{Job, State};
+use super::key::{self, StreamKey, key_of};
 use super::settle::{decode, message, place, returned};
-use super::{allocate, common, now, random, seed_of};
+use super::{allocate, common, now};
 use crate::{End, Error, FleetOptions, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::fmt;
 use vectorvisor_translate::abi::{Area, Status, Word};
@@ -32,7 +33,7 @@ pub struct Instances {
     groups: Vec<Group>,
     common: Common,
     count: usize,
-    seed: u64,
+    seed: StreamKey,
 }
 
 /// What a VM calls.
@@ -71,7 +72,7 @@ impl Instances {
         let options = FleetOptions { vms: Some(count), ..options.clone() };
         // What they have done cannot be done again with more frames.
         let (groups, _) = allocate(&common, &options, common.program.meta().plan.frames_limit, None)?;
-        let seed = options.seed.map_or_else(random, Ok)?;
+        let seed = key::seed(options.seed)?;
         Ok(Self { groups, common, count: count as usize, seed })
     }
 
@@ -89,7 +90,7 @@ impl Instances {
         let mut first = 0;
         for group in &mut self.groups {
             for vm in 0..group.vms {
-                let job = Job::new(first + vm, Default::default(), seed_of(self.seed, first + vm));
+                let job = Job::new(first + vm, Default::default(), key_of(&self.seed, first + vm));
                 let start = Start { state: init.unwrap_or(0), message: Vec::new(), initialising: init.is_some() };
                 group.place(&self.common, vm, job, start, now());
                 if let (None, Some(slot)) = (init, &mut group.slots[vm]) {

@@ -1,6 +1,6 @@
 //! One input on its way through the fleet, and the VM that it occupies.
 
-use super::seed_of;
+use super::key::{StreamKey, key_of};
 use crate::Input;
 use std::iter::Enumerate;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub struct Job {
     pub index: usize,
     pub input: Input,
     /// Of its random stream.
-    pub seed: u64,
+    pub key: StreamKey,
     /// When it was first started, nanoseconds since 1970; `None` before.
     pub clock: Option<u64>,
     /// Output that was taken out of the VM while it ran.
@@ -56,11 +56,11 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn new(index: usize, input: Input, seed: u64) -> Self {
+    pub fn new(index: usize, input: Input, key: StreamKey) -> Self {
         Self {
             index,
             input,
-            seed,
+            key,
             clock: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
@@ -76,7 +76,7 @@ impl Job {
 
     /// As it was before its first run.
     pub fn fresh(&self) -> Self {
-        Self::new(self.index, self.input.clone(), self.seed)
+        Self::new(self.index, self.input.clone(), self.key)
     }
 
     /// Bytes of its standard input.
@@ -84,7 +84,7 @@ impl Job {
         self.input.stdin.len()
     }
 
-    /// Forgets what an unfinished run did. Seed, clock and what was learnt about it stay.
+    /// Forgets what an unfinished run did. Its key, clock and what was learnt about it stay.
     pub fn rewind(&mut self) {
         self.stdout.clear();
         self.stderr.clear();
@@ -94,10 +94,11 @@ impl Job {
     }
 }
 
-/// The inputs of a run, each with its number and its seed.
+/// The inputs of a run, each with its number and its key.
 pub struct Jobs<'a> {
     inputs: Enumerate<&'a mut dyn Iterator<Item = Input>>,
-    seed: u64,
+    /// What their keys are derived from.
+    seed: StreamKey,
     /// There are no more, and the iterator is not asked again.
     pub ended: bool,
 }
@@ -106,7 +107,7 @@ pub struct Jobs<'a> {
 const SAMPLE: usize = 1 << 30;
 
 impl<'a> Jobs<'a> {
-    pub fn new(inputs: &'a mut dyn Iterator<Item = Input>, seed: u64) -> Self {
+    pub fn new(inputs: &'a mut dyn Iterator<Item = Input>, seed: StreamKey) -> Self {
         Self { inputs: inputs.enumerate(), seed, ended: false }
     }
 
@@ -134,7 +135,7 @@ impl Iterator for Jobs<'_> {
         let next = self.inputs.next();
         self.ended = next.is_none();
         // Each input has a random stream of its own, whichever VM it runs in.
-        next.map(|(index, input)| Job::new(index, input, seed_of(self.seed, index)))
+        next.map(|(index, input)| Job::new(index, input, key_of(&self.seed, index)))
     }
 }
 

@@ -3,8 +3,9 @@
 use super::gather::Piece;
 use super::group::Start;
 use super::job::{Job, State};
+use super::key::{key_of, seed};
 use super::settle::{decode, place, returned};
-use super::{Fleet, now, random, seed_of};
+use super::{Fleet, now};
 use crate::{Error, Result, TrapKind};
 use std::time::Instant;
 use vectorvisor_translate::Image;
@@ -15,8 +16,7 @@ impl Fleet {
     /// also wrote output, grew the memory or saw something of its input, each VM has to run it for itself.
     pub(super) fn initialise(&mut self) -> Result<()> {
         let Some(state) = self.init else { return Ok(()) };
-        let seed = self.options.seed.map_or_else(random, Ok)?;
-        let job = Job::new(0, Default::default(), seed_of(seed, 0));
+        let job = Job::new(0, Default::default(), key_of(&seed(self.options.seed)?, 0));
         let start = Start { state, message: Vec::new(), initialising: true };
         self.groups[0].place(&self.common, 0, job, start, now());
         let ended = self.run_start();

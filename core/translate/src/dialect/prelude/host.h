@@ -282,16 +282,20 @@ VV_HELPER u32 vv_take_poll(VM *vm, u32 from, u32 to, u32 count, u32 result, u32 
 #endif
 
 #ifdef VV_HAS_random_get
-/* ChaCha20 (RFC 8439): the key is the input's seed, the position counts bytes of the stream. */
+/* ChaCha20 (RFC 8439) with a key for each input, so it needs no nonce, and the counter is 64 bits. The position counts bytes of the stream. */
 #define VV_QUARTER(a, b, c, d) \
     a += b; d = vv_rotl32(d ^ a, 16); c += d; b = vv_rotl32(b ^ c, 12); \
     a += b; d = vv_rotl32(d ^ a, 8); c += d; b = vv_rotl32(b ^ c, 7);
-VV_HELPER void vv_chacha(u32 *x, u64 seed, u64 block) {
+VV_HELPER void vv_chacha(VM *vm, u32 *x, u64 block) {
     u32 s[16];
     s[0] = 0x61707865u; s[1] = 0x3320646eu; s[2] = 0x79622d32u; s[3] = 0x6b206574u;
-    for (u32 i = 4; i < 16; i++) s[i] = 0;
-    s[4] = (u32)seed; s[5] = (u32)(seed >> 32);
+    for (u32 i = 0; i < 4; i++) {
+        u64 key = VV_WORD(vm, VV_WORD_KEY + i);
+        s[4 + 2 * i] = (u32)key;
+        s[5 + 2 * i] = (u32)(key >> 32);
+    }
     s[12] = (u32)block; s[13] = (u32)(block >> 32);
+    s[14] = s[15] = 0;
     for (u32 i = 0; i < 16; i++) x[i] = s[i];
     for (u32 i = 0; i < 10; i++) {
         VV_QUARTER(x[0], x[4], x[8], x[12]) VV_QUARTER(x[1], x[5], x[9], x[13])
@@ -304,12 +308,12 @@ VV_HELPER void vv_chacha(u32 *x, u64 seed, u64 block) {
 VV_HELPER u32 vv_random_get(VM *vm, u32 p, u32 n) {
     if (!vv_writable(vm, p, n)) return VV_EFAULT;
     VV_SEES_INPUT(vm);
-    u64 pos = VV_WORD(vm, VV_WORD_RANDOM), seed = VV_WORD(vm, VV_WORD_SEED);
+    u64 pos = VV_WORD(vm, VV_WORD_RANDOM);
     u32 x[16];
     for (u32 i = 0; i < n; i++, pos++) {
         if (i == 0 || (pos & 63) == 0) {
             if (vv_must_end(vm, vv_charge(vm, 16))) return 0; /* a block takes as long as so many turns of a loop */
-            vv_chacha(x, seed, pos >> 6);
+            vv_chacha(vm, x, pos >> 6);
         }
         vv_st8(vm->mem, p + i, x[pos >> 2 & 15] >> ((pos & 3) * 8));
     }

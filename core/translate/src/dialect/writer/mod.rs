@@ -203,7 +203,7 @@ impl Writer<'_> {
             ("CLOCK", Word::Clock),
             ("RANDOM", Word::Random),
             ("REQUEST", Word::Request),
-            ("SEED", Word::Seed),
+            ("KEY", Word::Key),
             ("INPUT_OFFSET", Word::InputOffset),
             ("INPUT_LENGTH", Word::InputLength),
             ("MESSAGE_OFFSET", Word::MessageOffset),
