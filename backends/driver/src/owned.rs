@@ -3,6 +3,10 @@
 use crate::{BufferId, Device, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Result, Source};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+
+/// Bytes of a [`Shared`].
+const PAGE: usize = 4096;
 
 /// Device memory.
 pub struct Buffer {
@@ -89,20 +93,32 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// One zeroed 32-bit word (a page is allocated).
+    /// A zeroed page, of which [`Self::store`] sets the first word.
     pub fn new(device: &Arc<dyn Device>) -> Result<Self> {
-        let (id, ptr) = device.alloc_shared(4096)?;
+        let (id, ptr) = device.alloc_shared(PAGE)?;
         Ok(Self { device: device.clone(), id, ptr })
     }
     /// The handle for [`Queue::launch`].
     pub fn id(&self) -> BufferId {
         self.id
     }
-    /// Stores into the word; a running kernel sees it if [`crate::DeviceInfo::live_shared`].
+    /// Stores into the first word; a running kernel sees it if [`crate::DeviceInfo::live_shared`].
     pub fn store(&self, value: u32) {
         // SAFETY: the allocation is page aligned, at least four bytes, and lives until `drop`.
-        unsafe { &*(self.ptr as *const std::sync::atomic::AtomicU32) }
-            .store(value, std::sync::atomic::Ordering::SeqCst);
+        unsafe { &*(self.ptr as *const AtomicU32) }.store(value, SeqCst);
+        self.publish();
+    }
+    /// Stores into the `n`-th 64-bit word, likewise. Word 0 is the one that [`Self::store`] sets, and a page has 512.
+    ///
+    /// # Panics
+    /// There is no such word.
+    pub fn store_word(&self, n: usize, value: u64) {
+        assert!(n < PAGE / 8, "a page has no word {n}");
+        // SAFETY: the word lies in the allocation, which is page aligned and lives until `drop`.
+        unsafe { &*(self.ptr as *const AtomicU64).add(n) }.store(value, SeqCst);
+        self.publish();
+    }
+    fn publish(&self) {
         // A device that fails here fails the launch too, and says so there.
         _ = self.device.publish(self.id);
     }

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-use vectorvisor::translate::{Alignment, Bounds, Language, Options, Target, Traps, translate};
+use vectorvisor::translate::{Alignment, Bounds, Clock, Language, Options, Target, Traps, translate};
 
 /// The most that a module of at most [`LARGEST`] bytes may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -87,7 +87,7 @@ fn options(seed: u64) -> Options {
         target: Target {
             language,
             thread_exit: language != Language::OpenCl,
-            timer: rng.bool(),
+            clock: [Clock::Device, Clock::Kept, Clock::Asked][rng.usize(..3)],
             cheap_branches: rng.bool(),
             call_paths: (language == Language::OpenCl).then_some(64),
         },

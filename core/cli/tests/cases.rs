@@ -45,6 +45,7 @@ cases! {
     heap_refused
     poll
     recursion_10000
+    spin_clock
     start_reads
     unstable
     work_for_ever

@@ -11,6 +11,7 @@ mod run;
 mod settle;
 mod sizes;
 mod start;
+mod timekeeper;
 mod trial;
 mod watchdog;
 mod words;

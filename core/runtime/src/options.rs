@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use vectorvisor_driver::DeviceInfo;
-use vectorvisor_translate::{Alignment, Bounds, Language, Opt, Options, Target, Traps};
+use vectorvisor_translate::{Alignment, Bounds, Clock, Language, Opt, Options, Target, Traps};
 
 /// How to translate a program. The default suits the device.
 ///
@@ -95,7 +95,11 @@ impl ProgramOptions {
                 thread_exit: info.thread_exit,
                 cheap_branches: cpu,
                 call_paths: (cpu && info.language == vectorvisor_driver::Language::OpenCl).then_some(POCL_PATHS),
-                timer: info.timer,
+                clock: match (info.timer, info.live_shared) {
+                    (true, _) => Clock::Device,
+                    (false, true) => Clock::Kept,
+                    (false, false) => Clock::Asked,
+                },
             },
             lanes,
             cell: self.interleave.unwrap_or(if lanes == 1 { 0 } else { 8 }),

@@ -222,6 +222,28 @@ fn a_loop_without_end_is_the_only_one_to_time_out() {
     }
 }
 
+/// Of the device, of a word that the host keeps, and asked of the host.
+#[test]
+fn a_guest_sees_time_pass_wherever_it_comes_from() {
+    const SPIN: &str = include_str!("../../cli/tests/cases/spin_clock.wat");
+    for (timer, live) in [(true, true), (false, true), (false, false)] {
+        for (lanes, force_framed) in [(1, false), (32, false), (32, true)] {
+            let (engine, _) = common::engine(move |info| (info.timer, info.live_shared) = (timer, live));
+            let options = ProgramOptions { force_framed, ..options(lanes) };
+            let program = program(&engine, SPIN, &options);
+            assert_eq!((program.meta().kept_time, program.meta().remote), (!timer && live, !timer && !live));
+            let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(10)).expect("there is room");
+            let begun = Instant::now();
+            let (outcomes, _) = run(&mut fleet, "_start", (0..10).map(|_| Input::stdin("")).collect());
+            assert!(begun.elapsed() >= Duration::from_millis(28), "a step of the clock is 1 ms, and two may be cut");
+            assert!(
+                outcomes.iter().all(|o| (&o.end, &o.stdout[..]) == (&End::Exit(0), &b"done\n"[..])),
+                "{outcomes:?}"
+            );
+        }
+    }
+}
+
 /// Each kind of work that one instruction or host call of a guest can do much of.
 const WORK: &str = include_str!("../../cli/tests/cases/work_for_ever.wat");
 const KINDS: i32 = 11;

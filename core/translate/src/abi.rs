@@ -31,11 +31,18 @@ pub enum Arg {
     Env = 5,
     /// [`Par`] as u64.
     Par = 6,
-    /// One u32 that the host may set to 1 while `vv_run` runs: every VM stops soon after.
+    /// A u32 that the host may set to 1 while `vv_run` runs, so that every VM stops soon after; at [`STOP_TIME`] a time.
     Stop = 7,
     /// Destination of `vv_gather`. Null elsewhere.
     Pack = 8,
 }
+
+/// Where in [`Arg::Stop`] a u64 lies that the host keeps for programs with [`crate::Meta::kept_time`] while `vv_run` runs: nanoseconds, of which
+/// only differences mean something.
+pub const STOP_TIME: usize = 8;
+
+/// Nanoseconds from one such time to the next.
+pub const TIME_STEP: u64 = 1_000_000;
 
 /// Number of kernel arguments.
 pub const ARGS: usize = 9;

@@ -4,7 +4,7 @@
 //! `vv_ask_SYMBOL` packs a request into the VM's slot, or sets an errno, and then nobody is asked; its `vv_take_SYMBOL` makes an errno,
 //! and what goes to memory, of the answer. Requests and answers are a few u64: bytes of VM memory stay where they are.
 
-use crate::ValType;
+use crate::{Clock, Target, ValType};
 
 /// Who answers a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub struct HostCall {
     pub params: &'static [ValType],
     /// Whether it returns an errno (all do but `proc_exit`).
     pub returns: bool,
-    /// Who answers.
-    pub place: Place,
+    /// Who answers, unless the device lacks what it takes: [`Self::place`].
+    usual: Place,
 }
 
 /// The most words of a request.
@@ -52,7 +52,7 @@ use Place::{Always, Local, Remote};
 use ValType::{I32, I64};
 
 const fn call(name: &'static str, params: &'static [ValType], place: Place) -> HostCall {
-    HostCall { name, version: Version::Any, symbol: name, params, returns: true, place }
+    HostCall { name, version: Version::Any, symbol: name, params, returns: true, usual: place }
 }
 
 const fn only(version: Version, symbol: &'static str, call: HostCall) -> HostCall {
@@ -129,6 +129,14 @@ pub fn find(module: &str, name: &str) -> Option<usize> {
 }
 
 impl HostCall {
+    /// Who answers on such a device.
+    pub fn place(&self, target: &Target) -> Place {
+        match (self.symbol, target.clock) {
+            ("clock_time_get", Clock::Asked) => Place::Remote,
+            _ => self.usual,
+        }
+    }
+
     /// Answered on the device with work whose length the guest chooses, so that the VM may have to stop in it.
     pub fn works(&self) -> bool {
         matches!(self.name, "args_get" | "environ_get" | "fd_read" | "fd_write" | "random_get")

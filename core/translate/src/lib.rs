@@ -33,6 +33,17 @@ pub enum Language {
     Hip,
 }
 
+/// Where the time of a guest's clock comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Clock {
+    /// The device has a clock in nanoseconds that the prelude of its language knows to read.
+    Device,
+    /// A running kernel sees a word that the host keeps up to date, [`abi::STOP_TIME`].
+    Kept,
+    /// Neither: `clock_time_get` suspends, and the host answers it.
+    Asked,
+}
+
 /// What the device can do, as far as text depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
@@ -40,8 +51,8 @@ pub struct Target {
     pub language: Language,
     /// One thread can end itself inside a function.
     pub thread_exit: bool,
-    /// The device has a nanosecond clock that the prelude of its language knows to read.
-    pub timer: bool,
+    /// Where the time of a guest's clock comes from.
+    pub clock: Clock,
     /// A branch costs less than the two loads and the shift of an unaligned access: true for CPUs.
     pub cheap_branches: bool,
     /// The kernel compiler walks every path of calls, so its time grows exponentially with the depth of a program (PoCL 3.1: 16
@@ -231,6 +242,8 @@ pub struct Meta {
     pub image: Image,
     /// The program can suspend, so `Fd_write` flushes instead of filling up.
     pub remote: bool,
+    /// The program reads a time that the host has to keep at [`abi::STOP_TIME`] while it runs.
+    pub kept_time: bool,
     /// If [`Opt::SharedData`] was asked for: what came of it, or why nothing did.
     pub shared: Option<Result<SharedData, String>>,
 }
@@ -362,7 +375,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         pass::library::run(&mut program, |f| module.code_offset(f));
     }
     verify("lowering", &program)?;
-    let facts = analysis::Colours::new(&program, options.force_framed, options.target.call_paths);
+    let facts = analysis::Colours::new(&program, options.force_framed, options.target);
     let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f))?;
     verify("framing", &program)?;
     let native = analysis::native_stack(&program, &facts);
@@ -462,6 +475,7 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         functions: program.functions.iter().map(ir::Function::name).collect(),
         image,
         remote: facts.remote,
+        kept_time: options.target.clock == Clock::Kept && dialect::host_calls(&program).contains("clock_time_get"),
         shared,
     };
     Ok(Kernel { header, units, meta })

@@ -3,7 +3,9 @@
 use super::gather::{Gather, Piece};
 use super::image::{ImageBuffer, SLACK};
 use super::job::{Job, Room, Slot, State};
+use super::now;
 use super::sizes::{Limits, MAX_OUT};
+use super::timekeeper::Timekeeper;
 use super::words::Words;
 use crate::{Error, Program, Result};
 use std::sync::Arc;
@@ -53,6 +55,7 @@ pub struct Group {
     limits: Limits,
     par: Buffer,
     pub stop: Arc<Shared>,
+    timekeeper: Option<Timekeeper>,
     gather: Gather,
     pub slots: Vec<Option<Slot>>,
     /// VMs whose memory was never written, on a device that gives out zeroed memory.
@@ -73,6 +76,8 @@ impl Group {
         let plan = &common.program.meta().plan;
         let vms = vms as usize;
         let words = Words::new(device, vms)?;
+        let stop = Arc::new(Shared::new(device)?);
+        let timekeeper = common.program.meta().kept_time.then(|| Timekeeper::new(&stop)).transpose()?;
         let mut group = Self {
             device: device.clone(),
             queue: Queue::new(device)?,
@@ -88,7 +93,8 @@ impl Group {
             room,
             limits,
             par: Buffer::new(device, (Par::COUNT * 8) as u64)?,
-            stop: Arc::new(Shared::new(device)?),
+            stop,
+            timekeeper,
             gather: Gather::new(device)?,
             slots: (0..vms).map(|_| None).collect(),
             fresh: Vec::new(),
@@ -224,6 +230,12 @@ impl Group {
         self.slots[vm] = Some(slot);
     }
 
+    /// Moves the clock of a VM that goes on to the present, and on in any case.
+    pub fn pass_time(&mut self, vm: usize) {
+        let clock = self.words.get(Word::Clock, vm).saturating_add(1);
+        self.words.set(Word::Clock, vm, clock.max(now()));
+    }
+
     /// Begins a launch of the VMs in `launched`. Returns without waiting for it.
     pub fn submit(&mut self, common: &Common) -> Result<()> {
         self.stage()?;
@@ -245,6 +257,9 @@ impl Group {
         self.in_flight = true;
         self.program = common.program.clone();
         self.begun = Instant::now();
+        if let Some(timekeeper) = &self.timekeeper {
+            timekeeper.start();
+        }
         // SAFETY: nobody touches `words` and `input_host` until `finish`, which every way out of here goes through:
         // the owner calls it while `in_flight` is set, and so does `drop`.
         unsafe {
@@ -268,6 +283,9 @@ impl Group {
     pub fn finish(&mut self) -> Result<(Duration, Duration)> {
         let ended = self.queue.finish();
         self.in_flight = false;
+        if let Some(timekeeper) = &self.timekeeper {
+            timekeeper.stop();
+        }
         let elapsed = self.begun.elapsed();
         self.words.clear(Word::Reset);
         // A driver that cannot tell the time is no reason to fail.

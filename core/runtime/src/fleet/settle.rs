@@ -2,7 +2,6 @@
 
 use super::gather::Piece;
 use super::job::{Job, Room, Slot, State};
-use super::now;
 use super::run::Run;
 use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::time::{Duration, Instant};
@@ -196,6 +195,9 @@ impl Run<'_> {
                     self.call(g, vm, call, &request)?;
                 }
                 Fate::Again(status) => {
+                    if status == Status::Run {
+                        self.fleet.groups[g].pass_time(vm);
+                    }
                     if let Some(slot) = &mut self.fleet.groups[g].slots[vm] {
                         slot.state = State::Ready(status);
                     }
@@ -308,11 +310,10 @@ impl Run<'_> {
         });
     }
 
-    /// Lets a suspended VM go on at the next launch. Its clock never goes back.
+    /// Lets a suspended VM go on at the next launch.
     pub fn resume(&mut self, g: usize, vm: usize) {
         let group = &mut self.fleet.groups[g];
-        let clock = group.words.get(Word::Clock, vm).max(now());
-        group.words.set(Word::Clock, vm, clock);
+        group.pass_time(vm);
         if let Some(slot) = &mut group.slots[vm] {
             slot.state = State::Ready(Status::Run);
             slot.refuel(&self.fleet.common, &mut group.words, vm);
@@ -321,7 +322,8 @@ impl Run<'_> {
 
     fn call(&mut self, g: usize, vm: usize, call: usize, request: &[u8]) -> Result<()> {
         let group = &mut self.fleet.groups[g];
-        let clock = group.words.get(Word::Clock, vm).max(now());
+        group.pass_time(vm);
+        let clock = group.words.get(Word::Clock, vm);
         let answer = answer(call, request, clock).map_err(|e| Error::Corrupt(e.to_string()))?;
         let Some(slot) = &mut group.slots[vm] else { return Ok(()) };
         slot.job.answered = true;

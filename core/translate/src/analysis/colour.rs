@@ -7,6 +7,7 @@
 //! put half of a Rust program on cycles through its formatting code; so its loops still run in plain functions.
 
 use super::{Cuts, Graph, never_returns, post_order};
+use crate::Target;
 use crate::host::{CALLS, Place};
 use crate::ir::{Callee, Program, Stmt, walk};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,8 @@ pub struct Colours {
     pub cuts: Cuts,
     /// Some reached function makes a remote call.
     pub remote: bool,
+    /// What the colours are for.
+    pub target: Target,
     /// There are no nested trampolines: what is framed at all exists as states only.
     flat: bool,
     /// For each world and node of the call graph: a call of it enters states and comes back.
@@ -76,7 +79,7 @@ pub struct Colours {
 
 impl Colours {
     /// Colours the call graph.
-    pub fn new(program: &Program, force: bool, call_paths: Option<u32>) -> Self {
+    pub fn new(program: &Program, force: bool, target: Target) -> Self {
         let graph = Graph::new(program);
         let never = never_returns(program, &graph);
         let n = program.functions.len();
@@ -90,7 +93,9 @@ impl Colours {
             }
         };
         let mut remote = false;
-        each(&mut |_, s| remote |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].place == Place::Remote));
+        each(&mut |_, s| {
+            remote |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].place(&target) == Place::Remote)
+        });
         for (i, function) in program.functions.iter().enumerate() {
             if function.body.is_some() {
                 of[i] = if force { Colour::Forced } else { Colour::Direct };
@@ -98,7 +103,7 @@ impl Colours {
         }
         each(&mut |i, s| {
             if let Stmt::Host { call, .. } = s
-                && (CALLS[*call].place == Place::Remote || remote && Some(*call) == fd_write)
+                && (CALLS[*call].place(&target) == Place::Remote || remote && Some(*call) == fd_write)
                 && of[i] == Colour::Direct
             {
                 of[i] = Colour::Remote(CALLS[*call].name.into());
@@ -130,19 +135,19 @@ impl Colours {
             }
         }
         callers(&mut of, Colour::framed, Colour::Calls);
-        if let Some(most) = call_paths {
+        if let Some(most) = target.call_paths {
             for f in many_paths(&graph, &of, most) {
                 of[f as usize] = Colour::Paths;
             }
             callers(&mut of, Colour::framed, Colour::Calls);
         }
-        let flat = call_paths.is_some();
+        let flat = target.call_paths.is_some();
         let abandoned = |f: u32| never[f as usize] && of[f as usize].framed();
         let cuts = Cuts::new(program, &graph, |f| {
             let colour = &of[f as usize];
             !(colour.suspends() || abandoned(f) || flat && colour.framed())
         });
-        let mut colours = Self { of, never, graph, cuts, remote, flat, splits: Default::default() };
+        let mut colours = Self { of, never, graph, cuts, remote, target, flat, splits: Default::default() };
         colours.splits = [World::Upper, World::Lower].map(|world| {
             (0..colours.graph.calls.len() as u32)
                 .map(|node| match colours.graph.is_function(node) {

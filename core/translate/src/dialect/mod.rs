@@ -4,7 +4,7 @@ mod expr;
 mod parts;
 mod writer;
 
-pub use writer::write;
+pub use writer::{host_calls, write};
 
 use crate::{Language, Target};
 use enum_dispatch::enum_dispatch;

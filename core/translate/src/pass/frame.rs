@@ -81,7 +81,7 @@ impl Cut<'_> {
     fn is_split(&self, stmt: &Stmt) -> bool {
         match stmt {
             Stmt::Call { callee, .. } => self.colours.splits(self.world, callee),
-            Stmt::Host { call, .. } => CALLS[*call].place == Place::Remote || self.flushes(*call),
+            Stmt::Host { call, .. } => CALLS[*call].place(&self.colours.target) == Place::Remote || self.flushes(*call),
             _ => false,
         }
     }

@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use vectorvisor_translate::{Alignment, Bounds, Language, Options, Target, Traps};
+use vectorvisor_translate::{Alignment, Bounds, Clock, Language, Options, Target, Traps};
 
 /// For a plain GPU.
 pub fn options() -> Options {
@@ -8,7 +8,7 @@ pub fn options() -> Options {
         target: Target {
             language: Language::Cuda,
             thread_exit: false,
-            timer: false,
+            clock: Clock::Kept,
             cheap_branches: false,
             call_paths: None,
         },

@@ -16,6 +16,7 @@ typedef double f64;
 typedef uint8_t *vv_gp;          /* device memory, bytes */
 typedef uint64_t *vv_gp64;       /* device memory, words */
 typedef volatile uint32_t *vv_gpv;
+typedef volatile uint64_t *vv_gpv64;
 #define VV_INLINE static inline __attribute__((always_inline, unused))
 #define VV_SMALL static inline __attribute__((unused))
 #define VV_COLD static __attribute__((noinline, cold, unused))

@@ -12,6 +12,7 @@ typedef double f64;
 typedef u8 *vv_gp;
 typedef u64 *vv_gp64;
 typedef volatile u32 *vv_gpv;
+typedef volatile u64 *vv_gpv64;
 #define VV_INLINE static __device__ __forceinline__
 #define VV_SMALL static __device__ __forceinline__
 #define VV_COLD static __device__ __noinline__

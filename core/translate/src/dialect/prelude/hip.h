@@ -20,6 +20,7 @@ typedef double f64;
 typedef VV_SPACE u8 *vv_gp;
 typedef VV_SPACE u64 *vv_gp64;
 typedef volatile VV_SPACE u32 *vv_gpv;
+typedef volatile VV_SPACE u64 *vv_gpv64;
 #pragma clang fp contract(off)
 #define VV_INLINE static __device__ inline __attribute__((always_inline))
 #define VV_SMALL static __device__ inline __attribute__((always_inline))

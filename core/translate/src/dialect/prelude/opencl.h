@@ -16,6 +16,7 @@ typedef double f64;
 typedef __global uchar *vv_gp;
 typedef __global ulong *vv_gp64;
 typedef volatile __global uint *vv_gpv;
+typedef volatile __global ulong *vv_gpv64;
 #define VV_INLINE static inline __attribute__((always_inline))
 #define VV_SMALL static inline __attribute__((always_inline))
 #define VV_COLD static __attribute__((noinline))

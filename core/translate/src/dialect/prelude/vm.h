@@ -25,7 +25,6 @@ typedef struct VM {
     u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
     u32 status, code, func, at;
     u64 fuel_left;  /* beyond it */
-    u64 fuel_begin;
     u32 out_len, err_len, out_cap;
     u32 request;    /* bytes packed so far */
     u32 error;      /* errno of a request that is not made */
@@ -49,6 +48,11 @@ typedef struct VM {
 #define VV_BASE(p) (p) /* tells the compiler that a pointer is to a buffer of the device */
 #endif
 #define VV_WORD(vm, row) (vm)->words[(u64)(row) * (vm)->vms]
+#ifdef VV_TIMER
+#define VV_TIME(vm) vv_timer()
+#else
+#define VV_TIME(vm) (*(vv_gpv64)((vm)->host_stop + VV_STOP_TIME / 4)) /* the host keeps it */
+#endif
 #define VV_HALT 0u
 #define VV_FINISH 1u
 #define VV_NESTED 2u
@@ -85,7 +89,7 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->code = 0;
     vm->func = vm->at = 0xffffffffu;
     vm->fuel = 0;
-    vm->fuel_left = vm->fuel_begin = VV_WORD(vm, VV_WORD_FUEL);
+    vm->fuel_left = VV_WORD(vm, VV_WORD_FUEL);
     u64 lengths = VV_WORD(vm, VV_WORD_OUT);
     vm->out_len = (u32)lengths;
     vm->err_len = (u32)(lengths >> 32);
@@ -95,9 +99,7 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->end = 0;
 #ifdef VV_CLOCK
     vm->clock = VV_WORD(vm, VV_WORD_CLOCK);
-#ifdef VV_TIMER
-    vm->timer = vv_timer();
-#endif
+    vm->timer = VV_TIME(vm);
 #endif
 #ifdef VV_PROFILE
     vm->edges_direct = VV_WORD(vm, VV_WORD_EDGES_DIRECT);
@@ -117,13 +119,8 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
 
 #ifdef VV_CLOCK
 VV_HELPER u64 vv_now(VM *vm) {
-#ifdef VV_TIMER
-    u64 now = vv_timer(), passed = now - vm->timer;
+    u64 now = VV_TIME(vm), passed = now - vm->timer;
     vm->timer = now;
-#else
-    u64 left = vm->fuel_left + VV_FUEL(vm), passed = vm->fuel_begin - left;
-    vm->fuel_begin = left;
-#endif
     vm->clock += passed + 1; /* strictly increasing */
     return vm->clock;
 }

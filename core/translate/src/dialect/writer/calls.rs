@@ -18,7 +18,8 @@ impl Writer<'_> {
             s.leave
         );
         let text = self.args(s, args);
-        let value = match host.place {
+        let place = host.place(&self.o.target);
+        let value = match place {
             Place::Local if host.name == "proc_exit" => {
                 line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.function);
                 line!(s, "{};", s.leave);
@@ -32,7 +33,7 @@ impl Writer<'_> {
             Some(v) => line!(s, "v{} = {value};", v.0),
             None => line!(s, "(void)({value});"),
         }
-        if host.place == Place::Local && host.works() {
+        if place == Place::Local && host.works() {
             self.end_if(s, "vm->end", "0u", at);
         }
         self.refuel(s);

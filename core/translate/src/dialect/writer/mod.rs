@@ -3,12 +3,12 @@
 use super::expr::{ctype, from_bits, to_bits};
 use super::parts::Parts;
 use super::{Dialect, Printer};
-use crate::abi::{Par, SAW_INPUT, Status, TrapKind, Word};
+use crate::abi::{Par, SAW_INPUT, STOP_TIME, Status, TIME_STEP, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
 use crate::host::CALLS;
 use crate::ir::{Body, Callee, Program, Stmt, walk};
 use crate::layout::Layout;
-use crate::{Bounds, Error, Options};
+use crate::{Bounds, Clock, Error, Options};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -249,6 +249,9 @@ impl Writer<'_> {
         }
         def("VV_SAW_INPUT", SAW_INPUT, "ul");
         def("VV_EFAULT", 21, "u");
+        def("VV_STOP_TIME", STOP_TIME as u64, "");
+        let resolution = if self.o.target.clock == Clock::Kept { TIME_STEP } else { 1 };
+        def("VV_CLOCK_RES", resolution, "u");
         let mut flag = |on: bool, name: &str| {
             if on {
                 let _ = writeln!(d, "#define {name} 1");
@@ -256,14 +259,14 @@ impl Writer<'_> {
         };
         flag(plan.wide, "VV_WIDE");
         flag(self.o.target.thread_exit, "VV_THREAD_EXIT");
-        flag(self.o.target.timer, "VV_TIMER");
+        flag(self.o.target.clock == Clock::Device, "VV_TIMER");
         flag(self.o.target.cheap_branches, "VV_BRANCHY");
         flag(self.l.natural, "VV_NATURAL");
         flag(self.o.profile, "VV_PROFILE");
         flag(self.o.force_framed, "VV_FORCE");
         flag(self.c.remote, "VV_REMOTE");
-        let used = self.host_calls();
-        flag(used.contains("clock_time_get"), "VV_CLOCK");
+        let used = host_calls(self.p);
+        flag(used.contains("clock_time_get") && self.o.target.clock != Clock::Asked, "VV_CLOCK");
         for name in used {
             flag(true, &format!("VV_HAS_{name}"));
         }
@@ -284,22 +287,6 @@ impl Writer<'_> {
             "#define VV_GLOBALS {fields}\n#define VV_LOAD_GLOBALS {loads}\n#define VV_SAVE_GLOBALS {saves}"
         );
         d
-    }
-
-    fn host_calls(&self) -> BTreeSet<&'static str> {
-        let mut used = BTreeSet::new();
-        for stmts in self.p.functions.iter().flat_map(|f| f.lists()) {
-            walk(stmts, &mut |s| match s {
-                Stmt::Host { call, .. } | Stmt::Suspend { call, .. } => {
-                    used.insert(CALLS[*call].symbol);
-                }
-                Stmt::Write { .. } => {
-                    used.insert("fd_write");
-                }
-                _ => {}
-            });
-        }
-        used
     }
 
     fn table(&self, header: &mut String, parts: &mut Parts) {
@@ -343,6 +330,23 @@ impl Writer<'_> {
     fn leave(&self, ty: u32) -> &'static str {
         if self.p.types[ty as usize].results.is_empty() { "return" } else { "return 0" }
     }
+}
+
+/// The host calls of a program, by their symbols.
+pub fn host_calls(program: &Program) -> BTreeSet<&'static str> {
+    let mut used = BTreeSet::new();
+    for stmts in program.functions.iter().flat_map(|f| f.lists()) {
+        walk(stmts, &mut |s| match s {
+            Stmt::Host { call, .. } | Stmt::Suspend { call, .. } => {
+                used.insert(CALLS[*call].symbol);
+            }
+            Stmt::Write { .. } => {
+                used.insert("fd_write");
+            }
+            _ => {}
+        });
+    }
+    used
 }
 
 /// A leaf that is cheaper inlined than called.

@@ -1,0 +1,26 @@
+;; Waits 30 ms by looking at the clock, which always moves on, and tells no finer steps than it has.
+;;! stdout: done\n
+(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_res_get" (func $clock_res_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "done\n")
+  (func $now (result i64)
+    (if (call $clock_time_get (i32.const 1) (i64.const 0) (i32.const 8)) (then (unreachable)))
+    (i64.load (i32.const 8)))
+  (func $spin (export "spin") (param $for i64) (local $begin i64) (local $last i64) (local $now i64)
+    (local.set $begin (call $now))
+    (local.set $last (local.get $begin))
+    (loop $l
+      (local.set $now (call $now))
+      (if (i64.le_u (local.get $now) (local.get $last)) (then (unreachable)))
+      (local.set $last (local.get $now))
+      (br_if $l (i64.lt_u (i64.sub (local.get $now) (local.get $begin)) (local.get $for)))))
+  (func (export "_start")
+    (if (call $clock_res_get (i32.const 1) (i32.const 8)) (then (unreachable)))
+    (if (i64.gt_u (i64.sub (i64.load (i32.const 8)) (i64.const 1)) (i64.const 999999)) (then (unreachable)))
+    (call $spin (i64.const 30000000))
+    (i32.store (i32.const 0) (i32.const 64))
+    (i32.store (i32.const 4) (i32.const 5))
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))

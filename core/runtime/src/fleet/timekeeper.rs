@@ -1,0 +1,89 @@
+//! A thread that keeps the time for guests on a device without a clock.
+
+use crate::{Error, Result};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use vectorvisor_driver::Shared;
+use vectorvisor_translate::abi::{STOP_TIME, TIME_STEP};
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum State {
+    /// No kernel runs.
+    #[default]
+    Idle,
+    Running,
+    Quit,
+}
+
+type Both = (Mutex<State>, Condvar);
+
+/// The thread, and the memory in which one group's kernels see the time.
+pub struct Timekeeper {
+    state: Arc<Both>,
+    begun: Instant,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn lock(state: &Both) -> MutexGuard<'_, State> {
+    state.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn tell(shared: &Shared, begun: Instant) {
+    shared.store_word(STOP_TIME / 8, u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+}
+
+fn keep(both: &Both, shared: &Shared, begun: Instant) {
+    let mut state = lock(both);
+    loop {
+        state = match *state {
+            State::Quit => return,
+            State::Idle => both.1.wait(state).unwrap_or_else(PoisonError::into_inner),
+            State::Running => {
+                tell(shared, begun);
+                let step = Duration::from_nanos(TIME_STEP);
+                both.1.wait_timeout(state, step).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+    }
+}
+
+impl Timekeeper {
+    /// Starts the thread.
+    pub fn new(shared: &Arc<Shared>) -> Result<Self> {
+        let (state, begun, shared) = (Arc::new(Both::default()), Instant::now(), shared.clone());
+        let (both, word) = (state.clone(), shared.clone());
+        let thread =
+            std::thread::Builder::new().name("vv-timekeeper".into()).spawn(move || keep(&both, &word, begun)).map_err(
+                |e| Error::System { what: "cannot start the thread that keeps the time", reason: e.to_string() },
+            )?;
+        Ok(Self { state, begun, shared, thread: Some(thread) })
+    }
+
+    fn enter(&self, state: State) {
+        *lock(&self.state) = state;
+        self.state.1.notify_all();
+    }
+
+    /// A launch begins, and finds the time there.
+    pub fn start(&self) {
+        tell(&self.shared, self.begun);
+        self.enter(State::Running);
+    }
+
+    /// It has ended.
+    pub fn stop(&self) {
+        self.enter(State::Idle);
+    }
+}
+
+impl Drop for Timekeeper {
+    fn drop(&mut self) {
+        self.enter(State::Quit);
+        if let Some(thread) = self.thread.take() {
+            // It cannot have panicked; if it had, nobody would need it now.
+            _ = thread.join();
+        }
+    }
+}
