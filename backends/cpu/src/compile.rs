@@ -1,4 +1,4 @@
-//! The system's C compiler: text to a shared library, and the library into this process.
+//! Compiles text to a shared library with the system's C compiler, and loads the library into this process.
 
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use vectorvisor_driver::{Error, Result, Source, identity, longest_first};
 const OPTIMISATION: &str = "-O2";
 
 /// WebAssembly's arithmetic: no fast math (`CC` may ask for it), no contraction, and x * 1.0 still makes a signalling
-/// NaN quiet. `math-errno` would only turn square roots into calls. A fortified longjmp aborts when it jumps as
-/// threads' exits do. Warnings about generated text help nobody.
+/// NaN quiet. `math-errno` would only turn square roots into calls. A fortified longjmp aborts at the jump by which a
+/// lane ends itself. No warnings, since the text is generated.
 const FLAGS: &str = "-fno-fast-math -fno-unsafe-math-optimizations -fno-finite-math-only -std=gnu11 -fPIC \
                      -fno-strict-aliasing -ffp-contract=off -fsignaling-nans -fno-math-errno -fvisibility=hidden \
                      -fno-stack-protector -U_FORTIFY_SOURCE -w";
@@ -34,11 +34,12 @@ const VARIABLES: &[&str] = &[
     "MACOSX_DEPLOYMENT_TARGET",
 ];
 
-/// Safe, since the device's identity holds the processor's features. Other compilers' native flags differ too much.
+/// `-march=native` is safe, since the device's identity includes the processor's features. On other architectures
+/// compilers differ in the flag.
 const NATIVE: &[&str] = if cfg!(target_arch = "x86_64") { &["-march=native"] } else { &[] };
 
-/// The compiler's command: `CC`, which may hold a wrapper and arguments as in make, else `cc`; then our options, which
-/// so have the last word.
+/// The compiler's command: `CC`, which may contain a wrapper and arguments as in make, else `cc`; then our options,
+/// last so that they win.
 fn compiler() -> Command {
     let named = std::env::var("CC").unwrap_or_default();
     let mut words = named.split_whitespace();
@@ -47,7 +48,7 @@ fn compiler() -> Command {
     command
 }
 
-/// Runs a compiler; its standard output, or its complaints as [`Error::Compile`].
+/// Runs a compiler; returns its standard output, or its standard error as [`Error::Compile`].
 fn run(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| match error.kind() {
@@ -64,8 +65,8 @@ fn run(command: &mut Command) -> Result<String> {
     Err(Error::Compile { log: format!("{program}: {}\n{log}", output.status) })
 }
 
-/// The compiler, and all that reaches it: its command with our options, its version, the environment, and the macros
-/// that it defines then, which also tell of what wrappers, configuration files and `-march=native` add.
+/// The compiler and everything that changes its code: its command with our options, its version, the environment, and
+/// the macros that it then predefines, which also reveal what wrappers, configuration files and `-march=native` add.
 pub fn identity() -> Result<String> {
     static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
     let command = format!("{:?}{}", compiler(), identity::variables(VARIABLES));
@@ -80,9 +81,9 @@ pub fn identity() -> Result<String> {
         },
         error => error,
     })?;
-    // Some compilers have no such option.
+    // Some compilers do not have these options.
     let macros = run(compiler().args(["-dM", "-E", "-x", "c", "/dev/null"])).unwrap_or_default();
-    if let Some(fast) = macros.lines().find(|line| FAST.contains(&line.trim())) {
+    if let Some(fast) = macros.lines().find(|line| FAST_MATH.contains(&line.trim())) {
         return Err(Error::Unavailable {
             what: format!("the C compiler computes with fast math ({fast}), which loses WebAssembly's NaNs and zeros"),
             advice: "take -ffast-math and the like out of the compiler's wrapper or configuration file, or name \
@@ -96,8 +97,8 @@ pub fn identity() -> Result<String> {
     Ok(identity)
 }
 
-/// What compilers define that take liberties with floating point.
-const FAST: [&str; 2] = ["#define __FAST_MATH__ 1", "#define __FINITE_MATH_ONLY__ 1"];
+/// What compilers predefine with fast math.
+const FAST_MATH: [&str; 2] = ["#define __FAST_MATH__ 1", "#define __FINITE_MATH_ONLY__ 1"];
 
 fn file_error(what: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Device(format!("cannot {what} in {}: {error}", std::env::temp_dir().display()))
@@ -105,12 +106,12 @@ fn file_error(what: &'static str) -> impl Fn(std::io::Error) -> Error {
 
 /// Compiles a program to the bytes of a shared library, `jobs` units at a time.
 pub fn compile(source: Source<'_>, jobs: usize, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
-    // Of a name that nobody can guess, and closed to others.
+    // With a name that cannot be guessed, and without access for other users.
     let folder = tempfile::Builder::new().prefix("vectorvisor-").tempdir().map_err(file_error("make a folder"))?;
     let library = folder.path().join("program.so");
     let link = ["-shared", "-Wl,-Bsymbolic", "-lm", "-o"];
     if let [unit] = source.units {
-        // Alone, a unit's functions may be static: the optimiser sees all their callers.
+        // A single unit's functions can be static (no VV_UNITS), so the optimiser sees all their callers.
         progress(0, 1);
         let text = write_unit(folder.path(), 0, source.header, unit)?;
         run(compiler().arg(text).args(link).arg(&library))?;
@@ -136,7 +137,7 @@ fn compile_units(
         for _ in 0..jobs.clamp(1, total.max(1)) {
             let (order, next, sender) = (&order, &next, sender.clone());
             scope.spawn(move || {
-                // A refused unit moves `next` past the end: the others would be in vain.
+                // An error moves `next` past the end, so that no thread begins another unit.
                 while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
                     let object = compile_unit(folder, index, source.header, &source.units[index]);
                     if object.is_err() {
@@ -153,7 +154,7 @@ fn compile_units(
             objects.push(object?);
             progress(objects.len(), total);
         }
-        // The order of linking must not depend on who was first.
+        // The order of linking must not depend on which unit was ready first.
         objects.sort();
         Ok(objects)
     })
@@ -173,16 +174,16 @@ fn write_unit(folder: &Path, index: usize, header: &str, unit: &str) -> Result<P
     Ok(path)
 }
 
-/// Opens the bytes of a shared library. The file is gone when this returns.
+/// Opens the bytes of a shared library, by a temporary file that is removed before this returns.
 ///
 /// # Safety
-/// They are what [`compile`] gave, or no library.
+/// The bytes are what [`compile`] gave, or no library.
 pub unsafe fn open(binary: &[u8]) -> Result<libloading::Library> {
-    // Nobody else may write to it, nor guess its name.
+    // The name cannot be guessed, and other users cannot write to the file.
     let file = tempfile::Builder::new().prefix("vectorvisor-").suffix(".so").tempfile();
     let mut file = file.map_err(file_error("make a file"))?;
     file.write_all(binary).map_err(file_error("write a library"))?;
-    // SAFETY: the caller's promise; what was made from our own text has no constructors.
+    // SAFETY: the caller's promise; a library that `compile` made has no constructors.
     let opened = unsafe { Opened::open(Some(file.path()), RTLD_NOW | RTLD_LOCAL) };
     opened.map(Into::into).map_err(|error| {
         let error = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);

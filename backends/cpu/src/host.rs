@@ -1,15 +1,16 @@
-//! Facts about the machine that we run on.
+//! Facts about this machine.
 
 use std::fs::read_to_string;
 use vectorvisor_driver::identity::hash;
 
-/// The name of the processor, and a hash of what it can do: code for `-march=native` runs only where both agree.
+/// The name of the processor, and a hash of its features: code compiled with `-march=native` runs only where both are
+/// the same.
 pub struct Processor {
     pub name: String,
     pub features: u64,
 }
 
-/// Reads /proc/cpuinfo. Where that says nothing, the name is the architecture.
+/// From /proc/cpuinfo; without it the name is the architecture's.
 pub fn processor() -> Processor {
     let text = read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |names: &[&str]| {
@@ -21,12 +22,12 @@ pub fn processor() -> Processor {
     Processor { name: name.to_owned(), features }
 }
 
-/// Cores that this process may use.
+/// How many cores this process may use.
 pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
 }
 
-/// Bytes that VMs may use: three quarters of what the system, and our control group, have left.
+/// Bytes that VMs may use: three quarters of what is available in the system and in this process's control group.
 pub fn memory() -> u64 {
     let meminfo = read_to_string("/proc/meminfo").unwrap_or_default();
     let available = meminfo.lines().find_map(|line| {
@@ -36,12 +37,12 @@ pub fn memory() -> u64 {
     let bytes = |path: &str| read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let group = bytes("/sys/fs/cgroup/memory.max")
         .and_then(|max| Some(max.saturating_sub(bytes("/sys/fs/cgroup/memory.current")?)));
-    // 4 GiB where the system tells nothing: enough to work, little enough to be there.
+    // 4 GiB where the system does not say: enough to work with, and likely available.
     let left = available.unwrap_or(4 << 30).min(group.unwrap_or(u64::MAX));
     left / 4 * 3
 }
 
-/// CLOCK_MONOTONIC in nanoseconds: the same clock that kernels read.
+/// CLOCK_MONOTONIC in nanoseconds, the clock that kernels read too.
 pub fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a local of the right type. The call cannot fail for this clock.

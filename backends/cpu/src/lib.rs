@@ -1,4 +1,4 @@
-//! The CPU driver: the system's C compiler makes a shared library, and all cores run its tiles.
+//! The CPU driver: the system's C compiler makes a shared library, and all cores run the tiles of a launch.
 //!
 //! A kernel is an exported function `void NAME(void *const *args, uint32_t tile, uint32_t lanes)` that
 //! runs all lanes of one tile, one after another. Device memory is ordinary memory of this process.
@@ -9,8 +9,8 @@ mod pool;
 mod queue;
 
 use libloading::Library;
-use pool::{Entry, Job, Pool};
-use queue::{Event, Task, Worklist};
+use pool::{Job, KernelFn, Pool};
+use queue::{Event, Queue, Task};
 use std::sync::Arc;
 use vectorvisor_driver::handles::Handles;
 use vectorvisor_driver::memory::{Budget, HostMemory, check_range};
@@ -79,8 +79,8 @@ fn info() -> Result<DeviceInfo> {
 
 #[derive(Clone)]
 struct Kernel {
-    entry: Entry,
-    /// Stays open while a queued launch needs it, even if the module was unloaded.
+    entry: KernelFn,
+    /// Keeps the library open while a queued launch needs it, even after the module was unloaded.
     library: Arc<Library>,
 }
 
@@ -92,7 +92,7 @@ struct CpuDevice {
     kernels: Handles<Kernel>,
     buffers: Handles<Arc<HostMemory>>,
     pinned: Handles<Arc<HostMemory>>,
-    queues: Handles<Arc<Worklist>>,
+    queues: Handles<Arc<Queue>>,
     events: Handles<Arc<Event>>,
 }
 
@@ -103,8 +103,8 @@ impl CpuDevice {
     fn device_memory(&self, bytes: u64) -> Result<Arc<HostMemory>> {
         self.budget.take(bytes.max(1), || Ok(Arc::new(HostMemory::new(bytes)?)))
     }
-    /// The memory and the address at `offset` in it.
-    fn place(&self, buffer: BufferId, offset: u64, bytes: usize) -> Result<(Arc<HostMemory>, *mut u8)> {
+    /// A buffer, kept alive, and the address at `offset` in it; an error unless `bytes` fit there.
+    fn address(&self, buffer: BufferId, offset: u64, bytes: usize) -> Result<(Arc<HostMemory>, *mut u8)> {
         let memory = self.buffers.get(buffer.0)?;
         check_range(offset, bytes, memory.bytes())?;
         let start = memory.pointer().wrapping_add(offset as usize);
@@ -132,8 +132,8 @@ impl Device for CpuDevice {
     }
     fn kernel(&self, module: ModuleId, name: &str) -> Result<KernelId> {
         let library = self.modules.get(module.0)?;
-        // SAFETY: the calling convention of this dialect says that exported functions have this type.
-        let entry = unsafe { library.get::<Entry>(name) };
+        // SAFETY: exported functions of this dialect are kernels, which have this type.
+        let entry = unsafe { library.get::<KernelFn>(name) };
         let entry = *entry.map_err(|error| Error::Invalid(format!("no kernel {name} in this module: {error}")))?;
         Ok(KernelId(self.kernels.insert(Kernel { entry, library })))
     }
@@ -161,10 +161,10 @@ impl Device for CpuDevice {
     }
 
     fn queue(&self) -> Result<QueueId> {
-        Ok(QueueId(self.queues.insert(Arc::new(Worklist::new(self.pool.clone())?))))
+        Ok(QueueId(self.queues.insert(Arc::new(Queue::new(self.pool.clone())?))))
     }
     fn free_queue(&self, queue: QueueId) {
-        // Dropping the last owner waits for the work.
+        // Dropping the queue waits for its work.
         self.queues.remove(queue.0);
     }
     unsafe fn write(
@@ -175,11 +175,11 @@ impl Device for CpuDevice {
         src: *const u8,
         bytes: usize,
     ) -> Result<EventId> {
-        let (memory, dst) = self.place(dst, offset, bytes)?;
+        let (memory, dst) = self.address(dst, offset, bytes)?;
         self.enqueue(queue, Task::Copy { src, dst, bytes, _memory: memory })
     }
     unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId> {
-        let (memory, src) = self.place(src, offset, bytes)?;
+        let (memory, src) = self.address(src, offset, bytes)?;
         self.enqueue(queue, Task::Copy { src, dst, bytes, _memory: memory })
     }
     fn launch(
@@ -199,7 +199,7 @@ impl Device for CpuDevice {
         self.enqueue(queue, Task::Launch(Job::new(kernel.entry, kernel.library, buffers, tiles, lanes)))
     }
     fn finish(&self, queue: QueueId) -> Result<()> {
-        self.queues.get(queue.0)?.push(Task::Nothing)?.wait();
+        self.queues.get(queue.0)?.push(Task::Marker)?.wait();
         Ok(())
     }
 

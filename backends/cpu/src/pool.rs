@@ -1,4 +1,4 @@
-//! Worker threads that run the tiles of launches.
+//! A thread pool that runs the tiles of launches.
 
 use libloading::Library;
 use std::ffi::c_void;
@@ -8,23 +8,24 @@ use vectorvisor_driver::memory::HostMemory;
 use vectorvisor_driver::{Error, Result};
 
 /// The type of a kernel: runs all lanes of one tile.
-pub type Entry = unsafe extern "C" fn(args: *const *mut c_void, tile: u32, lanes: u32);
+pub type KernelFn = unsafe extern "C" fn(args: *const *mut c_void, tile: u32, lanes: u32);
 
-/// Guests' direct functions run on this stack, as deep as the translator lets them; untouched pages cost nothing.
+/// Bytes of a thread's stack, on which guests' direct functions run. The translator bounds their depth; untouched pages
+/// cost nothing.
 const STACK: usize = 64 << 20;
 
 /// One launch.
 pub struct Job {
-    entry: Entry,
+    entry: KernelFn,
     args: Vec<*mut c_void>,
     tiles: u32,
     lanes: u32,
-    /// The next tile to run. 64 bits: threads that find nothing left also count up.
+    /// The next tile to run. 64 bits, because threads that find no tile left count it up too.
     next: AtomicU64,
     /// Tiles that have ended.
     ended: AtomicU32,
     all_ended: (Mutex<bool>, Condvar),
-    // What the kernel uses must outlive it, even if the caller frees its handles early.
+    // Keep alive what the kernel uses, even if the caller frees its handles early.
     _library: Arc<Library>,
     _buffers: Vec<Option<Arc<HostMemory>>>,
 }
@@ -36,7 +37,7 @@ unsafe impl Sync for Job {}
 
 impl Job {
     pub fn new(
-        entry: Entry,
+        entry: KernelFn,
         library: Arc<Library>,
         buffers: Vec<Option<Arc<HostMemory>>>,
         tiles: u32,
@@ -67,7 +68,7 @@ impl Job {
             }
             // SAFETY: the library is loaded, its kernels have this type, and the arguments live as long as `self`.
             unsafe { (self.entry)(self.args.as_ptr(), tile as u32, self.lanes) };
-            // AcqRel: whoever sees the last count also sees what all tiles wrote.
+            // AcqRel: the thread that counts the last tile also sees what all tiles wrote.
             if self.ended.fetch_add(1, Ordering::AcqRel) + 1 == self.tiles {
                 *lock(&self.all_ended.0) = true;
                 self.all_ended.1.notify_all();
@@ -76,20 +77,21 @@ impl Job {
     }
 }
 
-/// Locks, also after a panic elsewhere: nothing that we guard is left half changed.
+/// Locks, ignoring poison: no panic can leave the guarded values half changed.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All workers of a device. The thread that submits a job works on it too, so a job never waits for another one's
-/// worker, and there is one worker fewer than cores.
+/// All workers of a device. The thread that submits a job works on it too, so a job never waits for a worker that is
+/// busy with another one, and there is one worker fewer than cores.
 pub struct Pool {
-    shared: Arc<Shared>,
+    list: Arc<JobList>,
     helpers: u32,
 }
 
+/// What the workers share.
 #[derive(Default)]
-struct Shared {
+struct JobList {
     /// Jobs that may have tiles left to begin, oldest first.
     jobs: Mutex<Vec<Arc<Job>>>,
     more: Condvar,
@@ -99,10 +101,10 @@ struct Shared {
 impl Pool {
     /// Starts the workers.
     pub fn new(cores: u32) -> Result<Self> {
-        let pool = Self { shared: Arc::default(), helpers: cores.saturating_sub(1) };
+        let pool = Self { list: Arc::default(), helpers: cores.saturating_sub(1) };
         for _ in 0..pool.helpers {
-            let shared = pool.shared.clone();
-            thread("vv-worker", move || shared.help())?;
+            let list = pool.list.clone();
+            thread("vv-worker", move || list.help())?;
         }
         Ok(pool)
     }
@@ -113,8 +115,8 @@ impl Pool {
         }
         let helped = job.tiles > 1 && self.helpers > 0;
         if helped {
-            lock(&self.shared.jobs).push(job.clone());
-            self.shared.more.notify_all();
+            lock(&self.list.jobs).push(job.clone());
+            self.list.more.notify_all();
         }
         job.work();
         let mut ended = lock(&job.all_ended.0);
@@ -123,22 +125,23 @@ impl Pool {
         }
         drop(ended);
         if helped {
-            lock(&self.shared.jobs).retain(|other| !Arc::ptr_eq(other, job));
+            lock(&self.list.jobs).retain(|other| !Arc::ptr_eq(other, job));
         }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Under the lock, so that no worker is between its look at `stop` and its sleep. Nobody waits for the workers:
-        // all queues are gone, so there is no job.
-        let _jobs = lock(&self.shared.jobs);
-        self.shared.stop.store(true, Ordering::Relaxed);
-        self.shared.more.notify_all();
+        // Under the lock, so that no worker is between reading `stop` and waiting. The workers are not joined: all
+        // queues are gone, so there is no job.
+        let _jobs = lock(&self.list.jobs);
+        self.list.stop.store(true, Ordering::Relaxed);
+        self.list.more.notify_all();
     }
 }
 
-impl Shared {
+impl JobList {
+    /// A worker's loop.
     fn help(&self) {
         let mut jobs = lock(&self.jobs);
         while !self.stop.load(Ordering::Relaxed) {
@@ -155,7 +158,7 @@ impl Shared {
     }
 }
 
-/// Starts a named thread with a stack that kernels can run on.
+/// Starts a named thread with a stack for kernels.
 pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {
     let builder = std::thread::Builder::new().name(name.into()).stack_size(STACK);
     builder.spawn(body).map_err(|error| Error::Device(format!("cannot start a thread: {error}")))

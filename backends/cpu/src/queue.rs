@@ -1,4 +1,4 @@
-//! In-order queues: one thread each, which also works on the launches it submits.
+//! In-order queues: one thread each, which also runs tiles of its launches.
 
 use crate::host;
 use crate::pool::{Job, Pool, lock, thread};
@@ -14,8 +14,8 @@ pub enum Task {
     Copy { src: *const u8, dst: *mut u8, bytes: usize, _memory: Arc<HostMemory> },
     /// Runs a kernel.
     Launch(Arc<Job>),
-    /// Only marks a point in the queue.
-    Nothing,
+    /// Does nothing but reach its event.
+    Marker,
 }
 
 // SAFETY: `Device::write` and `Device::read` oblige their callers to keep the pointers valid until the event.
@@ -41,7 +41,7 @@ impl Event {
         }
     }
     fn reach(&self, times: (u64, u64)) {
-        // Under the lock, so that no waiter is between its look and its sleep.
+        // Under the lock, so that no waiter is between reading `times` and waiting.
         let _guard = lock(&self.ended.0);
         self.times.get_or_init(|| times);
         self.ended.1.notify_all();
@@ -49,29 +49,29 @@ impl Event {
 }
 
 /// A task and the event that it reaches.
-type Entry = (Task, Arc<Event>);
+type Enqueued = (Task, Arc<Event>);
 
-/// A queue and its thread. Dropping it waits for its work.
-pub struct Worklist {
-    tasks: Mutex<Option<Sender<Entry>>>,
+/// A queue and its thread. Dropping the queue waits for its work.
+pub struct Queue {
+    tasks: Mutex<Option<Sender<Enqueued>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Worklist {
+impl Queue {
     /// Starts the thread.
     pub fn new(pool: Arc<Pool>) -> Result<Self> {
-        let (sender, tasks) = channel::<Entry>();
+        let (sender, tasks) = channel::<Enqueued>();
         let body = move || {
             for (task, event) in tasks {
                 let begin = host::now();
                 match &task {
-                    // SAFETY: both sides hold `bytes` bytes (checked, or the caller's promise). They may lie in the
-                    // same buffer when the caller copies out of shared memory, hence not `copy_nonoverlapping`.
+                    // SAFETY: both sides have `bytes` bytes (checked, or the caller's promise). They may be in the same
+                    // buffer when the caller copies from shared memory, hence not `copy_nonoverlapping`.
                     Task::Copy { src, dst, bytes, .. } => unsafe { std::ptr::copy(*src, *dst, *bytes) },
                     Task::Launch(job) => pool.run(job),
-                    Task::Nothing => {}
+                    Task::Marker => {}
                 }
-                // Before the event: who waited for it may expect that freed memory is free.
+                // Before the event is reached: after a wait for it, memory that was freed must be available again.
                 drop(task);
                 event.reach((begin, host::now()));
             }
@@ -87,12 +87,12 @@ impl Worklist {
     }
 }
 
-impl Drop for Worklist {
+impl Drop for Queue {
     fn drop(&mut self) {
         // The thread ends when the channel is closed and empty.
         lock(&self.tasks).take();
         if let Some(thread) = self.thread.take() {
-            // An error means that it panicked; its work is over in any case.
+            // An error means that the thread panicked; its work has ended either way.
             _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The suite that every driver passes, linked and as a plugin.
+//! The conformance suite, linked and as a plugin.
 
 use vectorvisor_driver::conformance::failures;
 use vectorvisor_driver::plugin::Search;
@@ -12,7 +12,7 @@ fn linked() {
 
 #[test]
 fn as_a_plugin() -> Result<()> {
-    // Cargo leaves it beside the test.
+    // Cargo builds the plugin beside the test.
     let plugins = Search::new(&[], None).usual();
     let plugin = plugins.iter().find(|plugin| plugin.name() == "cpu");
     let failures = failures(plugin.ok_or_else(|| Error::Invalid("the plugin was not built".into()))?, &|_| true);

@@ -1,4 +1,5 @@
-//! The context of a device: one for all that open it, current on a thread during each call, renewed after a fault.
+//! A device's primary context: shared by everything that opens the device, made current for each call, replaced after a
+//! fault.
 
 use crate::sys::{CODES, Cuda};
 use crate::units;
@@ -15,7 +16,7 @@ pub struct Context {
     cuda: &'static Cuda,
     device: cu::CUdevice,
     raw: cu::CUcontext,
-    /// What ended it.
+    /// The fault that made it unusable.
     fault: Fault,
 }
 
@@ -24,12 +25,13 @@ unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
 
-/// The contexts that are open, and the faults that ended contexts which were not yet reset.
+/// The open contexts.
 static OPEN: Mutex<BTreeMap<cu::CUdevice, Weak<Context>>> = Mutex::new(BTreeMap::new());
+/// The faults of contexts that were not reset since.
 static LOST: Mutex<BTreeMap<cu::CUdevice, String>> = Mutex::new(BTreeMap::new());
 
 impl Context {
-    /// The context of a device, which all who open it share, or a new one if a fault ended that.
+    /// The shared context of a device, or a new one after a fault.
     pub fn open(cuda: &'static Cuda, device: cu::CUdevice) -> Result<Arc<Self>> {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(context) = open.get(&device).and_then(Weak::upgrade).filter(|context| !context.fault.happened()) {
@@ -38,9 +40,10 @@ impl Context {
         let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raw = null_mut();
         if let Some(fault) = lost.get(&device) {
-            // After a stray access driver 580 refuses all further work of the process, also in other contexts and after a
-            // reset; other faults and drivers may be kinder.
-            // SAFETY: what was open of it is lost, and nobody calls CUDA with it any more; a local to fill.
+            // After an illegal access driver 580 refuses all further work of the process, also in other contexts and
+            // after a reset; after other faults, or with other drivers, the reset may help.
+            // SAFETY: the old context is unusable, and `Fault::refuse` keeps everything from calling CUDA with it; a
+            // local to fill.
             let code = unsafe {
                 (cuda.own.cuDevicePrimaryCtxReset_v2)(device);
                 (cuda.own.cuDevicePrimaryCtxRetain)(&mut raw, device)
@@ -72,7 +75,7 @@ impl Context {
         }
         self.cuda.check(what, code)
     }
-    /// Makes one binary of several, which are cubins or texts of PTX.
+    /// Links several binaries, cubins or PTX, into one.
     fn link(&self, binaries: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>> {
         use cu::{CUjit_option_enum::*, CUjitInputType_enum::*};
         let (mut link, mut output, mut bytes, mut log) = (null_mut(), null_mut(), 0, [0u8; 4096]);
@@ -80,7 +83,8 @@ impl Context {
         let mut values = [log.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(log.len() - 1)];
         let cu = &self.cuda.own;
         self.enter()?;
-        // SAFETY: locals to fill; the log and each binary live until the link is destroyed; the output is copied before that.
+        // SAFETY: locals to fill; the log and each binary outlive the link; the output is copied before the link is
+        // destroyed.
         let (code, output) = unsafe {
             self.check("cuLinkCreate", (cu.cuLinkCreate_v2)(2, names.as_mut_ptr(), values.as_mut_ptr(), &mut link))?;
             let (mut code, mut kept) = (SUCCESS, Vec::new());
@@ -103,14 +107,14 @@ impl Context {
             (code, result)
         };
         let log = String::from_utf8_lossy(CStr::from_bytes_until_nul(&log).map_or(&[], CStr::to_bytes)).into_owned();
-        // Not a fault of the context, whatever the code.
+        // By `cuda.check`: a link error never makes the context unusable, whatever its code.
         match self.cuda.check("linking units", code) {
             Ok(()) => Ok(output),
             Err(Error::Device(text)) => Err(Error::Compile { log: format!("error: {text}\n{log}") }),
             Err(error) => Err(error),
         }
     }
-    /// Bytes of the device that nobody uses.
+    /// Free bytes of the device's memory.
     pub fn free_memory(&self) -> Result<u64> {
         let (mut free, mut total) = (0, 0);
         self.enter()?;
@@ -122,7 +126,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // A lost context was or will be reset, and the one that is retained now may be its successor.
+        // After a fault the context was or will be reset, and this would release its successor.
         if !self.fault.happened() {
             // SAFETY: retained once by `open`.
             unsafe { (self.cuda.own.cuDevicePrimaryCtxRelease_v2)(self.device) };
@@ -130,19 +134,19 @@ impl Drop for Context {
     }
 }
 
-/// So many units take 9 s as one, and 5 s apart.
+/// The most units that are compiled as one text (9 s as one, 5 s by units).
 const FEW: usize = 2;
-/// The option that says that units are to be compiled as one.
+/// The option that makes all units be compiled as one text.
 pub const WHOLE: &str = "-DVV_WHOLE=1";
 
-/// The texts to compile, and the options: many units apart, then to be linked; few as one.
+/// The texts to compile, and the options: each of many units by itself, to be linked then; few units as one text.
 pub fn texts(source: Source<'_>, options: &[String]) -> (Vec<String>, Vec<String>) {
     if source.units.len() <= FEW || options.iter().any(|option| option == WHOLE) {
         return (vec![[source.header, "\n", &source.units.concat()].concat()], options.to_vec());
     }
-    let apart = ["--relocatable-device-code=true", "-DVV_UNITS=1"].map(str::to_owned);
+    let separate = ["--relocatable-device-code=true", "-DVV_UNITS=1"].map(str::to_owned);
     let texts = source.units.iter().map(|unit| [source.header, "\n", unit].concat()).collect();
-    (texts, options.iter().cloned().chain(apart).collect())
+    (texts, options.iter().cloned().chain(separate).collect())
 }
 
 /// A device with its compiler.
@@ -154,7 +158,7 @@ pub struct Nvidia {
 
 impl Vendor for Nvidia {
     fn functions(&self) -> &Functions {
-        &self.context.cuda.shared
+        &self.context.cuda.common
     }
     fn enter(&self) -> Result<()> {
         self.context.enter()
@@ -162,8 +166,9 @@ impl Vendor for Nvidia {
     fn check(&self, what: &str, code: Code) -> Result<()> {
         self.context.check(what, code)
     }
-    /// Many units on all processors at once, then linked: a guest of 70 KB takes 6 s on 16 processors, and 95 s as a whole. What
-    /// the compiler no longer sees costs kernels that call much a fifth of their speed, so few units are compiled as one.
+    /// Many units are compiled on all processors at once, then linked: a guest of 70 KB takes 6 s on 16 processors, and
+    /// 95 s as a whole. Without inlining across units, kernels that call much lose a fifth of their speed, so few units
+    /// are compiled as one text.
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
         let (texts, options) = texts(source, &self.options);
         let mut binaries = self.compiler.compile(&texts, &options, &|| Ok(()), progress)?;

@@ -1,4 +1,5 @@
-//! What compiling costs, unit by unit, without a device: spills and seconds are in NVRTC's log, registers in its binaries.
+//! What compiling costs, by unit and function, without a device: spills and seconds from NVRTC's log, registers from
+//! its binaries.
 
 use crate::context::texts;
 use crate::units::attributes;
@@ -26,7 +27,7 @@ pub fn examine(
         let mut functions = functions(&compiled.log);
         for function in &mut functions {
             function.registers = registers.get(&function.name).copied().unwrap_or(0);
-            function.name = plain(&function.name).to_owned();
+            function.name = unmangled(&function.name).to_owned();
         }
         each(UnitCost { unit, seconds: compiled.seconds, functions });
     })?;
@@ -38,11 +39,11 @@ pub fn examine(
     }
 }
 
-/// What ptxas says of each function: a line with its name, one with its stack and spills, and one with its time.
+/// What ptxas logs about each function: a line with its name, one with its stack and spills, and one with its time.
 fn functions(log: &str) -> Vec<FunctionCost> {
     let mut functions = Vec::<FunctionCost>::new();
     for line in log.lines() {
-        // The number in front of some words.
+        // The number before these words.
         let before = |words: &str| -> Option<f64> { line.split_once(words)?.0.split_whitespace().last()?.parse().ok() };
         if let Some((_, name)) = line.split_once("Function properties for ") {
             let name = name.trim().to_owned();
@@ -68,8 +69,8 @@ fn registers(binary: &[u8]) -> object::Result<BTreeMap<String, u32>> {
         .collect()
 }
 
-/// A function's own name of one that C++ made of it: the last in `_Z3fn1P2VM` or `_ZN8internal3fn1EP2VM`.
-fn plain(mangled: &str) -> &str {
+/// The function's name in a mangled C++ name: `fn1` in `_Z3fn1P2VM` and in `_ZN8internal3fn1EP2VM`.
+fn unmangled(mangled: &str) -> &str {
     let nested = mangled.strip_prefix("_ZN");
     let Some(mut rest) = nested.or(mangled.strip_prefix("_Z")) else { return mangled };
     let mut name = mangled;
@@ -89,16 +90,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_in_those_of_cplusplus() {
-        assert_eq!(plain("_Z5fn332P2VMjjjj"), "fn332");
-        assert_eq!(plain("_ZN31_INTERNAL_00000000_1_k_02d573447vv_copyEPhjjj"), "vv_copy");
-        assert_eq!(plain("vv_run"), "vv_run");
-        assert_eq!(plain("_Z99x"), "_Z99x");
+    fn names_are_unmangled() {
+        assert_eq!(unmangled("_Z5fn332P2VMjjjj"), "fn332");
+        assert_eq!(unmangled("_ZN31_INTERNAL_00000000_1_k_02d573447vv_copyEPhjjj"), "vv_copy");
+        assert_eq!(unmangled("vv_run"), "vv_run");
+        assert_eq!(unmangled("_Z99x"), "_Z99x");
     }
 
-    /// Needs no device, but NVRTC.
+    /// Needs NVRTC, but no device.
     #[test]
-    fn costs_are_told_without_a_device() {
+    fn costs_are_reported_without_a_device() {
         let nvrtc = match crate::nvrtc::nvrtc() {
             Ok(nvrtc) => nvrtc,
             Err(error) => return println!("skipped: {error}"),
@@ -107,13 +108,13 @@ mod tests {
         let mut units: Vec<_> = (0..3).map(unit).collect();
         units.push("extern \"C\" __global__ void k(float *x) { x[0] = f0(x[1]) + f1(x[2]) + f2(x[3]); }".into());
         let header = (0..3).map(|n| format!("__device__ float f{n}(float x);\n")).collect::<String>();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let options = crate::options(false, "--gpu-architecture=sm_90".into());
         let source = Source { header: &header, units: &units };
-        examine(&nvrtc.compiler, source, &options, &mut |unit| told.push(unit)).expect("they compile");
-        told.sort_by_key(|unit| unit.unit);
-        assert_eq!(told.len(), 4);
-        for (unit, name) in told.iter().zip(["f0", "f1", "f2", "k"]) {
+        examine(&nvrtc.compiler, source, &options, &mut |unit| reported.push(unit)).expect("they compile");
+        reported.sort_by_key(|unit| unit.unit);
+        assert_eq!(reported.len(), 4);
+        for (unit, name) in reported.iter().zip(["f0", "f1", "f2", "k"]) {
             let function = unit.functions.iter().find(|function| function.name == name).expect(name);
             assert!(function.registers > 0 && unit.seconds > 0.0, "{unit:?}");
         }

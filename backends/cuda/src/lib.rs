@@ -1,5 +1,5 @@
-//! The CUDA driver: NVIDIA's GPUs through the driver API, with NVRTC as the compiler. What it shares with a driver for HIP is
-//! [`vectorvisor_driver::gpu`]. `nvrtc`, `sys` and `OPTIONS` are public for the test library of that driver.
+//! The CUDA driver: NVIDIA's GPUs through the driver API, with NVRTC as the compiler. What it shares with the HIP
+//! driver is in [`vectorvisor_driver::gpu`]. `nvrtc`, `sys` and `OPTIONS` are public for `backends/hip/testlib`.
 
 mod context;
 mod examine;
@@ -18,7 +18,8 @@ use vectorvisor_driver::gpu::{GpuDevice, Setup};
 use vectorvisor_driver::identity::{library, variables};
 use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result, Source, UnitCost};
 
-/// The options of every compilation; the identity of a device holds them. WebAssembly rounds every operation by itself.
+/// The options of every compilation, which are part of a device's identity. WebAssembly rounds every operation, so
+/// there is no contraction and no flush to zero.
 pub const OPTIONS: [&str; 7] = [
     "--std=c++17",
     "--device-as-default-execution-space",
@@ -28,12 +29,12 @@ pub const OPTIONS: [&str; 7] = [
     "--prec-sqrt=true",
     "--disable-warnings",
 ];
-/// This part of the memory stays free, for the stacks of kernels and for their code.
+/// 1/32 of the memory stays free, for the stacks of kernels and for their code.
 const RESERVED: u64 = 32;
-/// A unit holds 32 blocks but 64 warps, so with one tile in a block it could be half empty.
-const BLOCK: u32 = 64;
+/// Two tiles: a multiprocessor holds 32 blocks but 64 warps, so with one tile in a block the occupancy is half at most.
+const BLOCK_THREADS: u32 = 64;
 
-/// The driver of all CUDA devices. It opens libcuda and NVRTC when it is first asked.
+/// The driver of all CUDA devices. It opens libcuda and NVRTC at its first use.
 pub struct CudaDriver;
 
 /// The driver, as the runtime registers it.
@@ -47,7 +48,7 @@ impl Driver for CudaDriver {
     fn name(&self) -> &'static str {
         "cuda"
     }
-    /// `live_shared` is false in this list, and memory is all that the device has: only an open device was asked.
+    /// In this list `live_shared` is false and `memory` is the device's total: opening a device finds out both.
     fn devices(&self) -> Result<Vec<DeviceInfo>> {
         (0..count()?).map(|index| Ok(Facts::new(index, Quirks::default())?.info)).collect()
     }
@@ -71,7 +72,7 @@ impl Driver for CudaDriver {
     }
 }
 
-/// The options of a compilation for a target, which is an option too.
+/// The options of a compilation; `target` is the last of them.
 fn options(patch: bool, target: String) -> Vec<String> {
     let (whole, more) = (env::var_os("VECTORVISOR_CUDA_WHOLE").is_some(), env::var("VECTORVISOR_NVRTC_OPTIONS"));
     let defines = [(patch, "-DVV_PATCH=1"), (whole, context::WHOLE)].into_iter().filter(|(on, _)| *on);
@@ -80,7 +81,7 @@ fn options(patch: bool, target: String) -> Vec<String> {
     options.chain([target]).collect()
 }
 
-/// How many devices there are, if there is also a compiler for them.
+/// How many devices there are; an error if there is no compiler for them.
 fn count() -> Result<usize> {
     let (cuda, mut count) = (cuda()?, 0);
     nvrtc()?;
@@ -89,12 +90,12 @@ fn count() -> Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// What we know about a device before it is open.
+/// What is known about a device before it is open.
 struct Facts {
     device: cu::CUdevice,
     info: DeviceInfo,
     options: Vec<String>,
-    units: u32,
+    multiprocessors: u32,
     max_lanes: u32,
 }
 
@@ -119,7 +120,7 @@ impl Facts {
             let code = unsafe { (cuda.own.cuDeviceGetAttribute)(&mut value, attribute, device) };
             cuda.check("cuDeviceGetAttribute", code).map(|()| u32::try_from(value).unwrap_or(0))
         };
-        let units = attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let multiprocessors = attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
         let warp = attribute(CU_DEVICE_ATTRIBUTE_WARP_SIZE)?.max(1);
         let threads = attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR)?;
         let major = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
@@ -146,7 +147,7 @@ impl Facts {
             memory,
             max_alloc: memory,
             lane_width: warp,
-            parallel_tiles: (units * (threads / warp)).max(1),
+            parallel_tiles: (multiprocessors * (threads / warp)).max(1),
             thread_exit: true,
             timer: true,
             live_shared: false,
@@ -154,17 +155,31 @@ impl Facts {
             nvidia: true,
             patch,
         };
-        Ok(Self { device, info, options, units, max_lanes: attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)? })
+        Ok(Self {
+            device,
+            info,
+            options,
+            multiprocessors,
+            max_lanes: attribute(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)?,
+        })
     }
     fn open(self) -> Result<Arc<dyn Device>> {
-        let Self { device, mut info, options, units, max_lanes } = self;
+        let Self { device, mut info, options, multiprocessors, max_lanes } = self;
         let context = Context::open(cuda()?, device)?;
         info.memory = context.free_memory()?.saturating_sub(info.memory / RESERVED).max(1);
         info.max_alloc = info.memory;
         let vendor = Arc::new(Nvidia { context, compiler: &nvrtc()?.compiler, options });
-        // In PTX: the driver compiles these few lines in a millisecond.
+        // PTX, which NVIDIA's driver compiles in a millisecond.
         let probe = include_bytes!("probe.ptx").to_vec();
-        let mark = b"vectorvisor CUDA\n";
-        Ok(Arc::new(GpuDevice::new(Setup { vendor, info, mark, max_lanes, block: BLOCK, units, probe })?))
+        let magic = b"vectorvisor CUDA\n";
+        Ok(Arc::new(GpuDevice::new(Setup {
+            vendor,
+            info,
+            magic,
+            max_lanes,
+            block_threads: BLOCK_THREADS,
+            multiprocessors,
+            probe,
+        })?))
     }
 }

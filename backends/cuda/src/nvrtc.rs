@@ -1,4 +1,4 @@
-//! NVRTC, NVIDIA's kernel compiler: where it lies, and what it compiles for.
+//! NVRTC, NVIDIA's kernel compiler: where it is found, and the targets that it knows.
 
 use std::env;
 use std::ffi::c_int;
@@ -9,7 +9,7 @@ use vectorvisor_driver::gpu::library::{self, matching};
 use vectorvisor_driver::{Error, Result};
 
 library::functions! {
-    /// What only NVRTC has.
+    /// The functions that hipRTC does not have.
     pub struct Own -> c_int;
     GetNumSupportedArchs(count: *mut c_int);
     GetSupportedArchs(architectures: *mut c_int);
@@ -48,7 +48,7 @@ fn find() -> Result<Nvrtc> {
     })
 }
 
-/// Where NVRTC may lie, best first.
+/// Where NVRTC may be, best first.
 fn candidates() -> Vec<PathBuf> {
     let named = env::var_os("VECTORVISOR_NVRTC").map(PathBuf::from);
     let toolkits = env::var_os("CUDA_PATH").map(PathBuf::from).into_iter();
@@ -63,13 +63,13 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 fn open(path: &Path) -> std::result::Result<Nvrtc, String> {
-    // NVRTC opens its builtins by name, which only works if they are loaded already, or on the library path.
+    // NVRTC opens its builtins by name, which works only if they are loaded already or on the library path.
     let builtins = path.parent().map(|folder| matching(folder, "libnvrtc-builtins.so")).unwrap_or_default();
     _ = library::open(builtins.iter().map(PathBuf::as_path), true);
     let library = library::open([path], false)?;
     let mut count = 0;
-    // SAFETY: the library has the compiler's name, and its functions the types of NVIDIA's header; locals to fill, and as many
-    // places as NVRTC asked for.
+    // SAFETY: the library has the compiler's name, and its functions the types of NVIDIA's header; locals to fill, and
+    // an array of the length that NVRTC asked for.
     unsafe {
         let own = Own::find(library, |name| format!("nvrtc{name}"))?;
         let compiler = Compiler::find(library, "nvrtc", &["CUBIN", "PTX"])?;
@@ -83,8 +83,8 @@ fn open(path: &Path) -> std::result::Result<Nvrtc, String> {
 }
 
 impl Nvrtc {
-    /// The option that names the target for a device of this compute capability: a cubin if NVRTC knows it, or PTX, for the
-    /// driver to finish, if the device is newer.
+    /// The option that names the target for a device of this compute capability: a cubin if NVRTC knows it, or PTX, for
+    /// the driver to finish, if the device is newer.
     pub fn target(&self, capability: i32) -> Result<String> {
         match self.architectures.iter().filter(|known| **known <= capability).max() {
             Some(known) if *known == capability => Ok(format!("--gpu-architecture=sm_{known}")),
@@ -103,7 +103,7 @@ impl Nvrtc {
 mod tests {
     use super::*;
 
-    /// Needs no device, but NVRTC.
+    /// Needs NVRTC, but no device.
     #[test]
     fn compiles_at_once_on_several_threads() {
         let nvrtc = match nvrtc() {
@@ -112,12 +112,12 @@ mod tests {
         };
         let options: Vec<_> = crate::OPTIONS.map(str::to_owned).into_iter().chain(nvrtc.target(90)).collect();
         let text = |number: i32| format!("extern \"C\" __global__ void k(float *x) {{ x[0] += {number}; }}");
-        let (texts, mut told) = ((0..5).map(text).collect::<Vec<_>>(), Vec::new());
+        let (texts, mut reported) = ((0..5).map(text).collect::<Vec<_>>(), Vec::new());
         let compiled =
-            nvrtc.compiler.compile(&texts, &options, &|| Ok(()), &mut |done, total| told.push((done, total)));
+            nvrtc.compiler.compile(&texts, &options, &|| Ok(()), &mut |done, total| reported.push((done, total)));
         let binaries = compiled.expect("binaries");
         assert!(binaries.len() == 5 && binaries.iter().all(|binary| binary.starts_with(b"\x7fELF")));
-        assert_eq!(told, [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]);
+        assert_eq!(reported, [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]);
         let texts = [texts[0].clone(), "nonsense".into()];
         let refused = nvrtc.compiler.compile(&texts, &options, &|| Ok(()), &mut |_, _| ());
         assert!(

@@ -1,7 +1,8 @@
 //! libcuda: its functions, found at run time, and its errors.
 //!
-//! Types and constants are `cust::sys`'s. Its functions are not used: they would make whoever links this crate depend on
-//! libcuda, and they return a Rust enum, for which a code that is newer than the crate is undefined behaviour.
+//! Types and constants are those of `cust::sys`. Its functions are not used: they would make everything that links this
+//! crate depend on libcuda, and they return a Rust enum, so an error code that is newer than the crate is undefined
+//! behaviour.
 
 use cust::sys as cu;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -11,7 +12,7 @@ use vectorvisor_driver::gpu::{Code, Codes, Functions, SUCCESS, library};
 use vectorvisor_driver::{Error, Result};
 
 library::functions! {
-    /// What only CUDA has: devices, contexts and errors.
+    /// The functions that HIP does not have in this form: devices, contexts, errors and linking.
     pub struct Own -> Code;
     cuInit(flags: c_uint);
     cuDriverGetVersion(version: *mut c_int);
@@ -36,7 +37,7 @@ library::functions! {
     cuLinkDestroy(link: cu::CUlinkState);
 }
 
-/// Functions that go by another name than `cu` and their own.
+/// Symbols that are not `cu` and the field's name.
 const OTHER_NAMES: [(&str, &str); 9] = [
     ("MemAlloc", "cuMemAlloc_v2"),
     ("MemFree", "cuMemFree_v2"),
@@ -51,10 +52,10 @@ const OTHER_NAMES: [(&str, &str); 9] = [
 
 /// The driver API.
 pub struct Cuda {
-    /// What only CUDA has.
+    /// CUDA's own functions.
     pub own: Own,
-    /// What HIP has too.
-    pub shared: Functions,
+    /// The functions that HIP has too.
+    pub common: Functions,
 }
 
 /// libcuda, opened and initialised at the first call, or why not.
@@ -64,15 +65,15 @@ pub fn cuda() -> Result<&'static Cuda> {
 }
 
 fn open() -> Result<Cuda> {
-    // The name is enough where the driver is installed; the folders are those of containers and of WSL.
+    // The name suffices where the driver is installed; containers and WSL have the folders.
     let names = ["libcuda.so.1", "/usr/local/nvidia/lib64/libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"];
     let found = library::open(names.map(Path::new), true).and_then(|library| {
-        let shared = |name: &str| match OTHER_NAMES.iter().find(|(field, _)| *field == name) {
+        let common = |name: &str| match OTHER_NAMES.iter().find(|(field, _)| *field == name) {
             Some((_, symbol)) => (*symbol).into(),
             None => format!("cu{name}"),
         };
         // SAFETY: the library has NVIDIA's name, and its functions the types of NVIDIA's header. It is never closed.
-        unsafe { Ok(Cuda { own: Own::find(library, str::to_owned)?, shared: Functions::find(library, shared)? }) }
+        unsafe { Ok(Cuda { own: Own::find(library, str::to_owned)?, common: Functions::find(library, common)? }) }
     });
     let cuda = found.map_err(|reason| Error::Unavailable {
         what: format!("there is no CUDA driver ({reason})"),
@@ -93,7 +94,7 @@ fn open() -> Result<Cuda> {
     Err(Error::Unavailable { what: cuda.text("cuInit", code), advice: advice.into() })
 }
 
-/// The errors of which more is known than CUDA's words.
+/// The errors that need more than CUDA's messages.
 pub const CODES: Codes = {
     use cu::CUresult::*;
     const NEWER: &str =
@@ -136,7 +137,7 @@ pub const CODES: Codes = {
 };
 
 impl Cuda {
-    /// What failed, the error's name, and CUDA's own words.
+    /// What failed, the error's name, and CUDA's message.
     pub fn text(&self, what: &str, code: Code) -> String {
         let ask = |function: unsafe extern "C" fn(Code, *mut *const c_char) -> Code| {
             let mut text = std::ptr::null();
@@ -150,7 +151,7 @@ impl Cuda {
         let words = ask(self.own.cuGetErrorString).unwrap_or("unknown error");
         format!("{what} failed: {name} ({code}), {words}")
     }
-    /// Turns a code into an error that also says what to do, where something can be done.
+    /// Turns a code into an error, with advice where there is some.
     pub fn check(&self, what: &str, code: Code) -> Result<()> {
         CODES.check(code, || self.text(what, code))
     }

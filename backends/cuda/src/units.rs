@@ -1,54 +1,56 @@
-//! What must be known of units that are to be linked.
+//! Prepares units for NVIDIA's linker, which has two weaknesses.
 //!
-//! They have to be made quick to link: NVIDIA's linker looks for recursion by walking every path of calls, as PoCL does: 2 * 10^10 of them in a Rust
-//! program of 450 KB, 2 * 10^19 in SQLite. What it computes of a kernel, its registers and its stack, depends only on the functions that are
-//! reached and on the deepest path. So for programs of many paths the units' lists of calls (`.nv.callgraph`: pairs of symbols)
-//! are cut down to a tree that holds both. The code is left alone.
+//! It is slow: it looks for recursion by walking every path of calls, as PoCL does: 2 * 10^10 of them in a Rust program
+//! of 450 KB, 2 * 10^19 in SQLite. Its results for a kernel, registers and stack, depend only on the functions that are
+//! reached and on the deepest path. So for programs of many paths the units' call lists (the sections `.nv.callgraph`:
+//! pairs of symbols) are reduced to a tree that keeps both. The code is not changed.
 //!
-//! And the linker does not notice when a kernel's jump tables outgrow their 64 KiB of constant memory: addresses then wrap, and the code
-//! jumps anywhere. PTX, which a GPU that is newer than NVRTC gets, has no tables yet: the driver links it unseen.
+//! And it does not notice when a kernel's jump tables outgrow their 64 KiB of constant memory: addresses then wrap, and
+//! the code jumps anywhere. Such a program is refused. In PTX, which a GPU that is newer than NVRTC gets, there are no
+//! tables to count yet, so this check does not cover it.
 
 use object::read::elf::{ElfFile64, FileHeader as _};
 use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolIndex};
 use std::collections::{HashMap, HashSet, VecDeque};
 use vectorvisor_driver::{Error, Result};
 
-/// Paths that the linker may walk, some 10 ns each.
-const PATHS: u64 = 10_000_000;
-/// Bytes that a kernel's jump tables may have.
-const TABLES: u64 = 64 << 10;
-/// What sections of jump tables are named after.
-const TABLES_OF: &str = ".nv.constant2.";
-/// In `.nv.info`: the bytes of a function's frame.
+/// The most paths that the linker may walk, at some 10 ns each.
+const MAX_PATHS: u64 = 10_000_000;
+/// The most bytes of a kernel's jump tables.
+const MAX_TABLES: u64 = 64 << 10;
+/// How the names of sections with jump tables begin.
+const TABLES_SECTION: &str = ".nv.constant2.";
+/// The attribute of `.nv.info` with the bytes of a function's stack frame.
 const FRAME: u8 = 0x11;
-/// Of a symbol that is a kernel.
+/// The bit of `st_other` that marks a kernel's symbol.
 const ENTRY: u8 = 0x10;
 
-/// Refuses units that would be linked wrongly, and cuts their lists of calls down if that is needed. Binaries that are not as expected stay as
-/// they are: linking them may take long.
+/// Refuses units that would be linked wrongly, and reduces their call lists if there are too many paths. Binaries that
+/// cannot be parsed stay as they are: linking them may take long.
 pub fn prepare(binaries: &mut [Vec<u8>]) -> Result<()> {
     let Ok(units) = read(binaries) else { return Ok(()) };
     let tables: u64 = units.iter().map(|unit| unit.tables).sum();
-    if tables > TABLES {
+    if tables > MAX_TABLES {
         let log = format!(
-            "the program's jump tables take {tables} bytes of constant memory, of {TABLES}; build the guest without them (clang -fno-jump-tables, \
-             rustc -Zno-jump-tables), or use --backend cpu"
+            "the program's jump tables take {tables} bytes of constant memory, of {MAX_TABLES}; \
+             build the guest without them (clang -fno-jump-tables, rustc -Zno-jump-tables), or use --backend cpu"
         );
         return Err(Error::Compile { log });
     }
-    thin(binaries, &units);
+    reduce_calls(binaries, &units);
     Ok(())
 }
 
-fn thin(binaries: &mut [Vec<u8>], units: &[Unit]) {
+/// Rewrites the call lists, if there are too many paths, with the calls of a tree.
+fn reduce_calls(binaries: &mut [Vec<u8>], units: &[Unit]) {
     let Some(kept) = Graph::new(units).tree() else { return };
     for (binary, unit) in binaries.iter_mut().zip(units) {
         let Some(list) = &unit.list else { continue };
-        let mut told = HashSet::new();
+        let mut seen = HashSet::new();
         let mut bytes = list.at..;
         for (entry, call) in &list.calls {
-            // An entry without a call says something of the whole unit.
-            if call.is_none_or(|call| kept.contains(&(unit.name(call.0), unit.name(call.1))) && told.insert(call)) {
+            // An entry that is not a call describes the whole unit.
+            if call.is_none_or(|call| kept.contains(&(unit.name(call.0), unit.name(call.1))) && seen.insert(call)) {
                 let at = bytes.start;
                 binary[at..at + PAIR].copy_from_slice(entry);
                 bytes.start += PAIR;
@@ -63,14 +65,14 @@ fn read(binaries: &[Vec<u8>]) -> object::Result<Vec<Unit>> {
     binaries.iter().enumerate().map(|(number, binary)| Unit::read(number, binary)).collect()
 }
 
-/// An entry of a list, as its bytes.
+/// The bytes of an entry of a call list.
 type Pair = [u8; PAIR];
 const PAIR: usize = 8;
 
-/// What a unit says of its functions.
+/// What a unit's binary says about its functions.
 #[derive(Default)]
 struct Unit {
-    /// Names of symbols; those that only the unit knows have its number in front.
+    /// Names of symbols; local symbols are prefixed with the unit's number, so that they are unique in the program.
     names: Vec<String>,
     frames: Vec<(usize, u64)>,
     entries: Vec<usize>,
@@ -79,10 +81,11 @@ struct Unit {
     tables: u64,
 }
 
-/// A list of calls.
+/// A unit's call list.
 struct List {
+    /// Its offset in the file.
     at: usize,
-    /// Where its size is written.
+    /// The offset of its size in the file.
     size_at: usize,
     calls: Vec<(Pair, Option<(usize, usize)>)>,
 }
@@ -107,7 +110,8 @@ impl Unit {
                 unit.frames.push((symbol, value.into()));
             }
         }
-        let tables = file.sections().filter(|section| section.name().is_ok_and(|name| name.starts_with(TABLES_OF)));
+        let tables =
+            file.sections().filter(|section| section.name().is_ok_and(|name| name.starts_with(TABLES_SECTION)));
         unit.tables = tables.map(|section| section.size()).sum();
         if let Some(section) = file.section_by_name(".nv.callgraph")
             && let Some((at, _)) = section.file_range()
@@ -116,7 +120,7 @@ impl Unit {
             let symbol = |number: i32| usize::try_from(number).ok().filter(|n| (1..unit.names.len()).contains(n));
             let calls = section.data()?.as_chunks::<PAIR>().0.iter();
             let calls = calls.map(|entry| (*entry, symbol(word(&entry[..4])).zip(symbol(word(&entry[4..])))));
-            // The size stands 32 bytes into the section's header, and a header has 64.
+            // `sh_size` is at offset 32 of a section header of 64 bytes.
             let headers = file.elf_header().e_shoff(LittleEndian) as usize;
             let size_at = headers + 64 * section.index().0 + 32;
             unit.list = Some(List { at: at as usize, size_at, calls: calls.collect() });
@@ -128,7 +132,8 @@ impl Unit {
     }
 }
 
-/// What `.nv.info` says of functions: attribute, symbol, value. An entry is a format, an attribute and a size, and then so many bytes.
+/// The entries of `.nv.info` about functions: attribute, symbol, value. An entry is a format, an attribute and a size,
+/// followed by that many bytes.
 pub fn attributes(file: &ElfFile64<'_, LittleEndian>) -> object::Result<Vec<(u8, usize, u32)>> {
     const SIZED: u8 = 4;
     let Some(section) = file.section_by_name(".nv.info") else { return Ok(Vec::new()) };
@@ -146,7 +151,7 @@ pub fn attributes(file: &ElfFile64<'_, LittleEndian>) -> object::Result<Vec<(u8,
     Ok(found)
 }
 
-/// Who calls whom, in all units. Functions are numbers.
+/// The call graph of all units. Functions are numbered.
 struct Graph<'a> {
     names: Vec<&'a str>,
     calls: Vec<Vec<usize>>,
@@ -184,10 +189,10 @@ impl<'a> Graph<'a> {
         graph
     }
 
-    /// The calls to keep, if they are not to stay as they are.
+    /// The calls to keep, or `None` if all calls stay.
     fn tree(&self) -> Option<HashSet<(&'a str, &'a str)>> {
         let (paths, deepest) = self.paths()?;
-        if self.entries.iter().all(|entry| paths[*entry] <= PATHS) {
+        if self.entries.iter().all(|entry| paths[*entry] <= MAX_PATHS) {
             return None;
         }
         let mut kept = HashSet::new();
@@ -211,8 +216,8 @@ impl<'a> Graph<'a> {
         Some(kept)
     }
 
-    /// For each function the paths that begin with it, and its callee of the deepest stack; nothing if there is recursion: there the linker
-    /// stops walking.
+    /// For each function the number of paths that begin with it, and its callee with the deepest stack; `None` if there
+    /// is recursion, where the linker stops walking.
     fn paths(&self) -> Option<(Vec<u64>, Vec<Option<usize>>)> {
         let n = self.names.len();
         let (mut paths, mut stacks, mut deepest) = (vec![0u64; n], vec![0u64; n], vec![None; n]);
@@ -246,7 +251,7 @@ impl<'a> Graph<'a> {
 mod tests {
     use super::*;
 
-    /// 40 levels of two functions that both call both of the next level: 2^40 paths. Needs no device, but NVRTC.
+    /// 40 levels of two functions that both call both of the next level: 2^40 paths. Needs NVRTC, but no device.
     #[test]
     fn many_paths_become_a_tree() {
         let nvrtc = match crate::nvrtc::nvrtc() {
@@ -283,7 +288,7 @@ mod tests {
         assert!(graph.tree().is_none(), "few paths stay as they are");
     }
 
-    /// A switch of 14 cases that are no constants is a tree whose leaves are tables.
+    /// A switch of 14 cases that are not constants becomes a tree whose leaves are jump tables.
     #[test]
     fn jump_tables_are_counted() {
         let nvrtc = match crate::nvrtc::nvrtc() {
@@ -302,7 +307,7 @@ mod tests {
         let binary = compile(&[text("f")]).expect("it compiles");
         let one = read(&binary).expect("a unit")[0].tables;
         assert!(one > 0, "{one}");
-        let mut many = vec![binary[0].clone(); (TABLES / one) as usize];
+        let mut many = vec![binary[0].clone(); (MAX_TABLES / one) as usize];
         prepare(&mut many).expect("they fit");
         many.push(binary[0].clone());
         let refused = prepare(&mut many);

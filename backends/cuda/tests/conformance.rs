@@ -1,10 +1,10 @@
-//! The suite that every driver passes, linked and as a plugin, on every CUDA device that is there.
+//! The conformance suite, linked and as a plugin, on every CUDA device that is there.
 
 use vectorvisor_driver::conformance::failures;
 use vectorvisor_driver::plugin::Search;
 use vectorvisor_driver::{Buffer, Driver, Error, Module, Queue, Quirks, Result, Source};
 
-/// Whether there is a device; if there must be one, there is.
+/// Whether there is a device. Panics if there is none although `VECTORVISOR_REQUIRE_CUDA` is set.
 fn present(driver: &dyn Driver) -> bool {
     if let Err(error @ Error::Unavailable { .. }) = driver.devices() {
         assert!(std::env::var_os("VECTORVISOR_REQUIRE_CUDA").is_none(), "VECTORVISOR_REQUIRE_CUDA is set, but {error}");
@@ -30,7 +30,7 @@ fn linked() {
 
 #[test]
 fn as_a_plugin() -> Result<()> {
-    // Cargo leaves it beside the test.
+    // Cargo builds the plugin beside the test.
     let plugins = Search::new(&[], None).usual();
     let plugin = plugins.iter().find(|plugin| plugin.name() == "cuda");
     conforms(plugin.ok_or_else(|| Error::Invalid("the plugin was not built".into()))?);
@@ -38,7 +38,7 @@ fn as_a_plugin() -> Result<()> {
 }
 
 #[test]
-fn quirks_are_told() -> Result<()> {
+fn quirks_are_reported() -> Result<()> {
     let driver = vectorvisor_cuda::CudaDriver;
     if present(&driver) {
         let patched = driver.open(0, Quirks { nvidia: Some(true), patch: Some(true) })?;
@@ -49,7 +49,7 @@ fn quirks_are_told() -> Result<()> {
     Ok(())
 }
 
-/// Few units are compiled as one, so the suite of all drivers does not link.
+/// Few units are compiled as one text, so the conformance suite does not test linking.
 #[test]
 fn many_units_are_linked() -> Result<()> {
     let driver = vectorvisor_cuda::CudaDriver;
@@ -72,7 +72,7 @@ fn many_units_are_linked() -> Result<()> {
     queue.read(&to, 0, &mut bytes)?;
     let expected = |x: u32| (0..9).fold(x, |x, n| x * 3 + n);
     assert!((0..32).zip(bytes.chunks(4)).all(|(lane, word)| word == expected(lane).to_le_bytes()), "{bytes:?}");
-    // What no unit defines is told by the linker.
+    // The linker reports a function that no unit defines.
     let refused = Module::compile(&device, Source { header: &header, units: &units[1..] }, &mut |_, _| ());
     assert!(matches!(&refused, Err(Error::Compile { log }) if log.contains("step0")), "{refused:?}");
     Ok(())

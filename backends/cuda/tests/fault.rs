@@ -1,12 +1,13 @@
-//! What a kernel's fault does to a device; alone in its process, which may not be able to use CUDA after that.
+//! What a kernel's fault does to a device. A test binary of its own, because its process may not be able to use CUDA
+//! afterwards.
 
 use std::sync::Arc;
 use vectorvisor_driver::{Buffer, Device, Driver, Error, Module, Queue, Quirks, Result, Source};
 
-/// A stray store ends the context. It is told once, by its name; everything of that device then fails, and so does opening it
-/// again, unless the driver recovers: then that device works beside the lost one.
+/// An illegal store makes the context unusable. It is reported once, by its name; then every call on that device fails,
+/// and so does opening it again, unless NVIDIA's driver recovers: then the new device works beside the old one.
 #[test]
-fn a_fault_is_told_once() -> Result<()> {
+fn a_fault_is_reported_once() -> Result<()> {
     let driver = vectorvisor_cuda::CudaDriver;
     if let Err(error @ Error::Unavailable { .. }) = driver.devices() {
         assert!(std::env::var_os("VECTORVISOR_REQUIRE_CUDA").is_none(), "VECTORVISOR_REQUIRE_CUDA is set, but {error}");
@@ -29,8 +30,11 @@ fn a_fault_is_told_once() -> Result<()> {
     };
     stores(&device)?;
     let (module, queue) = (load(&device)?, Queue::new(&device)?);
-    let told = queue.launch(module.kernel("store")?, &[None], 1, 32).and_then(|event| event.wait());
-    assert!(matches!(&told, Err(Error::Device(text)) if text.contains("CUDA_ERROR_ILLEGAL_ADDRESS")), "{told:?}");
+    let reported = queue.launch(module.kernel("store")?, &[None], 1, 32).and_then(|event| event.wait());
+    assert!(
+        matches!(&reported, Err(Error::Device(text)) if text.contains("CUDA_ERROR_ILLEGAL_ADDRESS")),
+        "{reported:?}"
+    );
     let later = queue.finish();
     assert!(matches!(&later, Err(Error::Device(text)) if text.contains("opened again")), "{later:?}");
     match driver.open(0, Quirks::default()) {

@@ -1,12 +1,15 @@
-/* The border between VectorVisor and a driver plugin, version 2, for plugins in C. src/plugin/abi.rs is the same in Rust
+/* The ABI between VectorVisor and a driver plugin, version 2, for plugins in C. src/plugin/abi.rs is the same in Rust
  * and explains it; the meaning of every call is that of the trait `Device` in src/lib.rs.
  *
- * The driver NAME lives in libvectorvisor_NAME.so and exports vectorvisor_NAME_query. Nothing unwinds across the border.
- * Slices and pointers are valid during the call only, what `write` and `read` copy until the event. Texts are UTF-8.
- * Handles are numbers but 0, which in a launch is no buffer; no two live ones of a kind are the same, and no two pieces
- * of the host's memory overlap. The host passes no handle that it was not given. All entries may be called from any
- * thread, several at once. vv_table and vv_info say their size and may grow at their end: a host takes an older
- * plugin's, whose missing fields are 0 to it, and a newer plugin's, of which it knows a part. */
+ * - The driver NAME lives in libvectorvisor_NAME.so and exports vectorvisor_NAME_query.
+ * - Nothing unwinds (C++ exceptions, Rust panics) across the boundary.
+ * - Slices and pointers are valid during the call only; the host memory of `write` and `read` until their event. Texts
+ *   are UTF-8.
+ * - Handles are numbers and never 0, which in a launch stands for no buffer. No two live handles of one kind are the
+ *   same, and no two live pieces of host memory overlap. The host passes only live handles.
+ * - All entries may be called from any thread, several at once.
+ * - vv_table and vv_info hold their size and may get more fields at their end within a version: of an older plugin's
+ *   the missing fields read as 0, and of a newer plugin's the host reads those that it knows. */
 #ifndef VECTORVISOR_PLUGIN_H
 #define VECTORVISOR_PLUGIN_H
 
@@ -15,15 +18,15 @@
 
 #define VV_PLUGIN_VERSION 2
 
-/* What an entry returns. All but VV_OK after vv_why.tell was called. */
+/* What an entry returns. Before it returns any other than VV_OK, it calls vv_why.tell. */
 enum { VV_OK, VV_UNAVAILABLE, VV_COMPILE, VV_OUT_OF_MEMORY, VV_INVALID, VV_DEVICE, VV_PANIC };
 
-/* Features: publish does something. */
+/* A feature: the entry publish does something. Without it the host never calls that entry. */
 #define VV_PUBLISH UINT64_C(1)
 
 typedef struct { const uint8_t *data; size_t len; } vv_bytes;
 
-/* tell(context, text, advice of VV_UNAVAILABLE, bytes wanted of VV_OUT_OF_MEMORY) */
+/* tell(context, text, advice (with VV_UNAVAILABLE), bytes wanted (with VV_OUT_OF_MEMORY)) */
 typedef struct { void *context; void (*tell)(void *context, vv_bytes text, vv_bytes advice, uint64_t wanted); } vv_why;
 
 enum { VV_KIND_CPU, VV_KIND_GPU, VV_KIND_ACCELERATOR };
@@ -53,16 +56,16 @@ typedef const void *vv_device;
 typedef struct {
     uint32_t version; /* at most what the host asked for */
     uint32_t size;    /* of this struct */
-    vv_bytes name;    /* as in the file's name; for ever */
+    vv_bytes name;    /* as in the file's name; valid for ever */
     uint64_t features;
-    const void *driver; /* for devices and open; may be null */
+    const void *driver; /* the plugin's own; passed to devices, open and examine; may be null */
     int32_t (*devices)(const void *driver, vv_each *each, void *context, const vv_why *why);
     int32_t (*open)(const void *driver, uint64_t index, vv_quirks quirks, vv_device *device, const vv_why *why);
     int32_t (*close)(vv_device device, const vv_why *why);
     int32_t (*info)(vv_device device, vv_each *each, void *context, const vv_why *why);
     int32_t (*compile)(vv_device device, vv_bytes header, const vv_bytes *units, size_t count, vv_progress *progress,
                        vv_output *output, void *context, const vv_why *why);
-    /* The host answers for the binary: what compile gave on such a device, or bytes that are none. */
+    /* The host guarantees that the binary is one that compile gave for such a device, or bytes that are no binary. */
     int32_t (*load)(vv_device device, vv_bytes binary, uint64_t *module, const vv_why *why);
     int32_t (*unload)(vv_device device, uint64_t module, const vv_why *why);
     int32_t (*kernel)(vv_device device, uint64_t module, vv_bytes name, uint64_t *kernel, const vv_why *why);
@@ -86,7 +89,7 @@ typedef struct {
     int32_t (*wait)(vv_device device, uint64_t event, const vv_why *why);
     int32_t (*times)(vv_device device, uint64_t event, uint64_t *begin, uint64_t *end, const vv_why *why);
     int32_t (*free_event)(vv_device device, uint64_t event, const vv_why *why);
-    /* A table may end here, and the following may be null. */
+    /* Added after version 2 began: a table may end before these entries, and they may be null. */
     int32_t (*examine)(const void *driver, vv_bytes architecture, vv_bytes header, const vv_bytes *units, size_t count,
                        vv_costs *costs, void *context, const vv_why *why);
 } vv_table;

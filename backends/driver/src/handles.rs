@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Objects by handle. Handles are never used twice, so a stale one is always noticed.
+/// Objects by handle. Handles are never reused, so a stale one is always refused.
 pub struct Handles<T> {
     what: &'static str,
     next: AtomicU64,
@@ -21,7 +21,7 @@ impl<T: Clone> Handles<T> {
     fn live(&self) -> MutexGuard<'_, HashMap<u64, T>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// Puts an object in and names it.
+    /// Adds an object; returns its handle.
     pub fn insert(&self, object: T) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.live().insert(id, object);
@@ -31,11 +31,11 @@ impl<T: Clone> Handles<T> {
     pub fn get(&self, id: u64) -> Result<T> {
         self.live().get(&id).cloned().ok_or_else(|| Error::Invalid(format!("no {} has the handle {id}", self.what)))
     }
-    /// Takes an object out. It is dropped by the caller, outside the lock.
+    /// Removes an object, which the caller drops, outside the lock.
     pub fn remove(&self, id: u64) -> Option<T> {
         self.live().remove(&id)
     }
-    /// Takes out all objects that match.
+    /// Removes all objects that match.
     pub fn remove_where(&self, matches: impl Fn(&T) -> bool) -> Vec<T> {
         self.live().extract_if(|_, object| matches(object)).map(|(_, object)| object).collect()
     }

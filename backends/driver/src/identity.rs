@@ -1,5 +1,5 @@
-//! Parts of a [`DeviceInfo::identity`](crate::DeviceInfo::identity) that drivers share: whatever reaches a compiler and
-//! changes its code belongs there, for programs are kept by it.
+//! Parts of a [`DeviceInfo::identity`](crate::DeviceInfo::identity) that drivers share. Whatever changes the code that
+//! a compiler makes belongs into the identity, since the cache keeps compiled programs by it.
 
 use std::ffi::{CStr, OsStr, c_void};
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The variables of the environment that are set, as ` NAME="value"` each.
+/// Those of the environment variables `names` that are set, as ` NAME="value"` each.
 pub fn variables(names: &[&str]) -> String {
     let set = names.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     set.fold(String::new(), |mut text, (name, value)| {
@@ -18,10 +18,11 @@ pub fn variables(names: &[&str]) -> String {
     })
 }
 
-/// The file that a function's code came from, by its address, after symbolic links, if the dynamic loader knows.
+/// The file that the code at this address was loaded from, with symbolic links resolved, if the dynamic loader knows
+/// it.
 pub fn origin(code: usize) -> Option<PathBuf> {
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: any address may be asked for, and a local that dladdr fills with texts that live as long as that code.
+    // SAFETY: dladdr takes any address and fills the local; the name lives as long as the library.
     let path = unsafe {
         match libc::dladdr(code as *const c_void, info.as_mut_ptr()) {
             0 => return None,
@@ -31,15 +32,15 @@ pub fn origin(code: usize) -> Option<PathBuf> {
     Path::new(OsStr::from_bytes(path.to_bytes())).canonicalize().ok()
 }
 
-/// Name, size and time of change of the file that a function's code came from: a vendor's library tells only a part of
-/// its version.
+/// Name, size and modification time of the file that the code at this address was loaded from: more exact than the
+/// version that a vendor's library reports, which many releases share.
 pub fn library(code: usize) -> String {
-    let facts = origin(code).and_then(|path| {
-        let about = path.metadata().ok()?;
+    let file = origin(code).and_then(|path| {
+        let metadata = path.metadata().ok()?;
         let name = path.file_name()?.to_string_lossy().into_owned();
-        Some(format!("{name} {} {}.{}", about.len(), about.mtime(), about.mtime_nsec()))
+        Some(format!("{name} {} {}.{}", metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
     });
-    facts.unwrap_or_else(|| "unknown".into())
+    file.unwrap_or_else(|| "unknown".into())
 }
 
 /// FNV-1a of a long text: the same in every build of a driver, which the standard library's hasher does not promise.
@@ -53,15 +54,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_is_told() {
-        let told = variables(&["PATH", "VECTORVISOR_IS_NOT_SET"]);
-        assert!(told.starts_with(" PATH=\"") && !told.contains("NOT_SET"), "{told}");
+    fn only_set_variables_are_listed() {
+        let text = variables(&["PATH", "VECTORVISOR_IS_NOT_SET"]);
+        assert!(text.starts_with(" PATH=\"") && !text.contains("NOT_SET"), "{text}");
     }
 
     #[test]
-    fn a_library_is_told_by_its_file() {
-        let told = library(libc::getpid as *const () as usize);
-        assert!(told.starts_with("libc") && told.split(' ').count() == 3, "{told}");
+    fn a_library_is_named_by_its_file() {
+        let text = library(libc::getpid as *const () as usize);
+        assert!(text.starts_with("libc") && text.split(' ').count() == 3, "{text}");
         assert_eq!(library(0), "unknown");
     }
 }

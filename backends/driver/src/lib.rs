@@ -1,9 +1,9 @@
 //! The contract between the VectorVisor runtime and a device driver.
 //!
-//! A [`Driver`] lists and opens devices. A [`Device`] compiles kernel text, loads binaries, owns
-//! memory, copies asynchronously, launches, and reports times. Everything that a device owns is named
-//! by a small integer handle, so that the same contract can cross a C ABI ([`plugin`]); [`Buffer`], [`Pinned`],
-//! [`Shared`], [`Queue`] and [`Module`] are the safe owners that the runtime uses.
+//! A [`Driver`] lists and opens devices. A [`Device`] compiles kernel text, loads binaries, owns memory, copies
+//! asynchronously, launches kernels, and reports times. Everything that a device owns is named by an integer handle, so
+//! that the same contract can cross a C ABI ([`plugin`]); [`Buffer`], [`Pinned`], [`HostVisible`], [`Queue`] and
+//! [`Module`] are the safe owners that the runtime uses.
 
 pub mod conformance;
 pub mod gpu;
@@ -13,7 +13,7 @@ pub mod memory;
 mod owned;
 pub mod plugin;
 pub mod trust;
-pub use owned::{Buffer, Event, Module, Pinned, Queue, Shared};
+pub use owned::{Buffer, Event, HostVisible, Module, Pinned, Queue};
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -97,8 +97,8 @@ pub struct DeviceInfo {
     /// The device's own name.
     pub name: String,
     /// Everything that a compiled kernel depends on: device, driver and compiler with their versions, options, and what
-    /// the compiler reads in the environment. Binaries are kept by it, so two devices (or two days) with one identity
-    /// load each other's.
+    /// the compiler reads in the environment. The cache keeps binaries by it: a binary is loaded wherever, and
+    /// whenever, the identity is the same.
     pub identity: String,
     /// What sort of device.
     pub kind: DeviceKind,
@@ -108,16 +108,16 @@ pub struct DeviceInfo {
     pub memory: u64,
     /// The largest single allocation.
     pub max_alloc: u64,
-    /// Lanes that run in lockstep, hence the default number of VMs in a tile (32 NVIDIA, 64 CDNA, 1 cpu).
+    /// Lanes that run in lockstep, hence the default number of lanes in a tile (NVIDIA 32, AMD's CDNA 64, cpu 1).
     pub lane_width: u32,
-    /// Tiles that make progress at the same time, at most (cores for a CPU). A hint for batching.
+    /// Tiles that run at the same time, at most (on a CPU its cores). A hint for how many VMs to launch.
     pub parallel_tiles: u32,
     /// One thread of a launch can end itself from inside a function.
     pub thread_exit: bool,
     /// Kernels can read a clock in nanoseconds. Where they cannot, the host keeps the time of guests in memory of
     /// [`Device::alloc_shared`], or is asked if they would not see it change.
     pub timer: bool,
-    /// A store by the host into [`Device::alloc_shared`] memory is seen by a kernel that already runs (probed, not assumed).
+    /// A kernel that already runs sees the host's stores into memory of [`Device::alloc_shared`] (probed, not assumed).
     pub live_shared: bool,
     /// [`Device::alloc`] returns zeroed memory at no cost.
     pub zeroed: bool,
@@ -137,7 +137,8 @@ pub struct Source<'a> {
     pub units: &'a [String],
 }
 
-/// The order to compile texts in on several processors: the longest first, so that none is left alone with it at the end.
+/// The order in which to compile texts in parallel, as indices: the longest first, so that the last to end is a short
+/// one.
 pub fn longest_first(texts: &[String]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..texts.len()).collect();
     order.sort_by_key(|index| Reverse(texts[*index].len()));
@@ -151,22 +152,22 @@ pub struct FunctionCost {
     pub name: String,
     /// Registers of a thread.
     pub registers: u32,
-    /// Bytes that did not find a register and are stored.
+    /// Bytes of register spills to memory.
     pub spills: u32,
     /// Bytes of its frame on the stack.
     pub stack: u32,
-    /// Seconds that the last stage of the compiler says it took, which is the one that counts by functions.
+    /// Seconds in the compiler's last stage, the only one that reports times by function.
     pub seconds: f64,
 }
 
 /// What compiling one unit cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitCost {
-    /// Its place in [`Source::units`].
+    /// Its index in [`Source::units`].
     pub unit: usize,
-    /// Seconds from begin to end.
+    /// Wall-clock seconds.
     pub seconds: f64,
-    /// Its functions, those that were not inlined.
+    /// Its functions that were not inlined.
     pub functions: Vec<FunctionCost>,
 }
 
@@ -200,30 +201,33 @@ pub const MAX_LANES: u32 = 1024;
 pub trait Driver: Send + Sync {
     /// The name in `--backend NAME`.
     fn name(&self) -> &'static str;
-    /// All devices, in the order of their indices. [`Error::Unavailable`] if the vendor's library or a device is missing.
+    /// All devices, in the order of their indices. [`Error::Unavailable`] if the vendor's library or a device is
+    /// missing.
     fn devices(&self) -> Result<Vec<DeviceInfo>>;
     /// Opens one device.
     fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>>;
-    /// Compiles text for an architecture that is named as the vendor does (`sm_90`), or for that of the first device (`native`), and tells
-    /// of each unit what it cost, in the order in which they end. An architecture that is named needs no device.
+    /// Compiles text for an architecture, by the vendor's name for it (`sm_90`; no device is needed) or `native`, that
+    /// of the first device. Calls `each` with what a unit cost as soon as it is compiled. [`Error::Unavailable`] if the
+    /// driver cannot report costs.
     fn examine(&self, _architecture: &str, _source: Source<'_>, _each: &mut dyn FnMut(UnitCost)) -> Result<()> {
-        Err(tells_no_costs(self.name()))
+        Err(costs_unavailable(self.name()))
     }
-    /// The file that it comes from, unless it is part of the program.
+    /// The plugin's file, unless the driver is linked into the program.
     fn origin(&self) -> Option<&Path> {
         None
     }
 }
 
-/// Of a driver without [`Driver::examine`].
-fn tells_no_costs(driver: &str) -> Error {
+/// The error of a driver without [`Driver::examine`].
+fn costs_unavailable(driver: &str) -> Error {
     Error::Unavailable {
-        what: format!("the driver {driver} does not tell what compiling costs"),
+        what: format!("the driver {driver} does not report what compiling costs"),
         advice: "that of cuda does".into(),
     }
 }
 
-/// One open device. All calls may come from any thread. Ids are never 0; ids that were freed or never given out are [`Error::Invalid`].
+/// One open device. All calls may come from any thread. Handles are never 0; one that was freed or never given out is
+/// [`Error::Invalid`].
 pub trait Device: Send + Sync {
     /// What it is and can do.
     fn info(&self) -> &DeviceInfo;
@@ -231,38 +235,37 @@ pub trait Device: Send + Sync {
     /// Compiles text to a binary that [`Device::load`] takes, now or in another process on the same device.
     /// `progress(done, total)` counts units.
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>>;
-    /// Loads a binary. A driver refuses bytes that it can see to be none of its own, but need not find all that is
-    /// wrong with one.
+    /// Loads a binary. A driver refuses bytes that are evidently not its own binary, but need not validate a binary
+    /// completely.
     ///
     /// # Safety
-    /// Loading code is running it, as this process: on some devices already now. So the bytes are what
-    /// [`Device::compile`] gave, unchanged, on a device of the same driver with the same [`DeviceInfo::identity`]; or
-    /// they are no binary at all. If they were kept anywhere since, nobody could change them there but this user and
-    /// root ([`trust`]); a checksum finds damage, not malice.
+    /// Loading a binary can run its code in this process. So the bytes are either exactly what [`Device::compile`] gave
+    /// on a device of the same driver with the same [`DeviceInfo::identity`], or no binary at all. If they were stored
+    /// in between, only this user and root could change them there ([`trust`]); a checksum finds damage, not malice.
     unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId>;
     /// Forgets a binary and its kernels.
     fn unload(&self, module: ModuleId);
     /// Finds a kernel by name.
     fn kernel(&self, module: ModuleId, name: &str) -> Result<KernelId>;
-    /// Tiles of so many lanes in which this kernel runs at the same time: a number of VMs that is a multiple of it leaves no unit
-    /// of the device idle. Where nobody knows, as many as the device has room for.
+    /// The occupancy of a kernel: how many tiles of `lanes` lanes of it the device runs at the same time. A launch of a
+    /// multiple of it keeps the whole device busy. By default [`DeviceInfo::parallel_tiles`].
     fn resident(&self, _kernel: KernelId, _lanes: u32) -> Result<u32> {
         Ok(self.info().parallel_tiles)
     }
 
     /// Device memory, aligned to 256 bytes at least; zeroed if [`DeviceInfo::zeroed`].
     fn alloc(&self, bytes: u64) -> Result<BufferId>;
-    /// Gives device memory back. Work in flight that uses it must have ended.
+    /// Frees device memory or shared memory. Work that uses it must have ended.
     fn free(&self, buffer: BufferId);
     /// Page-locked host memory, zeroed.
     fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)>;
-    /// Gives it back.
+    /// Frees page-locked memory.
     fn free_pinned(&self, pinned: PinnedId);
-    /// Memory that host and kernels both see at once, zeroed; the id is passed to kernels, the pointer is the host's view.
-    /// Freed by [`Device::free`].
+    /// Shared memory: memory that the host and kernels both see, zeroed. The handle is passed to kernels, the pointer
+    /// is the host's view. The host stores, then calls [`Device::publish`]. Freed by [`Device::free`].
     fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)>;
-    /// Brings what the host stored through that pointer to the device, and to a kernel that already runs if
-    /// [`DeviceInfo::live_shared`]. Nothing to do where host and device use the same memory.
+    /// Makes the host's stores into shared memory visible to kernels, also to one that already runs if
+    /// [`DeviceInfo::live_shared`]. Does nothing where host and device use the same memory.
     fn publish(&self, _shared: BufferId) -> Result<()> {
         Ok(())
     }
@@ -280,11 +283,11 @@ pub trait Device: Send + Sync {
     /// Copies device memory to the host, asynchronously.
     ///
     /// # Safety
-    /// `dst..dst + bytes` stays writable, and nobody looks at it, until the event is reached.
+    /// `dst..dst + bytes` stays writable, and nothing else accesses it, until the event is reached.
     unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId>;
     /// Runs `kernel` on `tiles * lanes` threads in blocks of `lanes`; thread i is lane `i % lanes` of tile `i / lanes`.
-    /// Every argument is a buffer. `None` passes a null pointer. No tiles or no lanes do nothing. More lanes than the device
-    /// has, and more than [`MAX_LANES`] anywhere, are [`Error::Invalid`].
+    /// Every argument is a buffer; `None` passes a null pointer. With 0 tiles or 0 lanes nothing runs. More lanes than
+    /// the device supports in a tile, at most [`MAX_LANES`], are [`Error::Invalid`].
     fn launch(
         &self,
         queue: QueueId,
@@ -298,10 +301,10 @@ pub trait Device: Send + Sync {
 
     /// Whether the event was reached.
     fn reached(&self, event: EventId) -> Result<bool>;
-    /// Blocks until it is reached.
+    /// Blocks until the event is reached.
     fn wait(&self, event: EventId) -> Result<()>;
-    /// When the event's work began and ended, in nanoseconds of the device's clock; only differences mean something.
-    /// [`Error::Invalid`] before it was reached.
+    /// When the event's work began and ended, in nanoseconds of a clock of the device, whose zero means nothing.
+    /// [`Error::Invalid`] before the event is reached.
     fn times(&self, event: EventId) -> Result<(u64, u64)>;
     /// Forgets an event, reached or not.
     fn free_event(&self, event: EventId);

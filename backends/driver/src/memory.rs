@@ -4,13 +4,13 @@ use crate::{Error, Result};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One anonymous mapping: page aligned, zeroed, and handed out by the system at the first touch.
+/// One anonymous mapping: page aligned and zeroed; the system commits a page at its first touch.
 pub struct HostMemory {
     start: *mut u8,
     bytes: usize,
 }
 
-// SAFETY: the mapping belongs to this value; who reads and writes it is the caller's order of work, as on any device.
+// SAFETY: the mapping belongs to this value; as with any device's memory, the caller orders the accesses.
 unsafe impl Send for HostMemory {}
 // SAFETY: as above.
 unsafe impl Sync for HostMemory {}
@@ -20,7 +20,7 @@ impl HostMemory {
     pub fn new(bytes: u64) -> Result<Self> {
         let full = Error::OutOfMemory { wanted: bytes, what: "address space" };
         let Ok(bytes) = usize::try_from(bytes.max(1)) else { return Err(full) };
-        // No reservation: VMs rarely touch all of their heap, and a `Budget` counts what a device gives out.
+        // MAP_NORESERVE: VMs rarely touch all of their heap, and a `Budget` limits what a device gives out.
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new anonymous mapping at an address of the system's choice touches nothing else.
         let start = unsafe { libc::mmap(null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
@@ -41,13 +41,13 @@ impl HostMemory {
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nobody holds the value any more.
+        // SAFETY: the mapping is ours, and nothing uses it any more.
         unsafe { libc::munmap(self.start.cast(), self.bytes) };
     }
 }
 
-/// Bytes that a device has and has given out. Systems and some vendors promise more than there is and fail later, in
-/// the middle of a launch; a driver says no at once.
+/// Counts the bytes that a device has given out, against a limit. Systems and some vendors overcommit and then fail
+/// during a launch; a driver refuses the allocation instead.
 pub struct Budget {
     limit: u64,
     used: AtomicU64,
@@ -58,7 +58,7 @@ impl Budget {
     pub fn new(limit: u64) -> Self {
         Self { limit, used: AtomicU64::new(0) }
     }
-    /// Takes `bytes` and runs `allocate`; gives them back if that fails.
+    /// Reserves `bytes` and runs `allocate`; releases them if that fails.
     pub fn take<T>(&self, bytes: u64, allocate: impl FnOnce() -> Result<T>) -> Result<T> {
         let more = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.limit);
         if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
-/// Bytes of a [`Shared`].
+/// Bytes of a [`HostVisible`].
 const PAGE: usize = 4096;
 
 /// Device memory.
@@ -80,19 +80,19 @@ impl Drop for Pinned {
     }
 }
 
-/// A few words that the host and a running kernel both see.
-pub struct Shared {
+/// A page of words that the host stores and kernels read, as the stop word: shared memory ([`Device::alloc_shared`]).
+pub struct HostVisible {
     device: Arc<dyn Device>,
     id: BufferId,
     ptr: *mut u8,
 }
 
 // SAFETY: all access goes through atomics.
-unsafe impl Send for Shared {}
+unsafe impl Send for HostVisible {}
 // SAFETY: all access goes through atomics.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for HostVisible {}
 
-impl Shared {
+impl HostVisible {
     /// A zeroed page, of which [`Self::store`] sets the first word.
     pub fn new(device: &Arc<dyn Device>) -> Result<Self> {
         let (id, ptr) = device.alloc_shared(PAGE)?;
@@ -102,7 +102,7 @@ impl Shared {
     pub fn id(&self) -> BufferId {
         self.id
     }
-    /// Stores into the first word; a running kernel sees it if [`crate::DeviceInfo::live_shared`].
+    /// Stores into the first word and publishes it; a running kernel sees it if [`crate::DeviceInfo::live_shared`].
     pub fn store(&self, value: u32) {
         // SAFETY: the allocation is page aligned, at least four bytes, and lives until `drop`.
         unsafe { &*(self.ptr as *const AtomicU32) }.store(value, SeqCst);
@@ -124,7 +124,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for HostVisible {
     fn drop(&mut self) {
         self.device.free(self.id);
     }
@@ -148,14 +148,14 @@ impl Module {
     /// Loads a binary.
     ///
     /// # Safety
-    /// As [`Device::load`]: the bytes are what [`Module::compile`] gave for such a device, and nobody else could change
-    /// them since.
+    /// As [`Device::load`]: the bytes are what [`Module::compile`] gave for such a device, and no other user could
+    /// change them since.
     pub unsafe fn load(device: &Arc<dyn Device>, binary: &[u8]) -> Result<Self> {
         // SAFETY: the caller's promise.
         let id = unsafe { device.load(binary) }?;
         Ok(Self { device: device.clone(), id })
     }
-    /// Compiles text and loads what comes of it.
+    /// Compiles text and loads the binary.
     pub fn build(device: &Arc<dyn Device>, source: Source<'_>) -> Result<Self> {
         let binary = Self::compile(device, source, &mut |_, _| ())?;
         // SAFETY: the device itself made it, just now.

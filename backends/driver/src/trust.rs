@@ -1,9 +1,9 @@
-//! Whether other users of the system could change a file or a folder. Code that is loaded from there is run, so only
-//! this user and root may.
+//! Whether other users of the system could change a file or a folder. The process runs code that it loads from there,
+//! so only this user and root may change it.
 //!
-//! As ssh and sudo look at their files: an owner, and no right to write for group and others. Every folder on the way
-//! counts, since whoever may rename in one of them puts another in its place; in one with the sticky bit (`/tmp`)
-//! nobody may rename what belongs to others.
+//! The rules are those of ssh and sudo: the owner is this user or root, and group and others may not write. Every
+//! folder on the path counts, since a user who may rename entries in one of them can replace the rest of the path. In a
+//! folder with the sticky bit (`/tmp`) users may rename only what belongs to them.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
@@ -11,61 +11,62 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-/// No path has more symbolic links, as in the kernel.
-const LINKS: usize = 40;
-/// The right to write of group and others.
+/// The most symbolic links in a path, as in Linux.
+const MAX_LINKS: usize = 40;
+/// Write permission of group and others.
 const OTHERS_WRITE: u32 = 0o022;
-/// The right to pass of group and others.
-const OTHERS_PASS: u32 = 0o011;
+/// Search permission of group and others: to reach what is in a folder.
+const OTHERS_SEARCH: u32 = 0o011;
 const STICKY: u32 = 0o1000;
 
-/// Looks at a folder and at all on the way to it, symbolic links included. Returns whether it is there: a missing one
-/// is trusted if the folder that it would lie in is.
+/// Checks a folder and every folder and symbolic link on the path to it. Returns whether it exists: a missing folder is
+/// trusted if the folder that it would be made in is.
 ///
 /// # Errors
-/// Who could change what is in it, and what to do: one line.
+/// One line: which other user could change what is in it, and what to do.
 pub fn folder(path: &Path) -> Result<bool, String> {
-    let absolute = std::path::absolute(path).map_err(|error| format!("{} has no place: {error}", path.display()))?;
+    let absolute =
+        std::path::absolute(path).map_err(|error| format!("{} has no absolute path: {error}", path.display()))?;
     let (mut here, mut links) = (PathBuf::from("/"), 0);
-    // The components that are still to be walked, the next one last.
+    // The components that are still to be checked, the next one last.
     let mut ahead = components(&absolute);
-    // How deep on the way the folder lies that nobody else can pass: what is below it is out of their reach.
-    let mut closed = look(&here, &facts(&here)?, false)?.then_some(1);
+    // The depth of the folder that others cannot search, if there is one: what is below it is out of their reach.
+    let mut private = check(&here, &metadata(&here)?, false)?.then_some(1);
     while let Some(name) = ahead.pop() {
         if name == ".." {
             here.pop();
-            closed = closed.filter(|depth| *depth <= here.components().count());
+            private = private.filter(|depth| *depth <= here.components().count());
             continue;
         }
         let next = here.join(&name);
-        let about = match fs::symlink_metadata(&next) {
-            Ok(about) => about,
+        let metadata = match fs::symlink_metadata(&next) {
+            Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(format!("{} cannot be looked at: {error}", next.display())),
         };
-        if about.is_symlink() {
+        if metadata.is_symlink() {
             links += 1;
-            if links > LINKS {
+            if links > MAX_LINKS {
                 return Err(format!("{} has too many symbolic links", path.display()));
             }
-            if closed.is_none() {
-                owned(&next, &about)?;
+            if private.is_none() {
+                owned(&next, &metadata)?;
             }
             let target = fs::read_link(&next).map_err(|error| format!("{} cannot be read: {error}", next.display()))?;
             if target.is_absolute() {
-                (here, closed) = (PathBuf::from("/"), None);
+                (here, private) = (PathBuf::from("/"), None);
             }
             ahead.extend(components(&target));
-        } else if about.is_dir() {
-            if closed.is_none() && look(&next, &about, false)? {
-                closed = Some(next.components().count());
+        } else if metadata.is_dir() {
+            if private.is_none() && check(&next, &metadata, false)? {
+                private = Some(next.components().count());
             }
             here = next;
         } else {
             return Err(format!("{} is no folder", next.display()));
         }
     }
-    look(&here, &facts(&here)?, true).map(|_| true)
+    check(&here, &metadata(&here)?, true).map(|_| true)
 }
 
 /// The names of a path, the first one last.
@@ -78,30 +79,29 @@ fn components(path: &Path) -> Vec<OsString> {
     names.collect::<Vec<_>>().into_iter().rev().collect()
 }
 
-fn facts(path: &Path) -> Result<Metadata, String> {
+fn metadata(path: &Path) -> Result<Metadata, String> {
     fs::symlink_metadata(path).map_err(|error| format!("{} cannot be looked at: {error}", path.display()))
 }
 
-/// Looks at a folder, which is the one that is asked for if it is the `last`. Returns whether nobody else can pass
-/// through it, so that what lies in it is out of others' reach.
-fn look(path: &Path, about: &Metadata, last: bool) -> Result<bool, String> {
-    owned(path, about)?;
-    // Others may make new files in a sticky folder.
-    if about.mode() & OTHERS_WRITE != 0 && (last || about.mode() & STICKY == 0) {
-        return Err(writable(path, about));
+/// Checks one folder of a path; the `last` one must not be sticky either, since others can make new files in it.
+/// Returns whether others cannot search it, so that what is in it is out of their reach.
+fn check(path: &Path, metadata: &Metadata, last: bool) -> Result<bool, String> {
+    owned(path, metadata)?;
+    if metadata.mode() & OTHERS_WRITE != 0 && (last || metadata.mode() & STICKY == 0) {
+        return Err(writable(path, metadata));
     }
-    Ok(about.mode() & OTHERS_PASS == 0)
+    Ok(metadata.mode() & OTHERS_SEARCH == 0)
 }
 
-fn owned(path: &Path, about: &Metadata) -> Result<(), String> {
-    match about.uid() {
+fn owned(path: &Path, metadata: &Metadata) -> Result<(), String> {
+    match metadata.uid() {
         uid if uid == me() || uid == 0 => Ok(()),
         uid => Err(format!("{} belongs to user {uid}, not to you (user {})", path.display(), me())),
     }
 }
 
-fn writable(path: &Path, about: &Metadata) -> String {
-    let mode = about.mode() & 0o7777;
+fn writable(path: &Path, metadata: &Metadata) -> String {
+    let mode = metadata.mode() & 0o7777;
     format!("others may write to {0} (mode {mode:04o}); to change that: chmod go-w {0}", path.display())
 }
 
@@ -110,31 +110,31 @@ fn me() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Looks at a file by its facts: a regular one, of this user or root, that nobody else may write.
+/// Checks a file by its metadata: it must be a regular file, of this user or root, that no other user may write to.
 ///
 /// # Errors
 /// As [`folder`].
-pub fn file(path: &Path, about: &Metadata) -> Result<(), String> {
-    if !about.is_file() {
+pub fn file(path: &Path, metadata: &Metadata) -> Result<(), String> {
+    if !metadata.is_file() {
         return Err(format!("{} is no regular file", path.display()));
     }
-    owned(path, about)?;
-    if about.mode() & OTHERS_WRITE != 0 { Err(writable(path, about)) } else { Ok(()) }
+    owned(path, metadata)?;
+    if metadata.mode() & OTHERS_WRITE != 0 { Err(writable(path, metadata)) } else { Ok(()) }
 }
 
-/// Looks at a file that is found by its place beside the program, and so should be as hard to change as that: not
-/// everybody may write it or put it there, and it belongs to this user, root, or the program's owner. A group may: it
-/// may change the program too.
+/// Checks a file beside the program, which must be as hard to change as the program itself: not everybody may write to
+/// it or to its folder, and it belongs to this user, root, or the program's owner. A group may write: a group that
+/// installs programs can change the program too.
 ///
 /// # Errors
 /// As [`folder`].
 pub fn beside_program(path: &Path) -> Result<(), String> {
     const EVERYBODY_WRITES: u32 = 0o002;
-    let about =
+    let metadata =
         |path: &Path| fs::metadata(path).map_err(|error| format!("{} cannot be looked at: {error}", path.display()));
-    let program = std::env::current_exe().and_then(fs::metadata).map(|about| about.uid());
-    let (parent, file) = (path.parent().unwrap_or(Path::new("/")), about(path)?);
-    let folder = about(parent)?;
+    let program = std::env::current_exe().and_then(fs::metadata).map(|metadata| metadata.uid());
+    let (parent, file) = (path.parent().unwrap_or(Path::new("/")), metadata(path)?);
+    let folder = metadata(parent)?;
     if folder.mode() & EVERYBODY_WRITES != 0 && folder.mode() & STICKY == 0 {
         return Err(writable(parent, &folder));
     }
@@ -144,22 +144,22 @@ pub fn beside_program(path: &Path) -> Result<(), String> {
     if program.is_ok_and(|owner| owner == file.uid()) { Ok(()) } else { owned(path, &file) }
 }
 
-/// Opens a file of a trusted folder to read it, if it is to be trusted too; a symbolic link is not.
+/// Opens a file of a trusted folder for reading, if [`file`] trusts it too; a symbolic link is refused.
 ///
 /// # Errors
 /// The system's, or [`io::ErrorKind::PermissionDenied`] with the reason.
 pub fn open(path: &Path) -> io::Result<File> {
-    // A pipe would wait for its other end.
+    // O_NONBLOCK: opening a pipe would wait for its other end.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     file(path, &opened.metadata()?).map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, why))?;
     Ok(opened)
 }
 
-/// Makes a folder, and those that it lies in, for this user alone, if it is not there.
+/// Makes a folder and its missing parents for this user alone, if it does not exist, and checks it.
 ///
 /// # Errors
-/// The system's, or [`io::ErrorKind::PermissionDenied`] if somebody else was quicker.
+/// The system's, or [`io::ErrorKind::PermissionDenied`] if it is not to be trusted.
 pub fn create(path: &Path) -> io::Result<()> {
     if !path.exists() {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -176,7 +176,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
     }
 
-    /// Reachable for others, as `/tmp` itself is, so that what lies in it is looked at.
+    /// A folder that others can search, as `/tmp` itself, so that what is in it is checked.
     fn open_folder() -> tempfile::TempDir {
         let temp = tempfile::tempdir().expect("a folder");
         mode(temp.path(), 0o755);
@@ -189,7 +189,7 @@ mod tests {
         let path = temp.path().join("cache");
         assert_eq!(folder(&path), Ok(false));
         create(&path).expect("made");
-        assert_eq!(facts(&path).expect("facts").mode() & 0o7777, 0o700);
+        assert_eq!(metadata(&path).expect("metadata").mode() & 0o7777, 0o700);
         for good in [0o700, 0o755, 0o500] {
             mode(&path, good);
             assert_eq!(folder(&path), Ok(true), "{good:o}");
@@ -218,7 +218,7 @@ mod tests {
         }
         mode(&outer, 0o1777);
         assert_eq!(folder(&inner), Ok(true), "nobody renames what belongs to others in a sticky folder");
-        // Nobody else comes as far as the folder that others could write.
+        // Others cannot reach the folder that they could write to.
         mode(&outer, 0o777);
         mode(temp.path(), 0o700);
         assert_eq!(folder(&inner), Ok(true));

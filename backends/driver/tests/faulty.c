@@ -38,7 +38,7 @@ static int32_t fail(const vv_why *why, int32_t code, const char *what, const cha
     return code;
 }
 
-/* As many bytes as there are, so that reading on is a fault of the process. */
+/* A copy of the bytes before an inaccessible page, so that reading beyond them crashes the process. */
 static const void *at_the_end(const void *from, size_t bytes) {
     size_t page = sysconf(_SC_PAGESIZE);
     uint8_t *pages = mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
@@ -85,7 +85,7 @@ static int32_t info(vv_device device, vv_each *each, void *context, const vv_why
     return VV_OK;
 }
 
-/* Succeeds without a binary, unless the header says which. */
+/* Succeeds without a binary, except with the headers "null" and "huge": then the binary is impossible. */
 static int32_t compile(vv_device device, vv_bytes header, const vv_bytes *units, size_t count, vv_progress *progress,
                        vv_output *output, void *context, const vv_why *why) {
     progress(context, 1, 2);
@@ -94,15 +94,15 @@ static int32_t compile(vv_device device, vv_bytes header, const vv_bytes *units,
     if (header.len == 4 && !memcmp(header.data, "huge", 4)) output(context, (vv_bytes){header.data, SIZE_MAX});
     return VV_OK;
 }
-/* A binary is its own handle. */
+/* A module's handle is the first byte of its binary. */
 static int32_t load(vv_device device, vv_bytes binary, uint64_t *module, const vv_why *why) {
     if (binary.len == 0) return fail(why, VV_COMPILE, "the log", "", 0);
     *module = binary.data[0];
     return VV_OK;
 }
-/* And so is a kernel's name. */
+/* A kernel's handle is the first byte of its name. */
 static int32_t kernel(vv_device device, uint64_t module, vv_bytes name, uint64_t *kernel, const vv_why *why) {
-    if (name.len == 0) return 77; /* No such code, and nothing told. */
+    if (name.len == 0) return 77; /* No such code, and nothing reported. */
     *kernel = name.data[0];
     return VV_OK;
 }
@@ -116,7 +116,7 @@ static int32_t alloc(vv_device device, uint64_t bytes, uint64_t *buffer, const v
     *buffer = bytes;
     return VV_OK;
 }
-/* 1 and 2 bytes have no place, 3 an odd one, and all others the same. */
+/* For 1 and 2 bytes no pointer, for 3 an odd one, and for all other sizes the same. */
 static int32_t memory(vv_device device, size_t bytes, uint64_t *id, uint8_t **pointer, const vv_why *why) {
     static _Alignas(64) uint8_t place[64];
     *id = bytes;
@@ -130,7 +130,7 @@ static int32_t queue(vv_device device, uint64_t *queue, const vv_why *why) {
     *queue = 1;
     return VV_OK;
 }
-/* Counts, for what must have been waited for. */
+/* Counts how often a queue was finished. */
 static int finished;
 static int32_t finish(vv_device device, uint64_t queue, const vv_why *why) {
     finished++;
@@ -141,13 +141,13 @@ static int32_t write_(vv_device device, uint64_t queue, uint64_t dst, uint64_t o
                       uint64_t *event, const vv_why *why) {
     return VV_OK;
 }
-/* Gives as the event how often a queue was finished. */
+/* Its event is how often a queue was finished. */
 static int32_t read_(vv_device device, uint64_t queue, uint64_t src, uint64_t offset, uint8_t *dst, size_t bytes,
                      uint64_t *event, const vv_why *why) {
     *event = finished;
     return VV_OK;
 }
-/* Gives its arguments back as the event. */
+/* Its event is made of its arguments. */
 static int32_t launch(vv_device device, uint64_t queue, uint64_t kernel, const uint64_t *args, size_t count,
                       uint32_t tiles, uint32_t lanes, uint64_t *event, const vv_why *why) {
     *event = tiles * 1000000 + lanes * 10000 + count * 1000;

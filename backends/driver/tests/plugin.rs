@@ -1,4 +1,4 @@
-//! Plugins that are broken, strange or panic: each is an error that says so, and never more than that.
+//! Plugins that are broken, break the contract, or panic: each gives an error that says so, and nothing worse.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,7 +57,7 @@ fn files_that_are_no_plugins() {
     for (name, bytes) in [("head", 100), ("half", whole.len() / 2), ("most", whole.len() - 1)] {
         std::fs::write(path(name), &whole[..bytes]).expect("a file");
     }
-    // Whole, but for another machine: 32 bits.
+    // Complete, but of a 32-bit machine.
     let mut other = whole.clone();
     other[4] = 1;
     std::fs::write(path("other"), other).expect("a file");
@@ -107,7 +107,7 @@ fn tables_that_do_not_fit() {
     }
 }
 
-/// As the first plugins had them; `CUT` makes reading beyond the end a fault of the process.
+/// As tables were when the version began; `CUT` makes reading beyond the end crash the process.
 #[test]
 fn a_table_may_end_before_the_later_entries() {
     let temp = folder();
@@ -119,19 +119,19 @@ fn a_table_may_end_before_the_later_entries() {
         plugin.examine("any", Source { header: "", units: &[] }, &mut |unit| units.push(unit)).map(|()| units)
     };
     let function = FunctionCost { name: "f".into(), registers: 1, spills: 2, stack: 3, seconds: 0.5 };
-    let told = UnitCost { unit: 4, seconds: 1.5, functions: vec![function] };
+    let reported = UnitCost { unit: 4, seconds: 1.5, functions: vec![function] };
     for whole in [&[][..], &["CUT"], &["CUT", "SIZE=(sizeof(vv_table) + 8)"]] {
-        assert_eq!(examine(whole).expect("costs"), std::slice::from_ref(&told), "{whole:?}");
+        assert_eq!(examine(whole).expect("costs"), std::slice::from_ref(&reported), "{whole:?}");
     }
     let end = "SIZE=offsetof(vv_table, examine)";
     for none in [&["MISSING=examine"][..], &["CUT", end], &["CUT", "SIZE=(offsetof(vv_table, examine) + 4)"]] {
         let error = examine(none).expect_err("no costs").to_string();
-        assert_eq!(error, "the driver faulty does not tell what compiling costs; that of cuda does", "{none:?}");
+        assert_eq!(error, "the driver faulty does not report what compiling costs; that of cuda does", "{none:?}");
     }
 }
 
-/// A plugin of a later version of this header has larger structs, and one of an earlier has smaller ones; reading
-/// beyond the end is a fault of the process.
+/// Plugins built with a later or an earlier copy of the header have larger or smaller structs; reading beyond the end
+/// crashes the process.
 #[test]
 fn facts_may_end_later_or_at_the_least() {
     let temp = folder();
@@ -184,10 +184,10 @@ fn what_a_plugin_in_c_says_arrives() {
     let device = plugin.open(0, Quirks::default()).expect("a device");
     assert_eq!(device.info(), info);
     let source = Source { header: "", units: &[] };
-    let mut told = Vec::new();
-    let compiled = device.compile(source, &mut |done, total| told.push((done, total)));
+    let mut reported = Vec::new();
+    let compiled = device.compile(source, &mut |done, total| reported.push((done, total)));
     assert!(matches!(compiled, Err(Error::Device(text)) if text.contains("no binary")));
-    assert_eq!(told, [(1, 2), (2, 2)], "never more than all");
+    assert_eq!(reported, [(1, 2), (2, 2)], "never more than all");
     // SAFETY: the plugin loads nothing.
     let load = |binary: &[u8]| unsafe { device.load(binary) };
     assert!(matches!(load(b""), Err(Error::Compile { log }) if log == "the log"));
@@ -196,7 +196,7 @@ fn what_a_plugin_in_c_says_arrives() {
     assert!(matches!(device.alloc(12), Err(Error::OutOfMemory { wanted: 12, what: "cupboards" })));
     let (kernel, queue) = (device.kernel(module, "k").expect("a kernel"), device.queue().expect("a queue"));
     let buffers = [device.alloc(300).expect("a buffer"), device.alloc(21).expect("a buffer")];
-    // It has not the feature.
+    // It does not have the feature.
     assert!(device.publish(buffers[0]).is_ok());
     assert!(matches!(device.finish(queue), Err(Error::Device(text)) if text == "\u{fffd} broken text"));
     let event = device.launch(queue, kernel, &[Some(buffers[0]), None, Some(buffers[1])], 5, 4);
@@ -208,7 +208,7 @@ fn what_a_plugin_in_c_says_arrives() {
     assert_eq!(device.resident(kernel, 7).expect("tiles"), 7);
 }
 
-/// What a plugin gives out is looked at, and it is given nothing but that.
+/// The host checks the handles that a plugin gives out, and passes it no others.
 #[test]
 fn strange_handles_are_refused() {
     let temp = folder();
@@ -251,7 +251,7 @@ fn strange_handles_are_refused() {
     let (pinned, _) = device.alloc_pinned(32).expect("memory");
     fault(device.alloc_shared(33), "to memory while another has it");
     device.free_pinned(pinned);
-    let (shared, _) = device.alloc_shared(33).expect("the place is free again");
+    let (shared, _) = device.alloc_shared(33).expect("the range is free again");
     fault(device.alloc_pinned(32), "to memory while another has it");
     device.free(shared);
     device.free_pinned(device.alloc_pinned(32).expect("memory").0);
@@ -263,7 +263,7 @@ fn strange_handles_are_refused() {
     let mut byte = [7];
     // SAFETY: as above.
     let event = unsafe { device.read(queue, buffer, 0, byte.as_mut_ptr(), 1) }.expect("an event");
-    assert_eq!(event, EventId(1), "so often was it finished");
+    assert_eq!(event, EventId(1), "the queue was finished once");
     // SAFETY: as above.
     fault(
         unsafe { device.read(queue, buffer, 0, byte.as_mut_ptr(), 1) },
@@ -298,22 +298,22 @@ fn strange_binaries_and_costs_are_refused() {
     let plugin = faulty(temp.path(), "faulty", &[]);
     let device = plugin.open(0, Quirks::default()).expect("a device");
     for (header, says) in
-        [("null", "told of 5 bytes of a binary at the address 0x0"), ("huge", "more than memory holds")]
+        [("null", "reported 5 bytes of a binary at the address 0x0"), ("huge", "more than memory holds")]
     {
         let compiled = device.compile(Source { header, units: &[] }, &mut |_, _| ());
         assert!(matches!(&compiled, Err(Error::Device(text)) if text.contains(says)), "{compiled:?}");
     }
     for (architecture, says) in [
-        ("0", "told of 3 functions at the address 0x0"),
+        ("0", "reported 3 functions at the address 0x0"),
         ("h", "functions, which is more than memory holds"),
-        ("n", "told of a time of NaN seconds"),
-        ("-", "told of a time of -1 seconds"),
-        ("t", "told of 1 bytes of a name at the address 0x0"),
+        ("n", "reported a time of NaN seconds"),
+        ("-", "reported a time of -1 seconds"),
+        ("t", "reported 1 bytes of a name at the address 0x0"),
     ] {
-        let mut heard = 0;
-        let examined = plugin.examine(architecture, Source { header: "", units: &[] }, &mut |_| heard += 1);
+        let mut units = 0;
+        let examined = plugin.examine(architecture, Source { header: "", units: &[] }, &mut |_| units += 1);
         assert!(matches!(&examined, Err(Error::Device(text)) if text.contains(says)), "{architecture}: {examined:?}");
-        assert_eq!(heard, 0, "nothing after a fault");
+        assert_eq!(units, 0, "nothing after a fault");
     }
 }
 
@@ -334,7 +334,7 @@ fn strange_facts_are_refused() {
     }
     let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
     let opened = faulty(sub.path(), "faulty", &["SILENT"]).open(0, Quirks::default()).map(drop);
-    assert!(matches!(opened, Err(Error::Device(text)) if text.contains("the driver faulty tells nothing")));
+    assert!(matches!(opened, Err(Error::Device(text)) if text.contains("the driver faulty reports nothing")));
     let sub = tempfile::tempdir_in(temp.path()).expect("a folder");
     let opened = faulty(sub.path(), "faulty", &["NO_DEVICE"]).open(0, Quirks::default()).map(drop);
     assert!(
@@ -366,7 +366,7 @@ fn panics_become_errors() {
     panicked(device.alloc_pinned(1).expect_err("a panic"), "no pinned memory");
     let queue = device.queue().expect("a queue");
     panicked(device.finish(queue).expect_err("a panic"), "no finishing");
-    // What returns nothing has nobody to tell; it must only return.
+    // Calls without a result cannot report a panic; they must only return.
     device.free(BufferId(1));
     device.free_pinned(PinnedId(1));
     device.free_queue(queue);
@@ -435,7 +435,7 @@ fn places_are_searched_in_order() {
     found.sort();
     assert_eq!(found, want);
 
-    // In deps/ and beside the executable lie two links to one file, or two builds; the newer one counts.
+    // deps/ and the executable's folder can hold two links to one file, or two builds; the newer one counts.
     let (beside, deps) = (put("bin", &file_name("one")), put("bin/deps", &file_name("one")));
     let last = put("last", &file_name("one"));
     let search = Search { named: Vec::new(), usual: vec![sub("bin"), sub("bin/deps")], own: Some(sub("last")) };
@@ -455,7 +455,7 @@ fn places_are_searched_in_order() {
     assert_eq!(paths(search.usual()), [last]);
 }
 
-/// A plugin that nobody named is code that the user did not choose: others must not have put it there.
+/// A plugin that was found and not named is not opened if another user could have put it there.
 #[test]
 fn what_others_could_have_put_there_is_not_opened() {
     let temp = folder();
@@ -483,7 +483,7 @@ fn what_others_could_have_put_there_is_not_opened() {
                 text.contains(&format!("chmod go-w {}; or name it with --driver-path", folder.display())),
                 "{text}"
             );
-            assert!(Plugin::new(file.clone()).devices().is_ok(), "who names it has chosen it");
+            assert!(Plugin::new(file.clone()).devices().is_ok(), "a file that the user names is opened");
         }
         mode(folder, 0o755);
         mode(&file, 0o666);

@@ -9,8 +9,8 @@ use vectorvisor_driver::gpu::compiler::Compiler;
 use vectorvisor_driver::gpu::{Code, Fault, Functions, Vendor};
 use vectorvisor_driver::{Error, Result, Source};
 
-/// The options of every compilation; the identity of a device holds them. WebAssembly rounds every operation by itself, and
-/// memory holds values of all types.
+/// The options of every compilation, which are part of a device's identity. WebAssembly rounds every operation, so
+/// there is no contraction; and its memory holds values of all types, so there is no strict aliasing.
 pub const OPTIONS: [&str; 5] = ["-O2", "-std=c++17", "-ffp-contract=off", "-fno-strict-aliasing", "-w"];
 
 /// A device with its compiler.
@@ -23,7 +23,8 @@ pub struct Amd {
 }
 
 impl Amd {
-    /// The device, and the binary of the probe for it, which also tells the architecture: no attribute does.
+    /// The device, and the probe's binary for it. The binary names the architecture, which no attribute of a device
+    /// does.
     pub fn new(hip: &'static Hip, device: c_int, options: Vec<String>, name: &str) -> Result<(Self, Vec<u8>)> {
         let mut amd = Self { hip, device, compiler: hiprtc()?, options, fault: Fault::default() };
         let probe = amd.probe(name)?;
@@ -34,7 +35,8 @@ impl Amd {
         }
         Ok((amd, probe))
     }
-    /// Compiled once for each device, since listing and opening ask for it; quirks do not change it.
+    /// The probe's binary, compiled once for each device although listing and opening both need it; quirks do not
+    /// change it.
     fn probe(&self, name: &str) -> Result<Vec<u8>> {
         static PROBES: Mutex<BTreeMap<c_int, Vec<u8>>> = Mutex::new(BTreeMap::new());
         let mut probes = PROBES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +59,7 @@ impl Amd {
         let binaries = self.compiler.compile(&[text], &self.options, &|| self.enter(), &mut |_, _| ())?;
         Ok(binaries.concat())
     }
-    /// Bytes of the device that nobody uses.
+    /// Free bytes of the device's memory.
     pub fn free_memory(&self) -> Result<u64> {
         let (mut free, mut total) = (0, 0);
         self.enter()?;
@@ -69,7 +71,7 @@ impl Amd {
 
 impl Vendor for Amd {
     fn functions(&self) -> &Functions {
-        &self.hip.shared
+        &self.hip.common
     }
     fn enter(&self) -> Result<()> {
         self.fault.refuse()?;
@@ -82,7 +84,7 @@ impl Vendor for Amd {
         }
         self.hip.check(what, code)
     }
-    /// As a whole: hipRTC links bitcode, so it would compile a program of units twice.
+    /// Compiles all units as one text: hipRTC links bitcode, so units would be compiled twice.
     fn compile(&self, source: Source<'_>, _: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
         self.binary([source.header, "\n", &source.units.concat()].concat())
     }

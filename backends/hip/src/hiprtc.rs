@@ -1,4 +1,4 @@
-//! hipRTC, AMD's kernel compiler: where it lies, and what it compiles for.
+//! hipRTC, AMD's kernel compiler: where it is found, and what its binaries reveal.
 
 use crate::sys::{Hip, hip};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use vectorvisor_driver::gpu::library::{self, matching};
 use vectorvisor_driver::{Error, Result};
 
 /// What hipRTC, and the compiler and libraries behind it, read in the environment that can change their code. The last
-/// is of the test library, which asks the C++ compiler.
+/// one (`CXX`) is the test library's.
 pub const VARIABLES: &[&str] = &[
     "HIPRTC_COMPILE_OPTIONS_APPEND",
     "HIPRTC_LINK_OPTIONS_APPEND",
@@ -34,7 +34,7 @@ pub fn hiprtc() -> Result<&'static Compiler> {
     HIPRTC.as_ref().map_err(Error::clone)
 }
 
-/// It is a library beside the runtime, or inside it (in ROCm 5), or where the system looks.
+/// Looks beside the runtime, in the runtime itself (ROCm 5), and where the system looks.
 fn find(hip: &Hip) -> Result<Compiler> {
     let beside = hip.path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let beside = beside.map(|folder| matching(folder, "libhiprtc.so")).unwrap_or_default();
@@ -58,17 +58,17 @@ fn find(hip: &Hip) -> Result<Compiler> {
     })
 }
 
-/// The architecture that a binary is for, as `gfx90a:sramecc+:xnack-`, from its notes; the compiler takes that of the current
-/// device if it is told none, and no attribute of a device names it.
+/// The architecture that a binary is for, as `gfx90a:sramecc+:xnack-`, from its notes. Without `--offload-arch` the
+/// compiler takes that of the current device, which no attribute of the device names.
 pub fn architecture(binary: &[u8]) -> Option<String> {
     const TARGET: &[u8] = b"amdgcn-amd-amdhsa--";
-    let place = binary.windows(TARGET.len()).position(|window| window == TARGET)? + TARGET.len();
-    let name = binary[place..].iter().map(|byte| char::from(*byte));
+    let start = binary.windows(TARGET.len()).position(|window| window == TARGET)? + TARGET.len();
+    let name = binary[start..].iter().map(|byte| char::from(*byte));
     Some(name.take_while(|c| c.is_ascii_alphanumeric() || "+-:".contains(*c)).collect())
 }
 
-/// Whether the compiler that made the probe's binary rounds square roots right, from a kernel that is there then. Clang does from 18
-/// on; of any other compiler nothing is known.
+/// Whether the compiler that made the probe's binary rounds square roots correctly: then the binary has the kernel
+/// `rounds_roots`. Clang does from 18 on; nothing is known of other compilers.
 pub fn rounds_roots(binary: &[u8]) -> bool {
     const NAME: &[u8] = b"rounds_roots";
     binary.windows(NAME.len()).any(|window| window == NAME)
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::amd::OPTIONS;
 
-    /// Needs no device, but hipRTC.
+    /// Needs hipRTC, but no device.
     #[test]
     fn compiles_for_architectures_that_are_not_here() {
         let compiler = match hiprtc() {
@@ -91,7 +91,7 @@ mod tests {
                 OPTIONS.map(str::to_owned).into_iter().chain([format!("--offload-arch={target}")]).collect();
             let compile = |text: &str| compiler.compile(&[text.into()], &options, &|| Ok(()), &mut |_, _| ());
             let binary = compile(include_str!("probe.hip")).expect("a binary").concat();
-            // The test library's binaries are no AMD code.
+            // The test library's binaries are not AMD code.
             assert!(architecture(&binary).is_none_or(|found| found == target));
             let refused = compile("#line 4711\nnonsense;");
             assert!(matches!(&refused, Err(Error::Compile { log }) if log.contains(":4711:")), "{refused:?}");
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_tells_its_architecture_and_its_compiler() {
+    fn a_binary_names_its_architecture_and_reveals_its_compiler() {
         let binary = b"\x7fELF\xa0amdhsa.target\xd9\x2aamdgcn-amd-amdhsa--gfx90a:sramecc+:xnack-\xaeamdhsa.version";
         assert_eq!(architecture(binary).as_deref(), Some("gfx90a:sramecc+:xnack-"));
         assert_eq!(architecture(b"amdgcn-amd-amdhsa-"), None);

@@ -1,4 +1,4 @@
-//! The HIP driver: AMD's GPUs, with hipRTC as the compiler. What it shares with the driver for CUDA is
+//! The HIP driver: AMD's GPUs, with hipRTC as the compiler. What it shares with the CUDA driver is in
 //! [`vectorvisor_driver::gpu`].
 
 mod amd;
@@ -16,10 +16,10 @@ use vectorvisor_driver::gpu::{GpuDevice, Setup};
 use vectorvisor_driver::identity::{library, variables};
 use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Error, Language, Quirks, Result};
 
-/// This part of the memory stays free, for the stacks of kernels and for their code.
+/// 1/32 of the memory stays free, for the stacks of kernels and for their code.
 const RESERVED: u64 = 32;
 
-/// The driver of all HIP devices. It opens libamdhip64 and hipRTC when it is first asked.
+/// The driver of all HIP devices. It opens libamdhip64 and hipRTC at its first use.
 pub struct HipDriver;
 
 /// The driver, as the runtime registers it.
@@ -33,7 +33,7 @@ impl Driver for HipDriver {
     fn name(&self) -> &'static str {
         "hip"
     }
-    /// `live_shared` is false in this list, and memory is all that the device has: only an open device was asked.
+    /// In this list `live_shared` is false and `memory` is the device's total: opening a device finds out both.
     fn devices(&self) -> Result<Vec<DeviceInfo>> {
         (0..hip()?.count()?).map(|index| Ok(Facts::new(index, Quirks::default())?.info)).collect()
     }
@@ -49,11 +49,11 @@ impl Driver for HipDriver {
     }
 }
 
-/// What we know about a device before it is open.
+/// What is known about a device before it is open.
 struct Facts {
     vendor: Amd,
     info: DeviceInfo,
-    units: u32,
+    multiprocessors: u32,
     max_lanes: u32,
     probe: Vec<u8>,
 }
@@ -75,7 +75,7 @@ impl Facts {
             let code = unsafe { (hip.own.hipDeviceGetAttribute)(&mut value, attribute, device) };
             hip.check("hipDeviceGetAttribute", code).map(|()| u32::try_from(value).unwrap_or(0))
         };
-        let units = ask(attribute::hipDeviceAttributeMultiprocessorCount)?;
+        let multiprocessors = ask(attribute::hipDeviceAttributeMultiprocessorCount)?;
         let wave = ask(attribute::hipDeviceAttributeWarpSize)?.max(1);
         let threads = ask(attribute::hipDeviceAttributeMaxThreadsPerMultiProcessor)?;
         let (major, minor) = (
@@ -109,24 +109,38 @@ impl Facts {
             memory,
             max_alloc: memory,
             lane_width: wave,
-            parallel_tiles: (units * (threads / wave)).max(1),
-            // A wave ends as one.
+            parallel_tiles: (multiprocessors * (threads / wave)).max(1),
+            // Threads of a wave end together.
             thread_exit: false,
-            // Each generation has another clock; the runtime counts fuel instead.
+            // Each generation reads its clock by other instructions, so the runtime counts fuel instead.
             timer: false,
             live_shared: false,
             zeroed: false,
             nvidia: false,
             patch,
         };
-        Ok(Self { vendor, info, units, max_lanes: ask(attribute::hipDeviceAttributeMaxThreadsPerBlock)?, probe })
+        Ok(Self {
+            vendor,
+            info,
+            multiprocessors,
+            max_lanes: ask(attribute::hipDeviceAttributeMaxThreadsPerBlock)?,
+            probe,
+        })
     }
     fn open(self) -> Result<Arc<dyn Device>> {
-        let Self { vendor, mut info, units, max_lanes, probe } = self;
+        let Self { vendor, mut info, multiprocessors, max_lanes, probe } = self;
         info.memory = vendor.free_memory()?.saturating_sub(info.memory / RESERVED).max(1);
         info.max_alloc = info.memory;
-        // A unit holds as many blocks as waves, so a tile has a block for itself.
-        let (mark, block) = (b"vectorvisor HIP\n", 1);
-        Ok(Arc::new(GpuDevice::new(Setup { vendor: Arc::new(vendor), info, mark, max_lanes, block, units, probe })?))
+        // A compute unit holds as many blocks as waves, so a block is one tile.
+        let (magic, block_threads) = (b"vectorvisor HIP\n", 1);
+        Ok(Arc::new(GpuDevice::new(Setup {
+            vendor: Arc::new(vendor),
+            info,
+            magic,
+            max_lanes,
+            block_threads,
+            multiprocessors,
+            probe,
+        })?))
     }
 }

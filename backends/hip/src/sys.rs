@@ -1,8 +1,8 @@
 //! libamdhip64: its functions, found at run time, and its errors.
 //!
-//! Types and constants are `hip_sys`'s. Its functions are not used: they would make whoever links this crate depend on
-//! libamdhip64, and they return a Rust enum, for which a code that is newer than the crate is undefined behaviour. Nor is
-//! `hipDeviceProp_t`, whose layout changes between releases.
+//! Types and constants are those of `hip_sys`. Its functions are not used: they would make everything that links this
+//! crate depend on libamdhip64, and they return a Rust enum, so an error code that is newer than the crate is undefined
+//! behaviour. `hipDeviceProp_t` is not used either, because its layout changes between releases.
 
 use hip_sys::hiprt as hip;
 use std::env;
@@ -14,7 +14,7 @@ use vectorvisor_driver::gpu::{Code, Codes, Functions, SUCCESS};
 use vectorvisor_driver::{Error, Result};
 
 library::functions! {
-    /// What only HIP has: devices and versions. A device is its number.
+    /// The functions that CUDA does not have in this form: devices and versions. A device is its index.
     pub struct Own -> Code;
     hipRuntimeGetVersion(version: *mut c_int);
     hipGetDeviceCount(count: *mut c_int);
@@ -26,13 +26,13 @@ library::functions! {
 }
 
 library::functions! {
-    /// What HIP says of its codes.
+    /// Names and messages of error codes.
     pub struct Texts -> *const c_char;
     hipGetErrorName(code: Code);
     hipGetErrorString(code: Code);
 }
 
-/// Functions that go by another name than `hip` and their own.
+/// Symbols that are not `hip` and the field's name.
 const OTHER_NAMES: [(&str, &str); 9] = [
     ("MemAlloc", "hipMalloc"),
     ("MemFree", "hipFree"),
@@ -48,9 +48,9 @@ const OTHER_NAMES: [(&str, &str); 9] = [
 /// HIP's runtime.
 pub struct Hip {
     pub own: Own,
-    pub shared: Functions,
+    pub common: Functions,
     texts: Texts,
-    /// The library, which may hold the compiler too, and the name by which it was opened.
+    /// The library, which may contain the compiler too, and the name by which it was opened.
     pub library: &'static Library,
     pub path: PathBuf,
 }
@@ -78,8 +78,8 @@ fn find() -> Result<Hip> {
     })
 }
 
-/// Where the runtime may lie, best first. A name alone is looked for where the system looks; without a number it may be the test
-/// library, for which cargo sets the search path.
+/// Where the runtime may be, best first. A bare name is searched by the system, and always has a version: cargo puts
+/// the test library, `libamdhip64.so`, on the search path.
 fn candidates() -> Vec<PathBuf> {
     let named = env::var_os("VECTORVISOR_HIP").map(PathBuf::from);
     let file = named.clone().filter(|path| path.is_file());
@@ -97,18 +97,18 @@ fn rocm_folders() -> impl Iterator<Item = PathBuf> {
 
 fn open(path: PathBuf) -> std::result::Result<Hip, String> {
     let library = library::open([path.as_path()], false)?;
-    let shared = |name: &str| match OTHER_NAMES.iter().find(|(field, _)| *field == name) {
+    let common = |name: &str| match OTHER_NAMES.iter().find(|(field, _)| *field == name) {
         Some((_, symbol)) => (*symbol).into(),
         None => format!("hip{name}"),
     };
     // SAFETY: the library has AMD's name, and its functions the types of AMD's header. It is never closed.
     unsafe {
         let (own, texts) = (Own::find(library, str::to_owned)?, Texts::find(library, str::to_owned)?);
-        Ok(Hip { own, texts, shared: Functions::find(library, shared)?, library, path })
+        Ok(Hip { own, texts, common: Functions::find(library, common)?, library, path })
     }
 }
 
-/// The errors of which more is known than HIP's words.
+/// The errors that need more than HIP's messages.
 const CODES: Codes = {
     use hip::hipError_t as error;
     Codes {
@@ -133,7 +133,7 @@ const CODES: Codes = {
     }
 };
 
-/// Whether an error ends what is open of a device.
+/// Whether a device is unusable after this error.
 pub fn is_sticky(code: Code) -> bool {
     CODES.is_sticky(code)
 }
@@ -156,14 +156,14 @@ impl Hip {
                 .into(),
         })
     }
-    /// The version, as 6.2.
+    /// The version: (6, 2) is 6.2.
     pub fn version(&self) -> Result<(i32, i32)> {
         let mut version = 0;
         // SAFETY: a local to fill.
         self.check("hipRuntimeGetVersion", unsafe { (self.own.hipRuntimeGetVersion)(&mut version) })?;
         Ok((version / 10_000_000, version / 100_000 % 100))
     }
-    /// What failed, the error's name, and HIP's own words.
+    /// What failed, the error's name, and HIP's message.
     pub fn text(&self, what: &str, code: Code) -> String {
         let ask = |function: unsafe extern "C" fn(Code) -> *const c_char| {
             // SAFETY: HIP gives a text that lives for ever, or null.
@@ -178,7 +178,7 @@ impl Hip {
             None => format!("{what} failed: {name} ({code})"),
         }
     }
-    /// Turns a code into an error that also says what to do, where something can be done.
+    /// Turns a code into an error, with advice where there is some.
     pub fn check(&self, what: &str, code: Code) -> Result<()> {
         CODES.check(code, || self.text(what, code))
     }

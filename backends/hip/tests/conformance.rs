@@ -1,11 +1,11 @@
-//! The suite that every driver passes, linked and as a plugin, on every HIP device that is there. `VECTORVISOR_HIP` may name the test
-//! library in `testlib/`.
+//! The conformance suite, linked and as a plugin, on every HIP device that is there. `VECTORVISOR_HIP` may name the
+//! test library in `testlib/`.
 
 use vectorvisor_driver::conformance::failures;
 use vectorvisor_driver::plugin::Search;
 use vectorvisor_driver::{Driver, Error, Quirks, Result};
 
-/// Whether there is a device; if there must be one, there is.
+/// Whether there is a device. Panics if there is none although `VECTORVISOR_REQUIRE_HIP` is set.
 fn present(driver: &dyn Driver) -> bool {
     if let Err(error @ Error::Unavailable { .. }) = driver.devices() {
         assert!(std::env::var_os("VECTORVISOR_REQUIRE_HIP").is_none(), "VECTORVISOR_REQUIRE_HIP is set, but {error}");
@@ -29,7 +29,7 @@ fn linked() {
 
 #[test]
 fn as_a_plugin() -> Result<()> {
-    // Cargo leaves it beside the test.
+    // Cargo builds the plugin beside the test.
     let plugins = Search::new(&[], None).usual();
     let plugin = plugins.iter().find(|plugin| plugin.name() == "hip");
     conforms(plugin.ok_or_else(|| Error::Invalid("the plugin was not built".into()))?);
@@ -37,7 +37,7 @@ fn as_a_plugin() -> Result<()> {
 }
 
 #[test]
-fn quirks_are_told() -> Result<()> {
+fn quirks_are_reported() -> Result<()> {
     let driver = vectorvisor_hip::HipDriver;
     if present(&driver) {
         for patch in [false, true] {

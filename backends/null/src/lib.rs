@@ -1,8 +1,8 @@
-//! The smallest driver: host memory that calls itself a device, copies that are done at once, and no kernels. Copy it to start
-//! a driver; every comment that begins with "Yours" says what a real one does instead.
+//! The smallest driver: host memory as device memory, copies that are done at once, and no kernels. Copy it to start a
+//! driver; every comment that begins with "Yours" says what a real one does instead.
 //!
-//! What is already right here, and passes the conformance suite: handles from one [`Handles`] table per kind of object, so that
-//! stale ones are refused; a [`Budget`], so that too much is refused; ranges checked before a copy; errors that say what to do.
+//! These parts can stay, and pass the conformance suite: one [`Handles`] table per kind of object, which refuses stale
+//! handles; a [`Budget`], which refuses too large allocations; range checks before copies; errors that say what to do.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,11 +13,11 @@ use vectorvisor_driver::{
     Quirks, Result, Source,
 };
 
-/// The driver. Yours: holds nothing either, and opens the vendor's library (by libloading) when it is first asked for devices,
-/// so that the plugin itself opens everywhere.
+/// The driver. Yours: it holds nothing either, and opens the vendor's library (by libloading) when it is first asked
+/// for devices, so that the plugin itself can be opened on every machine.
 pub struct NullDriver;
 
-// The crate's name gives the file's and the driver's: vectorvisor_null, libvectorvisor_null.so, null.
+// The crate's name, vectorvisor_null, gives those of the file, libvectorvisor_null.so, and of the driver, null.
 vectorvisor_driver::export_plugin!(NullDriver);
 
 impl Driver for NullDriver {
@@ -45,7 +45,7 @@ impl Driver for NullDriver {
     }
 }
 
-/// Yours: what the device says, a little less than all of it, since kernels need some too.
+/// Yours: what the device has, less a part for kernels and their stacks.
 const MEMORY: u64 = 1 << 30;
 
 fn info() -> DeviceInfo {
@@ -61,7 +61,7 @@ fn info() -> DeviceInfo {
         max_alloc: MEMORY,
         lane_width: 1,
         parallel_tiles: 1,
-        // Yours: true only for what holds. The runtime does without each of them, a little slower.
+        // Yours: `true` only where it holds. The runtime works without each of them, a little slower.
         thread_exit: false,
         timer: false,
         live_shared: false,
@@ -79,7 +79,7 @@ struct NullDevice {
     buffers: Handles<Arc<HostMemory>>,
     pinned: Handles<Arc<HostMemory>>,
     queues: Handles<()>,
-    /// When its work began and ended. Yours: the vendor's event.
+    /// When the event's work began and ended. Yours: the vendor's event.
     events: Handles<(u64, u64)>,
 }
 
@@ -87,19 +87,19 @@ impl NullDevice {
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
-    /// Does a copy. Yours: puts it into the queue and returns.
+    /// Does a copy. Yours: enqueues it and returns.
     ///
     /// # Safety
     /// As [`Device::write`] and [`Device::read`].
     unsafe fn copy(&self, queue: QueueId, from: *const u8, to: *mut u8, bytes: usize) -> Result<EventId> {
         self.queues.get(queue.0)?;
         let begin = self.now();
-        // SAFETY: one side is the caller's, the other lies inside a buffer, by `place`. They may be the same memory.
+        // SAFETY: one side is the caller's, the other is inside a buffer, by `address`. They may be the same memory.
         unsafe { std::ptr::copy(from, to, bytes) };
         Ok(EventId(self.events.insert((begin, self.now()))))
     }
-    /// The buffer, kept alive, and the address in it.
-    fn place(&self, buffer: BufferId, offset: u64, bytes: usize) -> Result<(Arc<HostMemory>, *mut u8)> {
+    /// A buffer, kept alive, and the address at `offset` in it; an error unless `bytes` fit there.
+    fn address(&self, buffer: BufferId, offset: u64, bytes: usize) -> Result<(Arc<HostMemory>, *mut u8)> {
         let memory = self.buffers.get(buffer.0)?;
         check_range(offset, bytes, memory.bytes())?;
         let start = memory.pointer().wrapping_add(offset as usize);
@@ -144,13 +144,14 @@ impl Device for NullDevice {
     fn free_pinned(&self, pinned: PinnedId) {
         self.pinned.remove(pinned.0);
     }
-    /// Yours: memory that both see if the device can, else a copy on either side, which `publish` brings over.
+    /// Yours: memory that host and device both see if the device can, else device memory with a copy on the host, which
+    /// `publish` copies to the device.
     fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
         let buffer = self.alloc(bytes as u64)?;
-        Ok((buffer, self.place(buffer, 0, bytes)?.1))
+        Ok((buffer, self.address(buffer, 0, bytes)?.1))
     }
 
-    /// Yours: the vendor's stream, or a thread that does its work in order.
+    /// Yours: the vendor's stream, or a thread that runs its work in order.
     fn queue(&self) -> Result<QueueId> {
         Ok(QueueId(self.queues.insert(())))
     }
@@ -165,21 +166,21 @@ impl Device for NullDevice {
         src: *const u8,
         bytes: usize,
     ) -> Result<EventId> {
-        let (_kept, dst) = self.place(dst, offset, bytes)?;
-        // SAFETY: the caller promises `src`; `place` has checked the other side.
+        let (_kept, dst) = self.address(dst, offset, bytes)?;
+        // SAFETY: the caller promises `src`; `address` has checked the other side.
         unsafe { self.copy(queue, src, dst, bytes) }
     }
     unsafe fn read(&self, queue: QueueId, src: BufferId, offset: u64, dst: *mut u8, bytes: usize) -> Result<EventId> {
-        let (_kept, src) = self.place(src, offset, bytes)?;
-        // SAFETY: the caller promises `dst`; `place` has checked the other side.
+        let (_kept, src) = self.address(src, offset, bytes)?;
+        // SAFETY: the caller promises `dst`; `address` has checked the other side.
         unsafe { self.copy(queue, src, dst, bytes) }
     }
-    /// Yours: refuses more lanes than a tile can have, does nothing for no tiles or no lanes, and else puts the launch into the
-    /// queue and returns.
+    /// Yours: refuses more lanes than a tile can have, runs nothing for 0 tiles or 0 lanes, and else enqueues the
+    /// launch and returns.
     fn launch(&self, _: QueueId, kernel: KernelId, _: &[Option<BufferId>], _: u32, _: u32) -> Result<EventId> {
         Err(Error::Invalid(format!("no kernel has the handle {}", kernel.0)))
     }
-    /// Yours: waits, and reports what went wrong in the queue's work.
+    /// Yours: waits, and reports errors of the queue's work.
     fn finish(&self, queue: QueueId) -> Result<()> {
         self.queues.get(queue.0)
     }

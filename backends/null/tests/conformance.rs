@@ -1,4 +1,4 @@
-//! What can be passed without kernels, linked and as a plugin.
+//! The cases of the conformance suite that need no kernels, linked and as a plugin.
 
 use vectorvisor_driver::conformance::{NoKernels, Outcome, check};
 use vectorvisor_driver::plugin::Search;
@@ -23,7 +23,7 @@ fn linked() {
 
 #[test]
 fn as_a_plugin() -> Result<()> {
-    // Cargo leaves it beside the test.
+    // Cargo builds the plugin beside the test.
     let plugins = Search::new(&[], None).usual();
     let plugin = plugins.iter().find(|plugin| plugin.name() == "null");
     conforms(plugin.ok_or_else(|| Error::Invalid("the plugin was not built".into()))?);

@@ -1,6 +1,6 @@
 //! The OpenCL driver: every device of every installed OpenCL 1.2 platform.
 //!
-//! A kernel takes buffers only. Its local size is the lanes of a tile, so a work-group is a tile.
+//! A kernel takes buffers only. The local size is the number of lanes of a tile, so a work-group is a tile.
 
 mod probe;
 mod program;
@@ -22,7 +22,7 @@ use vectorvisor_driver::{
     PinnedId, QueueId, Quirks, Result, Source,
 };
 
-/// The driver of all OpenCL devices. It opens libOpenCL when it is first asked.
+/// The driver of all OpenCL devices. It opens libOpenCL at its first use.
 pub struct OpenClDriver;
 
 /// The driver, as the runtime registers it.
@@ -36,7 +36,7 @@ impl Driver for OpenClDriver {
     fn name(&self) -> &'static str {
         "opencl"
     }
-    /// `live_shared` is false in this list: only an open device was probed.
+    /// In this list `live_shared` is false: opening a device probes it.
     fn devices(&self) -> Result<Vec<DeviceInfo>> {
         let devices = sys::devices()?.into_iter().enumerate();
         devices.map(|(index, id)| Ok(Facts::new(id, index, Quirks::default())?.info)).collect()
@@ -50,16 +50,16 @@ impl Driver for OpenClDriver {
     }
 }
 
-/// What we know about a device before it is open.
+/// What is known about a device before it is open.
 struct Facts {
     info: DeviceInfo,
     options: CString,
-    /// A processor that uses the host's memory in place.
+    /// The device is a processor, which uses the host's memory in place.
     in_place: bool,
-    /// The text is the binary: PoCL makes a second, slower version of every kernel to give out binaries, and keeps what it
-    /// compiled for a launch in its own cache anyway (24 s against 12 s for a sha256 guest on two Xeon cores).
-    keeps_text: bool,
-    /// No device at all, but a checker.
+    /// A "binary" is the text. PoCL compiles a second, slower version of every kernel to return binaries, and its own
+    /// cache keeps what it compiles for a launch anyway (24 s against 12 s for a sha256 guest on two Xeon cores).
+    text_is_binary: bool,
+    /// The device is a simulator that checks kernels (oclgrind).
     simulated: bool,
     /// The most lanes of a tile.
     max_lanes: u64,
@@ -79,7 +79,7 @@ impl Facts {
             types if types & cl::CL_DEVICE_TYPE_GPU != 0 => DeviceKind::Gpu,
             _ => DeviceKind::Accelerator,
         };
-        // A simulator (oclgrind) claims to be every kind at once. It keeps copies, and a probe would only fill its log.
+        // A simulator (oclgrind) reports all kinds at once. It copies buffers, and a probe would only fill its log.
         let kinds = types & (cl::CL_DEVICE_TYPE_CPU | cl::CL_DEVICE_TYPE_GPU | cl::CL_DEVICE_TYPE_ACCELERATOR);
         let in_place = kinds == cl::CL_DEVICE_TYPE_CPU;
         let simulated = kinds.count_ones() > 1;
@@ -91,9 +91,9 @@ impl Facts {
             () => 32,
         };
         let lane_width = if width.is_power_of_two() && width <= max_lanes { width as u32 } else { 1 };
-        let units = id.number(cl::CL_DEVICE_MAX_COMPUTE_UNITS)?;
-        // A unit of a GPU holds 2048 threads, or the like.
-        let tiles_of_unit = if kind == DeviceKind::Cpu { 1 } else { 2048 / u64::from(lane_width) };
+        let compute_units = id.number(cl::CL_DEVICE_MAX_COMPUTE_UNITS)?;
+        // A GPU's compute unit holds about 2048 threads.
+        let tiles_per_unit = if kind == DeviceKind::Cpu { 1 } else { 2048 / u64::from(lane_width) };
 
         let mut options = sys::OPTIONS.to_owned();
         let single = id.number(cl::CL_DEVICE_SINGLE_FP_CONFIG)?;
@@ -123,8 +123,8 @@ impl Facts {
             memory,
             max_alloc: id.number(cl::CL_DEVICE_MAX_MEM_ALLOC_SIZE)?.min(memory),
             lane_width,
-            parallel_tiles: u32::try_from(units * tiles_of_unit).unwrap_or(u32::MAX).max(1),
-            // By inline PTX.
+            parallel_tiles: u32::try_from(compute_units * tiles_per_unit).unwrap_or(u32::MAX).max(1),
+            // By inline PTX, `exit`.
             thread_exit: nvidia,
             timer: false,
             live_shared: false,
@@ -133,19 +133,19 @@ impl Facts {
             patch,
         };
         let options = CString::new(options).map_err(|_| Error::Invalid("a build option holds a zero".into()))?;
-        let keeps_text = id.platform_text(cl_platform::CL_PLATFORM_NAME)?.contains("Portable Computing Language");
-        Ok(Self { info, options, in_place, keeps_text, simulated, max_lanes })
+        let text_is_binary = id.platform_text(cl_platform::CL_PLATFORM_NAME)?.contains("Portable Computing Language");
+        Ok(Self { info, options, in_place, text_is_binary, simulated, max_lanes })
     }
 }
 
-/// Begins a binary that is text.
-const TEXT_MARK: &[u8] = b"vectorvisor OpenCL text\n";
+/// The first bytes of a binary that is text.
+const TEXT_MAGIC: &[u8] = b"vectorvisor OpenCL text\n";
 
 struct OpenClDevice {
     id: Id,
     facts: Facts,
     context: Owned,
-    /// For our own small work.
+    /// For the driver's own small copies.
     service: Arc<Queue>,
     budget: Budget,
     modules: Handles<Arc<Program>>,
@@ -156,7 +156,7 @@ struct OpenClDevice {
     events: Handles<Arc<Event>>,
 }
 
-/// Host memory for transfers: a processor needs no other than its own.
+/// Host memory for transfers: plain memory if the device is a processor, else page-locked.
 enum Pinned {
     Plain(HostMemory),
     Locked(Memory),
@@ -179,15 +179,15 @@ impl OpenClDevice {
             queues: Handles::new("queue"),
             events: Handles::new("event"),
         };
-        // A device that cannot even run the probe says why when it is asked for real work.
+        // If the probe fails to run, so will real work, which reports the error.
         device.facts.info.live_shared = !device.facts.simulated && device.probe().unwrap_or(false);
         Ok(device)
     }
     fn probe(&self) -> Result<bool> {
-        // Some 20 ms, if no store is seen: 160 ns a read on an H200, below 1 ns on a processor.
-        let patience = if self.facts.in_place { 1 << 26 } else { 1 << 17 };
+        // Some 20 ms if the store is never seen: a read takes 160 ns on an H200 and below 1 ns on a processor.
+        let max_reads = if self.facts.in_place { 1 << 26 } else { 1 << 17 };
         let page = Arc::new(self.shared(4096)?);
-        probe::is_live(&self.context, self.id, &self.service, &page, patience)
+        probe::is_live(&self.context, self.id, &self.service, &page, max_reads)
     }
     fn shared(&self, bytes: u64) -> Result<Memory> {
         match self.facts.in_place {
@@ -210,8 +210,8 @@ impl Device for OpenClDevice {
         progress(0, total);
         let text = [source.header, "\n"].into_iter().chain(source.units.iter().map(String::as_str)).collect::<String>();
         let program = Program::from_text(&self.context, self.id, &text, &self.facts.options)?;
-        let binary = match self.facts.keeps_text {
-            true => [TEXT_MARK, text.as_bytes()].concat(),
+        let binary = match self.facts.text_is_binary {
+            true => [TEXT_MAGIC, text.as_bytes()].concat(),
             false => program.binary()?,
         };
         progress(total, total);
@@ -219,7 +219,7 @@ impl Device for OpenClDevice {
     }
     unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
         let (context, options) = (&self.context, &self.facts.options);
-        let program = match binary.strip_prefix(TEXT_MARK) {
+        let program = match binary.strip_prefix(TEXT_MAGIC) {
             Some(text) => {
                 let text = str::from_utf8(text).map_err(|e| Error::Invalid(format!("a damaged binary: {e}")))?;
                 Program::from_text(context, self.id, text, options)?
@@ -243,7 +243,7 @@ impl Device for OpenClDevice {
         let bytes = bytes.max(1);
         let memory = self.budget.take(bytes, || match (self.facts.in_place, self.facts.simulated) {
             (true, _) => Memory::same(&self.context, bytes),
-            // Oclgrind forgets all it knows of a buffer when the host writes a part of it.
+            // Once the host has written a part of a buffer, oclgrind no longer knows which of it is initialised.
             (_, true) => Memory::device(&self.context, bytes),
             _ => Memory::device_now(&self.context, &self.service, bytes),
         })?;
@@ -284,7 +284,7 @@ impl Device for OpenClDevice {
     }
     fn free_queue(&self, queue: QueueId) {
         if let Some(queue) = self.queues.remove(queue.0) {
-            // Whoever wants to know of errors finishes the queue first.
+            // A caller that wants its errors calls `finish` first.
             _ = queue.finish();
         }
     }

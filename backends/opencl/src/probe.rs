@@ -1,4 +1,4 @@
-//! Finds out whether a running kernel sees a store of the host.
+//! Probes whether a running kernel sees a store of the host.
 
 use crate::program::{Kernel, Program};
 use crate::queue::{Memory, Queue};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use vectorvisor_driver::Result;
 
-/// Notes the first value of a word, then waits, not for ever, for another one.
+/// Records the first value of a word, and reads it again until it is not 0, a limited number of times.
 const TEXT: &str = "
 __kernel void listen(volatile __global uint *word, __global uint *seen) {
     uint first = word[0], last = first;
@@ -18,23 +18,23 @@ __kernel void listen(volatile __global uint *word, __global uint *seen) {
     seen[1] = last;
 }";
 
-/// `memory` holds a page that host and device share, published through the queue `service`. The kernel reads it
-/// `patience` times at most.
-pub fn is_live(context: &Owned, id: Id, service: &Queue, memory: &Arc<Memory>, patience: u32) -> Result<bool> {
+/// `memory` is a page of shared memory, published through the queue `service`. The kernel reads it `max_reads` times at
+/// most.
+pub fn is_live(context: &Owned, id: Id, service: &Queue, memory: &Arc<Memory>, max_reads: u32) -> Result<bool> {
     let queue = &Queue::new(context, id)?;
     let program = Arc::new(Program::from_text(context, id, TEXT, c"-cl-std=CL1.2")?);
     let kernel = Kernel::new(&program, "listen")?;
     let seen = Arc::new(Memory::device(context, 12)?);
     // SAFETY: the local outlives the wait.
-    unsafe { queue.write(&seen, 8, (&raw const patience).cast(), 4) }?.wait()?;
+    unsafe { queue.write(&seen, 8, (&raw const max_reads).cast(), 4) }?.wait()?;
     let args = [Some(memory.clone()), Some(seen.clone())];
-    // SAFETY: a page holds a word, is aligned, and lives as long as `memory`.
+    // SAFETY: a page has room for a word, is aligned, and lives as long as `memory`.
     let word = unsafe { &*memory.pointer().cast::<AtomicU32>() };
     let store = |value| {
         word.store(value, Ordering::SeqCst);
         memory.publish(service)
     };
-    // Many vendors finish the compilation at the first launch, so the first one only warms up.
+    // Many vendors finish compiling at the first launch, so the first one is a warm-up.
     store(1)?;
     queue.launch(&kernel, &args, 1, 1)?.wait()?;
     for delay in [1, 4, 16] {
@@ -52,11 +52,11 @@ pub fn is_live(context: &Owned, id: Id, service: &Queue, memory: &Arc<Memory>, p
         unsafe { queue.read(&seen, 0, answer.as_mut_ptr(), answer.len()) }?.wait()?;
         let [a, b, c, d, last @ ..] = answer;
         match (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes(last)) {
-            // It saw the old value, then the new one.
+            // The kernel saw the old value, then the new one.
             (0, 1) => return Ok(true),
-            // It lost its patience.
+            // It saw the old value only, until it gave up.
             (0, _) => return Ok(false),
-            // It began too late to tell.
+            // It began after the store, so this says nothing: try again with a longer delay.
             _ => {}
         }
     }

@@ -15,7 +15,8 @@ pub struct Program(Owned);
 impl Program {
     /// Builds text.
     pub fn from_text(context: &Owned, id: Id, text: &str, options: &CStr) -> Result<Self> {
-        // One string, always: cl3 0.13 takes a slice of `&str` for an array of C pointers, which only fits a single one.
+        // Always one string: cl3 0.13 mistakes a slice of `&str` for an array of C pointers, which works only with a
+        // single one.
         let raw = cl_program::create_program_with_source(context.raw(), &[text]);
         let raw = raw.map_err(failed("clCreateProgramWithSource"))?;
         Self(Owned::new(raw, cl_program::release_program)).built(id, options)
@@ -23,7 +24,7 @@ impl Program {
     /// Builds what [`Program::binary`] gave.
     ///
     /// # Safety
-    /// The bytes are that, or no binary: vendors believe what they say.
+    /// The bytes are that, or no binary: vendors do not validate them.
     pub unsafe fn from_binary(context: &Owned, id: Id, binary: &[u8], options: &CStr) -> Result<Self> {
         // SAFETY: one device, one binary, both valid for the call, and the caller's promise.
         let raw = unsafe { cl_program::create_program_with_binary(context.raw(), &[id.device], &[binary]) };
@@ -53,12 +54,13 @@ impl Program {
 pub struct Kernel {
     object: Owned,
     args: usize,
-    /// Setting arguments and enqueuing are one step: the arguments belong to the kernel, not to the launch.
+    /// Held from setting arguments until the launch is enqueued, because in OpenCL arguments belong to the kernel and
+    /// not to the launch.
     setting: Mutex<()>,
     program: Arc<Program>,
 }
 
-/// A kernel with its arguments set; nobody else sets others while this lives.
+/// A kernel with its arguments set; no other thread can set them while this lives.
 pub struct Ready<'a> {
     raw: *mut c_void,
     _setting: MutexGuard<'a, ()>,
@@ -91,11 +93,11 @@ impl Kernel {
         if args.len() != self.args {
             return Err(Error::Invalid(format!("{} arguments for a kernel that takes {}", args.len(), self.args)));
         }
-        // A panic elsewhere leaves arguments behind that we set anew.
+        // Poison does not matter: all arguments are set anew.
         let setting = self.setting.lock().unwrap_or_else(PoisonError::into_inner);
         for (index, arg) in args.enumerate() {
             let value = if arg.is_null() { null() } else { (&raw const arg).cast() };
-            // SAFETY: the value is null or points to a buffer's handle, which is what the kernel takes.
+            // SAFETY: the value is null or points to a buffer's handle, as a kernel's buffer arguments demand.
             let set = unsafe { cl_kernel::set_kernel_arg(self.object.raw(), index as u32, size_of_val(&arg), value) };
             set.map_err(failed("clSetKernelArg"))?;
         }

@@ -11,24 +11,24 @@ use vectorvisor_driver::{Error, Result};
 
 /// How a buffer relates to the host's memory.
 enum Host {
-    /// Not at all.
+    /// Device memory, which the host does not see.
     Apart,
     /// The device uses the host's memory itself.
     Same(HostMemory),
     /// The vendor's own page-locked memory, mapped as long as the buffer lives.
     Mapped(*mut u8, Arc<Queue>),
-    /// Published by a copy.
+    /// Device memory with a copy in host memory, published by copying.
     Mirror(HostMemory),
 }
 
-// SAFETY: the mapped pointer belongs to the buffer; who uses it is the caller's order of work.
+// SAFETY: the mapped pointer belongs to the buffer; the caller orders the accesses.
 unsafe impl Send for Host {}
 // SAFETY: as above.
 unsafe impl Sync for Host {}
 
 /// One buffer.
 pub struct Memory {
-    // Released before `host`, whose memory it may use.
+    // Dropped before `host`, whose memory it may use.
     object: Owned,
     host: Host,
     bytes: u64,
@@ -46,14 +46,15 @@ impl Memory {
         let object = Self::object(context, cl_memory::CL_MEM_READ_WRITE, bytes, null_mut())?;
         Ok(Self { object, host: Host::Apart, bytes })
     }
-    /// Device memory that the vendor must find now: NVIDIA's allocates at the first use, and would fail in a launch.
+    /// Device memory that the vendor allocates now: NVIDIA's OpenCL allocates at the first use, and would fail in a
+    /// launch.
     pub fn device_now(context: &Owned, queue: &Queue, bytes: u64) -> Result<Self> {
         let memory = Self::device(context, bytes)?;
         // SAFETY: the local outlives the blocking write.
         unsafe { queue.copy_in(&memory, 0, [0u8].as_ptr(), 1, true) }.map_err(no_memory("the first use", bytes))?;
         Ok(memory)
     }
-    /// Memory of the host that the device uses in place: right for devices that are processors.
+    /// Host memory that the device uses in place, for devices that are processors.
     pub fn same(context: &Owned, bytes: u64) -> Result<Self> {
         let host = HostMemory::new(bytes)?;
         let flags = cl_memory::CL_MEM_READ_WRITE | cl_memory::CL_MEM_USE_HOST_PTR;
@@ -81,12 +82,12 @@ impl Memory {
         memory.publish(queue)?;
         Ok(memory)
     }
-    /// Brings stores of the host to the device. `queue` must be none that kernels run in: NVIDIA's OpenCL never shows a
-    /// running kernel what the host stores into mapped memory or into memory used in place, but a copy in another queue
-    /// overlaps with the kernel and is seen 0.1 ms later (H200, driver 580).
+    /// Makes the host's stores visible to the device, also to a running kernel. No kernel may run in `queue`: with
+    /// NVIDIA's OpenCL a running kernel never sees what the host stores into mapped memory or memory used in place, but
+    /// a copy in another queue overlaps with the kernel and is seen 0.1 ms later (H200, driver 580).
     pub fn publish(&self, queue: &Queue) -> Result<()> {
         let Host::Mirror(host) = &self.host else { return Ok(()) };
-        // SAFETY: the whole copy, which outlives the wait.
+        // SAFETY: the whole host copy, which outlives the wait.
         unsafe { queue.write(self, 0, host.pointer(), host.bytes() as usize) }?.wait()
     }
     /// The host's view, where there is one.
@@ -106,7 +107,7 @@ impl Drop for Memory {
     fn drop(&mut self) {
         if let Host::Mapped(pointer, queue) = &self.host {
             let (queue, object) = (queue.0.raw(), self.object.raw());
-            // SAFETY: mapped once by `mapped`, and nobody uses the pointer any more. A failure leaves only a mapping behind.
+            // SAFETY: mapped once by `mapped`, and the pointer is not used any more. A failure leaks the mapping only.
             if let Ok(event) = unsafe { cl_queue::enqueue_unmap_mem_object(queue, object, pointer.cast(), 0, null()) } {
                 _ = Event::new(event).wait();
             }
@@ -121,7 +122,8 @@ impl Event {
     fn new(raw: *mut c_void) -> Self {
         Self(Owned::new(raw, cl_event::release_event))
     }
-    /// The command's status: negative is its error, zero means done, more means that it waits or runs.
+    /// The command's status: 0 when it is done, positive while it waits or runs. A negative status is the command's
+    /// error.
     pub fn status(&self) -> Result<i32> {
         let status = cl_event::get_event_info(self.0.raw(), cl_event::CL_EVENT_COMMAND_EXECUTION_STATUS);
         match i32::from(status.map_err(failed("clGetEventInfo"))?) {
@@ -130,7 +132,7 @@ impl Event {
         }
     }
     pub fn wait(&self) -> Result<()> {
-        // The event's own error says more than the "a command in the list failed" of the wait.
+        // The event's own error says more than the wait's "a command in the list failed".
         let waited = cl_event::wait_for_events(&[self.0.raw()]);
         self.status()?;
         waited.map_err(failed("clWaitForEvents"))
@@ -145,10 +147,10 @@ impl Event {
     }
 }
 
-/// An in-order queue that notes times.
+/// An in-order queue with profiling.
 pub struct Queue(Owned);
 
-/// What OpenCL says of an enqueued command.
+/// An enqueued command's event, or OpenCL's error code.
 type Enqueued = std::result::Result<*mut c_void, i32>;
 
 impl Queue {
@@ -158,7 +160,7 @@ impl Queue {
             unsafe { cl_queue::create_command_queue(context.raw(), id.device, cl_queue::CL_QUEUE_PROFILING_ENABLE) };
         Ok(Self(Owned::new(raw.map_err(failed("clCreateCommandQueue"))?, cl_queue::release_command_queue)))
     }
-    /// Sends commands on their way, so that polling an event makes progress.
+    /// Flushes the queue, so that polling the event makes progress.
     fn begin(&self, what: &'static str, enqueued: Enqueued) -> Result<Event> {
         let event = Event::new(enqueued.map_err(failed(what))?);
         cl_queue::flush(self.0.raw()).map_err(failed("clFlush"))?;

@@ -1,6 +1,7 @@
-//! The edge to OpenCL: owners of its objects, its errors, and its questions and answers.
+//! The FFI boundary to OpenCL: owners of its objects, its errors, and queries.
 //!
-//! opencl3's own owners panic when a release fails, as releases do after a device fault, so we own the raw objects.
+//! opencl3's own owners panic when a release fails, as it does after a device fault, so this module owns the raw
+//! objects.
 
 use opencl3::error_codes::{CL_DEVICE_NOT_FOUND, ClError};
 use opencl3::platform::platform as cl_platform;
@@ -8,7 +9,7 @@ use opencl3::{context::context as cl_context, device as cl_device};
 use std::ffi::{CStr, c_void};
 use vectorvisor_driver::{Error, Result};
 
-/// The options of every build; the identity of a device holds them.
+/// The options of every build, which are part of a device's identity.
 pub const OPTIONS: &str = "-cl-std=CL1.2";
 /// What vendors' compilers read in the environment that can change their code.
 pub const VARIABLES: &[&str] = &[
@@ -43,8 +44,8 @@ pub const VARIABLES: &[&str] = &[
     // Mesa
     "RUSTICL_FEATURES",
 ];
-/// Codes that mean "there is not so much memory", from whichever call first notices.
-const FULL: [i32; 4] = [-4, -5, -6, -61];
+/// Error codes that mean out of memory; which one depends on the call that first notices.
+const OUT_OF_MEMORY: [i32; 4] = [-4, -5, -6, -61];
 const PLATFORM_NOT_FOUND_KHR: i32 = -1001;
 
 type Release = unsafe fn(*mut c_void) -> std::result::Result<(), i32>;
@@ -62,7 +63,7 @@ unsafe impl Send for Owned {}
 unsafe impl Sync for Owned {}
 
 impl Owned {
-    /// Takes over one reference, which `release` gives back.
+    /// Takes over one reference, which `release` drops.
     pub fn new(raw: *mut c_void, release: Release) -> Self {
         Self { raw, release }
     }
@@ -74,7 +75,7 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // SAFETY: we own one reference. A failure after a device fault changes nothing for us.
+        // SAFETY: this owns one reference. A release that fails after a device fault can be ignored.
         _ = unsafe { (self.release)(self.raw) };
     }
 }
@@ -84,9 +85,9 @@ pub fn failed(what: &'static str) -> impl Fn(i32) -> Error {
     move |code| Error::Device(format!("{what} failed: {} ({code})", ClError(code)))
 }
 
-/// As [`failed`], for calls that need memory.
+/// As [`failed`], for calls that allocate.
 pub fn no_memory(what: &'static str, wanted: u64) -> impl Fn(i32) -> Error {
-    move |code| match FULL.contains(&code) {
+    move |code| match OUT_OF_MEMORY.contains(&code) {
         true => Error::OutOfMemory { wanted, what: "device memory" },
         false => failed(what)(code),
     }
@@ -104,7 +105,7 @@ unsafe impl Send for Id {}
 // SAFETY: as above.
 unsafe impl Sync for Id {}
 
-/// All devices of all platforms, in the order of the loader, which does not change while nothing is installed.
+/// All devices of all platforms, in the loader's order, which is stable until something is installed or removed.
 pub fn devices() -> Result<Vec<Id>> {
     let unavailable = |what: String, advice: &str| Error::Unavailable { what, advice: advice.into() };
     if !opencl3_available() {
@@ -127,7 +128,7 @@ pub fn devices() -> Result<Vec<Id>> {
         match cl_device::get_device_ids(platform, cl_device::CL_DEVICE_TYPE_ALL) {
             Ok(found) => devices.extend(found.into_iter().map(|device| Id { platform, device })),
             Err(CL_DEVICE_NOT_FOUND) => {}
-            // One broken platform must not hide the others.
+            // A broken platform must not hide the devices of others.
             Err(code) => reason = format!("an OpenCL platform lists no devices: {} ({code})", ClError(code)),
         }
     }

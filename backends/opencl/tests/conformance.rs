@@ -1,4 +1,4 @@
-//! The suite that every driver passes, linked and as a plugin, on every OpenCL device that is there.
+//! The conformance suite, linked and as a plugin, on every OpenCL device that is there.
 
 use vectorvisor_driver::conformance::failures;
 use vectorvisor_driver::plugin::Search;
@@ -13,7 +13,7 @@ fn conforms(driver: &dyn Driver) {
         println!("skipped: {error}");
         return;
     }
-    // A checker (oclgrind) is slow, and crashes when two threads call it.
+    // Oclgrind is slow, and crashes when two threads call it.
     let simple = std::env::var_os("VECTORVISOR_SIMPLE_CASES").is_some();
     for forced in [false, true] {
         let device = driver.open(0, Quirks { nvidia: Some(forced), patch: Some(!forced) }).expect("a device");
@@ -30,14 +30,14 @@ fn linked() {
 
 #[test]
 fn as_a_plugin() -> Result<()> {
-    // Cargo leaves it beside the test.
+    // Cargo builds the plugin beside the test.
     let plugins = Search::new(&[], None).usual();
     let plugin = plugins.iter().find(|plugin| plugin.name() == "opencl");
     conforms(plugin.ok_or_else(|| Error::Invalid("the plugin was not built".into()))?);
     Ok(())
 }
 
-/// Under oclgrind `ci/oclgrind` runs this to see that the checker is awake: it must complain of all three.
+/// `ci/oclgrind` runs this to see that oclgrind reports faults: it must report all three.
 #[test]
 #[ignore = "has faults on purpose"]
 fn planted_faults() -> Result<()> {

@@ -1,6 +1,7 @@
-//! What every driver must do, as cases that a plugin's tests run, and `vectorvisor devices --check` the quick ones of them.
+//! What every driver must do, as cases that a plugin's tests run, and `vectorvisor devices --check` the quick ones of
+//! them.
 //!
-//! No case panics or stops at a device's fault: a [`Failure`] says what was expected and what came.
+//! No case panics: a [`Failure`] says what was expected and what came, and the other cases still run.
 
 mod launch;
 mod memory;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 /// Why a case failed.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
-/// The result of one case. That a case needs kernels, and the device has no compiler at all, is the failure [`NoKernels`].
+/// The result of one case; [`NoKernels`] if it needs kernels and the device has no compiler.
 pub type Outcome = std::result::Result<(), Failure>;
 
 macro_rules! ensure {
@@ -28,17 +29,17 @@ use ensure;
 /// One thing that a driver must do.
 #[derive(Clone, Copy)]
 pub struct Case {
-    /// What it is.
+    /// What is required, as a sentence.
     pub name: &'static str,
-    /// It takes long, on purpose.
+    /// It takes seconds, on purpose.
     pub long: bool,
     /// It calls the driver from two threads at once.
     pub threads: bool,
-    run: fn(&Bench) -> Outcome,
+    run: fn(&Fixture) -> Outcome,
 }
 
 impl Case {
-    const fn new(name: &'static str, run: fn(&Bench) -> Outcome) -> Self {
+    const fn new(name: &'static str, run: fn(&Fixture) -> Outcome) -> Self {
         Self { name, long: false, threads: false, run }
     }
     const fn long(self) -> Self {
@@ -60,7 +61,7 @@ pub const CASES: &[Case] = &[
     Case::new("memory runs out and comes back", memory::runs_out).long(),
     Case::new("requests out of range are refused", memory::ranges),
     Case::new("unknown handles are refused", objects::handles),
-    Case::new("every thread runs once and knows its place", launch::shapes),
+    Case::new("every thread runs once and knows its tile and lane", launch::shapes),
     Case::new("limits of a launch", launch::limits),
     Case::new("a launch of very many tiles", launch::many_tiles).long(),
     Case::new("arguments are aligned, and None is null", launch::arguments),
@@ -78,7 +79,7 @@ pub const CASES: &[Case] = &[
     Case::new("two devices and two threads at once", order::two_devices).threads(),
 ];
 
-/// Lists and opens the driver's devices and runs all cases on each. `report(device name, case, outcome)` is called after each.
+/// Runs all cases on each device of the driver. `report(device name, case, outcome)` is called after each case.
 pub fn check(driver: &dyn Driver, report: &mut dyn FnMut(&str, &str, &Outcome)) -> Outcome {
     check_all(driver, &|_| true, report)
 }
@@ -104,7 +105,7 @@ fn check_all(
     Ok(())
 }
 
-/// Runs all cases that are `wanted` on all devices, prints what passes, and gives back what fails, each as a line.
+/// Runs the cases that are `wanted` on all devices, prints those that pass, and returns a line for each that fails.
 pub fn failures(driver: &dyn Driver, wanted: &dyn Fn(&Case) -> bool) -> Vec<String> {
     let mut failures = Vec::new();
     let checked = check_all(driver, wanted, &mut |device, case, outcome| match outcome {
@@ -128,15 +129,15 @@ pub fn check_device(
     let listed = devices.get(index).map(|info| &info.identity);
     ensure!(Some(&device.info().identity) == listed, "the identity of device {index} changes when it is opened");
     let other = if devices.len() > 1 { open((index + 1) % devices.len())? } else { again.clone() };
-    let bench = Bench { again, other, ..Bench::new(&device)? };
+    let fixture = Fixture { again, other, ..Fixture::new(&device)? };
     for case in CASES.iter().filter(|case| wanted(case)) {
-        report(case.name, &(case.run)(&bench));
+        report(case.name, &(case.run)(&fixture));
     }
     Ok(())
 }
 
 /// A device with the suite's kernels loaded.
-struct Bench {
+struct Fixture {
     device: Arc<dyn Device>,
     /// The same device, opened a second time.
     again: Arc<dyn Device>,
@@ -151,7 +152,7 @@ struct Bench {
 #[error("needs kernels, and the device cannot compile: {0}")]
 pub struct NoKernels(String);
 
-impl Bench {
+impl Fixture {
     /// Compiles and loads the suite's kernels on a device.
     fn new(device: &Arc<dyn Device>) -> Result<Self, Failure> {
         let mut calls = Vec::new();
@@ -164,7 +165,7 @@ impl Bench {
                 ensure!(last.is_some_and(|(done, total)| done == total), "progress ended at {last:?}");
                 // SAFETY: the device itself made the binary, just now.
                 let load = || unsafe { Module::load(device, &binary) };
-                // A binary is good for more than one module.
+                // A binary can be loaded more than once.
                 drop(load()?);
                 Ok(load()?)
             }
@@ -201,7 +202,7 @@ fn read_words(queue: &Queue, buffer: &Buffer) -> Result<Vec<u32>, Failure> {
     Ok(bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
 }
 
-/// A sequence of bytes that does not repeat soon.
+/// Pseudo-random bytes.
 fn noise(seed: u32, bytes: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let step = |_| {

@@ -1,10 +1,10 @@
 //! Facts, handles, and programs as objects.
 
-use super::{Bench, Outcome, ensure, launch};
+use super::{Fixture, Outcome, ensure, launch};
 use crate::{Error, Module, Source};
 
-pub fn facts(bench: &Bench) -> Outcome {
-    let info = bench.device.info();
+pub fn facts(fixture: &Fixture) -> Outcome {
+    let info = fixture.device.info();
     ensure!(!info.name.is_empty() && !info.identity.is_empty(), "name {:?}, identity {:?}", info.name, info.identity);
     ensure!(info.lane_width.is_power_of_two(), "lane width {}", info.lane_width);
     ensure!(info.parallel_tiles > 0, "no parallel tiles");
@@ -12,8 +12,8 @@ pub fn facts(bench: &Bench) -> Outcome {
     Ok(())
 }
 
-pub fn handles(bench: &Bench) -> Outcome {
-    let device = &bench.device;
+pub fn handles(fixture: &Fixture) -> Outcome {
+    let device = &fixture.device;
     let (buffer, queue) = (device.alloc(64)?, device.queue()?);
     // SAFETY: a local that lives until the wait.
     let event = unsafe { device.write(queue, buffer, 0, [7].as_ptr(), 1)? };
@@ -34,11 +34,12 @@ pub fn handles(bench: &Bench) -> Outcome {
     Ok(())
 }
 
-pub fn compile_error(bench: &Bench) -> Outcome {
-    bench.module()?;
-    // In line 471x, whether the compiler heeds `#line` (oclgrind does not) and whatever stands in front of a unit.
+pub fn compile_error(fixture: &Fixture) -> Outcome {
+    fixture.module()?;
+    // In line 471x, whether the compiler obeys `#line` (oclgrind does not) or counts lines, with a driver's own in
+    // front.
     let units = [format!("{}#line 4711\nthis is no kernel: marker_in_the_log;\n", "\n".repeat(4710))];
-    let error = Module::compile(&bench.device, Source { header: "", units: &units }, &mut |_, _| ()).err();
+    let error = Module::compile(&fixture.device, Source { header: "", units: &units }, &mut |_, _| ()).err();
     match error {
         Some(Error::Compile { log }) => {
             ensure!(log.contains("error"), "the log does not speak of an error: {log:?}");
@@ -47,27 +48,27 @@ pub fn compile_error(bench: &Bench) -> Outcome {
         other => return Err(format!("text that is no program gave {other:?}").into()),
     }
     for bytes in [b"no binary".as_slice(), b""] {
-        // SAFETY: no device takes these for code.
-        let loaded = unsafe { Module::load(&bench.device, bytes) };
+        // SAFETY: these bytes are no binary.
+        let loaded = unsafe { Module::load(&fixture.device, bytes) };
         ensure!(loaded.is_err(), "bytes that are no binary were loaded: {bytes:?}");
     }
     Ok(())
 }
 
-pub fn missing_kernel(bench: &Bench) -> Outcome {
+pub fn missing_kernel(fixture: &Fixture) -> Outcome {
     for name in ["no_such_kernel", "", "zero\0inside"] {
-        let error = bench.module()?.kernel(name).err();
+        let error = fixture.module()?.kernel(name).err();
         ensure!(matches!(error, Some(Error::Invalid(_))), "the missing kernel {name:?} gave {error:?}");
     }
     Ok(())
 }
 
-pub fn unload(bench: &Bench) -> Outcome {
-    let other = Bench::new(&bench.device)?;
+pub fn unload(fixture: &Fixture) -> Outcome {
+    let other = Fixture::new(&fixture.device)?;
     let kernel = other.kernel("advance")?;
-    let buffer = bench.words(&[1; 32])?;
+    let buffer = fixture.words(&[1; 32])?;
     drop(other);
-    let launch = bench.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], 1, 32);
+    let launch = fixture.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], 1, 32);
     ensure!(matches!(launch.as_ref().err(), Some(Error::Invalid(_))), "a kernel of an unloaded module was launched");
-    launch::known_answers(bench)
+    launch::known_answers(fixture)
 }

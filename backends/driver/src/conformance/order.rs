@@ -1,46 +1,46 @@
 //! Order, events and their times, threads.
 
-use super::{Bench, Outcome, ensure, launch, read_words, to_bytes};
-use crate::{Buffer, Device, KernelId, Pinned, Queue, Shared};
+use super::{Fixture, Outcome, ensure, launch, read_words, to_bytes};
+use crate::{Buffer, Device, HostVisible, KernelId, Pinned, Queue};
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-pub fn order(bench: &Bench) -> Outcome {
-    let kernel = bench.kernel("advance")?;
+pub fn order(fixture: &Fixture) -> Outcome {
+    let kernel = fixture.kernel("advance")?;
     let words = 4096;
-    let buffer = bench.words(&vec![0; words])?;
-    let mut start = Pinned::new(&bench.device, words * 4)?;
-    let mut back = Pinned::new(&bench.device, words * 4)?;
+    let buffer = fixture.words(&vec![0; words])?;
+    let mut start = Pinned::new(&fixture.device, words * 4)?;
+    let mut back = Pinned::new(&fixture.device, words * 4)?;
     let values: Vec<u32> = (0..words as u32).collect();
     start.copy_from_slice(&to_bytes(&values));
     let mut events = Vec::new();
     // SAFETY: both pinned buffers are left alone until the queue has finished.
     unsafe {
-        events.push(bench.queue.write_async(&buffer, 0, &start, words * 4)?);
+        events.push(fixture.queue.write_async(&buffer, 0, &start, words * 4)?);
         for _ in 0..20 {
-            events.push(bench.queue.launch(
+            events.push(fixture.queue.launch(
                 kernel,
                 &[Some(buffer.id()), Some(buffer.id()), None],
                 words as u32 / 32,
                 32,
             )?);
         }
-        events.push(bench.queue.read_async(&buffer, 0, &mut back, words * 4)?);
+        events.push(fixture.queue.read_async(&buffer, 0, &mut back, words * 4)?);
     }
-    bench.queue.finish()?;
+    fixture.queue.finish()?;
     let expected: Vec<u32> =
         values.iter().map(|value| (0..20).fold(*value, |value, _| value.wrapping_mul(3).wrapping_add(1))).collect();
     ensure!(back[..] == to_bytes(&expected), "twenty steps between a write and a read gave another result");
     Ok(())
 }
 
-/// What one queue has done is seen by another as soon as the host has waited for it, by event or by finish; and queues can be
+/// One queue sees what another has done once the host has waited for that, by event or by finish; and queues can be
 /// waited for in any order.
-pub fn across_queues(bench: &Bench) -> Outcome {
-    let advance = bench.kernel("advance")?;
-    let queues = [Queue::new(&bench.device)?, Queue::new(&bench.device)?, Queue::new(&bench.device)?];
-    let buffer = bench.words(&[5; 320])?;
+pub fn across_queues(fixture: &Fixture) -> Outcome {
+    let advance = fixture.kernel("advance")?;
+    let queues = [Queue::new(&fixture.device)?, Queue::new(&fixture.device)?, Queue::new(&fixture.device)?];
+    let buffer = fixture.words(&[5; 320])?;
     let mut expected = 5u32;
     for round in 0..30 {
         let queue = &queues[round % queues.len()];
@@ -52,10 +52,10 @@ pub fn across_queues(bench: &Bench) -> Outcome {
         }
         expected = expected.wrapping_mul(3).wrapping_add(1);
     }
-    let back = bench.read(&buffer)?;
+    let back = fixture.read(&buffer)?;
     ensure!(back == [expected; 320], "thirty steps in turn on three queues gave another result");
 
-    let own = [bench.words(&[1; 320])?, bench.words(&[2; 320])?, bench.words(&[3; 320])?];
+    let own = [fixture.words(&[1; 320])?, fixture.words(&[2; 320])?, fixture.words(&[3; 320])?];
     let mut events = Vec::new();
     for _ in 0..10 {
         for (queue, buffer) in queues.iter().zip(&own) {
@@ -67,18 +67,18 @@ pub fn across_queues(bench: &Bench) -> Outcome {
     }
     for (first, buffer) in (1..).zip(&own) {
         let expected = (0..10).fold(first, |value: u32, _| value.wrapping_mul(3).wrapping_add(1));
-        ensure!(bench.read(buffer)? == [expected; 320], "ten steps on each of three queues gave another result");
+        ensure!(fixture.read(buffer)? == [expected; 320], "ten steps on each of three queues gave another result");
     }
     Ok(())
 }
 
-/// Reached once waited for, in nanoseconds of one clock, in the order of the queue, copies as well as launches.
-pub fn events(bench: &Bench) -> Outcome {
-    let kernel = bench.kernel("advance")?;
-    let buffer = bench.words(&vec![1; 1 << 16])?;
+/// Events of launches and copies: reached after a wait, with times of one clock, in the order of the queue.
+pub fn events(fixture: &Fixture) -> Outcome {
+    let kernel = fixture.kernel("advance")?;
+    let buffer = fixture.words(&vec![1; 1 << 16])?;
     let mut last = 0;
     for _ in 0..3 {
-        let event = bench.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], (1 << 16) / 32, 32)?;
+        let event = fixture.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], (1 << 16) / 32, 32)?;
         let deadline = Instant::now() + Duration::from_secs(10);
         while !event.reached()? {
             ensure!(Instant::now() < deadline, "an event was not reached in ten seconds");
@@ -90,16 +90,16 @@ pub fn events(bench: &Bench) -> Outcome {
         ensure!(end - begin < 10_000_000_000, "a short kernel took {} ns", end - begin);
         last = end;
     }
-    let memory = Pinned::new(&bench.device, 1 << 18)?;
+    let memory = Pinned::new(&fixture.device, 1 << 18)?;
     let mut events = Vec::new();
     for _ in 0..3 {
-        // SAFETY: nobody changes the pinned memory.
-        events.push(unsafe { bench.queue.write_async(&buffer, 0, &memory, 1 << 18)? });
-        events.push(bench.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], (1 << 16) / 32, 32)?);
-        // An event that nobody keeps.
-        drop(bench.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], 1, 32)?);
+        // SAFETY: nothing changes the pinned memory.
+        events.push(unsafe { fixture.queue.write_async(&buffer, 0, &memory, 1 << 18)? });
+        events.push(fixture.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], (1 << 16) / 32, 32)?);
+        // An event that is freed at once.
+        drop(fixture.queue.launch(kernel, &[Some(buffer.id()), Some(buffer.id()), None], 1, 32)?);
     }
-    bench.queue.finish()?;
+    fixture.queue.finish()?;
     for event in events {
         let (begin, end) = event.times()?;
         ensure!(begin <= end && last <= end, "work from {begin} to {end}, after work that ended at {last}");
@@ -108,36 +108,36 @@ pub fn events(bench: &Bench) -> Outcome {
     Ok(())
 }
 
-pub fn live_shared(bench: &Bench) -> Outcome {
-    let kernel = bench.kernel("listen")?;
-    let (word, heard) = (Shared::new(&bench.device)?, bench.words(&[7; 8])?);
-    let live = bench.device.info().live_shared;
+pub fn live_shared(fixture: &Fixture) -> Outcome {
+    let kernel = fixture.kernel("listen")?;
+    let (word, seen) = (HostVisible::new(&fixture.device)?, fixture.words(&[7; 8])?);
+    let live = fixture.device.info().live_shared;
     // Where it is not live, a store before the launch must still be seen.
     if !live {
         word.store(5);
     }
-    let event = bench.queue.launch(kernel, &[Some(heard.id()), Some(word.id()), None], 1, 8)?;
+    let event = fixture.queue.launch(kernel, &[Some(seen.id()), Some(word.id()), None], 1, 8)?;
     if live {
         std::thread::sleep(Duration::from_millis(5));
         ensure!(!event.reached()?, "launch is not asynchronous, or the kernel gave up early");
         word.store(5);
     }
     event.wait()?;
-    let heard = bench.read(&heard)?;
-    ensure!(heard == [5; 8], "the kernel heard {heard:?}");
+    let seen = fixture.read(&seen)?;
+    ensure!(seen == [5; 8], "the kernel saw {seen:?}");
     Ok(())
 }
 
-/// Both work, in turn.
-pub fn opened_twice(bench: &Bench) -> Outcome {
-    launch::known_answers(&Bench::new(&bench.again)?)?;
-    launch::known_answers(bench)
+/// A device opened twice works through both.
+pub fn opened_twice(fixture: &Fixture) -> Outcome {
+    launch::known_answers(&Fixture::new(&fixture.again)?)?;
+    launch::known_answers(fixture)
 }
 
 /// Twenty-five rounds of write, launch and read on a queue of its own.
 fn rounds(device: &Arc<dyn Device>, kernel: KernelId, seed: u32, together: &Barrier) -> Outcome {
     let queue = Queue::new(device);
-    // Before the first error: the other thread waits here.
+    // Before an error returns: the other thread waits here.
     together.wait();
     let queue = queue?;
     for round in 0..25 {
@@ -159,20 +159,20 @@ fn at_once(one: impl FnOnce() -> Outcome, two: impl FnOnce() -> Outcome + Send) 
     one.and(two)
 }
 
-pub fn two_threads(bench: &Bench) -> Outcome {
-    let (kernel, together) = (bench.kernel("advance")?, Barrier::new(2));
-    let work = |seed| rounds(&bench.device, kernel, seed, &together);
+pub fn two_threads(fixture: &Fixture) -> Outcome {
+    let (kernel, together) = (fixture.kernel("advance")?, Barrier::new(2));
+    let work = |seed| rounds(&fixture.device, kernel, seed, &together);
     at_once(|| work(0), || work(1000))
 }
 
-/// Also opening and compiling at once.
-pub fn two_devices(bench: &Bench) -> Outcome {
-    bench.module()?;
+/// Two devices at once, from compiling to reading.
+pub fn two_devices(fixture: &Fixture) -> Outcome {
+    fixture.module()?;
     let together = Barrier::new(2);
     let work = |device: &Arc<dyn Device>, seed| {
-        let ready = Bench::new(device).and_then(|bench| Ok((bench.kernel("advance")?, bench)));
+        let ready = Fixture::new(device).and_then(|fixture| Ok((fixture.kernel("advance")?, fixture)));
         match ready {
-            Ok((kernel, _bench)) => rounds(device, kernel, seed, &together),
+            Ok((kernel, _fixture)) => rounds(device, kernel, seed, &together),
             Err(failure) => {
                 // The other thread must not wait for ever.
                 together.wait();
@@ -180,5 +180,5 @@ pub fn two_devices(bench: &Bench) -> Outcome {
             }
         }
     };
-    at_once(|| work(&bench.device, 0), || work(&bench.other, 1000))
+    at_once(|| work(&fixture.device, 0), || work(&fixture.other, 1000))
 }

@@ -2,7 +2,7 @@
 
 use crate::Language;
 
-/// Types, the address space, and how a kernel calls the function that is one lane's work.
+/// Types, address spaces, and `KERNEL(N)`, which defines the kernel N that runs the function `N_lane` for each lane.
 pub fn prelude(language: Language) -> &'static str {
     match language {
         Language::C => concat!(
@@ -28,8 +28,9 @@ pub fn prelude(language: Language) -> &'static str {
             "#define KERNEL(N) extern \"C\" __global__ void N(u32 *a, u32 *b, u32 *c) ",
             "{ N##_lane(a, b, c, blockIdx.x * blockDim.y + threadIdx.y, threadIdx.x, blockDim.x); }\n",
         ),
-        // The compiler's builtins only: HIP's own __fsqrt_rn is not rounded right. Where `patch` says that neither is the builtin,
-        // the root is the float whose halfway neighbours enclose it.
+        // The compiler's builtins only: HIP's own __fsqrt_rn is not correctly rounded. With the quirk `patch` the
+        // builtin is not either: then the root is the float whose midpoints to its neighbours, squared, enclose the
+        // argument.
         Language::Hip => concat!(
             "#define __device__ __attribute__((device))\n#define __global__ __attribute__((global))\n",
             "typedef unsigned int u32;\ntypedef unsigned long long u64;\n#define GLOBAL\n#define DEVICE __device__\n",
@@ -45,7 +46,7 @@ pub fn prelude(language: Language) -> &'static str {
     }
 }
 
-/// Declares what a unit takes from another.
+/// Declares the function of `UNIT` that `KERNELS` calls.
 pub const HEADER: &str = "DEVICE u64 mix(u32 x, u32 y);\n";
 
 /// A unit without kernels.

@@ -1,4 +1,4 @@
-//! A run-time compiler with the functions of NVRTC, which hipRTC has too.
+//! A run-time compiler: NVRTC or hipRTC, which have the same functions under other names.
 
 use super::library::{self, Library};
 use crate::{Error, Result, identity, longest_first};
@@ -26,20 +26,21 @@ library::functions! {
 type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
 type Get = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 
-/// These compilers descend as deep as the text nests, and kernels of large guests nest deeply.
+/// Bytes of a compiler thread's stack: these compilers recurse as deep as the text nests, and large guests nest deeply.
 const STACK: usize = 256 << 20;
 
 /// The compiler.
 pub struct Compiler {
     functions: Functions,
-    /// Where binaries come from; the first that is there and not empty.
+    /// Functions that give the binary, best first; the first that gives a binary which is not empty counts.
     outputs: Vec<(Size, Get)>,
     /// Its version.
     pub version: (i32, i32),
 }
 
 impl Compiler {
-    /// Finds its functions. `prefix` is `nvrtc` or `hiprtc`, `outputs` what its functions call the binaries, best first.
+    /// Finds its functions. `prefix` is `nvrtc` or `hiprtc`; `outputs` are the kinds of binaries in the names of its
+    /// functions (`CUBIN` for `nvrtcGetCUBIN`), best first.
     ///
     /// # Safety
     /// The library is that compiler.
@@ -60,12 +61,13 @@ impl Compiler {
         }
     }
 
-    /// Its file, for a device's identity: the version that it tells is that of many releases.
+    /// Its file, for a device's identity: many releases report one version.
     pub fn library(&self) -> String {
         identity::library(self.functions.Version as *const () as usize)
     }
 
-    /// Compiles texts, each to a binary, as [`Compiler::compile_each`] does; `progress(done, total)` is called here.
+    /// Compiles texts, each to a binary, as [`Compiler::compile_each`] does; `progress(done, total)` is called on this
+    /// thread.
     pub fn compile(
         &self,
         texts: &[String],
@@ -82,8 +84,9 @@ impl Compiler {
         Ok(binaries)
     }
 
-    /// Compiles texts on as many threads as there are processors. `enter` is called on each thread first, for a compiler that takes its
-    /// target from the thread's current device; `each` is called here with a text's index as soon as it is compiled.
+    /// Compiles texts on as many threads as there are processors. `enter` is called on the compiling thread before each
+    /// text, for a compiler whose target is the thread's current device; `each` is called on this thread with the index
+    /// of each compiled text.
     pub fn compile_each(
         &self,
         texts: &[String],
@@ -96,7 +99,7 @@ impl Compiler {
         let (sender, receiver) = mpsc::channel();
         let work = |sender: mpsc::Sender<_>| {
             while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied()
-                // Nobody listens any more after an error.
+                // After an error the receiver is gone.
                 && sender.send((index, enter().and_then(|()| self.compile_one(&texts[index], options)))).is_ok()
             {
             }
@@ -110,7 +113,7 @@ impl Compiler {
             }
             drop(sender);
             let mut done = 0;
-            // Ends, and so lets the threads end, at the first error.
+            // The first error drops the receiver, which ends the threads.
             for (index, compiled) in receiver {
                 each(index, compiled?);
                 done += 1;
@@ -128,9 +131,9 @@ impl Compiler {
         let (options, text): (Vec<_>, _) = (kept.iter().map(|option| option.as_ptr()).collect(), c(text)?);
         let failed = |what: &str, code| Error::Device(format!("the kernel compiler's {what} failed with code {code}"));
 
-        let mut program = Unit { functions: &self.functions, raw: null_mut() };
+        let mut program = OwnedProgram { functions: &self.functions, raw: null_mut() };
         let (create, compile) = (self.functions.CreateProgram, self.functions.CompileProgram);
-        // SAFETY: texts that live through the calls; no headers; a local to fill; as many options as we say.
+        // SAFETY: texts and options that live through the calls; no headers; a local to fill.
         let code = unsafe {
             match create(&mut program.raw, text.as_ptr(), c"vectorvisor".as_ptr(), 0, null(), null()) {
                 0 => compile(program.raw, options.len() as c_int, options.as_ptr()),
@@ -157,21 +160,21 @@ impl Compiler {
 
 /// A text that was compiled.
 pub struct Compiled {
-    /// What it became.
+    /// The code.
     pub binary: Vec<u8>,
-    /// What the compiler said.
+    /// The compiler's log.
     pub log: String,
-    /// How long it took.
+    /// How long compiling took.
     pub seconds: f64,
 }
 
-/// A program of the compiler.
-struct Unit<'a> {
+/// A program of the compiler, destroyed on drop.
+struct OwnedProgram<'a> {
     functions: &'a Functions,
     raw: Program,
 }
 
-impl Unit<'_> {
+impl OwnedProgram<'_> {
     /// What a compilation left: its log, or a binary.
     fn output(&self, size: Size, get: Get) -> std::result::Result<Vec<u8>, c_int> {
         let mut bytes = 0;
@@ -187,7 +190,7 @@ impl Unit<'_> {
     }
 }
 
-impl Drop for Unit<'_> {
+impl Drop for OwnedProgram<'_> {
     fn drop(&mut self) {
         if !self.raw.is_null() {
             // SAFETY: made by CreateProgram, and ours.

@@ -21,9 +21,9 @@ pub struct GpuDevice {
 }
 
 impl GpuDevice {
-    /// Takes a device that is ready, and finds out what it does not say of itself.
+    /// Opens a device, and probes whether shared memory is live.
     pub fn new(mut setup: Setup) -> Result<Self> {
-        // A device that cannot even run the probe says why when it is asked for real work.
+        // If the probe fails to run, so will real work, which reports the error.
         setup.info.live_shared = probe::is_live(&setup.vendor, &setup.probe).unwrap_or(false);
         Ok(Self {
             modules: Handles::new("module"),
@@ -45,12 +45,13 @@ impl GpuDevice {
         let pointer = memory.pointer();
         Ok((memory, pointer))
     }
-    /// How many tiles make a block.
-    fn stacked(&self, tiles: u32, lanes: u32) -> u32 {
-        let fits = |stacked: &u32| {
-            lanes * stacked <= self.setup.block
-                && tiles.is_multiple_of(*stacked)
-                && tiles / stacked >= self.setup.units * 2
+    /// How many tiles go into a block: a power of two, 32 at most, that leaves at least two blocks for each
+    /// multiprocessor.
+    fn tiles_per_block(&self, tiles: u32, lanes: u32) -> u32 {
+        let fits = |tiles_per_block: &u32| {
+            lanes * tiles_per_block <= self.setup.block_threads
+                && tiles.is_multiple_of(*tiles_per_block)
+                && tiles / tiles_per_block >= self.setup.multiprocessors * 2
         };
         (1..=5).map(|power| 1 << power).take_while(fits).last().unwrap_or(1)
     }
@@ -65,12 +66,12 @@ impl Device for GpuDevice {
         progress(0, source.units.len());
         let binary = self.setup.vendor.compile(source, progress)?;
         progress(source.units.len(), source.units.len());
-        Ok([self.setup.mark, &binary].concat())
+        Ok([self.setup.magic, &binary].concat())
     }
     unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
-        let image = binary.strip_prefix(self.setup.mark).filter(|image| !image.is_empty());
+        let image = binary.strip_prefix(self.setup.magic).filter(|image| !image.is_empty());
         let image = image.ok_or_else(|| Error::Invalid("these bytes are no binary of this driver".into()))?;
-        // SAFETY: the caller promises that `compile` made what begins so, and that it is whole.
+        // SAFETY: the caller promises that a binary with this magic is a whole one of `compile`.
         let module = unsafe { Module::load(&self.setup.vendor, image) }?;
         Ok(ModuleId(self.modules.insert(Arc::new(module))))
     }
@@ -85,9 +86,9 @@ impl Device for GpuDevice {
     }
     fn resident(&self, kernel: KernelId, lanes: u32) -> Result<u32> {
         let lanes = lanes.clamp(1, self.setup.max_lanes);
-        let stacked = self.stacked(1 << 30, lanes);
-        let blocks = self.kernels.get(kernel.0)?.blocks(stacked * lanes)?;
-        Ok((blocks * stacked * self.setup.units).max(1))
+        let tiles_per_block = self.tiles_per_block(1 << 30, lanes);
+        let blocks = self.kernels.get(kernel.0)?.blocks(tiles_per_block * lanes)?;
+        Ok((blocks * tiles_per_block * self.setup.multiprocessors).max(1))
     }
 
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
@@ -119,7 +120,7 @@ impl Device for GpuDevice {
     }
     fn free_queue(&self, queue: QueueId) {
         if let Some(queue) = self.queues.remove(queue.0) {
-            // Whoever wants to know of errors finishes the queue first.
+            // A caller that wants its errors calls `finish` first.
             _ = queue.finish();
         }
     }
@@ -154,8 +155,8 @@ impl Device for GpuDevice {
         if lanes > self.setup.max_lanes {
             return Err(Error::Invalid(format!("{lanes} lanes on a device that has {} at most", self.setup.max_lanes)));
         }
-        let stacked = self.stacked(tiles, lanes);
-        Ok(self.event(queue.launch(&kernel, &args, tiles / stacked, [lanes, stacked])?))
+        let tiles_per_block = self.tiles_per_block(tiles, lanes);
+        Ok(self.event(queue.launch(&kernel, &args, tiles / tiles_per_block, [lanes, tiles_per_block])?))
     }
     fn finish(&self, queue: QueueId) -> Result<()> {
         self.queues.get(queue.0)?.finish()

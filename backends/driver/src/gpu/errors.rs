@@ -1,20 +1,19 @@
-//! What a vendor's codes of errors mean, and the fault that ends what is open of a device.
+//! What a vendor's error codes mean, and the fault that makes a device's context unusable.
 
 use super::{Code, SUCCESS};
 use crate::{Error, Result};
 use std::sync::OnceLock;
 
-/// The codes of which more is known than their names.
+/// Error codes that need more than their names.
 pub struct Codes {
     /// What to do about an error.
     pub advice: &'static [(Code, &'static str)],
-    /// Errors that end what is open of a device: every later call gives the same one.
+    /// Errors after which a context is unusable: every later call returns the same one.
     pub sticky: &'static [Code],
 }
 
 impl Codes {
-    /// Turns a code into an error that also says what to do, where something can be done. `text` has what failed, and the
-    /// vendor's words.
+    /// Turns a code into an error, with advice where there is some. `text` gives what failed and the vendor's message.
     pub fn check(&self, code: Code, text: impl FnOnce() -> String) -> Result<()> {
         if code == SUCCESS {
             return Ok(());
@@ -22,13 +21,13 @@ impl Codes {
         let advice = self.advice.iter().find(|(of, _)| *of == code);
         Err(Error::Device(text() + &advice.map_or(String::new(), |(_, advice)| format!("; {advice}"))))
     }
-    /// Whether an error ends what is open of a device.
+    /// Whether a context is unusable after this error.
     pub fn is_sticky(&self, code: Code) -> bool {
         self.sticky.contains(&code)
     }
 }
 
-/// The fault that ended what is open of a device, if one did.
+/// The fault that made a device's context unusable, if there was one.
 #[derive(Default)]
 pub struct Fault(OnceLock<String>);
 
@@ -40,7 +39,7 @@ impl Fault {
             None => Ok(()),
         }
     }
-    /// Notes a fault; whether it is the first, which is the one that is told.
+    /// Records a fault. Returns whether it is the first one, which is kept for the message.
     pub fn note(&self, text: String) -> bool {
         self.0.set(text).is_ok()
     }

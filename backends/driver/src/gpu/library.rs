@@ -36,7 +36,7 @@ macro_rules! gpu_functions {
 }
 pub use crate::gpu_functions as functions;
 
-/// Opens the first library that can be opened, and never closes it; or says why the first could not.
+/// Opens the first library that can be opened, and never closes it. The error is the reason of the first one.
 pub fn open<'a>(
     names: impl IntoIterator<Item = &'a Path>,
     global: bool,
@@ -44,7 +44,7 @@ pub fn open<'a>(
     let flags = RTLD_NOW | if global { RTLD_GLOBAL } else { RTLD_LOCAL };
     let mut reason = None;
     for name in names {
-        // SAFETY: vendors' libraries do nothing at this point but set themselves up.
+        // SAFETY: these are vendors' libraries, whose initialisers are safe to run.
         match unsafe { Library::open(Some(name), flags) } {
             Ok(library) => return Ok(Box::leak(Box::new(library))),
             Err(error) => _ = reason.get_or_insert(error.source().map_or(error.to_string(), |why| why.to_string())),
@@ -53,7 +53,7 @@ pub fn open<'a>(
     Err(reason.unwrap_or_else(|| "there is none".into()))
 }
 
-/// What lies in a folder and begins so, the highest name first.
+/// The entries of a folder whose names start with `begin`, in descending order (so that a newer version comes first).
 pub fn matching(folder: &Path, begin: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut found: Vec<_> =

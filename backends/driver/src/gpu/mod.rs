@@ -1,9 +1,9 @@
-//! What drivers for CUDA and HIP share: the two have the same functions, with the same arguments and the same codes of errors,
-//! under other names. Such a driver says how to find the functions, what a code means, and how text is compiled; it gets a
-//! [`Device`](crate::Device).
+//! What the drivers for CUDA and HIP share: the two APIs have the same functions under other names, with the same
+//! arguments and the same error codes. Such a driver implements [`Vendor`] (how to find the functions, what a code
+//! means, how text is compiled), and [`GpuDevice`] is its [`Device`](crate::Device).
 //!
-//! A tile is one row of a thread block: `threadIdx.x` is the lane and `blockIdx.x * blockDim.y + threadIdx.y` the tile. A vendor whose
-//! units hold as many blocks as warps has one row in each ([`Setup::block`]).
+//! A tile is one row of a thread block: `threadIdx.x` is the lane and `blockIdx.x * blockDim.y + threadIdx.y` the tile.
+//! On a GPU whose multiprocessors hold as many blocks as warps, a block has one row ([`Setup::block_threads`]).
 
 pub mod compiler;
 mod device;
@@ -27,7 +27,7 @@ const OUT_OF_MEMORY: Code = 2;
 const NOT_FOUND: Code = 500;
 const NOT_READY: Code = 600;
 
-/// Something of the vendor's: a stream, an event, a module or a kernel.
+/// A handle of the vendor's: of a stream, an event, a module or a kernel.
 type Object = *mut c_void;
 
 library::functions! {
@@ -65,11 +65,11 @@ library::functions! {
 pub trait Vendor: Send + Sync {
     /// The vendor's functions.
     fn functions(&self) -> &Functions;
-    /// Makes the device the current one of this thread. An error if a fault has ended what was open of it.
+    /// Makes the device the current one of this thread. An error if a fault has made its context unusable.
     fn enter(&self) -> Result<()>;
-    /// Turns a code into an error with the vendor's name for it, and notes a fault that ends what is open of the device.
+    /// Turns a code into an error with the vendor's name for it, and records a fault that makes the context unusable.
     fn check(&self, what: &str, code: Code) -> Result<()>;
-    /// Compiles text to a binary, and says how many of the units are done.
+    /// Compiles text to a binary; `progress(done, total)` counts units.
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>>;
 }
 
@@ -83,7 +83,7 @@ impl dyn Vendor {
     fn call(&self, what: &str, call: impl FnOnce(&Functions) -> Code) -> Result<()> {
         self.check(what, self.code(call)?)
     }
-    /// Makes a call that gives something back. A device that was lost has given everything back already.
+    /// Makes a call that frees something. Its error is ignored: after a fault everything is freed already.
     fn release(&self, call: impl FnOnce(&Functions) -> Code) {
         _ = self.code(call);
     }
@@ -93,18 +93,19 @@ impl dyn Vendor {
 pub struct Setup {
     /// The device.
     pub vendor: Arc<dyn Vendor>,
-    /// What is known of it; `live_shared` is not yet.
+    /// Its facts, except `live_shared`, which [`GpuDevice::new`] probes.
     pub info: crate::DeviceInfo,
-    /// Begins each binary of this driver, so that nothing else reaches the vendor, who believes what a binary says of its size.
-    pub mark: &'static [u8],
+    /// The first bytes of each binary of this driver. Other bytes are refused, because the vendor's loader trusts the
+    /// size that a binary's header claims.
+    pub magic: &'static [u8],
     /// The most threads of a block, hence lanes of a tile.
     pub max_lanes: u32,
-    /// Tiles are stacked into blocks of at most this many threads, if enough blocks are left for all units of the device; 1 if
-    /// kernels expect a block to be one tile.
-    pub block: u32,
-    /// Units of the device that run blocks.
-    pub units: u32,
-    /// A binary with the kernel `listen(page)`: it stores 1 into the second word of the page, waits until the first is not 0
-    /// but not for ever, and stores the first into the third.
+    /// Several tiles go into one block of at most this many threads, if enough blocks are left for all multiprocessors;
+    /// 1 if kernels expect a block to be one tile.
+    pub block_threads: u32,
+    /// Multiprocessors of the device (AMD: compute units), which run blocks.
+    pub multiprocessors: u32,
+    /// A binary with the kernel `listen(page)`: it stores 1 into the page's second word, reads the first word until it
+    /// is not 0 (a limited number of times), and stores what it read last into the third.
     pub probe: Vec<u8>,
 }

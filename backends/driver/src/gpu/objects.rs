@@ -16,7 +16,7 @@ const BLOCKING_SYNC: c_uint = 1;
 /// The most arguments of a kernel.
 const ARGUMENTS: usize = 64;
 
-/// Something of the vendor's.
+/// A handle of the vendor's, released on drop.
 struct Owned {
     vendor: Arc<dyn Vendor>,
     raw: Object,
@@ -29,7 +29,7 @@ unsafe impl Send for Owned {}
 unsafe impl Sync for Owned {}
 
 impl Owned {
-    /// `make` fills in what `release` gives back.
+    /// `make` fills in the handle that `release` frees.
     fn new(
         vendor: &Arc<dyn Vendor>,
         what: &str,
@@ -60,7 +60,7 @@ pub struct Memory {
 
 fn check_memory(vendor: &dyn Vendor, what: &str, code: Code, memory: &'static str, wanted: u64) -> Result<()> {
     match code {
-        // The other arguments are right, so it is the size that is not.
+        // The other arguments are valid, so an invalid value is the size.
         OUT_OF_MEMORY | INVALID_VALUE => Err(Error::OutOfMemory { wanted, what: memory }),
         code => vendor.check(what, code),
     }
@@ -113,12 +113,12 @@ impl Drop for Memory {
 pub struct Module(Owned);
 
 impl Module {
-    /// Loads a binary, or text that is one.
+    /// Loads a binary, or PTX.
     ///
     /// # Safety
-    /// `image` is whole: the vendor takes its size from what it says.
+    /// `image` is complete: the vendor's loader takes the size from its header.
     pub unsafe fn load(vendor: &Arc<dyn Vendor>, image: &[u8]) -> Result<Self> {
-        // Aligned as ELF files are, and with a zero at the end, for text.
+        // Aligned as ELF files are, and with a zero at the end, for PTX.
         let mut words = vec![0u64; image.len().div_ceil(8) + 1];
         // SAFETY: the words have room for the bytes.
         unsafe { words.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(image.as_ptr(), image.len()) };
@@ -153,7 +153,7 @@ impl Kernel {
             code => vendor.check("finding a kernel", code).map(|()| Self { module: module.clone(), raw }),
         }
     }
-    /// How many blocks of so many threads a unit of the device runs at once.
+    /// The occupancy: how many blocks of `threads` threads a multiprocessor runs at once.
     pub fn blocks(&self, threads: u32) -> Result<u32> {
         let mut blocks = 0;
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);
@@ -161,7 +161,7 @@ impl Kernel {
         let ask = |functions: &Functions| unsafe {
             (functions.OccupancyMaxActiveBlocksPerMultiprocessor)(&mut blocks, self.raw, threads, 0)
         };
-        self.module.0.vendor.call("the room for a kernel", ask)?;
+        self.module.0.vendor.call("asking for a kernel's occupancy", ask)?;
         Ok(u32::try_from(blocks).unwrap_or(0))
     }
     pub fn belongs_to(&self, module: &Arc<Module>) -> bool {
@@ -169,7 +169,7 @@ impl Kernel {
     }
 }
 
-/// A point in a stream.
+/// An event of the vendor: a point in a stream that can be waited for and timed.
 struct Point(Owned);
 
 impl Point {
@@ -201,7 +201,7 @@ impl Point {
     }
 }
 
-/// One command's begin and end.
+/// The points before and after one command.
 pub struct Event {
     begin: Point,
     end: Point,
@@ -221,7 +221,7 @@ impl Event {
     }
 }
 
-/// Makes one clock of the times between events, which the vendor gives as 32-bit floats.
+/// Turns the times between events, which the vendor gives as 32-bit floats of milliseconds, into one clock.
 pub struct Clock {
     stream: Stream,
     base: Mutex<(Point, f64)>,
@@ -232,7 +232,7 @@ impl Clock {
         let (stream, point) = (Stream::new(vendor)?, Point::new(vendor)?);
         point.record(&stream)?;
         point.wait()?;
-        // Not from 0: an event may be older than the point.
+        // Not from 0: an event may be older than the base point.
         Ok(Self { stream, base: Mutex::new((point, 1e12)) })
     }
     /// Begin and end of an event in nanoseconds.
@@ -262,7 +262,7 @@ impl Stream {
         let make = |functions: &Functions, raw: &mut _| unsafe { (functions.StreamCreate)(raw, NON_BLOCKING) };
         Ok(Self(Owned::new(vendor, "making a queue", make, |functions| functions.StreamDestroy)?))
     }
-    /// Puts a command into the stream, between two points; none only leaves the points.
+    /// Enqueues a command between two points; without a command only the points.
     fn command(&self, what: &str, put: Option<impl FnOnce(&Functions) -> Code>) -> Result<Event> {
         let vendor = &self.0.vendor;
         let event = Event { begin: Point::new(vendor)?, end: Point::new(vendor)? };
@@ -293,7 +293,7 @@ impl Stream {
     }
     /// Runs a kernel on a grid of blocks, each of `[x, y]` threads; nothing if any of them is 0.
     pub fn launch(&self, kernel: &Kernel, args: &[Option<Arc<Memory>>], grid: u32, block: [u32; 2]) -> Result<Event> {
-        // The vendor reads as many arguments as the kernel has, so those that the caller forgot are there too, and null.
+        // The vendor reads as many arguments as the kernel has, so those that the caller left out are passed as null.
         let mut values = [0; ARGUMENTS];
         let [x, y] = block;
         // CUDA counts blocks in 31 bits, HIP threads in 32.

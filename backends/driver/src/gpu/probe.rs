@@ -1,4 +1,4 @@
-//! Finds out whether a running kernel and the host see each other's stores in page-locked memory.
+//! Probes whether a running kernel sees the host's stores into page-locked memory.
 
 use super::Vendor;
 use super::objects::{Kernel, Memory, Module, Stream};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Whether the kernel of [`Setup::probe`](super::Setup::probe) saw a word change while it ran.
 pub fn is_live(vendor: &Arc<dyn Vendor>, image: &[u8]) -> Result<bool> {
     let (stream, page) = (Stream::new(vendor)?, Arc::new(Memory::host(vendor, 4096)?));
-    // SAFETY: the driver's own binary.
+    // SAFETY: the binary is the driver's own.
     let kernel = Kernel::new(&Arc::new(unsafe { Module::load(vendor, image) }?), "listen")?;
     // SAFETY: the page holds three words, is aligned, and lives until the kernel has ended.
     let [word, runs, saw] = unsafe { &*page.pointer().cast::<[AtomicU32; 3]>() };

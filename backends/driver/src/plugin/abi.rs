@@ -1,21 +1,25 @@
-//! What crosses the border between host and plugin. `vectorvisor_plugin.h` says the same in C.
+//! The ABI between host and plugin. `vectorvisor_plugin.h` is the same in C.
 //!
 //! Rules for both sides:
-//! - Nothing unwinds across it: a plugin turns a panic into [`PANIC`], and callbacks never panic.
-//! - [`Table`] and [`Info`] say their size, and may grow at their end within a version. The host takes a smaller one, of an
-//!   older plugin, whose missing fields read as 0 (so a field that comes later means by 0 what was true before it came),
-//!   and of a larger one, of a newer plugin, what it knows. All other structs stay as they are.
-//! - [`Bytes`] belong to whoever passes them and are valid during the call only (a table's name: for ever); texts are UTF-8.
-//! - Objects are named by numbers as in [`Device`](crate::Device), but never 0: in a launch that stands for no buffer. No two
-//!   of a kind that live have the same number, nor do two pieces of the host's memory overlap. The host passes none that it
-//!   was not given, or has given back.
+//! - Nothing unwinds across the boundary: a plugin turns a panic into [`PANIC`], and callbacks never panic.
+//! - [`Table`] and [`Info`] hold their size, and may get more fields at their end within a version.
+//!   Of an older plugin's smaller struct the missing fields read as 0, so 0 in a new field has to mean what was true
+//!   before the field existed. Of a newer plugin's larger struct the host reads the fields that it knows. All other
+//!   structs stay as they are within a version.
+//! - [`Bytes`] belong to whoever passes them and are valid during the call only (a table's name: for ever); texts are
+//!   UTF-8.
+//! - Handles are numbers, as in [`Device`](crate::Device), and never 0, which in a launch stands for no buffer. No two
+//!   live handles of one kind are the same, and no two live pieces of host memory overlap. The host passes only live
+//!   handles: those that the plugin gave out and that were not freed since.
 //! - All entries may be called from any thread, several at once.
-//! - An entry returns [`OK`], or another code after it has told the reason; what it would give back is then not set.
+//! - An entry returns [`OK`], or another code after it has given the reason by [`Why::tell`]; its results are then not
+//!   set.
 
 use std::ffi::c_void;
 use std::mem::offset_of;
 
-/// The version that this file describes. A table may grow at its end within a version; all else needs a new one.
+/// The version that this file describes. [`Table`] and [`Info`] may get more fields at their end within a version;
+/// every other change needs a new one.
 pub const VERSION: u32 = 2;
 
 /// Success.
@@ -24,13 +28,13 @@ pub const OK: i32 = 0;
 pub const UNAVAILABLE: i32 = 1;
 /// [`Error::Compile`](crate::Error::Compile); the text is the log.
 pub const COMPILE: i32 = 2;
-/// [`Error::OutOfMemory`](crate::Error::OutOfMemory); the text says of what.
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory); the text says which memory.
 pub const OUT_OF_MEMORY: i32 = 3;
 /// [`Error::Invalid`](crate::Error::Invalid).
 pub const INVALID: i32 = 4;
 /// [`Error::Device`](crate::Error::Device).
 pub const DEVICE: i32 = 5;
-/// The plugin panicked. The call had no result; the device may be used no more, but closing it is safe.
+/// The plugin panicked. The call has no result. The host must not use the device any more, except to close it.
 pub const PANIC: i32 = 6;
 
 /// Feature: [`Device::publish`](crate::Device::publish) does something. Without it the host never calls that entry.
@@ -40,22 +44,22 @@ pub const PUBLISH: u64 = 1;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Bytes {
-    /// The first byte; anything if there is none.
+    /// The first byte; any value if `len` is 0.
     pub data: *const u8,
-    /// How many.
+    /// The number of bytes.
     pub len: usize,
 }
 
-/// Where an entry tells why it failed, at most once and before it returns.
+/// How an entry says why it failed: it calls `tell` at most once, before it returns.
 #[repr(C)]
 pub struct Why {
-    /// For `tell`.
+    /// The first argument of `tell`.
     pub context: *mut c_void,
     /// Takes a text, advice (of [`UNAVAILABLE`]) and the bytes wanted (of [`OUT_OF_MEMORY`]).
     pub tell: unsafe extern "C" fn(context: *mut c_void, text: Bytes, advice: Bytes, wanted: u64),
 }
 
-/// [`DeviceInfo`](crate::DeviceInfo). Numbers of kinds and languages are their places in the enums, from 0.
+/// [`DeviceInfo`](crate::DeviceInfo). Kinds and languages are numbered in the order of their enums, from 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Info {
@@ -84,15 +88,15 @@ pub struct Info {
 }
 
 impl Info {
-    /// What the first plugins of this version tell.
+    /// The size that it had when this version began.
     pub const LEAST: usize = offset_of!(Self, identity) + size_of::<Bytes>();
 }
 
-/// Receives facts, each during the call.
+/// Receives the facts about one device.
 pub type Each = unsafe extern "C" fn(context: *mut c_void, info: *const Info);
-/// Hears of the progress of a compilation, on the thread that asked for it.
+/// Receives the progress of a compilation, on the thread that called the entry.
 pub type Progress = unsafe extern "C" fn(context: *mut c_void, done: usize, total: usize);
-/// Receives a binary, once.
+/// Receives the binary, once.
 pub type Output = unsafe extern "C" fn(context: *mut c_void, binary: Bytes);
 /// [`FunctionCost`](crate::FunctionCost).
 #[repr(C)]
@@ -108,13 +112,13 @@ pub struct Cost {
     /// Bytes of stack.
     pub stack: u32,
 }
-/// Receives what a unit cost, on the thread that asked for it.
+/// Receives what one unit cost, on the thread that called the entry.
 pub type Costs =
     unsafe extern "C" fn(context: *mut c_void, unit: usize, seconds: f64, functions: *const Cost, count: usize);
 /// A plugin's only exported function.
 pub type Query = unsafe extern "C" fn(highest: u32) -> *const Table;
 
-/// Compiles for an architecture without a device.
+/// [`Driver::examine`](crate::Driver::examine).
 pub type Examine = unsafe extern "C" fn(
     driver: *const c_void,
     architecture: Bytes,
@@ -129,24 +133,24 @@ pub type Examine = unsafe extern "C" fn(
 /// Two bits each for `nvidia` (low) and `patch`: 0 the driver decides, 1 off, 2 on.
 pub type QuirkBits = u32;
 
-/// Writes the table twice: as it crosses the border, where an entry may be null, and as the host uses it.
+/// Declares the entries twice: as they cross the ABI boundary, where one may be null, and as the host uses them.
 macro_rules! entries {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*);)*) => {
-        /// What a plugin gives out; it never changes and lives for ever.
+        /// A plugin's table; it never changes and lives for ever.
         #[repr(C)]
         pub struct Table {
             /// The version that it follows, at most what the host asked for.
             pub version: u32,
             /// Its size in bytes.
             pub size: u32,
-            /// The driver's name, as in the file's.
+            /// The driver's name, as in the name of its file.
             pub name: Bytes,
-            /// The features that it has, such as [`PUBLISH`]. Bits that the host does not know mean nothing to it.
+            /// The features that it has, such as [`PUBLISH`]. The host ignores bits that it does not know.
             pub features: u64,
-            /// For `devices` and `open`: the plugin's own, or null.
+            /// The plugin's own pointer, or null: the first argument of `devices`, `open` and `examine`.
             pub driver: *const c_void,
             $($(#[$doc])* pub $name: Option<unsafe extern "C" fn($($argument: $type),*) -> i32>,)*
-            /// Not in the first tables, and may be null: [`Driver::examine`](crate::Driver::examine).
+            /// Added after this version began, and may be null: [`Driver::examine`](crate::Driver::examine).
             pub examine: Option<Examine>,
         }
         /// A table's entries, none of them missing.
@@ -155,7 +159,7 @@ macro_rules! entries {
             $(pub $name: unsafe extern "C" fn($($argument: $type),*) -> i32,)*
         }
         impl Table {
-            /// What the first plugins of this version have.
+            /// The size that it had when this version began.
             pub const LEAST: usize = offset_of!(Self, examine);
             /// The entries, or the name of one that is missing.
             pub(super) fn entries(&self) -> Result<Entries, &'static str> {
@@ -168,9 +172,9 @@ macro_rules! entries {
 entries! {
     /// Lists the devices.
     devices(driver: *const c_void, each: Each, context: *mut c_void, why: *const Why);
-    /// Opens a device, which is never null.
+    /// Opens a device; the result must not be null.
     open(driver: *const c_void, index: u64, quirks: QuirkBits, device: *mut *const c_void, why: *const Why);
-    /// Closes it. Everything of it was given back, and no other call on it runs or follows.
+    /// Closes a device. All its objects were freed before, and no other call on it runs now or follows.
     close(device: *const c_void, why: *const Why);
     /// Tells the facts about an open device.
     info(device: *const c_void, each: Each, context: *mut c_void, why: *const Why);
@@ -179,22 +183,22 @@ entries! {
         device: *const c_void, header: Bytes, units: *const Bytes, count: usize,
         progress: Progress, output: Output, context: *mut c_void, why: *const Why
     );
-    /// Loads a binary, which is one that `compile` gave on such a device, or bytes that are none: the host answers for
-    /// that ([`Device::load`](crate::Device::load)).
+    /// Loads a binary. The host guarantees what [`Device::load`](crate::Device::load) demands: it is one that `compile`
+    /// gave for such a device, or bytes that are no binary at all.
     load(device: *const c_void, binary: Bytes, module: *mut u64, why: *const Why);
-    /// Forgets it.
+    /// Forgets a module and its kernels.
     unload(device: *const c_void, module: u64, why: *const Why);
     /// Finds a kernel.
     kernel(device: *const c_void, module: u64, name: Bytes, kernel: *mut u64, why: *const Why);
-    /// Counts the tiles in which it runs at the same time.
+    /// The number of tiles of `lanes` lanes in which the kernel can run at the same time.
     resident(device: *const c_void, kernel: u64, lanes: u32, tiles: *mut u32, why: *const Why);
     /// Allocates device memory.
     alloc(device: *const c_void, bytes: u64, buffer: *mut u64, why: *const Why);
-    /// Gives it, or shared memory, back.
+    /// Frees device memory or shared memory.
     free(device: *const c_void, buffer: u64, why: *const Why);
     /// Allocates page-locked memory.
     alloc_pinned(device: *const c_void, bytes: usize, pinned: *mut u64, pointer: *mut *mut u8, why: *const Why);
-    /// Gives it back.
+    /// Frees page-locked memory.
     free_pinned(device: *const c_void, pinned: u64, why: *const Why);
     /// Allocates memory that host and device share.
     alloc_shared(device: *const c_void, bytes: usize, buffer: *mut u64, pointer: *mut *mut u8, why: *const Why);
@@ -202,7 +206,7 @@ entries! {
     publish(device: *const c_void, shared: u64, why: *const Why);
     /// Makes a queue.
     queue(device: *const c_void, queue: *mut u64, why: *const Why);
-    /// Waits for its work and forgets it.
+    /// Waits for a queue's work and forgets the queue.
     free_queue(device: *const c_void, queue: u64, why: *const Why);
     /// Copies to the device.
     write(
@@ -223,23 +227,23 @@ entries! {
     finish(device: *const c_void, queue: u64, why: *const Why);
     /// Whether an event was reached: 0 or 1.
     reached(device: *const c_void, event: u64, reached: *mut u32, why: *const Why);
-    /// Waits for it.
+    /// Waits until an event was reached.
     wait(device: *const c_void, event: u64, why: *const Why);
-    /// Tells begin and end of its work.
+    /// When an event's work began and ended, in nanoseconds of the device's clock.
     times(device: *const c_void, event: u64, begin: *mut u64, end: *mut u64, why: *const Why);
-    /// Forgets it.
+    /// Forgets an event.
     free_event(device: *const c_void, event: u64, why: *const Why);
 }
 
 impl Bytes {
-    /// Of a slice; the caller keeps it alive.
+    /// Borrows a slice; the caller keeps it alive.
     pub fn of(bytes: &[u8]) -> Self {
         Self { data: bytes.as_ptr(), len: bytes.len() }
     }
-    /// The slice, empty if it cannot be one.
+    /// The slice; empty if the pointer is null or the length is impossible.
     ///
     /// # Safety
-    /// The bytes live as long as `'a`, which the caller chooses: during the call that passed them.
+    /// The bytes are valid during `'a`. The caller chooses `'a`: the call that passed them, at most.
     pub unsafe fn slice<'a>(self) -> &'a [u8] {
         if self.len > isize::MAX as usize || self.data.is_null() {
             return &[];
@@ -247,7 +251,7 @@ impl Bytes {
         // SAFETY: the other side promises so many initialised bytes.
         unsafe { std::slice::from_raw_parts(self.data, self.len) }
     }
-    /// A copy of the text; bytes that are no UTF-8 are replaced, and a text that cannot be is empty.
+    /// A copy of the text; bytes that are not UTF-8 are replaced. Empty where [`Bytes::slice`] is.
     ///
     /// # Safety
     /// As [`Bytes::slice`].

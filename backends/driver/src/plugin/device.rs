@@ -1,27 +1,27 @@
 //! The host's side: an open device of a plugin as a [`Device`].
 
 use super::abi::Bytes;
-use super::heard::{self, Fault, Given, Listener, Places};
-use super::host::{Listed, Opened, take_info};
+use super::checked::{self, Callback, HostRanges, LiveHandles, Violation};
+use super::host::{InfoCallback, Opened, take_info};
 use crate::{BufferId, Device, DeviceInfo, EventId, KernelId, ModuleId, PinnedId, QueueId, Result, Source};
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 
-/// An open device. Its facts never change, so they are asked for once. A handle that the plugin did not give out, or
-/// got back, is refused here, and so is one that it should not have given.
+/// An open device. Its facts never change, so they are asked for once. Handles are checked both ways: the plugin is
+/// never passed a handle that is not live, and one that it gives out must be new.
 pub struct PluginDevice {
     raw: Raw,
     info: DeviceInfo,
-    modules: Given<()>,
-    /// With their modules.
-    kernels: Given<u64>,
-    /// With the host's view of those that are shared.
-    buffers: Given<Option<usize>>,
-    /// With the address.
-    pinned: Given<usize>,
-    queues: Given<()>,
-    events: Given<()>,
-    places: Places,
+    modules: LiveHandles<()>,
+    /// Each with its module's handle.
+    kernels: LiveHandles<u64>,
+    /// Each with the address of the host's view if it is shared memory.
+    buffers: LiveHandles<Option<usize>>,
+    /// Each with its address.
+    pinned: LiveHandles<usize>,
+    queues: LiveHandles<()>,
+    events: LiveHandles<()>,
+    ranges: HostRanges,
 }
 
 /// Closes the device on drop.
@@ -30,23 +30,24 @@ struct Raw {
     device: *const c_void,
 }
 
-// SAFETY: the interface lets any thread call any entry; the pointer is only passed back.
+// SAFETY: the contract allows any thread to call any entry; the host only passes the pointer back.
 unsafe impl Send for Raw {}
 // SAFETY: as above.
 unsafe impl Sync for Raw {}
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // SAFETY: `open` gave it out, and nobody holds the device any more. A failure changes nothing for us.
+        // SAFETY: `open` gave it out, and nothing uses the device any more. A failure can be ignored.
         _ = self.opened.call(|why| unsafe { (self.opened.entries.close)(self.device, why) });
     }
 }
 
-/// `call!(self, entry, arguments)`: the entry with the device in front and the place for its reason at the end.
+/// `call!(self, entry, arguments)`: calls an entry with the device as the first argument and `why` as the last.
 macro_rules! call {
     ($self:ident, $entry:ident $(, $argument:expr)*) => {{
         let Opened { entries, .. } = &$self.raw.opened;
-        // SAFETY: the device is open, and all pointers are valid during the call (those of copies as the caller promises).
+        // SAFETY: the device is open, and all pointers are valid during the call (those of copies as the caller
+        // promises).
         $self.raw.opened.call(|why| unsafe { (entries.$entry)($self.raw.device $(, $argument)*, why) })
     }};
 }
@@ -55,46 +56,47 @@ impl PluginDevice {
     /// Takes over what the entry `open` gave.
     pub fn new(opened: Opened, device: *const c_void) -> Result<Self> {
         let raw = Raw { opened, device };
-        let mut listed = Listed::new(Vec::new());
+        let mut listed = InfoCallback::new(Vec::new());
         let context = listed.context();
         // SAFETY: the device is open, and the context is of the type that `take_info` expects.
         let ended = opened.call(|why| unsafe { (opened.entries.info)(device, take_info, context, why) });
         let Some(info) = listed.end(opened.name, ended)?.pop() else {
-            return Err(heard::error(opened.name, "tells nothing about an open device"));
+            return Err(checked::error(opened.name, "reports nothing about an open device"));
         };
         Ok(Self {
             raw,
             info,
-            modules: Given::new("a module"),
-            kernels: Given::new("a kernel"),
-            buffers: Given::new("a buffer"),
-            pinned: Given::new("a pinned buffer"),
-            queues: Given::new("a queue"),
-            events: Given::new("an event"),
-            places: Places::default(),
+            modules: LiveHandles::new("a module"),
+            kernels: LiveHandles::new("a kernel"),
+            buffers: LiveHandles::new("a buffer"),
+            pinned: LiveHandles::new("a pinned buffer"),
+            queues: LiveHandles::new("a queue"),
+            events: LiveHandles::new("an event"),
+            ranges: HostRanges::default(),
         })
     }
     fn name(&self) -> &'static str {
         self.raw.opened.name
     }
-    fn believed<T>(&self, told: std::result::Result<T, Fault>) -> Result<T> {
-        told.map_err(|fault| heard::error(self.name(), &fault))
+    /// A checked value, or its violation as an error that names the driver.
+    fn accept<T>(&self, checked: std::result::Result<T, Violation>) -> Result<T> {
+        checked.map_err(|violation| checked::error(self.name(), &violation))
     }
-    /// The event of work that is under way now. If it cannot be one, the work must have ended before the caller hears
-    /// of it, who then gives back what the work uses.
+    /// The event of work that was just enqueued. If its handle is refused, this waits for the work first, because after
+    /// an error the caller frees the memory that the work uses.
     fn event(&self, queue: QueueId, id: u64) -> Result<EventId> {
-        let event = self.believed(self.events.take(id, ()));
+        let event = self.accept(self.events.add(id, ()));
         event.map(EventId).inspect_err(|_| _ = call!(self, finish, queue.0))
     }
 }
 
-/// What the two callbacks of a compilation work on: whom to tell of progress, and the binary.
-type Compilation<'a> = Listener<(&'a mut dyn FnMut(usize, usize), Option<Vec<u8>>)>;
+/// What the two callbacks of a compilation use: the function to report progress to, and the binary.
+type Compilation<'a> = Callback<(&'a mut dyn FnMut(usize, usize), Option<Vec<u8>>)>;
 
 unsafe extern "C" fn progress(context: *mut c_void, done: usize, total: usize) {
     // SAFETY: the context is the one that `compile` passed.
     unsafe {
-        Compilation::hear(context, |(progress, _)| {
+        Compilation::receive(context, |(progress, _)| {
             progress(done.min(total), total);
             Ok(())
         });
@@ -104,8 +106,8 @@ unsafe extern "C" fn progress(context: *mut c_void, done: usize, total: usize) {
 unsafe extern "C" fn output(context: *mut c_void, binary: Bytes) {
     // SAFETY: as above; the bytes are valid during the call.
     unsafe {
-        Compilation::hear(context, |(_, output)| {
-            *output = Some(heard::bytes(binary, "a binary")?.to_vec());
+        Compilation::receive(context, |(_, output)| {
+            *output = Some(checked::bytes(binary, "a binary")?.to_vec());
             Ok(())
         });
     }
@@ -123,16 +125,16 @@ impl Device for PluginDevice {
         let context = compilation.context();
         let ended = call!(self, compile, header, units.as_ptr(), units.len(), progress, output, context);
         let (_, binary) = compilation.end(self.name(), ended)?;
-        self.believed(binary.ok_or_else(|| "compiled, but gave no binary".into()))
+        self.accept(binary.ok_or_else(|| "compiled, but gave no binary".into()))
     }
     unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
         let mut id = 0;
         call!(self, load, Bytes::of(binary), &mut id)?;
-        self.believed(self.modules.take(id, ())).map(ModuleId)
+        self.accept(self.modules.add(id, ())).map(ModuleId)
     }
     fn unload(&self, module: ModuleId) {
-        if self.modules.give_back(module.0).is_some() {
-            self.kernels.forget(|of| *of == module.0);
+        if self.modules.remove(module.0).is_some() {
+            self.kernels.remove_where(|of| *of == module.0);
             _ = call!(self, unload, module.0);
         }
     }
@@ -140,49 +142,49 @@ impl Device for PluginDevice {
         let mut id = 0;
         self.modules.check(module.0, self.name())?;
         call!(self, kernel, module.0, Bytes::of(name.as_bytes()), &mut id)?;
-        self.believed(self.kernels.take_again(id, module.0)).map(KernelId)
+        self.accept(self.kernels.add_or_same(id, module.0)).map(KernelId)
     }
     fn resident(&self, kernel: KernelId, lanes: u32) -> Result<u32> {
         let mut tiles = 0;
         self.kernels.check(kernel.0, self.name())?;
         call!(self, resident, kernel.0, lanes, &mut tiles)?;
-        self.believed(if tiles == 0 { Err("runs no tile of a kernel at a time".into()) } else { Ok(tiles) })
+        self.accept(if tiles == 0 { Err("runs no tile of a kernel at a time".into()) } else { Ok(tiles) })
     }
 
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
         let mut id = 0;
         call!(self, alloc, bytes, &mut id)?;
-        self.believed(self.buffers.take(id, None)).map(BufferId)
+        self.accept(self.buffers.add(id, None)).map(BufferId)
     }
     fn free(&self, buffer: BufferId) {
-        if let Some(view) = self.buffers.give_back(buffer.0) {
-            view.iter().for_each(|place| self.places.give_back(*place));
+        if let Some(view) = self.buffers.remove(buffer.0) {
+            view.iter().for_each(|address| self.ranges.remove(*address));
             _ = call!(self, free, buffer.0);
         }
     }
     fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)> {
         let (mut id, mut pointer) = (0, null_mut());
         call!(self, alloc_pinned, bytes, &mut id, &mut pointer)?;
-        self.believed(self.pinned.take(id, pointer.addr()))?;
-        let taken = self.believed(self.places.take(pointer, bytes));
+        self.accept(self.pinned.add(id, pointer.addr()))?;
+        let taken = self.accept(self.ranges.add(pointer, bytes));
         taken.map(|()| (PinnedId(id), pointer)).inspect_err(|_| {
-            self.pinned.give_back(id);
+            self.pinned.remove(id);
             _ = call!(self, free_pinned, id);
         })
     }
     fn free_pinned(&self, pinned: PinnedId) {
-        if let Some(place) = self.pinned.give_back(pinned.0) {
-            self.places.give_back(place);
+        if let Some(address) = self.pinned.remove(pinned.0) {
+            self.ranges.remove(address);
             _ = call!(self, free_pinned, pinned.0);
         }
     }
     fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
         let (mut id, mut pointer) = (0, null_mut());
         call!(self, alloc_shared, bytes, &mut id, &mut pointer)?;
-        self.believed(self.buffers.take(id, Some(pointer.addr())))?;
-        let taken = self.believed(self.places.take(pointer, bytes));
+        self.accept(self.buffers.add(id, Some(pointer.addr())))?;
+        let taken = self.accept(self.ranges.add(pointer, bytes));
         taken.map(|()| (BufferId(id), pointer)).inspect_err(|_| {
-            self.buffers.give_back(id);
+            self.buffers.remove(id);
             _ = call!(self, free, id);
         })
     }
@@ -194,10 +196,10 @@ impl Device for PluginDevice {
     fn queue(&self) -> Result<QueueId> {
         let mut id = 0;
         call!(self, queue, &mut id)?;
-        self.believed(self.queues.take(id, ())).map(QueueId)
+        self.accept(self.queues.add(id, ())).map(QueueId)
     }
     fn free_queue(&self, queue: QueueId) {
-        if self.queues.give_back(queue.0).is_some() {
+        if self.queues.remove(queue.0).is_some() {
             _ = call!(self, free_queue, queue.0);
         }
     }
@@ -259,10 +261,10 @@ impl Device for PluginDevice {
         self.events.check(event.0, self.name())?;
         call!(self, times, event.0, &mut begin, &mut end)?;
         let backward = || Err(format!("tells of work that ended at {end} and began at {begin}"));
-        self.believed(if end < begin { backward() } else { Ok((begin, end)) })
+        self.accept(if end < begin { backward() } else { Ok((begin, end)) })
     }
     fn free_event(&self, event: EventId) {
-        if self.events.give_back(event.0).is_some() {
+        if self.events.remove(event.0).is_some() {
             _ = call!(self, free_event, event.0);
         }
     }

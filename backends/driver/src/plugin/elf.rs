@@ -1,11 +1,13 @@
-//! Whether a shared library is whole. The dynamic loader maps what the headers promise, and a process that touches pages beyond the
-//! end of a truncated file is killed; so look first.
+//! Whether a shared library's file is complete. The dynamic loader maps what the ELF headers say, and a process that
+//! touches pages beyond the end of a truncated file is killed (SIGBUS); so the headers are checked before the file is
+//! opened.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Why a file is no whole library for this machine's linker, if it is one for ELF at all.
+/// Checks that a file is a complete ELF library; the error says why it is not. On systems other than Linux, and for ELF
+/// files of other machines, the check is left to the dynamic loader.
 pub fn check(path: &Path) -> Result<(), String> {
     let mut file = File::open(path).map_err(|error| format!("it cannot be opened: {error}"))?;
     let facts = file.metadata().map_err(|error| format!("it cannot be looked at: {error}"))?;
@@ -20,7 +22,7 @@ pub fn check(path: &Path) -> Result<(), String> {
     if header[..4] != *b"\x7fELF" {
         return Err("it is no library (ELF)".into());
     }
-    // Other widths and orders of bytes are for the loader to refuse, which looks at them before it maps anything.
+    // The loader refuses other word sizes and byte orders before it maps anything.
     if !cfg!(all(target_pointer_width = "64", target_endian = "little")) || header[4..6] != [2, 1] {
         return Ok(());
     }

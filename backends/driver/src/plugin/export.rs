@@ -12,9 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null;
 use std::sync::{Arc, Once, OnceLock};
 
-/// Makes the crate a plugin: `vectorvisor_driver::export_plugin!(MyDriver);` where `MyDriver` is an expression of a type that
-/// implements [`Driver`](crate::Driver). The crate is called `vectorvisor_NAME` as the driver is called NAME, and has
-/// `crate-type = ["cdylib", "rlib"]`.
+/// Makes the crate a plugin: `vectorvisor_driver::export_plugin!(MyDriver);` where `MyDriver` is an expression of a
+/// type that implements [`Driver`](crate::Driver). The crate is called `vectorvisor_NAME` as the driver is called NAME,
+/// and has `crate-type = ["cdylib", "rlib"]`.
 #[macro_export]
 macro_rules! export_plugin {
     ($driver:expr) => {
@@ -35,15 +35,15 @@ macro_rules! export_plugin {
 pub struct Exported {
     make: fn() -> Box<dyn Driver>,
     driver: OnceLock<Box<dyn Driver>>,
-    table: OnceLock<Lasting>,
+    table: OnceLock<StaticTable>,
 }
 
-struct Lasting(Table);
+struct StaticTable(Table);
 
-// SAFETY: the table's pointers go to immutable things that live for ever.
-unsafe impl Send for Lasting {}
+// SAFETY: the table's pointers point to immutable values that live for ever.
+unsafe impl Send for StaticTable {}
 // SAFETY: as above.
-unsafe impl Sync for Lasting {}
+unsafe impl Sync for StaticTable {}
 
 impl Exported {
     /// Makes nothing yet.
@@ -52,20 +52,20 @@ impl Exported {
     }
     /// The plugin's answer to its query.
     pub fn query(&'static self, highest: u32) -> *const Table {
-        // No older host knows this table.
+        // An older host does not know this layout.
         if highest < abi::VERSION {
             return null();
         }
-        let made = guarded(|| {
-            note_panics();
+        let made = catch_panic(|| {
+            install_panic_hook();
             let driver = self.driver.get_or_init(self.make);
-            self.table.get_or_init(|| Lasting(table((&raw const *driver).cast(), driver.name())))
+            self.table.get_or_init(|| StaticTable(table((&raw const *driver).cast(), driver.name())))
         });
         made.map_or(null(), |made| &raw const made.0)
     }
 }
 
-/// `driver` goes to a `Box<dyn Driver>`.
+/// `driver` points to a `Box<dyn Driver>`.
 fn table(driver: *const c_void, name: &'static str) -> Table {
     Table {
         version: abi::VERSION,
@@ -103,55 +103,55 @@ fn table(driver: *const c_void, name: &'static str) -> Table {
 }
 
 thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+    static LOCATION: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// A panic that becomes an error need not be printed too, but the error shall name its place. All other panics go the way
-/// they went, and so does every panic if the user asks for backtraces.
-fn note_panics() {
-    static NOTED: Once = Once::new();
-    NOTED.call_once(|| {
-        let before = std::panic::take_hook();
+/// Installs a panic hook for panics that become errors: they are not printed, but their location is kept for the error.
+/// All others reach the previous hook, and so does every panic if the user asks for backtraces (`RUST_BACKTRACE`).
+fn install_panic_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if GUARDED.get() {
-                let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
-                _ = PLACE.try_with(|kept| kept.replace(place));
+            if CATCHING.get() {
+                let location = panic.location().map(|location| format!(" at {location}")).unwrap_or_default();
+                _ = LOCATION.try_with(|kept| kept.replace(location));
             }
-            if !GUARDED.get() || std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
-                before(panic);
+            if !CATCHING.get() || std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+                previous(panic);
             }
         }));
     });
 }
 
-/// Runs `body`; its panic as a text.
-fn guarded<T>(body: impl FnOnce() -> T) -> std::result::Result<T, String> {
-    let outer = GUARDED.replace(true);
+/// Runs `body`; a panic becomes a text: its location and message.
+fn catch_panic<T>(body: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let outer = CATCHING.replace(true);
     let result = catch_unwind(AssertUnwindSafe(body));
-    GUARDED.set(outer);
+    CATCHING.set(outer);
     result.map_err(|payload| {
         let message = match payload.downcast::<String>() {
             Ok(text) => *text,
             Err(payload) => match payload.downcast_ref::<&'static str>() {
                 Some(text) => (*text).to_owned(),
-                None => forget(payload),
+                None => leak(payload),
             },
         };
-        // A thread that ends has no place any more.
-        format!("panicked{}: {message}", PLACE.try_with(RefCell::take).unwrap_or_default())
+        // A thread that ends may have destroyed its thread-local already.
+        format!("panicked{}: {message}", LOCATION.try_with(RefCell::take).unwrap_or_default())
     })
 }
 
-/// An unknown payload could panic once more when dropped.
-fn forget(payload: Box<dyn Any + Send>) -> String {
+/// Leaks a payload of unknown type, whose drop could panic again.
+fn leak(payload: Box<dyn Any + Send>) -> String {
     std::mem::forget(payload);
     "with no message".into()
 }
 
 /// The body of every entry.
 fn entry(why: *const Why, body: impl FnOnce() -> Result<()>) -> i32 {
-    let (code, text, advice, wanted) = match guarded(body) {
+    let (code, text, advice, wanted) = match catch_panic(body) {
         Ok(Ok(())) => return abi::OK,
         Ok(Err(error)) => match error {
             Error::Unavailable { what, advice } => (abi::UNAVAILABLE, what, advice, 0),
@@ -225,7 +225,7 @@ unsafe extern "C" fn open(
         let driver = unsafe { &*driver.cast::<Box<dyn Driver>>() };
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let opened = Box::new(driver.open(index, quirks_from_abi(quirks))?);
-        // SAFETY: the host's place for the result. `close` takes the box back.
+        // SAFETY: the host's pointer for the result is writable. `close` takes the box back.
         unsafe { *device = Box::into_raw(opened).cast::<c_void>() };
         Ok(())
     })
@@ -309,7 +309,7 @@ entries! {
 /// An array of the host's.
 ///
 /// # Safety
-/// It holds so many items during the call.
+/// It holds `count` items during the call.
 unsafe fn list<'a, T>(items: *const T, count: usize) -> &'a [T] {
     if count == 0 {
         return &[];

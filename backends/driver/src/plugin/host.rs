@@ -1,11 +1,11 @@
 //! The host's side: a plugin's file as a [`Driver`].
 
 use super::abi::{self, Bytes, Cost, Entries, Examine, Info, Query, Table, Why};
+use super::checked::{self, Callback, Violation};
 use super::device::PluginDevice;
-use super::heard::{self, Fault, Listener};
 use super::info::{from_abi, quirks_to_abi};
 use super::{elf, search};
-use crate::{Device, DeviceInfo, Driver, Error, FunctionCost, Quirks, Result, Source, UnitCost, tells_no_costs};
+use crate::{Device, DeviceInfo, Driver, Error, FunctionCost, Quirks, Result, Source, UnitCost, costs_unavailable};
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use std::collections::BTreeSet;
 use std::ffi::c_void;
@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use std::ptr::null;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// The driver in a plugin's file, opened when it is first asked for something. A file that cannot be used is a driver that is
-/// unavailable, and says why.
+/// The driver in a plugin's file, which is opened at the driver's first use. If the file cannot be used, every call is
+/// [`Error::Unavailable`] with the reason.
 pub struct Plugin {
     name: &'static str,
     path: PathBuf,
-    /// Why the file is not opened, if it was found where others could have put it.
+    /// Why the file is not opened, if other users could have put it there ([`crate::trust`]).
     distrust: Option<String>,
     opened: OnceLock<Result<Opened>>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Opened {
     pub name: &'static str,
 }
 
-// SAFETY: the interface lets any thread call any entry; the driver's pointer is only passed back.
+// SAFETY: the contract allows any thread to call any entry; the host only passes the driver's pointer back.
 unsafe impl Send for Opened {}
 // SAFETY: as above.
 unsafe impl Sync for Opened {}
@@ -46,9 +46,9 @@ impl Plugin {
             Some(name) => name,
             None => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
         };
-        Self { name: lasting(&name), path, distrust: None, opened: OnceLock::new() }
+        Self { name: intern(&name), path, distrust: None, opened: OnceLock::new() }
     }
-    /// As [`Plugin::new`], for a file that nobody named: it is not opened if it is not to be trusted.
+    /// As [`Plugin::new`], for a file that was found and not named: `trusted` says why not to open it, if so.
     pub(super) fn found(path: PathBuf, trusted: std::result::Result<(), String>) -> Self {
         Self { distrust: trusted.err(), ..Self::new(path) }
     }
@@ -68,8 +68,8 @@ impl Plugin {
     }
 }
 
-/// A text that lives as long as the program; equal texts are kept once.
-fn lasting(text: &str) -> &'static str {
+/// A text that lives as long as the program; equal texts are leaked once.
+fn intern(text: &str) -> &'static str {
     static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(kept) = texts.get(text) {
@@ -96,14 +96,14 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
         return Err(bad("its name is not that of a driver".into(), &advice));
     }
     elf::check(path).map_err(|why| bad(why, AGAIN))?;
-    // Lazily: a plugin may name functions of a vendor's library that it opens itself, when it is asked for devices.
+    // RTLD_LAZY: a plugin may refer to functions of a vendor's library that it opens itself when asked for devices.
     // SAFETY: the file is one that the user or the installation names as a plugin; its constructors run as ours do.
     let library = unsafe { Library::open(Some(path), RTLD_LAZY | RTLD_LOCAL) };
     let library = library.map_err(|error| bad(cause(&error), AGAIN))?;
     let symbol = format!("vectorvisor_{name}_query");
     // SAFETY: the interface gives the function of this name this type.
     let query = unsafe { library.get::<Query>(symbol.as_bytes()) }.map(|query| *query);
-    // It stays open for ever, whatever comes: see the module.
+    // Never closed, even after an error: the module's documentation says why.
     std::mem::forget(library);
     let query = query.map_err(|_| bad(format!("it is no driver plugin: it exports no {symbol}"), AGAIN))?;
     // SAFETY: the type is right.
@@ -111,12 +111,12 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
     if table.is_null() {
         return Err(bad(format!("it needs a newer vectorvisor (interface above {})", abi::VERSION), OTHER));
     }
-    // SAFETY: what is not null lives for ever and begins with these two, whatever its version. It may be shorter than ours, and must
-    // not be taken for one before that is known.
+    // SAFETY: a table that is not null lives for ever and begins with these two fields in every version. It may be
+    // shorter than `Table`, so no reference to a `Table` is made before the size is known.
     let (version, size) = unsafe {
         ((&raw const (*table).version).read_unaligned(), (&raw const (*table).size).read_unaligned() as usize)
     };
-    // A table of another version may be laid out differently, so look at nothing else.
+    // A table of another version may be laid out differently, so read nothing else of it.
     if version != abi::VERSION {
         let why = format!("it follows version {version} of the plugin interface, not {}", abi::VERSION);
         return Err(bad(why, OTHER));
@@ -125,8 +125,8 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
         let why = format!("its table has {size} bytes, {} are needed", Table::LEAST);
         return Err(bad(why, OTHER));
     }
-    // SAFETY: it has so many bytes, and an entry that is zero is missing.
-    let table = unsafe { heard::grown(table, size) };
+    // SAFETY: it has `size` bytes, and zeros are valid: a missing entry is `None`.
+    let table = unsafe { checked::read_versioned(table, size) };
     // SAFETY: the name lives for ever.
     let own = unsafe { table.name.text() };
     if own != name {
@@ -142,7 +142,7 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
     })
 }
 
-/// What the dynamic loader says, which libloading keeps behind its own words.
+/// The dynamic loader's own message, which libloading's error has as its source.
 fn cause(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
@@ -153,7 +153,7 @@ impl Driver for Plugin {
     }
     fn devices(&self) -> Result<Vec<DeviceInfo>> {
         let opened = self.opened()?;
-        let mut listed = Listed::new(Vec::new());
+        let mut listed = InfoCallback::new(Vec::new());
         let context = listed.context();
         // SAFETY: the driver's own pointer, and a context of the type that `take_info` expects.
         let ended = opened.call(|why| unsafe { (opened.entries.devices)(opened.driver, take_info, context, why) });
@@ -162,67 +162,69 @@ impl Driver for Plugin {
     fn open(&self, index: usize, quirks: Quirks) -> Result<Arc<dyn Device>> {
         let opened = self.opened()?;
         let (mut raw, quirks) = (null(), quirks_to_abi(quirks));
-        // SAFETY: the driver's own pointer, and a place for the result.
+        // SAFETY: the driver's own pointer, and a local for the result.
         opened.call(|why| unsafe { (opened.entries.open)(opened.driver, index as u64, quirks, &mut raw, why) })?;
         if raw.is_null() {
-            return Err(heard::error(self.name, "opened a device and gave a null pointer for it"));
+            return Err(checked::error(self.name, "opened a device and gave a null pointer for it"));
         }
         Ok(Arc::new(PluginDevice::new(opened, raw)?))
     }
     fn examine(&self, architecture: &str, source: Source<'_>, each: &mut dyn FnMut(UnitCost)) -> Result<()> {
         let opened = self.opened()?;
         let Some(examine) = opened.examine else {
-            return Err(tells_no_costs(self.name));
+            return Err(costs_unavailable(self.name));
         };
         let units: Vec<_> = source.units.iter().map(|unit| Bytes::of(unit.as_bytes())).collect();
         let (architecture, header) = (Bytes::of(architecture.as_bytes()), Bytes::of(source.header.as_bytes()));
-        let mut heard = Heard::new(each);
-        let context = heard.context();
-        // SAFETY: the driver's own pointer; texts that live during the call; a context of the type that `take_costs` expects.
+        let mut costs = CostCallback::new(each);
+        let context = costs.context();
+        // SAFETY: the driver's own pointer; texts that live during the call; a context of the type that `take_costs`
+        // expects.
         let ended = opened.call(|why| unsafe {
             examine(opened.driver, architecture, header, units.as_ptr(), units.len(), take_costs, context, why)
         });
-        heard.end(self.name, ended).map(drop)
+        costs.end(self.name, ended).map(drop)
     }
     fn origin(&self) -> Option<&Path> {
         Some(&self.path)
     }
 }
 
-/// Hears what units cost.
-type Heard<'a> = Listener<&'a mut dyn FnMut(UnitCost)>;
+/// Receives what units cost.
+type CostCallback<'a> = Callback<&'a mut dyn FnMut(UnitCost)>;
 
-/// Hands on what a unit cost.
+/// Passes on what a unit cost.
 unsafe extern "C" fn take_costs(context: *mut c_void, unit: usize, seconds: f64, functions: *const Cost, count: usize) {
-    // SAFETY: the context is ours, and the plugin passes so many functions, with texts, that are valid during the call.
+    // SAFETY: the context is ours; the plugin passes `count` functions, which are valid during the call, as their names
+    // are.
     unsafe {
-        Heard::hear(context, |each| {
-            let cost = |cost: &Cost| -> std::result::Result<_, Fault> {
+        CostCallback::receive(context, |each| {
+            let cost = |cost: &Cost| -> std::result::Result<_, Violation> {
                 Ok(FunctionCost {
-                    name: String::from_utf8_lossy(heard::bytes(cost.name, "a name")?).into_owned(),
+                    name: String::from_utf8_lossy(checked::bytes(cost.name, "a name")?).into_owned(),
                     registers: cost.registers,
                     spills: cost.spills,
                     stack: cost.stack,
-                    seconds: heard::seconds(cost.seconds)?,
+                    seconds: checked::seconds(cost.seconds)?,
                 })
             };
-            let functions = heard::array(functions, count, "functions")?.iter().map(cost);
+            let functions = checked::array(functions, count, "functions")?.iter().map(cost);
             let functions = functions.collect::<std::result::Result<_, _>>()?;
-            each(UnitCost { unit, seconds: heard::seconds(seconds)?, functions });
+            each(UnitCost { unit, seconds: checked::seconds(seconds)?, functions });
             Ok(())
         });
     }
 }
 
-/// Hears of a plugin's devices.
-pub(super) type Listed = Listener<Vec<DeviceInfo>>;
+/// Receives the facts about a plugin's devices.
+pub(super) type InfoCallback = Callback<Vec<DeviceInfo>>;
 
-/// Adds to a [`Listed`].
+/// Adds to an [`InfoCallback`].
 pub(super) unsafe extern "C" fn take_info(context: *mut c_void, info: *const Info) {
-    // SAFETY: the context is ours; the plugin's pointer is null or valid during the call, as its texts are, and what it
-    // points to begins with its size. Without texts and with numbers that are 0 it still is one.
+    // SAFETY: the context is ours; the plugin's pointer is null or valid during the call, as its texts are, and the
+    // struct begins with its size. An `Info` of zeros is valid: no texts, and numbers that are 0.
     unsafe {
-        Listed::hear(context, |listed| {
+        InfoCallback::receive(context, |listed| {
             if info.is_null() {
                 return Err("lists a device without facts".into());
             }
@@ -230,15 +232,15 @@ pub(super) unsafe extern "C" fn take_info(context: *mut c_void, info: *const Inf
             if size < Info::LEAST {
                 return Err(format!("lists a device with {size} bytes of facts, {} are needed", Info::LEAST));
             }
-            listed.push(from_abi(&heard::grown(info, size))?);
+            listed.push(from_abi(&checked::read_versioned(info, size))?);
             Ok(())
         });
     }
 }
 
-/// What a failed entry told.
+/// What an entry said about its failure.
 #[derive(Default)]
-struct Told {
+struct Reason {
     text: String,
     advice: String,
     wanted: u64,
@@ -247,24 +249,24 @@ struct Told {
 unsafe extern "C" fn tell(context: *mut c_void, text: Bytes, advice: Bytes, wanted: u64) {
     // SAFETY: the context is ours, and both texts are valid during the call.
     unsafe {
-        Listener::<Told>::hear(context, |told| {
-            *told = Told { text: text.text(), advice: advice.text(), wanted };
+        Callback::<Reason>::receive(context, |reason| {
+            *reason = Reason { text: text.text(), advice: advice.text(), wanted };
             Ok(())
         });
     }
 }
 
 impl Opened {
-    /// Calls an entry; its code and what it told as a result.
+    /// Calls an entry, and turns its code and the reason that it gave into a result.
     pub fn call(&self, entry: impl FnOnce(*const Why) -> i32) -> Result<()> {
-        let mut told = Listener::new(Told::default());
-        let code = entry(&Why { context: told.context(), tell });
-        let Told { text, advice, wanted } = told.end(self.name, Ok(()))?;
+        let mut reason = Callback::new(Reason::default());
+        let code = entry(&Why { context: reason.context(), tell });
+        let Reason { text, advice, wanted } = reason.end(self.name, Ok(()))?;
         Err(match code {
             abi::OK => return Ok(()),
             abi::UNAVAILABLE => Error::Unavailable { what: text, advice },
             abi::COMPILE => Error::Compile { log: text },
-            abi::OUT_OF_MEMORY => Error::OutOfMemory { wanted, what: lasting(&text) },
+            abi::OUT_OF_MEMORY => Error::OutOfMemory { wanted, what: intern(&text) },
             abi::INVALID => Error::Invalid(text),
             abi::DEVICE => Error::Device(text),
             abi::PANIC => Error::Device(format!("the driver {} {text}; this is a fault of the driver", self.name)),

@@ -1,7 +1,7 @@
-//! Facts about a device, and quirks, as they cross the border.
+//! Facts about a device, and quirks, as they cross the ABI boundary.
 
 use super::abi::{Bytes, Info, QuirkBits};
-use super::heard::{self, Fault};
+use super::checked::{self, Violation};
 use crate::{DeviceInfo, DeviceKind, Language, MAX_LANES, Quirks};
 
 // A new kind or language goes at the end: an older host then refuses the device rather than mistaking it.
@@ -9,11 +9,11 @@ const KINDS: [DeviceKind; 3] = [DeviceKind::Cpu, DeviceKind::Gpu, DeviceKind::Ac
 const LANGUAGES: [Language; 4] = [Language::C, Language::OpenCl, Language::Cuda, Language::Hip];
 
 fn number<T: PartialEq>(all: &[T], one: &T) -> u32 {
-    // Not there only if the list above is incomplete; the host then refuses it.
-    all.iter().position(|other| other == one).map_or(u32::MAX, |place| place as u32)
+    // u32::MAX only if the list above is incomplete; the host then refuses the device.
+    all.iter().position(|other| other == one).map_or(u32::MAX, |index| index as u32)
 }
 
-/// Borrows from `info`.
+/// The facts for the host. The texts are borrowed from `info`.
 pub fn to_abi(info: &DeviceInfo) -> Info {
     let flags = [info.thread_exit, info.timer, info.live_shared, info.zeroed, info.nvidia, info.patch];
     Info {
@@ -31,15 +31,16 @@ pub fn to_abi(info: &DeviceInfo) -> Info {
     }
 }
 
-/// Copies all of it, if it can be true.
+/// A checked copy of a plugin's facts; a [`Violation`] if they cannot be true.
 ///
 /// # Safety
 /// The texts are readable now.
-pub unsafe fn from_abi(info: &Info) -> std::result::Result<DeviceInfo, Fault> {
+pub unsafe fn from_abi(info: &Info) -> std::result::Result<DeviceInfo, Violation> {
     // SAFETY: the caller's promise.
-    let (name, identity) = unsafe { (heard::bytes(info.name, "a name")?, heard::bytes(info.identity, "an identity")?) };
+    let (name, identity) =
+        unsafe { (checked::bytes(info.name, "a name")?, checked::bytes(info.identity, "an identity")?) };
     let name = String::from_utf8_lossy(name).into_owned();
-    // Binaries are kept by it, so two must not become the same.
+    // The cache keeps binaries by the identity, so a lossy conversion must not make two the same.
     let identity = str::from_utf8(identity).map_err(|_| format!("tells an identity of {name} that is no text"))?;
     let unknown = |what: &str, n: u32| format!("lists {name}, a device of a {what} unknown here ({n})");
     let kind = *KINDS.get(info.kind as usize).ok_or_else(|| unknown("kind", info.kind))?;
@@ -85,7 +86,7 @@ pub fn quirks_to_abi(quirks: Quirks) -> QuirkBits {
     bits(quirks.nvidia) | bits(quirks.patch) << 2
 }
 
-/// The quirks of such a word.
+/// The quirks in a word of [`quirks_to_abi`].
 pub fn quirks_from_abi(bits: QuirkBits) -> Quirks {
     let quirk = |bits: u32| match bits & 3 {
         1 => Some(false),
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_survive() -> Result<(), Fault> {
+    fn facts_survive() -> Result<(), Violation> {
         let mut info = DeviceInfo {
             index: 7,
             name: "näme".into(),
@@ -160,7 +161,7 @@ mod tests {
         ] {
             // SAFETY: as above, and what cannot be readable is not read.
             let refused = unsafe { from_abi(&strange) };
-            assert!(refused.as_ref().is_err_and(|fault| fault.contains(why)), "{why}: {refused:?}");
+            assert!(refused.as_ref().is_err_and(|violation| violation.contains(why)), "{why}: {refused:?}");
         }
         Ok(())
     }

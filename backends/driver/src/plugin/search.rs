@@ -1,5 +1,5 @@
-//! Where plugins are looked for. One that the user named is opened; one that was found is not, if others could have put
-//! it there.
+//! Where plugins are looked for. A plugin that the user named is opened. One that was found in a usual folder is opened
+//! only if no other user could have put it there.
 
 use super::Plugin;
 use crate::trust;
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 /// The environment variable that names files and folders, separated as in `PATH`.
 const VARIABLE: &str = "VECTORVISOR_DRIVER_PATH";
 
-/// Places to look in, first ones first.
+/// HostRanges to look in, first ones first.
 #[derive(Debug, Default)]
 pub struct Search {
     /// Files and folders that the user named.
     pub named: Vec<PathBuf>,
-    /// The program's folders, which are looked into without being named.
+    /// The program's folders.
     pub usual: Vec<PathBuf>,
-    /// The user's own folder, which is looked into last.
+    /// The user's own folder.
     pub own: Option<PathBuf>,
 }
 
@@ -26,7 +26,7 @@ pub fn file_name(name: &str) -> String {
     format!("{DLL_PREFIX}vectorvisor_{name}{DLL_SUFFIX}")
 }
 
-/// The driver in a file of that name.
+/// The name of the driver in a file, by the file's name.
 pub(super) fn name_of(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.strip_prefix(DLL_PREFIX)?.strip_suffix(DLL_SUFFIX)?;
     let name = name.strip_prefix("vectorvisor_")?;
@@ -45,8 +45,8 @@ impl Search {
         let beside = beside.into_iter().flat_map(|folder| [folder.clone(), folder.join("deps")]);
         Self { named, usual: beside.collect(), own }
     }
-    /// The drivers in what the user named: of each name the first one. A file is taken as it is, and a path that does not
-    /// exist as a file, so that it comes to light.
+    /// The drivers in what the user named: of each name the first one. A path that does not exist counts as a file, so
+    /// that opening it reports that it is missing.
     pub fn named(&self) -> Vec<Plugin> {
         let mut found = BTreeMap::new();
         for path in &self.named {

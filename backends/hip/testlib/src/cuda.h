@@ -1,4 +1,4 @@
-/* HIP's text as NVRTC takes it: what the compiler for AMD has, by CUDA's names. */
+/* Precedes HIP's text for NVRTC: the builtins of AMD's compiler, by CUDA's functions. */
 #define address_space(n)
 #define amdgpu_flat_work_group_size(...)
 #define __builtin_amdgcn_workgroup_id_x() blockIdx.x

@@ -1,4 +1,4 @@
-//! HIP on CUDA: devices, and text that NVRTC compiles. All other functions are the same under other names.
+//! HIP on CUDA: the functions that differ (devices, and compiling with NVRTC). All others are CUDA's under other names.
 
 use crate::{INVALID_VALUE, Object};
 use cust::sys::CUdevice_attribute_enum::*;
@@ -14,7 +14,7 @@ use vectorvisor_driver::Error;
 use vectorvisor_driver::gpu::{Code, SUCCESS};
 
 thread_local! {
-    /// The device of the thread.
+    /// The thread's current device.
     static CURRENT: Cell<c_int> = const { Cell::new(0) };
 }
 
@@ -23,9 +23,9 @@ pub unsafe fn count(cuda: &Cuda, count: *mut c_int) -> Code {
     unsafe { (cuda.own.cuDeviceGetCount)(count) }
 }
 
-/// Makes the device's primary context the thread's, which is what HIP does behind this function.
+/// Makes the device's primary context current on this thread, as HIP does.
 pub unsafe fn set(cuda: &Cuda, device: c_int) -> Code {
-    /// Contexts by device, as numbers since pointers cannot be sent; never given back.
+    /// Contexts by device, as numbers since pointers are not `Send`; never released.
     static CONTEXTS: Mutex<BTreeMap<c_int, usize>> = Mutex::new(BTreeMap::new());
     let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut context = null_mut();
@@ -74,7 +74,7 @@ pub unsafe fn attribute(cuda: &Cuda, value: *mut c_int, attribute: c_uint, devic
     }
 }
 
-/// Compiles for the thread's device.
+/// Compiles for the thread's current device.
 pub fn compile(cuda: &Cuda, text: &str, options: &[String]) -> Result<Vec<u8>, String> {
     let ask = |which: hip| {
         let mut value = 0;
@@ -107,7 +107,7 @@ fn compile_for(capability: c_int, text: &str, options: &[String]) -> Result<Vec<
 mod tests {
     use super::*;
 
-    /// Needs no device, but NVRTC.
+    /// Needs NVRTC, but no device.
     #[test]
     fn nvrtc_takes_the_text_of_the_drivers_probe() {
         if let Err(error) = nvrtc() {

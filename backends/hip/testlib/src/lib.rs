@@ -1,7 +1,8 @@
 //! `libamdhip64.so` for tests: the functions of HIP and hipRTC that the HIP driver calls, without an AMD GPU.
 //!
-//! `VECTORVISOR_HIP_TEST=cpu` runs kernels on the processor, with waves of 64 lanes; `cuda` forwards to CUDA and NVRTC; without it there
-//! is no device. The driver finds it by `VECTORVISOR_HIP`. It trusts its caller, which is that driver.
+//! `VECTORVISOR_HIP_TEST=cpu` runs kernels on the processor, with waves of 64 lanes; `cuda` forwards to CUDA and NVRTC;
+//! without the variable there is no device. The driver finds the library by `VECTORVISOR_HIP`. The library does not
+//! check its arguments: its only caller is that driver.
 
 mod cpu;
 mod cuda;
@@ -13,7 +14,7 @@ use std::sync::LazyLock;
 use vectorvisor_cuda::sys::Cuda;
 use vectorvisor_driver::gpu::{Code, Functions, SUCCESS};
 
-/// Codes, which are CUDA's too.
+/// Error codes, which are CUDA's too.
 const INVALID_VALUE: Code = 1;
 const OUT_OF_MEMORY: Code = 2;
 const NO_DEVICE: Code = 100;
@@ -32,12 +33,12 @@ const NAMES: [(Code, &CStr); 9] = [
     (719, c"hipErrorLaunchFailure"),
 ];
 
-/// The version of HIP that it stands for.
+/// The version of HIP that it reports.
 const VERSION: c_int = 50_400_000;
 
 type Object = *mut c_void;
 
-/// What stands behind the functions.
+/// What implements the functions.
 enum Runtime {
     Cpu,
     Cuda(&'static Cuda),
@@ -69,7 +70,7 @@ macro_rules! exports {
         pub unsafe extern "C" fn $name($($argument: $type),*) -> Code {
             let functions: &Functions = match runtime() {
                 Some(Runtime::Cpu) => &cpu::FUNCTIONS,
-                Some(Runtime::Cuda(cuda)) => &cuda.shared,
+                Some(Runtime::Cuda(cuda)) => &cuda.common,
                 None => return NO_DEVICE,
             };
             // SAFETY: the caller's promise is the same.
@@ -158,7 +159,7 @@ pub extern "C" fn hipGetErrorName(code: Code) -> *const c_char {
     NAMES.iter().find(|(of, _)| *of == code).map_or(c"hipErrorUnknown", |(_, name)| name).as_ptr()
 }
 
-/// HIP's function of that name, which has no other words either.
+/// HIP's function of that name. The message is the name.
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)]
 pub extern "C" fn hipGetErrorString(code: Code) -> *const c_char {

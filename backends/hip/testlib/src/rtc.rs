@@ -1,4 +1,4 @@
-//! hipRTC: a program is its text, then its log or its binary.
+//! hipRTC's functions. A program holds its text, and once compiled its binary or its log.
 
 use crate::{Runtime, cpu, cuda, runtime};
 use std::ffi::{CStr, c_char, c_int};
@@ -15,7 +15,7 @@ pub struct Program {
     code: Vec<u8>,
 }
 
-/// Gives a text back in the way of C.
+/// Copies a result to the caller's buffer.
 ///
 /// # Safety
 /// `to` has room for it.
@@ -34,7 +34,8 @@ macro_rules! exports {
         #[unsafe(no_mangle)]
         #[allow(non_snake_case)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
-            // SAFETY: pointers are what hipRTC wants: texts that end with 0, programs that are made here and live, room for the answer.
+            // SAFETY: the pointers are valid as hipRTC demands: texts that end with 0, live programs of these
+            // functions, and buffers of the size that was reported.
             unsafe { $body }
         }
     )*};
@@ -61,7 +62,7 @@ exports! {
     hiprtcCompileProgram(program: *mut Program, count: c_int, options: *const *const c_char) {
         let program = &mut *program;
         let option = |index| CStr::from_ptr(*options.add(index)).to_string_lossy().into_owned();
-        // Neither compiler knows the target.
+        // Neither compiler knows AMD's targets.
         let options: Vec<_> =
             (0..count as usize).map(option).filter(|option| !option.starts_with("--offload-arch")).collect();
         let compiled = match runtime() {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
-use vectorvisor_driver::Shared;
+use vectorvisor_driver::HostVisible;
 
 /// Ends the runs of a fleet early, from any thread; for Ctrl-C. Clones mean the same fleet.
 ///
@@ -19,7 +19,7 @@ pub struct CancelHandle(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     cancelled: AtomicBool,
-    stops: Mutex<Vec<Arc<Shared>>>,
+    stops: Mutex<Vec<Arc<HostVisible>>>,
     // Guards nothing: a condition variable needs a mutex.
     sleep: Mutex<()>,
     wake: Condvar,
@@ -43,12 +43,12 @@ impl CancelHandle {
     }
 
     /// Adds a group's stop word.
-    pub(super) fn watch(&self, stop: &Arc<Shared>) {
+    pub(super) fn watch(&self, stop: &Arc<HostVisible>) {
         self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).push(stop.clone());
     }
 
     /// Forgets a group's stop word.
-    pub(super) fn forget(&self, stop: &Arc<Shared>) {
+    pub(super) fn forget(&self, stop: &Arc<HostVisible>) {
         self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).retain(|s| !Arc::ptr_eq(s, stop));
     }
 

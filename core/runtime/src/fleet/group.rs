@@ -10,7 +10,7 @@ use super::words::Words;
 use crate::{Error, Program, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vectorvisor_driver::{Buffer, BufferId, Device, Event, Pinned, Queue, Shared};
+use vectorvisor_driver::{Buffer, BufferId, Device, Event, HostVisible, Pinned, Queue};
 use vectorvisor_translate::abi::{ARGS, Arg, Par, Status, Word};
 
 /// Loop back-edges between two looks at the stop word: far below a millisecond, far above the cost of a look.
@@ -54,7 +54,7 @@ pub struct Group {
     pub room: Room,
     limits: Limits,
     par: Buffer,
-    pub stop: Arc<Shared>,
+    pub stop: Arc<HostVisible>,
     timekeeper: Option<Timekeeper>,
     gather: Gather,
     pub slots: Vec<Option<Slot>>,
@@ -76,7 +76,7 @@ impl Group {
         let plan = &common.program.meta().plan;
         let vms = vms as usize;
         let words = Words::new(device, vms)?;
-        let stop = Arc::new(Shared::new(device)?);
+        let stop = Arc::new(HostVisible::new(device)?);
         let timekeeper = common.program.meta().kept_time.then(|| Timekeeper::new(&stop)).transpose()?;
         let mut group = Self {
             device: device.clone(),

@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use vectorvisor_driver::Shared;
+use vectorvisor_driver::HostVisible;
 use vectorvisor_translate::abi::{STOP_TIME, TIME_STEP};
 
 #[derive(Default, Clone, Copy, PartialEq)]
@@ -22,7 +22,7 @@ type Both = (Mutex<State>, Condvar);
 pub struct Timekeeper {
     state: Arc<Both>,
     begun: Instant,
-    shared: Arc<Shared>,
+    shared: Arc<HostVisible>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -30,11 +30,11 @@ fn lock(state: &Both) -> MutexGuard<'_, State> {
     state.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn tell(shared: &Shared, begun: Instant) {
+fn tell(shared: &HostVisible, begun: Instant) {
     shared.store_word(STOP_TIME / 8, u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
 }
 
-fn keep(both: &Both, shared: &Shared, begun: Instant) {
+fn keep(both: &Both, shared: &HostVisible, begun: Instant) {
     let mut state = lock(both);
     loop {
         state = match *state {
@@ -51,7 +51,7 @@ fn keep(both: &Both, shared: &Shared, begun: Instant) {
 
 impl Timekeeper {
     /// Starts the thread.
-    pub fn new(shared: &Arc<Shared>) -> Result<Self> {
+    pub fn new(shared: &Arc<HostVisible>) -> Result<Self> {
         let (state, begun, shared) = (Arc::new(Both::default()), Instant::now(), shared.clone());
         let (both, word) = (state.clone(), shared.clone());
         let thread =

@@ -4,12 +4,12 @@ use crate::{Error, Result};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
-use vectorvisor_driver::Shared;
+use vectorvisor_driver::HostVisible;
 
 struct Alarm {
     group: usize,
     at: Instant,
-    stop: Arc<Shared>,
+    stop: Arc<HostVisible>,
 }
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Watchdog {
     }
 
     /// At a time, sets a group's stop word.
-    pub fn arm(&self, group: usize, at: Instant, stop: &Arc<Shared>) {
+    pub fn arm(&self, group: usize, at: Instant, stop: &Arc<HostVisible>) {
         let mut state = lock(&self.state);
         state.alarms.retain(|a| a.group != group);
         state.alarms.push(Alarm { group, at, stop: stop.clone() });

@@ -1,4 +1,4 @@
-/* HIP's text as a C++ compiler takes it: one thread after another, which is enough for kernels without barriers. */
+/* Precedes HIP's text for a C++ compiler. Threads run one after another, which kernels without barriers allow. */
 struct vv_place { unsigned group, item, size; };
 static thread_local vv_place vv_here;
 #define address_space(n)
@@ -9,7 +9,7 @@ static thread_local vv_place vv_here;
 #define __builtin_amdgcn_is_private(p) 1
 #define __builtin_assume(x)
 typedef void *vv_any;
-/* A kernel takes fewer arguments, and leaves the rest alone. */
+/* Every kernel is called with 12 arguments; the calling convention lets one that takes fewer ignore the rest. */
 typedef void (*vv_kernel)(vv_any, vv_any, vv_any, vv_any, vv_any, vv_any, vv_any, vv_any, vv_any, vv_any, vv_any, vv_any);
 extern "C" void hip_test_run(vv_kernel kernel, const vv_any *a, unsigned from, unsigned to, unsigned lanes) {
     vv_here.size = lanes;

@@ -1,4 +1,4 @@
-//! Kernels: text to a shared library by the C++ compiler, and launches, in which threads take turns.
+//! Kernels: the C++ compiler makes a shared library of the text, and a launch runs its threads one after another.
 
 use super::BLOCK;
 use super::stream::Stream;
@@ -11,19 +11,20 @@ use std::{env, fs, io, slice};
 use vectorvisor_driver::gpu::library::{Library, RTLD_LOCAL, RTLD_NOW};
 use vectorvisor_driver::gpu::{Code, SUCCESS};
 
-/// Pointers that every kernel is called with.
+/// How many pointers every kernel is called with.
 const ARGUMENTS: usize = 12;
 /// `hip_test_run` of `cpu.h`: kernel, arguments, first group, end of groups, lanes.
 type Run = unsafe extern "C" fn(*const c_void, *const u64, c_uint, c_uint, c_uint);
 
-/// Compiles text; a binary is the size of a shared library, and that. What is left of the driver's options suits any compiler.
+/// Compiles text. A binary is the size of a shared library, followed by the library. The driver's options, without the
+/// target, are valid for any C++ compiler.
 pub fn compile(text: &str, options: &[String]) -> Result<Vec<u8>, String> {
     let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
     let build = || -> io::Result<Result<Vec<u8>, String>> {
         let library = tempfile::NamedTempFile::new()?;
         let mut child = Command::new(&compiler)
             .args(options)
-            // Without it compiling is quicker, except of functions with very many locals: minutes.
+            // -O0 compiles faster, except functions with very many locals, which take minutes.
             .args(["-O1", "-x", "c++", "-fPIC", "-shared", "-Wl,-Bsymbolic", "-fno-math-errno", "-Wno-narrowing", "-o"])
             .arg(library.path())
             .arg("-")
@@ -31,7 +32,7 @@ pub fn compile(text: &str, options: &[String]) -> Result<Vec<u8>, String> {
             .stderr(Stdio::piped())
             .spawn()?;
         let mut input = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        // A compiler that stops early says why.
+        // If the compiler stops reading early, its own message is the error.
         _ = input.write_all(include_bytes!("cpu.h")).and_then(|()| input.write_all(text.as_bytes()));
         drop(input);
         let ended = child.wait_with_output()?;
@@ -60,7 +61,7 @@ struct Kernel {
 }
 
 pub unsafe extern "C" fn load(to: *mut Object, image: *const c_void) -> Code {
-    // SAFETY: the image is one of `compile`'s, so it begins with its size; code of the driver's own text.
+    // SAFETY: `compile` made the image, so it begins with its size; its code is that of the driver's own text.
     unsafe {
         let bytes = usize::from_le_bytes(*image.cast());
         let image = slice::from_raw_parts(image.cast::<u8>().add(size_of::<usize>()), bytes);
@@ -84,7 +85,7 @@ pub unsafe extern "C" fn unload(module: Object) -> Code {
 }
 
 pub unsafe extern "C" fn function(to: *mut Object, module: Object, name: *const c_char) -> Code {
-    // SAFETY: a module that lives, and a text; what the library calls so is a kernel.
+    // SAFETY: a live module, and a text; a symbol that the driver asks for is a kernel.
     unsafe {
         let module = &*module.cast::<Module>();
         let Ok(code) = module.library.get::<unsafe extern "C" fn()>(CStr::from_ptr(name).to_bytes()) else {
@@ -111,11 +112,11 @@ pub unsafe extern "C" fn launch(
     arguments: *mut *mut c_void,
     _extra: *mut *mut c_void,
 ) -> Code {
-    // Kernels know one dimension of each.
+    // The driver's grids and blocks have one dimension here.
     if grid_x == 0 || [grid_y, grid_z, block_y, block_z] != [1; 4] || !(1..=BLOCK).contains(&block_x) {
         return INVALID_VALUE;
     }
-    // SAFETY: a kernel and a stream that live; the driver always gives more pointers to arguments than we read.
+    // SAFETY: a live kernel and stream; the driver always passes more pointers to arguments than are read here.
     unsafe {
         let (code, run) = ((*function.cast::<Kernel>()).code, (*function.cast::<Kernel>()).run);
         let values: [u64; ARGUMENTS] = std::array::from_fn(|index| **arguments.add(index).cast::<*mut u64>());

@@ -1,4 +1,4 @@
-//! Memory of the device and of the host, which are the same, by address.
+//! Device and host memory, both memory of this process, by address.
 
 use crate::{INVALID_VALUE, OUT_OF_MEMORY};
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use vectorvisor_driver::gpu::{Code, SUCCESS};
 use vectorvisor_driver::memory::HostMemory;
 
-/// Bytes of the device.
+/// Bytes of device memory.
 pub const TOTAL: usize = 16 << 30;
-/// So much of new memory is not zero, as on a GPU.
-const LITTER: usize = 1 << 20;
+/// How many bytes at the start of new memory are set to a value that is not 0, as a GPU's may be.
+const DIRTY: usize = 1 << 20;
 
 struct Space {
     live: BTreeMap<u64, HostMemory>,
@@ -25,7 +25,7 @@ fn lock(space: &Mutex<Space>) -> MutexGuard<'_, Space> {
     space.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Its address, unless the space would then have more than `limit` bytes.
+/// Allocates; returns the address, or nothing if more than `limit` bytes would be used.
 fn take(space: &Mutex<Space>, bytes: usize, limit: u64) -> Option<u64> {
     let mut space = lock(space);
     let used = space.used.checked_add(bytes as u64).filter(|used| *used <= limit)?;
@@ -54,9 +54,9 @@ pub fn pointer(address: u64) -> *mut u8 {
 
 pub unsafe extern "C" fn alloc(to: *mut u64, bytes: usize) -> Code {
     let Some(address) = take(&DEVICE, bytes, TOTAL as u64) else { return OUT_OF_MEMORY };
-    // SAFETY: just allocated, and nobody else's yet; the caller's promise.
+    // SAFETY: just allocated, and not shared yet; the caller's promise.
     unsafe {
-        pointer(address).write_bytes(0xa5, bytes.min(LITTER));
+        pointer(address).write_bytes(0xa5, bytes.min(DIRTY));
         to.write(address);
     }
     SUCCESS

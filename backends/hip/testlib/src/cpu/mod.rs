@@ -1,4 +1,5 @@
-//! HIP on the processor: streams are threads, memory is memory, and kernels are shared libraries that the C++ compiler makes.
+//! HIP on the processor: streams are threads, device memory is memory of the process, and modules are shared libraries
+//! that the C++ compiler makes.
 
 mod kernels;
 mod memory;
@@ -13,7 +14,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
 use vectorvisor_driver::gpu::{Code, Functions, SUCCESS};
 
-/// All that the driver shares with CUDA.
+/// The functions that CUDA has too.
 pub static FUNCTIONS: Functions = Functions {
     MemAlloc: memory::alloc,
     MemFree: memory::free,
@@ -41,7 +42,7 @@ pub static FUNCTIONS: Functions = Functions {
 /// The most threads of a block.
 const BLOCK: c_uint = 1024;
 
-/// One block after another.
+/// Always one: blocks run one after another.
 unsafe extern "C" fn occupancy(
     blocks: *mut c_int,
     _function: *mut c_void,

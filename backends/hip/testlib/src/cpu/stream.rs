@@ -1,4 +1,4 @@
-//! Streams, each a thread that does one piece of work after another, and events in them.
+//! Streams, each a thread that runs its work in order, and events.
 
 use super::memory::pointer;
 use crate::{INVALID_VALUE, NOT_READY, OUT_OF_MEMORY, Object};
@@ -9,13 +9,13 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 use vectorvisor_driver::gpu::{Code, SUCCESS};
 
-/// Kernels have the VM, and calls of a guest, on the stack.
+/// Bytes of a stream thread's stack, on which a kernel keeps its VM and the guest's calls.
 const STACK: usize = 64 << 20;
 
 /// Work for a stream's thread.
 pub struct Job(Box<dyn FnOnce()>);
 
-// SAFETY: pointers in it are to what HIP's caller keeps until the work is done.
+// SAFETY: HIP's caller keeps what the pointers point to until the work is done.
 unsafe impl Send for Job {}
 
 /// What HIP calls a stream.
@@ -25,10 +25,10 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Puts work behind what is there.
+    /// Adds work at the end.
     ///
     /// # Safety
-    /// What its pointers mean stays until it is done.
+    /// What its pointers point to stays valid until it is done.
     pub unsafe fn put(&self, work: impl FnOnce() + 'static) -> Code {
         match self.jobs.as_ref().map(|jobs| jobs.send(Job(Box::new(work)))) {
             Some(Ok(())) => SUCCESS,
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn read(dst: *mut c_void, src: u64, bytes: usize, stream: 
     unsafe { (*stream.cast::<Stream>()).put(move || std::ptr::copy(pointer(src), dst.cast(), bytes)) }
 }
 
-/// What HIP calls an event: when it was last reached, and how often it is still to be.
+/// What HIP calls an event: when it was last reached, and how many records of it are still pending.
 #[derive(Default)]
 struct Event {
     state: Mutex<(Option<Instant>, usize)>,
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn event_create(to: *mut Object, _: c_uint) -> Code {
 }
 
 pub unsafe extern "C" fn event_destroy(event: Object) -> Code {
-    // SAFETY: made by `event_create`; work that will reach it has its own share.
+    // SAFETY: made by `event_create`; pending records have their own reference.
     drop(unsafe { Box::from_raw(event.cast::<Arc<Event>>()) });
     SUCCESS
 }
