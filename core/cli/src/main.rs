@@ -4,6 +4,7 @@ mod args;
 mod costs;
 mod devices;
 mod inspect;
+mod interrupt;
 mod map;
 mod report;
 mod run;
@@ -27,12 +28,12 @@ impl std::error::Error for Usage {}
 
 fn main() {
     let cli = Cli::parse_from(args::with_subcommand(std::env::args_os()));
-    let result = match &cli.command {
+    let result = interrupt::watch().and_then(|()| match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Map(args) => map::map(args),
         Command::Devices(args) => devices::devices(args),
         Command::Inspect(args) => inspect::inspect(args),
-    };
+    });
     std::process::exit(match result {
         Ok(code) => code,
         Err(error) if closed_output(&error) => 0,

@@ -2,7 +2,7 @@
 
 use crate::args::{self, RunArgs};
 use crate::report::{self, Progress};
-use crate::{Usage, setup};
+use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -50,7 +50,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     let name = entry.name.clone();
     let mut inputs = (0..vms).map(|vm| Input { stdin: stdin.clone(), args: values.iter().map(|a| a.of(vm)).collect() });
     let mut fleet = Fleet::new(&program, &options, Some(vms as usize))?;
-    setup::stop_on_interrupt(&fleet)?;
+    interrupt::stops(&fleet);
 
     let mut results = Results {
         all: args.all,
@@ -78,7 +78,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     let summary = ran?;
     if summary.cancelled {
         report::line(&format!("vectorvisor: interrupted; VMs that had ended: {} of {vms}", summary.delivered));
-        return code.map(|_| setup::INTERRUPTED);
+        return code.map(|_| interrupt::INTERRUPTED);
     }
     code
 }

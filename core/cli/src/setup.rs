@@ -4,14 +4,12 @@ use crate::Usage;
 use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
 use crate::report::{self, Progress};
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
 use vectorvisor::driver::plugin::{Search, file_name};
 use vectorvisor::translate::Error as TranslateError;
 use vectorvisor::{
-    Alignment, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, Fleet, FleetOptions, Program, ProgramOptions,
-    Quirks, Traps, Trials,
+    Alignment, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, FleetOptions, Program, ProgramOptions, Quirks,
+    Traps, Trials,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with plugins.
@@ -123,29 +121,6 @@ pub fn trials(args: &TranslateArgs) -> Trials {
         Interleave::Trial => Trials::Now,
         Interleave::Default | Interleave::Cell(_) => Trials::Never,
     }
-}
-
-/// The exit code after Ctrl-C, which is a shell's after SIGINT.
-pub const INTERRUPTED: i32 = 130;
-
-/// Lets Ctrl-C and SIGTERM end the fleet's run early, so that what was delivered stands and the rest is told; a second one ends the
-/// process at once. SIGHUP is as it was: `nohup` ignores it.
-pub fn stop_on_interrupt(fleet: &Fleet) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot take notice of Ctrl-C")?;
-    let handle = fleet.cancel_handle();
-    std::thread::Builder::new()
-        .name("vv-signals".into())
-        .spawn(move || {
-            for _ in signals.forever() {
-                if handle.cancelled() {
-                    // Not by way of the drivers, which may wait for what runs.
-                    signal_hook::low_level::exit(INTERRUPTED);
-                }
-                handle.cancel();
-            }
-        })
-        .context("cannot start the thread that waits for Ctrl-C")?;
-    Ok(())
 }
 
 /// How the VMs run; `guest` are the guest's arguments without its name.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ended, example, folder, start, start_with, text, vv, vv_in, write};
+use common::{ended, example, folder, missing, start, start_with, text, vv, vv_in, write};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -551,14 +551,29 @@ fn a_trial_of_nothing_says_so() {
 
 #[test]
 fn what_was_delivered_before_an_interrupt_stands() {
-    for (folder_out, signal) in [(true, "-INT"), (false, "-TERM")] {
+    for (folder_out, signal, backend) in
+        [(true, "-INT", "cpu"), (false, "-TERM", "cpu"), (true, "-TERM", "opencl"), (false, "-INT", "opencl")]
+    {
+        if missing(backend) {
+            continue;
+        }
         let temp = folder();
         let at = |name: &str| temp.path().join(name);
         write(at("in/1"), "ok\nfirst\n");
         write(at("in/2"), "loop");
         let (out, seen) = if folder_out { ("out", "out/1") } else { ("out.jsonl", "out.jsonl.partial") };
-        let child =
-            start(&["map", "--vms", "1", &example("misbehave.wasm"), "--in", text(&at("in")), "--out", text(&at(out))]);
+        let child = start(&[
+            "map",
+            "--backend",
+            backend,
+            "--vms",
+            "1",
+            &example("misbehave.wasm"),
+            "--in",
+            text(&at("in")),
+            "--out",
+            text(&at(out)),
+        ]);
         for _ in 0..600 {
             if at(seen).exists() {
                 break;

@@ -5,7 +5,7 @@ mod source;
 
 use crate::args::MapArgs;
 use crate::report::{self, Failures, Progress};
-use crate::{Usage, setup};
+use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
 use output::{Done, Output};
 use source::Source;
@@ -41,7 +41,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let program_options = setup::program_options(&args.translate, &["_start"], engine.info())?;
     let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut progress)?;
     let mut fleet = Fleet::new(&program, &options, count)?;
-    setup::stop_on_interrupt(&fleet)?;
+    interrupt::stops(&fleet);
     let output = Output::open(&args.output)?;
     progress.begin(count);
 
@@ -66,7 +66,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         let left = pending.len();
         report::line(&format!("vectorvisor: interrupted; inputs that had ended: {done}, that had begun: {left}"));
         finished.unwrap_or_else(|error| report::line(&format!("vectorvisor: {}", report::chain(&error))));
-        return Ok(setup::INTERRUPTED);
+        return Ok(interrupt::INTERRUPTED);
     }
     // Only if the run failed as a whole are any left.
     for (index, name) in pending.values() {

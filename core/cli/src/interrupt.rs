@@ -1,0 +1,39 @@
+//! Ctrl-C and SIGTERM end a run early: what was delivered stands and the rest is told; a second one ends the process at once.
+//!
+//! One thread waits for the two signals, which are blocked in all others. A handler would not do: libraries set their
+//! own, as LLVM does in PoCL when it compiles a kernel at the first launch. Child processes begin with no signal blocked
+//! ([`std::process::Command`] sees to that). SIGHUP is as it was: `nohup` ignores it.
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, Signal};
+use std::sync::{Mutex, PoisonError};
+use vectorvisor::{CancelHandle, Fleet};
+
+/// Exit code after an interrupted run, as a shell's.
+pub const INTERRUPTED: i32 = 130;
+
+/// What a signal ends; nothing while a program is still being prepared.
+static RUN: Mutex<Option<CancelHandle>> = Mutex::new(None);
+
+/// Begins to wait for signals. To be called before any other thread starts, since threads inherit what is blocked.
+pub fn watch() -> Result<()> {
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
+    signals.thread_block().context("cannot block Ctrl-C")?;
+    let wait = move || {
+        while signals.wait().is_ok() {
+            match &*RUN.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(run) if !run.cancelled() => run.cancel(),
+                // Not by way of the drivers, which may wait for what runs.
+                _ => signal_hook::low_level::exit(INTERRUPTED),
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("vv-signals".into()).spawn(wait);
+    thread.context("cannot start the thread that waits for Ctrl-C")?;
+    Ok(())
+}
+
+/// From now on a signal ends the runs of this fleet.
+pub fn stops(fleet: &Fleet) {
+    *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(fleet.cancel_handle());
+}
