@@ -112,7 +112,7 @@ impl Facts {
             parallel_tiles: (multiprocessors * (threads / wave)).max(1),
             // Threads of a wave end together.
             thread_exit: false,
-            // Each generation reads its clock by other instructions, so the runtime counts fuel instead.
+            // Each generation reads its clock by other instructions, so the host keeps the guests' clock.
             timer: false,
             live_shared: false,
             zeroed: false,
