@@ -39,6 +39,8 @@ macro_rules! cases {
     };
 }
 cases! {
+    deep_nesting
+    else_if_400
     errnos
     global_constants
     half_done

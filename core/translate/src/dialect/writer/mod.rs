@@ -20,6 +20,10 @@ const CONSTANT: usize = 1024;
 /// Statements of a leaf that is inlined everywhere.
 const SMALL: usize = 24;
 
+/// Ifs and loops deeper than this in a function are printed without braces, as jumps to labels: Clang refuses more than 256 brackets in one
+/// another, and one expression may have 100. The jumps go where structured control goes, so that a compiler finds the same loops.
+const BRACES: usize = 64;
+
 /// Header and units, of so many bytes at most.
 ///
 /// # Errors
@@ -56,7 +60,10 @@ struct Scope<'a> {
     /// The fuel is in a variable.
     fuel: bool,
     out: String,
+    /// Open braces, or nearly: some statements open one or two more of their own.
     depth: usize,
+    /// Ifs without braces.
+    flat: u32,
 }
 
 macro_rules! line {
@@ -324,7 +331,7 @@ impl Writer<'_> {
     }
 
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
-        Scope { body, function, leave, framed, refresh: false, fuel: false, out: String::new(), depth: 1 }
+        Scope { body, function, leave, framed, refresh: false, fuel: false, out: String::new(), depth: 1, flat: 0 }
     }
 
     fn leave(&self, ty: u32) -> &'static str {

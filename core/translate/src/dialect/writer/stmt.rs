@@ -1,6 +1,6 @@
 //! Statements.
 
-use super::{Scope, Writer, trap_name};
+use super::{BRACES, Scope, Writer, trap_name};
 use crate::ValType;
 use crate::analysis::{Run, World};
 use crate::dialect::expr::{Place as Where, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
@@ -350,17 +350,7 @@ impl Writer<'_> {
                 } else {
                     (then, otherwise, cond)
                 };
-                line!(s, "if ({cond}) {{");
-                s.depth += 1;
-                self.list(s, first);
-                s.depth -= 1;
-                if !second.is_empty() {
-                    line!(s, "}} else {{");
-                    s.depth += 1;
-                    self.list(s, second);
-                    s.depth -= 1;
-                }
-                line!(s, "}}");
+                self.either(s, &cond, first, second);
             }
             Stmt::Branch { label } => line!(s, "goto L{};", label.0),
             Stmt::Switch { index, cases, default } => {
@@ -466,6 +456,37 @@ impl Writer<'_> {
         }
     }
 
+    /// An if with a first arm and perhaps a second.
+    fn either(&self, s: &mut Scope<'_>, cond: &str, first: &[Stmt], second: &[Stmt]) {
+        if s.depth > BRACES {
+            let n = s.flat;
+            s.flat += 1;
+            line!(s, "if (!({cond})) goto N{n};");
+            self.list(s, first);
+            let falls = !second.is_empty() && !first.last().is_some_and(Stmt::ends);
+            if falls {
+                line!(s, "goto D{n};");
+            }
+            line!(s, "N{n}: ;");
+            self.list(s, second);
+            if falls {
+                line!(s, "D{n}: ;");
+            }
+            return;
+        }
+        line!(s, "if ({cond}) {{");
+        s.depth += 1;
+        self.list(s, first);
+        s.depth -= 1;
+        if !second.is_empty() {
+            line!(s, "}} else {{");
+            s.depth += 1;
+            self.list(s, second);
+            s.depth -= 1;
+        }
+        line!(s, "}}");
+    }
+
     /// A loop. Around one without calls stands another that gets new fuel, so that it stays without calls.
     fn repeat(&self, s: &mut Scope<'_>, label: Label, body: &[Stmt], at: u32) {
         let quiet = Stmt::quiet(body);
@@ -490,11 +511,17 @@ impl Writer<'_> {
             }
             line!(s, "if (VV_UNLIKELY((s32)fuel < 0)) {{ VV_REFUEL({}u, {at}u, {}) }}", s.function, s.leave);
         }
-        line!(s, "for (;;) {{");
-        s.depth += 1;
+        // A quiet loop has no other in it.
+        let flat = s.depth > BRACES && !quiet;
+        if flat {
+            line!(s, "H{}: ;", label.0);
+        } else {
+            line!(s, "for (;;) {{");
+            s.depth += 1;
+        }
         self.list(s, body);
         let falls = !body.last().is_some_and(Stmt::ends);
-        match quiet {
+        match quiet || flat {
             true if falls => line!(s, "goto E{};", label.0),
             false if falls => line!(s, "break;"),
             _ => {}
@@ -508,15 +535,19 @@ impl Writer<'_> {
         } else {
             self.edge(s, at);
         }
-        s.depth -= 1;
-        line!(s, "}}");
+        if flat {
+            line!(s, "goto H{};", label.0);
+        } else {
+            s.depth -= 1;
+            line!(s, "}}");
+        }
         if quiet {
             let test = if strides.is_empty() { "" } else { "if ((s32)(fuel + 1) <= 0) " };
             line!(s, "{test}{{ VV_REFUEL({}u, {at}u, {}) }}", s.function, s.leave);
             line!(s, "}}");
-            if falls {
-                line!(s, "E{}: ;", label.0);
-            }
+        }
+        if (quiet || flat) && falls {
+            line!(s, "E{}: ;", label.0);
         }
     }
 
