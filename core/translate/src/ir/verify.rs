@@ -1,7 +1,8 @@
 //! Checks that a body is well formed: types agree, variables and labels exist, nothing stands behind a jump unseen.
 
-use super::{Body, Callee, Expr, ExprId, Label, Program, Stmt, Var};
+use super::{Body, Callee, Expr, ExprId, Label, Program, State, Stmt, Var};
 use crate::ValType;
+use crate::host::CALLS;
 
 /// Checks every reached function; the error names the function and what is wrong.
 pub fn verify(program: &Program) -> Result<(), String> {
@@ -82,6 +83,44 @@ impl Verify<'_> {
         if self.var(v)? == ty { Ok(()) } else { Err(format!("variable {} is set to a {ty:?}", v.0)) }
     }
 
+    fn set_all(&self, vars: &[Var], types: &[ValType]) -> Result<(), String> {
+        if vars.len() != types.len() {
+            return Err(format!("{} variables for {} results", vars.len(), types.len()));
+        }
+        vars.iter().zip(types).try_for_each(|(v, ty)| self.set(*v, *ty))
+    }
+
+    fn global(&self, global: u32) -> Result<ValType, String> {
+        let found = self.program.globals.get(global as usize);
+        found.map(|g| g.ty).ok_or_else(|| format!("no global {global}"))
+    }
+
+    fn data_segment(&self, segment: u32) -> Result<(), String> {
+        match (segment as usize) < self.program.segments.len() {
+            true => Ok(()),
+            false => Err(format!("no data segment {segment}")),
+        }
+    }
+
+    fn element_segment(&self, segment: u32) -> Result<(), String> {
+        match (segment as usize) < self.program.elements.len() {
+            true => Ok(()),
+            false => Err(format!("no element segment {segment}")),
+        }
+    }
+
+    fn state(&self, state: State) -> Result<(), String> {
+        match (state.0 as usize) < self.body.states.len() {
+            true => Ok(()),
+            false => Err(format!("no state {}", state.0)),
+        }
+    }
+
+    fn host(&mut self, call: usize, args: &[ExprId]) -> Result<(), String> {
+        let call = CALLS.get(call).ok_or_else(|| format!("no host call {call}"))?;
+        self.want_all(args, &call.signature().params)
+    }
+
     fn call(&mut self, callee: &Callee, args: &[ExprId]) -> Result<Vec<ValType>, String> {
         let program = self.program;
         let ty = match callee {
@@ -94,7 +133,7 @@ impl Verify<'_> {
                 *ty
             }
         };
-        let ty = &program.types[ty as usize];
+        let ty = program.types.get(ty as usize).ok_or_else(|| format!("no signature {ty}"))?;
         self.want_all(args, &ty.params)?;
         Ok(ty.results.clone())
     }
@@ -117,8 +156,11 @@ impl Verify<'_> {
                 let ty = self.var(*var)?;
                 self.want(*value, ty)
             }
-            Stmt::GetGlobal { var, global } => self.set(*var, self.program.globals[*global as usize].ty),
-            Stmt::SetGlobal { global, value } => self.want(*value, self.program.globals[*global as usize].ty),
+            Stmt::GetGlobal { var, global } => self.set(*var, self.global(*global)?),
+            Stmt::SetGlobal { global, value } => {
+                let ty = self.global(*global)?;
+                self.want(*value, ty)
+            }
             Stmt::Load { var, op, mem, .. } => {
                 self.want(mem.addr, I32)?;
                 // Passes take the address to be the same behind the load.
@@ -152,14 +194,50 @@ impl Verify<'_> {
                 self.want(*delta, I32)?;
                 self.set(*var, I32)
             }
+            Stmt::MemoryFill { to, value: middle, length, .. } | Stmt::MemoryCopy { to, from: middle, length, .. } => {
+                self.want_all(&[*to, *middle, *length], &[I32; 3])
+            }
+            Stmt::TableCopy { to, from, length, .. } => self.want_all(&[*to, *from, *length], &[I32; 3]),
+            Stmt::MemoryInit { segment, to, from, length, .. } => {
+                self.data_segment(*segment)?;
+                self.want_all(&[*to, *from, *length], &[I32; 3])
+            }
+            Stmt::TableInit { segment, to, from, length, .. } => {
+                self.element_segment(*segment)?;
+                self.want_all(&[*to, *from, *length], &[I32; 3])
+            }
+            Stmt::DataDrop { segment } => self.data_segment(*segment),
+            Stmt::ElemDrop { segment } => self.element_segment(*segment),
+            Stmt::Host { call, args, result, .. } | Stmt::Answer { call, args, result, .. } => {
+                self.host(*call, args)?;
+                if result.is_some() && !CALLS[*call].returns {
+                    return Err(format!("{} has no result", CALLS[*call].name));
+                }
+                result.iter().try_for_each(|v| self.set(*v, I32))
+            }
+            Stmt::Suspend { call, args, then, .. } => {
+                self.host(*call, args)?;
+                self.state(*then)
+            }
+            Stmt::Write { args, result, again, .. } => {
+                self.want_all(args, &[I32; 4])?;
+                self.set(*result, I32)?;
+                self.state(*again)
+            }
             Stmt::Call { callee, args, results, .. } | Stmt::CallNested { callee, args, results, .. } => {
                 let types = self.call(callee, args)?;
-                if types.len() != results.len() {
-                    return Err("a call with another number of results".into());
-                }
-                results.iter().zip(types).try_for_each(|(v, ty)| self.set(*v, ty))
+                self.set_all(results, &types)
             }
-            Stmt::CallFramed { callee, args, .. } => self.call(callee, args).map(drop),
+            Stmt::CallFramed { callee, args, then, .. } => {
+                let types = self.call(callee, args)?;
+                self.state(*then)?;
+                match self.body.states[then.0 as usize].first() {
+                    Some(Stmt::Results { vars }) => self.set_all(vars, &types),
+                    _ => Err(format!("state {} does not take a call's results", then.0)),
+                }
+            }
+            // Their types are the callee's, which is looked at where it is called.
+            Stmt::Results { vars } => vars.iter().try_for_each(|v| self.var(*v).map(drop)),
             Stmt::Abandon { function, args, .. } => self.call(&Callee::Function(*function), args).map(drop),
             Stmt::Block { label, body } | Stmt::Loop { label, body, .. } => self.inside(*label, body),
             Stmt::If { cond, then, otherwise } => {
@@ -167,9 +245,10 @@ impl Verify<'_> {
                 self.list(then)?;
                 self.list(otherwise)
             }
-            Stmt::Branch { label } if !self.labels.contains(label) => {
-                Err(format!("a branch to label {} from outside", label.0))
-            }
+            Stmt::Branch { label } => match self.labels.contains(label) {
+                true => Ok(()),
+                false => Err(format!("a branch to label {} from outside", label.0)),
+            },
             Stmt::Switch { index, cases, default } => {
                 self.want(*index, I32)?;
                 cases.iter().try_for_each(|(_, body)| self.list(body))?;
@@ -180,14 +259,14 @@ impl Verify<'_> {
                 let results = self.program.types[ty as usize].results.clone();
                 self.want_all(values, &results)
             }
-            Stmt::Goto { state } if state.0 as usize >= self.body.states.len() => Err(format!("no state {}", state.0)),
+            Stmt::Goto { state } => self.state(*state),
             Stmt::Restore { vars } | Stmt::Save { vars } => {
                 match vars.iter().find(|v| !self.body.slots.contains_key(v)) {
                     Some(v) => Err(format!("variable {} has no slot", v.0)),
                     None => Ok(()),
                 }
             }
-            other => other.operands().into_iter().try_for_each(|e| self.ty(e).map(drop)),
+            Stmt::Trap { .. } | Stmt::Edge { .. } => Ok(()),
         }
     }
 }

@@ -1,0 +1,113 @@
+//! The verifier refuses each statement whose operands, results, segments or states are not what they must be.
+
+mod common;
+
+use vectorvisor_translate::ValType::{F32, I64};
+use vectorvisor_translate::ir::verify::verify;
+use vectorvisor_translate::ir::{Body, Callee, Expr, ExprId, Program, State, Stmt, Var};
+use vectorvisor_translate::lower_module;
+
+const PROGRAM: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (memory 1)
+  (data $d "abc")
+  (table 4 funcref)
+  (global $g (mut i32) (i32.const 0))
+  (elem $e func $direct)
+  (func $direct (param i32) (result i64)
+    (memory.fill (local.get 0) (i32.const 1) (i32.const 2))
+    (memory.copy (local.get 0) (i32.const 1) (i32.const 2))
+    (memory.init $d (local.get 0) (i32.const 1) (i32.const 2))
+    (table.init $e (local.get 0) (i32.const 0) (i32.const 1))
+    (table.copy (local.get 0) (i32.const 0) (i32.const 1))
+    (data.drop $d) (elem.drop $e)
+    (block $b (br_if $b (local.get 0)) (data.drop $d))
+    (global.set $g (i32.add (global.get $g) (local.get 0)))
+    (drop (memory.grow (local.get 0)))
+    (drop (call $random (local.get 0) (i32.const 1)))
+    (i64.const 1))
+  (func $waits (param i32) (result i64)
+    (drop (call $poll (local.get 0) (i32.const 1) (i32.const 2) (i32.const 3)))
+    (drop (call $write (local.get 0) (i32.const 1) (i32.const 2) (i32.const 3)))
+    (call $direct (local.get 0)))
+  (func (export "f") (param i32) (result i64) (i64.add (i64.const 1) (call $waits (local.get 0)))))"#;
+
+/// Changes the first statement that `change` takes.
+fn first(stmts: &mut [Stmt], change: &mut impl FnMut(&mut Stmt) -> bool) -> bool {
+    stmts.iter_mut().any(|stmt| change(stmt) || stmt.children_mut().into_iter().any(|child| first(child, change)))
+}
+
+/// What the verifier says after a change, which is given an f32 and an i64 expression and a variable of each.
+fn refusal(program: &Program, name: &str, change: impl Fn(&mut Stmt, [ExprId; 2], [Var; 2]) -> bool) -> String {
+    for i in 0..program.functions.len() {
+        let mut program = program.clone();
+        let function = &mut program.functions[i];
+        for body in function.body.iter_mut().chain(&mut function.states) {
+            let exprs = [F32, I64].map(|ty| body.add(Expr::Const(ty, 0)));
+            let vars = [F32, I64].map(|ty| body.var(ty));
+            let mut lists = Body::take_lists(body);
+            let changed = lists.iter_mut().any(|list| first(list, &mut |stmt| change(stmt, exprs, vars)));
+            body.put_lists(lists);
+            if changed {
+                return verify(&program).expect_err(name);
+            }
+        }
+    }
+    panic!("no statement for {name}");
+}
+
+#[test]
+fn what_is_not_well_formed_is_refused() {
+    let program = lower_module(&wat::parse_str(PROGRAM).unwrap(), &common::options()).unwrap().program;
+    assert_eq!(verify(&program), Ok(()));
+    macro_rules! refused {
+        ($($says:literal: $pattern:pat, |$exprs:pat_param, $vars:pat_param| $change:expr;)*) => {$({
+            let text = refusal(&program, stringify!($pattern => $change), |stmt, $exprs, $vars| match stmt {
+                $pattern => { $change; true }
+                _ => false,
+            });
+            assert!(text.contains($says), "{text}");
+        })*};
+    }
+    const NO: State = State(99);
+    refused! {
+        "not I32": Stmt::MemoryFill { value, .. }, |[f, _], _| *value = f;
+        "not I32": Stmt::MemoryFill { length, .. }, |[_, l], _| *length = l;
+        "not I32": Stmt::MemoryCopy { from, .. }, |[f, _], _| *from = f;
+        "not I32": Stmt::MemoryInit { to, .. }, |[f, _], _| *to = f;
+        "no data segment": Stmt::MemoryInit { segment, .. }, |_, _| *segment = 7;
+        "no data segment": Stmt::DataDrop { segment }, |_, _| *segment = 7;
+        "not I32": Stmt::TableInit { length, .. }, |[f, _], _| *length = f;
+        "no element segment": Stmt::TableInit { segment, .. }, |_, _| *segment = 7;
+        "no element segment": Stmt::ElemDrop { segment }, |_, _| *segment = 7;
+        "not I32": Stmt::TableCopy { to, .. }, |[_, l], _| *to = l;
+        "is set to": Stmt::MemoryGrow { var, .. }, |_, [f, _]| *var = f;
+        "no global": Stmt::GetGlobal { global, .. }, |_, _| *global = 7;
+        "no global": Stmt::SetGlobal { global, .. }, |_, _| *global = 7;
+        "not I32": Stmt::Host { args, .. }, |[f, _], _| args[0] = f;
+        "operands for": Stmt::Host { args, .. }, |_, _| args.truncate(1);
+        "no host call": Stmt::Host { call, .. }, |_, _| *call = 999;
+        "is set to": Stmt::Host { result: Some(result), .. }, |_, [f, _]| *result = f;
+        "not I32": Stmt::Suspend { args, .. }, |[f, _], _| args[3] = f;
+        "operands for": Stmt::Suspend { args, .. }, |_, _| args.truncate(1);
+        "no state": Stmt::Suspend { then, .. }, |_, _| *then = NO;
+        "operands for": Stmt::Answer { args, .. }, |_, _| args.truncate(1);
+        "is set to": Stmt::Answer { result: Some(result), .. }, |_, [f, _]| *result = f;
+        "operands for": Stmt::Write { args, .. }, |_, _| args.truncate(1);
+        "is set to": Stmt::Write { result, .. }, |_, [_, l]| *result = l;
+        "no state": Stmt::Write { again, .. }, |_, _| *again = NO;
+        "no state": Stmt::CallFramed { then, .. }, |_, _| *then = NO;
+        "does not take": Stmt::CallFramed { then, .. }, |_, _| *then = State(0);
+        "not I32": Stmt::CallFramed { args, .. }, |[f, _], _| args[0] = f;
+        "without a body": Stmt::CallFramed { callee, .. }, |_, _| *callee = Callee::Function(0);
+        "not I32": Stmt::CallFramed { callee, .. }, |[f, _], _| *callee = Callee::Table { ty: 0, index: f };
+        "no variable": Stmt::Results { vars }, |_, _| vars[0] = Var(9999);
+        "is set to": Stmt::Results { vars }, |_, [f, _]| vars[0] = f;
+        "no state": Stmt::Goto { state }, |_, _| *state = NO;
+        "operands for": Stmt::ReturnFramed { values }, |_, _| values.clear();
+        "has no slot": Stmt::Save { vars }, |_, [f, _]| vars.push(f);
+        "from outside": Stmt::Branch { label }, |_, _| label.0 = 99;
+    }
+}
