@@ -100,6 +100,7 @@ fn options(seed: u64) -> Options {
         stack: 65536,
         traps: if rng.bool() { Traps::Sticky } else { Traps::Exact },
         bounds: if rng.bool() { Bounds::Size } else { Bounds::Capacity },
+        linked: rng.u32(..8) == 0,
         force_framed: rng.u32(..4) == 0,
         profile: rng.u32(..8) == 0,
         roots: Vec::new(),

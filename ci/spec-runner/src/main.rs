@@ -283,5 +283,11 @@ fn for_file(name: &str, options: &Options) -> ProgramOptions {
     let stack = options.program.force_framed.then_some(16 << 10);
     // Instances are translated for any alignment; what `Program::new` compiles for another is thrown away.
     let alignment = Some(Alignment::Any);
-    ProgramOptions { heap: pages.map(|(_, pages)| pages << 16), stack, alignment, ..options.program.clone() }
+    ProgramOptions {
+        linked: true,
+        heap: pages.map(|(_, pages)| pages << 16),
+        stack,
+        alignment,
+        ..options.program.clone()
+    }
 }

@@ -310,7 +310,7 @@ impl<'a> Planner<'a> {
                     || self
                         .wasm
                         .get(i)
-                        .and_then(|w| Module::decode(w).ok())
+                        .and_then(|w| Module::decode(w, false).ok())
                         .is_none_or(|m| !m.memories.is_empty() || !m.tables.is_empty())
                         && !self.host.contains(i)
             });

@@ -101,6 +101,9 @@ pub struct TranslateArgs {
     /// some programs with large tables.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(false))]
     pub opt: Vec<Opt>,
+    /// The program was made by the linker of the spec suite's runner, so it may have several memories.
+    #[arg(long, hide = true)]
+    pub linked: bool,
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,

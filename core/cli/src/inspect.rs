@@ -29,7 +29,8 @@ fn show(args: &InspectArgs) -> Result<i32> {
     }
     let wasm = setup::read(&args.program)?;
     let device = device(args)?;
-    let module = translate::wasm::Module::decode(&wasm).with_context(|| args.program.display().to_string())?;
+    let module = translate::wasm::Module::decode(&wasm, args.translate.linked)
+        .with_context(|| args.program.display().to_string())?;
     let starts = module.exports.iter().any(|(name, _)| name == "_start");
     let roots = setup::roots(args.invoke.as_deref(), !starts);
     let options = setup::program_options(&args.translate, &roots, &device.info)?;

@@ -100,6 +100,7 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
         }),
         without: args.without.iter().copied().collect(),
         with: args.opt.iter().copied().collect(),
+        linked: args.linked,
         force_framed: args.force_framed,
         roots: roots.iter().map(ToString::to_string).collect(),
         cache: match &args.cache_dir {

@@ -37,6 +37,8 @@ pub struct ProgramOptions {
     /// Optimisations to add to the usual ones. A program that turns out to store into [`Opt::SharedData`] is compiled again without, and
     /// that is remembered in the cache.
     pub with: BTreeSet<Opt>,
+    /// [`crate::translate::link::Linker`] made the module, which may so have several memories.
+    pub linked: bool,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -61,6 +63,7 @@ impl Default for ProgramOptions {
             alignment: None,
             without: BTreeSet::new(),
             with: BTreeSet::new(),
+            linked: false,
             force_framed: false,
             profile: false,
             roots: Vec::new(),
@@ -110,6 +113,7 @@ impl ProgramOptions {
             alignment: self.alignment.unwrap_or(if cpu { Alignment::Any } else { Alignment::Natural }),
             without: self.without.clone(),
             with: self.with.clone(),
+            linked: self.linked,
             force_framed: self.force_framed,
             profile: self.profile,
             roots: self.roots.clone(),

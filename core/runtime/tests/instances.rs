@@ -14,6 +14,7 @@ fn program(wasm: &[u8], force_framed: bool) -> Program {
         cache: CachePolicy::Off,
         heap: Some(1 << 20),
         traps: Traps::Exact,
+        linked: true,
         force_framed,
         ..Default::default()
     };

@@ -152,6 +152,8 @@ pub struct Options {
     pub without: BTreeSet<Opt>,
     /// Optimisations to add to the [usual](Opt::usual) ones.
     pub with: BTreeSet<Opt>,
+    /// [`link::Linker`] made the module, which may so have several memories.
+    pub linked: bool,
     /// Frame every function, and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -365,7 +367,7 @@ pub fn lower_module(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
 
 fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     check(options)?;
-    let mut module = wasm::Module::decode(wasm)?;
+    let mut module = wasm::Module::decode(wasm, options.linked)?;
     if options.has(Opt::MergeFunctions) {
         module.merge_functions();
     }

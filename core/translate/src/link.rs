@@ -10,7 +10,7 @@
 //! that has grown since still has at least that size.
 
 use crate::ir::{LoadOp, StoreOp};
-use crate::wasm::{FuncType, Global, Import, LINKED, Limits, Mode, Module, Shared, Wanted, validate};
+use crate::wasm::{FuncType, Global, Import, Limits, Mode, Module, Shared, Wanted, validate};
 use crate::{Error, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use wasmparser::{BlockType, FunctionBody, MemArg, MemArgTarget, Operator};
@@ -439,7 +439,6 @@ impl<'l, 'a> Writer<'l, 'a> {
         let made = self.made();
         let functions = Self::in_order(&self.functions);
         let mut out = Bytes(b"\0asm\x01\0\0\0".to_vec());
-        out.section(0, Bytes::default().sized(LINKED.as_bytes()));
 
         let mut types = Bytes::default();
         let all: Vec<&FuncType> = self.instances.iter().flat_map(|i| &self.linked(*i).module.types).collect();

@@ -124,4 +124,6 @@ fn a_refusal_names_the_proposal_and_the_offset() {
         refused(&format!("(module {fields})"), proposal);
     }
     refused("(component)", "component model");
+    // Nothing that a module says of itself changes that.
+    refused("(module (@custom \"vectorvisor.linked\" (before first) \"\") (memory 1) (memory 1))", "multi-memory");
 }

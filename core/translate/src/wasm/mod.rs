@@ -2,7 +2,7 @@
 
 mod proposals;
 
-pub(crate) use proposals::{LINKED, REFERENCES, unsupported};
+pub(crate) use proposals::{REFERENCES, unsupported, validate_with};
 pub use proposals::{features, validate};
 
 use crate::{Error, ValType};
@@ -173,9 +173,10 @@ pub(crate) fn val_type(ty: wasmparser::ValType, at: u64) -> Result<ValType, Erro
 pub(crate) type Resolve<'r> = dyn FnMut(&Module<'_>, &Import, Wanted) -> Result<u64, Error> + 'r;
 
 impl<'a> Module<'a> {
-    /// Decodes and validates a module that imports functions only.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
-        validate(bytes)?;
+    /// Decodes and validates a module that imports functions only; one with several memories if it is `linked`, that is,
+    /// made by [`crate::link`].
+    pub fn decode(bytes: &'a [u8], linked: bool) -> Result<Self, Error> {
+        validate_with(bytes, linked)?;
         Self::read(bytes, &mut |_, import, wanted| match wanted {
             Wanted::Function(_) => Ok(0),
             _ => Err(Error::UnknownImport { module: import.module.clone(), name: import.name.clone() }),

@@ -20,9 +20,6 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::REFERENCE_TYPES
 }
 
-/// First section of a module that [`crate::link`] made: only such a module may have several memories.
-pub(crate) const LINKED: &str = "vectorvisor.linked";
-
 /// What of reference types is not supported.
 pub(crate) const REFERENCES: &str = "reference types (references as values)";
 
@@ -54,13 +51,14 @@ pub(crate) fn unsupported(at: u64, proposal: &'static str) -> Error {
 
 /// Checks that bytes are a valid module that uses supported proposals only. What it imports is not looked at.
 pub fn validate(bytes: &[u8]) -> Result<(), Error> {
+    validate_with(bytes, false)
+}
+
+/// Like [`validate`]; what [`crate::link`] made may have several memories.
+pub(crate) fn validate_with(bytes: &[u8], linked: bool) -> Result<(), Error> {
     if Parser::is_component(bytes) {
         return Err(unsupported(4, "component model"));
     }
-    let linked = match Parser::new(0).parse_all(bytes).nth(1) {
-        Some(Ok(Payload::CustomSection(section))) => section.name() == LINKED,
-        _ => false,
-    };
     let more = if linked { WasmFeatures::MULTI_MEMORY } else { WasmFeatures::empty() };
     let validate = |more| check(bytes, features() | more);
     validate(more).map_err(|error| {

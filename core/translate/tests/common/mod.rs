@@ -21,6 +21,7 @@ pub fn options() -> Options {
         alignment: Alignment::Any,
         without: Default::default(),
         with: Default::default(),
+        linked: false,
         force_framed: false,
         profile: false,
         roots: Vec::new(),
