@@ -518,8 +518,8 @@ mod tests {
 
     #[test]
     fn optimisations_are_named() {
-        let args = run("run --without library,loads-first --opt shared-data p.wat").translate;
-        assert_eq!((args.without, args.opt), (vec![Opt::Library, Opt::LoadsFirst], vec![Opt::SharedData]));
+        let args = run("run --without merge-checks,loads-first --opt shared-data p.wat").translate;
+        assert_eq!((args.without, args.opt), (vec![Opt::MergeChecks, Opt::LoadsFirst], vec![Opt::SharedData]));
         let help = parse("run --help").expect_err("help").to_string();
         assert!(Opt::ALL.iter().all(|(name, _)| help.contains(name)), "{help}");
     }
@@ -542,9 +542,9 @@ mod tests {
             "run --no-cache --cache-dir d p.wat",
             "run --all --vm 3 p.wat",
             "run --nvidia=maybe p.wat",
-            "run --opt library p.wat",
+            "run --opt loads-first p.wat",
             "run --without shared-data p.wat",
-            "run --without library,nonsense p.wat",
+            "run --without loads-first,nonsense p.wat",
             "run --dir . p.wat",
             "map p.wat --in a",
             "map p.wat --in a --out b stray",

@@ -45,6 +45,7 @@ cases! {
     global_constants
     half_done
     heap_refused
+    named_memcpy
     poll
     recursion_10000
     spin_clock

@@ -17,7 +17,7 @@ fn wrong_command_lines_end_with_2() {
         (vec!["fly"], "fly"),
         (vec!["run"], "no program"),
         (vec!["run", "--lanes", "7", &factorial], "1, 8, 32 or 64"),
-        (vec!["run", "--opt", "library", &factorial], "[possible values: shared-data]"),
+        (vec!["run", "--opt", "loads-first", &factorial], "[possible values: shared-data]"),
         (vec!["run", "--without", "all", &factorial], "merge-checks, store-after-load, "),
         (vec!["run", "--dir", ".", &factorial], "cannot be given files and folders yet"),
         (vec!["run", "--backend", "abacus", &factorial], "abacus"),

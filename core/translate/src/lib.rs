@@ -102,8 +102,6 @@ pub enum Opt {
     LoadsFirst,
     /// Checks of addresses that change by a constant in each turn of a loop are made in front of it.
     HoistChecks,
-    /// The C library's `memcpy`, `memmove` and `memset` are `memory.copy` and `memory.fill`.
-    Library,
     /// Functions of the same signature and code become one. Messages name all of them.
     MergeFunctions,
     /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Unaligned`], and its input has to run
@@ -113,12 +111,11 @@ pub enum Opt {
 
 impl Opt {
     /// All of them, by the names under which they are left out or added.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("merge-checks", Self::MergeChecks),
         ("store-after-load", Self::StoreAfterLoad),
         ("loads-first", Self::LoadsFirst),
         ("hoist-checks", Self::HoistChecks),
-        ("library", Self::Library),
         ("merge-functions", Self::MergeFunctions),
         ("shared-data", Self::SharedData),
     ];
@@ -372,10 +369,6 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         module.merge_functions();
     }
     let (mut program, image) = lower::lower(&module, options)?;
-    // The functions of one memory: others would need to know which is theirs.
-    if options.has(Opt::Library) && options.traps == Traps::Sticky && module.memories.len() == 1 {
-        pass::library::run(&mut program, |f| module.code_offset(f));
-    }
     verify("lowering", &program)?;
     let facts = analysis::Colours::new(&program, options.force_framed, options.target);
     let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f))?;

@@ -5,7 +5,6 @@ mod charge;
 mod facts;
 mod frame;
 pub mod hoist;
-pub mod library;
 mod live;
 pub mod nan;
 pub mod shared;
