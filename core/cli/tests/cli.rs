@@ -375,6 +375,41 @@ fn the_plan_is_what_run_does() {
     assert!(says(&suspends, "alignment any"), "{suspends}");
 }
 
+#[test]
+fn the_plan_shares_what_run_shares() {
+    let temp = folder();
+    let table: String = (0..128).map(|n| char::from(b'a' + n % 26)).collect();
+    let look_up = format!(
+        r#"(module (memory 1 1) (data $.rodata (i32.const 1024) "{table}")
+          (func (export "f") (param i32) (result i32)
+            (i32.load8_u offset=1024 (i32.and (local.get 0) (i32.const 127)))))"#
+    );
+    let program = write(temp.path().join("table.wat"), look_up);
+    for backend in ["cpu", "opencl"] {
+        for more in [&[][..], &["--alignment", "natural"], &["--alignment", "natural", "--traps", "exact"]] {
+            if missing(backend) {
+                continue;
+            }
+            let options =
+                [&["--backend", backend, "--no-cache", "--opt", "shared-data", "--invoke", "f"], more].concat();
+            let plan = vv(&[&["inspect", "--emit", "plan"], &options[..], &[&program]].concat());
+            let row = plan.out.lines().find_map(|line| line.strip_prefix("shared data")).expect("a row").trim();
+            let ran = vv(&[&["run"], &options[..], &[&program, "27"]].concat());
+            assert_eq!(ran.out, "98\n", "{options:?}: {}", ran.err);
+            assert_eq!(
+                row.starts_with("128 bytes of .rodata"),
+                more == ["--alignment", "natural"],
+                "{options:?}: {row}"
+            );
+            let said = match row.strip_prefix("none: ") {
+                Some(why) => format!("shared-data has no effect: {why}\n"),
+                None => format!("shared-data: {row}\n"),
+            };
+            assert!(ran.err.contains(&said), "{options:?}: {said}{}", ran.err);
+        }
+    }
+}
+
 /// Needs no GPU, but NVRTC.
 #[test]
 fn inspect_tells_what_compiling_costs() {

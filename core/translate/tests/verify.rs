@@ -5,7 +5,7 @@ mod common;
 use vectorvisor_translate::ValType::{F32, I64};
 use vectorvisor_translate::ir::verify::verify;
 use vectorvisor_translate::ir::{Body, Callee, Expr, ExprId, Program, State, Stmt, Var};
-use vectorvisor_translate::lower_module;
+use vectorvisor_translate::{Alignment, Opt, Options, lower_module};
 
 const PROGRAM: &str = r#"(module
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
@@ -25,7 +25,7 @@ const PROGRAM: &str = r#"(module
     (data.drop $d) (elem.drop $e)
     (block $b (br_if $b (local.get 0)) (data.drop $d))
     (global.set $g (i32.add (global.get $g) (local.get 0)))
-    (drop (memory.grow (local.get 0)))
+    (drop (memory.grow (i32.add (memory.size) (local.get 0))))
     (drop (call $random (local.get 0) (i32.const 1)))
     (i64.const 1))
   (func $waits (param i32) (result i64)
@@ -34,14 +34,23 @@ const PROGRAM: &str = r#"(module
     (call $direct (local.get 0)))
   (func (export "f") (param i32) (result i64) (i64.add (i64.const 1) (call $waits (local.get 0)))))"#;
 
+/// Statements that only some programs have.
+const OTHERS: [&str; 5] = [
+    include_str!("snapshots/strides.wat"),
+    include_str!("snapshots/shared.wat"),
+    include_str!("snapshots/recursion.wat"),
+    include_str!("snapshots/indirect.wat"),
+    include_str!("snapshots/traps.wat"),
+];
+
 /// Changes the first statement that `change` takes.
 fn first(stmts: &mut [Stmt], change: &mut impl FnMut(&mut Stmt) -> bool) -> bool {
     stmts.iter_mut().any(|stmt| change(stmt) || stmt.children_mut().into_iter().any(|child| first(child, change)))
 }
 
-/// What the verifier says after a change, which is given an f32 and an i64 expression and a variable of each.
-fn refusal(program: &Program, name: &str, change: impl Fn(&mut Stmt, [ExprId; 2], [Var; 2]) -> bool) -> String {
-    for i in 0..program.functions.len() {
+/// What the verifier says after a change in one of the programs, which is given an f32 and an i64 expression and a variable of each.
+fn refusal(programs: &[Program], name: &str, change: impl Fn(&mut Stmt, [ExprId; 2], [Var; 2]) -> bool) -> String {
+    for (program, i) in programs.iter().flat_map(|p| (0..p.functions.len()).map(move |i| (p, i))) {
         let mut program = program.clone();
         let function = &mut program.functions[i];
         for body in function.body.iter_mut().chain(&mut function.states) {
@@ -60,11 +69,14 @@ fn refusal(program: &Program, name: &str, change: impl Fn(&mut Stmt, [ExprId; 2]
 
 #[test]
 fn what_is_not_well_formed_is_refused() {
-    let program = lower_module(&wat::parse_str(PROGRAM).unwrap(), &common::options()).unwrap().program;
-    assert_eq!(verify(&program), Ok(()));
+    let natural = Options { alignment: Alignment::Natural, with: [Opt::SharedData].into(), ..common::options() };
+    let lower = |text: &str, options| lower_module(&wat::parse_str(text).unwrap(), options).unwrap().program;
+    let programs: Vec<Program> =
+        [lower(PROGRAM, &common::options())].into_iter().chain(OTHERS.map(|text| lower(text, &natural))).collect();
+    programs.iter().for_each(|program| assert_eq!(verify(program), Ok(())));
     macro_rules! refused {
         ($($says:literal: $pattern:pat, |$exprs:pat_param, $vars:pat_param| $change:expr;)*) => {$({
-            let text = refusal(&program, stringify!($pattern => $change), |stmt, $exprs, $vars| match stmt {
+            let text = refusal(&programs, stringify!($pattern => $change), |stmt, $exprs, $vars| match stmt {
                 $pattern => { $change; true }
                 _ => false,
             });
@@ -73,6 +85,37 @@ fn what_is_not_well_formed_is_refused() {
     }
     const NO: State = State(99);
     refused! {
+        "not I": Stmt::Set { value, .. }, |[f, _], _| *value = f;
+        "no variable": Stmt::Set { var, .. }, |_, _| *var = Var(9999);
+        "is set to": Stmt::GetGlobal { var, .. }, |_, [f, _]| *var = f;
+        "not I32": Stmt::SetGlobal { value, .. }, |[f, _], _| *value = f;
+        "not I32": Stmt::Load { mem, .. }, |[f, _], _| mem.addr = f;
+        "is set to": Stmt::Load { var, .. }, |_, [f, _]| *var = f;
+        "not I32": Stmt::Store { mem, .. }, |[_, l], _| mem.addr = l;
+        "not I": Stmt::Store { value, .. }, |[f, _], _| *value = f;
+        "is set to": Stmt::Store { after, .. }, |_, [f, _]| *after = Some(f);
+        "not I32": Stmt::Check { addr, .. }, |[_, l], _| *addr = l;
+        "is set to": Stmt::Check { var, .. }, |_, [_, l]| *var = l;
+        "not I32": Stmt::Unshared { addr, .. }, |[_, l], _| *addr = l;
+        "not I32": Stmt::Strides(strides), |[_, l], _| strides[0].addr = l;
+        "not I32": Stmt::Trapping { a, .. }, |[_, l], _| *a = l;
+        "operands for": Stmt::Trapping { b: b @ Some(_), .. }, |_, _| *b = None;
+        "is set to": Stmt::Trapping { var, .. }, |_, [f, _]| *var = f;
+        "is set to": Stmt::MemorySize { var }, |_, [f, _]| *var = f;
+        "not I32": Stmt::MemoryGrow { delta, .. }, |[f, _], _| *delta = f;
+        "operands for": Stmt::Call { args, .. }, |_, _| args.clear();
+        "variables for": Stmt::Call { results, .. }, |_, _| results.clear();
+        "is set to": Stmt::Call { results, .. }, |_, [f, _]| results[0] = f;
+        "without a body": Stmt::Call { callee, .. }, |_, _| *callee = Callee::Function(9999);
+        "operands for": Stmt::CallNested { args, .. }, |_, _| args.clear();
+        "variables for": Stmt::CallNested { results, .. }, |_, _| results.clear();
+        "operands for": Stmt::Abandon { args, .. }, |_, _| args.clear();
+        "without a body": Stmt::Abandon { function, .. }, |_, _| *function = 9999;
+        "not I32": Stmt::If { cond, .. }, |[_, l], _| *cond = l;
+        "not I32": Stmt::Switch { index, .. }, |[_, l], _| *index = l;
+        "operands for": Stmt::Return { values }, |_, _| values.push(ExprId(0));
+        "has no slot": Stmt::Restore { vars }, |_, [f, _]| vars.push(f);
+        "no signature": Stmt::Call { callee: Callee::Table { ty, .. }, .. }, |_, _| *ty = 99;
         "not I32": Stmt::MemoryFill { value, .. }, |[f, _], _| *value = f;
         "not I32": Stmt::MemoryFill { length, .. }, |[_, l], _| *length = l;
         "not I32": Stmt::MemoryCopy { from, .. }, |[f, _], _| *from = f;
