@@ -4,7 +4,7 @@ use crate::case::{Answer, Case, Request, Setup};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use vectorvisor::translate::link::{Instance, Linker};
-use vectorvisor::{Call, End, Engine, Entry, Error, Fleet, Input, Instances, Program, Returned, TrapKind, Value};
+use vectorvisor::{Call, End, Engine, Entry, Fleet, Input, Instances, Program, Returned, TrapKind, Value};
 
 /// A call that some VM makes.
 struct Step<'a> {
@@ -56,7 +56,7 @@ pub fn answers(engine: &Engine, setup: &Setup, cases: &[Case]) -> Result<Vec<Vec
     Ok(answers)
 }
 
-/// The answers of a fleet for each export that is called; every call is an input. A fleet that met a broken hint of alignment goes on
+/// The answer of a fleet to the call of each VM, which is an input. A fleet that met a broken hint of alignment goes on
 /// with another program, so each begins anew.
 fn fleets(program: &Program, setup: &Setup, case: &Case) -> Result<Vec<Vec<Answer>>, String> {
     let mut answers = vec![Vec::new(); setup.vms()];
@@ -68,31 +68,15 @@ fn fleets(program: &Program, setup: &Setup, case: &Case) -> Result<Vec<Vec<Answe
         }
     }
     for (export, calls) in exports {
-        let fleet = Fleet::new(program, &Setup::fleet(), Some(calls.len()));
-        let mut fleet = match fleet {
-            Ok(fleet) => fleet,
-            Err(Error::Initialise(reason)) => {
-                for answers in &mut answers {
-                    *answers = vec![initialise(&reason)];
-                }
-                break;
-            }
-            Err(error) => return Err(error.to_string()),
-        };
+        let mut fleet = Fleet::new(program, &Setup::fleet(), Some(calls.len())).map_err(|e| e.to_string())?;
         let mut inputs = calls.iter().map(|(_, call)| Input::args(call.args.clone()));
         let ran = fleet.run(export, &mut inputs, &mut |outcome| {
             let returned = Returned { end: outcome.end, values: outcome.values };
-            answers[calls[outcome.index].0] = vec![Answer::Values(Vec::new()), answer(returned)];
+            answers[calls[outcome.index].0] = vec![answer(returned)];
         });
         ran.map_err(|e| e.to_string())?;
     }
     Ok(answers)
-}
-
-/// A trap of the start function, whose text the reason begins with.
-fn initialise(reason: &str) -> Answer {
-    let kind = TrapKind::ALL.iter().find(|kind| reason.starts_with(kind.text()));
-    kind.map_or(Answer::Other(reason.into()), |kind| trap(*kind))
 }
 
 fn trap(kind: TrapKind) -> Answer {

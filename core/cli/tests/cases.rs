@@ -49,7 +49,11 @@ cases! {
     poll
     recursion_10000
     spin_clock
+    start_alone
+    start_exits
+    start_loops
     start_reads
+    start_traps
     unstable
     work_for_ever
     write_one

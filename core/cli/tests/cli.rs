@@ -435,6 +435,27 @@ fn inspect_counts_loop_turns() {
 }
 
 #[test]
+fn a_program_without_start_only_runs_its_start_function() {
+    let temp = folder();
+    let start = "(func $f unreachable) (start $f)";
+    for (body, code, says) in [
+        ("", 0, ""),
+        ("(func $f) (start $f) (func (export \"other\") unreachable)", 0, ""),
+        ("(func (export \"_initialize\")) (func (export \"other\") unreachable)", 0, ""),
+        (start, 134, "wasm trap: unreachable"),
+        ("(memory 1) (data (i32.const 65536) \"a\")", 134, "wasm trap: out of bounds memory access"),
+        ("(func (export \"other\"))", 2, "--invoke"),
+    ] {
+        let program = write(temp.path().join("program.wat"), format!("(module {body})"));
+        let ran = vv(&["run", "--no-cache", &program]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(code), ""), "{body}: {}", ran.err);
+        assert!(ran.err.contains(says), "{body}: {}", ran.err);
+    }
+    let program = write(temp.path().join("export.wat"), format!("(module {start} (func (export \"other\")))"));
+    assert_eq!(vv(&["run", "--no-cache", "--invoke", "other", &program]).code, Some(134));
+}
+
+#[test]
 fn unknown_imports_are_named() {
     let folder = folder();
     let unknown = "(module (import \"env\" \"foo\" (func)) (func (export \"f\")))";

@@ -59,9 +59,6 @@ pub enum Error {
         /// What would do.
         expected: &'static str,
     },
-    /// The start function or `_initialize` failed, so no VM can begin.
-    #[error("the program's initialisation (its start function or _initialize) failed: {0}")]
-    Initialise(String),
     /// The device has not the memory for so many VMs, or not even for one tile.
     #[error("{0}")]
     Memory(String),

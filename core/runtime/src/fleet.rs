@@ -7,6 +7,7 @@ mod image;
 mod instances;
 mod job;
 mod key;
+mod launch;
 mod run;
 mod settle;
 mod sizes;
@@ -22,6 +23,7 @@ pub use instances::{Call, Instances, Returned};
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
 use group::{Common, Group};
 use job::{Job, Jobs, Room};
+use start::Init;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
@@ -51,8 +53,7 @@ pub struct Fleet {
     options: FleetOptions,
     /// What each VM gets: the most so far with which nearly all VMs can work.
     room: Room,
-    /// State of the start function, if each VM has to run it.
-    init: Option<u32>,
+    init: Init,
     watchdog: Option<Watchdog>,
     cancel: CancelHandle,
     exact: Exact,
@@ -85,7 +86,7 @@ impl Fleet {
     /// Allocates memory for VMs and prepares them. `inputs_hint` bounds their number by how many inputs there will be.
     ///
     /// # Errors
-    /// Not even one tile fits, an option makes no sense, or the program's initialisation fails.
+    /// Not even one tile fits, or an option makes no sense.
     pub fn new(program: &Program, options: &FleetOptions, inputs_hint: Option<usize>) -> Result<Self> {
         Self::with_cancel(program, options, inputs_hint, CancelHandle::default())
     }
@@ -96,10 +97,20 @@ impl Fleet {
         inputs: Option<usize>,
         cancel: CancelHandle,
     ) -> Result<Self> {
+        Self::with_frames(program, options, program.meta().plan.frames, inputs, cancel)
+    }
+
+    /// With so many bytes of frames a VM at first.
+    fn with_frames(
+        program: &Program,
+        options: &FleetOptions,
+        frames: u64,
+        inputs: Option<usize>,
+        cancel: CancelHandle,
+    ) -> Result<Self> {
         let info = program.engine().info();
-        let meta = program.meta();
         let common = common(program, options)?;
-        let (groups, room) = allocate(&common, options, meta.plan.frames, inputs)?;
+        let (groups, room) = allocate(&common, options, frames, inputs)?;
         for group in &groups {
             cancel.watch(&group.stop);
         }
@@ -107,23 +118,19 @@ impl Fleet {
             Some(_) if info.live_shared => Some(Watchdog::new()?),
             _ => None,
         };
-        let mut fleet = Self {
+        Ok(Self {
             groups,
             common,
             options: options.clone(),
             room,
-            init: meta.init,
+            init: program.meta().init.map_or(Init::Done, Init::Untried),
             watchdog,
             cancel,
             exact: Exact::NotYet,
             exact_left: 0,
             made: program.clone(),
             rate: FIRST_RATE,
-        };
-        if meta.init_for_image && meta.init.is_some() {
-            fleet.initialise()?;
-        }
-        Ok(fleet)
+        })
     }
 
     /// Number of VMs, in whole tiles.

@@ -454,10 +454,54 @@ fn a_clock_that_the_start_function_reads_is_each_vms_own() {
 }
 
 #[test]
-fn a_start_function_that_traps_is_a_clear_error() {
-    let program = program(&cpu(), "(module (func $bad unreachable) (start $bad) (func (export \"f\")))", &options(32));
-    let error = Fleet::new(&program, &FleetOptions::default(), None).err().map(|e| e.to_string()).unwrap_or_default();
-    assert!(error.contains("unreachable in bad"), "{error}");
+fn a_start_function_that_traps_is_the_outcome_of_each_input() {
+    let mut fleet = fleet(
+        "(module (func $bad unreachable) (start $bad) (func (export \"f\")))",
+        32,
+        &FleetOptions { vms: Some(32), ..Default::default() },
+    );
+    let (outcomes, summary) = run(&mut fleet, "f", vec![Input::default(); 100]);
+    let traps = outcomes
+        .iter()
+        .filter(|o| matches!(&o.end, End::Trap(t) if t.to_string() == "unreachable in bad, offset 0x22"));
+    assert_eq!((traps.count(), summary.launches), (100, 0), "{:?}", outcomes[0].end);
+}
+
+/// The start function never ends.
+const ENDLESS: &str = "(module (func $init (loop $more (br $more))) (start $init) (func (export \"f\")))";
+
+#[test]
+fn a_start_function_without_end_costs_its_time_once() {
+    for live in [true, false] {
+        let (engine, _) = common::engine(move |info| info.live_shared = live);
+        let timeout = Some(Duration::from_millis(200));
+        let options = FleetOptions { vms: Some(64), timeout, ..Default::default() };
+        let mut fleet =
+            Fleet::new(&program(&engine, ENDLESS, &self::options(32)), &options, None).expect("there is room");
+        let begin = Instant::now();
+        let (outcomes, _) = run(&mut fleet, "f", vec![Input::default(); 1000]);
+        assert!(outcomes.iter().all(|o| matches!(&o.end, End::Timeout(at) if at.to_string().contains("init"))));
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    }
+    let options = FleetOptions { vms: Some(64), fuel: Some(1000), ..Default::default() };
+    let (outcomes, _) = run(&mut fleet(ENDLESS, 32, &options), "f", vec![Input::default(); 100]);
+    assert!(outcomes.iter().all(|o| matches!(&o.end, End::OutOfFuel(_)) && o.fuel_used == 1000));
+}
+
+#[test]
+fn a_start_function_can_be_cancelled() {
+    let program = program(&cpu(), ENDLESS, &options(32));
+    for pause in [0, 50] {
+        let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(40)).expect("there is room");
+        let handle = fleet.cancel_handle();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(pause));
+            handle.cancel();
+        });
+        let summary = fleet.run("f", &mut (0..40).map(|_| Input::default()), &mut |_| {}).expect("it ends");
+        assert!(summary.cancelled && summary.delivered == 0);
+        assert!(thread.join().is_ok());
+    }
 }
 
 #[test]

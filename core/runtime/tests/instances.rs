@@ -2,13 +2,18 @@
 
 mod common;
 
+use std::time::Duration;
 use vectorvisor::translate::link::{LinkError, Linker};
 use vectorvisor::{
-    CachePolicy, Call, End, Error, Fleet, FleetOptions, Instances, Program, ProgramOptions, Returned, TrapKind, Traps,
-    Value, to_wasm,
+    CachePolicy, Call, End, Engine, Error, Fleet, FleetOptions, Input, Instances, Program, ProgramOptions, Returned,
+    TrapKind, Traps, Value, to_wasm,
 };
 
 fn program(wasm: &[u8], force_framed: bool) -> Program {
+    program_on(&common::engine(|_| ()).0, wasm, force_framed)
+}
+
+fn program_on(engine: &Engine, wasm: &[u8], force_framed: bool) -> Program {
     let options = ProgramOptions {
         lanes: Some(32),
         cache: CachePolicy::Off,
@@ -18,7 +23,7 @@ fn program(wasm: &[u8], force_framed: bool) -> Program {
         force_framed,
         ..Default::default()
     };
-    Program::new(&common::engine(|_| ()).0, wasm, &options, &mut |_| {}).expect("the program compiles")
+    Program::new(engine, wasm, &options, &mut |_| {}).expect("the program compiles")
 }
 
 fn instances(wasm: &[u8], count: u32) -> Instances {
@@ -93,6 +98,52 @@ fn each_vm_may_call_something_else() -> Result<(), Error> {
     Ok(())
 }
 
+/// Turns `n` times; for ever if that is 0.
+const TURNS: &str = r#"(module (func (export "turn") (param $n i32) (result i32) (local $i i32)
+  (loop $more
+    (local.set $i (i32.add (local.get $i) (i32.const 1)))
+    (br_if $more (i32.ne (local.get $i) (local.get $n))) (br_if $more (i32.eqz (local.get $n))))
+  (local.get $i)))"#;
+
+#[test]
+fn a_call_that_loops_comes_to_its_timeout_and_no_other() -> Result<(), Error> {
+    for live in [true, false] {
+        let program = program_on(&common::engine(move |info| info.live_shared = live).0, TURNS.as_bytes(), false);
+        // All calls together take longer than one may.
+        let (timeout, turns) = if live { (1000, 50_000_000) } else { (20, 1) };
+        let timeout = Some(Duration::from_millis(timeout));
+        let mut all = Instances::new(&program, 40, &FleetOptions { timeout, ..Default::default() })?;
+        assert!(all.instantiate()?.iter().all(|r| r.end == End::Exit(0)));
+        let args: Vec<Vec<Value>> = (0..40).map(|vm| vec![Value::I32(if vm == 3 { 0 } else { turns + vm })]).collect();
+        for (vm, returned) in all.invoke("turn", &args)?.iter().enumerate() {
+            match vm {
+                3 => assert!(matches!(returned.end, End::Timeout(_)), "{returned:?}"),
+                _ => assert_eq!(returned.values, [Value::I32(turns + vm as i32)]),
+            }
+        }
+        // The VM goes on all the same, as after a trap.
+        assert_eq!(all.invoke("turn", &vec![vec![Value::I32(1)]; 40])?[3].values, [Value::I32(1)]);
+    }
+    Ok(())
+}
+
+#[test]
+fn calls_can_be_cancelled() -> Result<(), Error> {
+    let mut all = instances(TURNS.as_bytes(), 33);
+    all.instantiate()?;
+    let handle = all.cancel_handle();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        handle.cancel();
+    });
+    for n in [0, 1] {
+        let ends = all.invoke("turn", &vec![vec![Value::I32(n)]; 33])?;
+        assert!(ends.iter().all(|returned| matches!(returned.end, End::Failed(_))), "{ends:?}");
+    }
+    assert!(thread.join().is_ok());
+    Ok(())
+}
+
 #[test]
 fn a_segment_that_does_not_fit_traps_when_it_is_instantiated() -> Result<(), Error> {
     let data = br#"(module (memory 1) (data (i32.const 65535) "ab") (func (export "f")))"#;
@@ -101,8 +152,10 @@ fn a_segment_that_does_not_fit_traps_when_it_is_instantiated() -> Result<(), Err
         let program = program(text, false);
         let ended = Instances::new(&program, 2, &FleetOptions::default())?.instantiate()?;
         assert_eq!(ended.iter().map(trap).collect::<Vec<_>>(), [Some(kind); 2]);
-        let error = Fleet::new(&program, &FleetOptions::default(), Some(1)).err().map(|e| e.to_string());
-        assert!(error.as_deref().unwrap_or_default().contains(kind.text()), "{error:?}");
+        let mut ends = Vec::new();
+        let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(1))?;
+        fleet.run("f", &mut std::iter::once(Input::default()), &mut |outcome| ends.push(outcome.end))?;
+        assert!(matches!(&ends[..], [End::Trap(trap)] if trap.kind == kind), "{ends:?}");
     }
     Ok(())
 }

@@ -180,6 +180,9 @@ impl Status {
 /// Code of [`Status::Call`]: the output buffer is full; take the output, set [`Word::Out`] to 0, and go on.
 pub const FLUSH: u32 = u32::MAX;
 
+/// The state in which a VM has nothing left to do: started there, it exits with 0.
+pub const FINISH: u32 = 1;
+
 /// "Unlimited" in [`Word::Fuel`].
 pub const UNLIMITED_FUEL: u64 = u64::MAX >> 1;
 

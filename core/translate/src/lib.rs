@@ -231,10 +231,8 @@ pub struct Meta {
     pub plan: Plan,
     /// Entries, in the order of the exports.
     pub entries: Vec<Entry>,
-    /// State that runs the start function and `_initialize`, once before anything else, if there is one.
+    /// State that runs the start function and `_initialize`, before anything else, if there is one.
     pub init: Option<u32>,
-    /// `init` cannot reach a remote call, so it runs once, for the image; else each VM begins with it.
-    pub init_for_image: bool,
     /// A name for each function, imports included.
     pub functions: Vec<String>,
     /// The start contents of memory.
@@ -466,7 +464,6 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         plan: layout.plan.clone(),
         entries,
         init: program.init.map(|f| layout.entry(&facts, analysis::World::Upper, f)),
-        init_for_image: program.init.is_some_and(|f| !facts.reaches_remote(f)),
         functions: program.functions.iter().map(ir::Function::name).collect(),
         image,
         remote: facts.remote,

@@ -1,19 +1,25 @@
 //! Instances: VMs whose memory, tables and globals last from one call to the next.
 
 use super::gather::Piece;
-use super::group::{Common, Group, Start};
+use super::group::Start;
 use super::job::{Job, State};
 use super::key::{self, StreamKey, key_of};
-use super::settle::{decode, message, place, returned};
-use super::{allocate, common, now};
-use crate::{End, Error, FleetOptions, Place, Program, Result, Trap, TrapKind, Traps, Value};
+use super::settle::{Fate, message, place, returned};
+use super::{CancelHandle, Fleet, now};
+use crate::{DeviceKind, End, Error, FleetOptions, Place, Program, Result, Value};
+use std::collections::BTreeMap;
 use std::fmt;
-use vectorvisor_translate::abi::{Area, Status, Word};
+use vectorvisor_translate::abi::{Area, FINISH, Status, Word};
 use vectorvisor_translate::{Alignment, Entry};
 
 /// Many instances of one program, in VMs side by side. Where a [`crate::Fleet`] gives each input a fresh VM, here the
 /// caller says which exported function each VM calls next, and finds there what earlier calls left; also after a trap.
 /// The functions may not make host calls that the host answers, nor write more output than a VM has room for.
+///
+/// A call that takes longer than [`FleetOptions::timeout`] ends as [`End::Timeout`], and what it has done to the VM's memory stays. So that
+/// each call gets its time, only so many are made at once as the device runs at the same time; on a GPU these are whole tiles, in which those
+/// that wait for a lane that loops end like it. A device that cannot be told to stop lets fuel stand for time, as much as the fastest loops
+/// use, so that such a call may take several times as long.
 ///
 /// ```no_run
 /// # fn f(program: &vectorvisor::Program) -> vectorvisor::Result<()> {
@@ -29,9 +35,7 @@ use vectorvisor_translate::{Alignment, Entry};
 /// # }
 /// ```
 pub struct Instances {
-    // Before `common`, whose buffers it uses until it is dropped.
-    groups: Vec<Group>,
-    common: Common,
+    fleet: Fleet,
     count: usize,
     seed: StreamKey,
 }
@@ -56,7 +60,7 @@ pub struct Returned {
 
 impl fmt::Debug for Instances {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Instances").field("count", &self.count).field("program", &self.common.program).finish()
+        f.debug_struct("Instances").field("count", &self.count).field("program", self.program()).finish()
     }
 }
 
@@ -68,17 +72,23 @@ impl Instances {
     pub fn new(program: &Program, count: u32, options: &FleetOptions) -> Result<Self> {
         // What instances have done cannot be done again.
         let natural = program.options().alignment == Some(Alignment::Natural);
-        let common = common(&if natural { program.unaligned()? } else { program.clone() }, options)?;
+        let program = if natural { &program.unaligned()? } else { program };
         let options = FleetOptions { vms: Some(count), ..options.clone() };
-        // What they have done cannot be done again with more frames.
-        let (groups, _) = allocate(&common, &options, common.program.meta().plan.frames_limit, None)?;
         let seed = key::seed(options.seed)?;
-        Ok(Self { groups, common, count: count as usize, seed })
+        // Nor with more frames.
+        let frames = program.meta().plan.frames_limit;
+        let fleet = Fleet::with_frames(program, &options, frames, None, CancelHandle::default())?;
+        Ok(Self { fleet, count: count as usize, seed })
+    }
+
+    /// Ends calls early, from any thread: those that have not ended then, and all later ones, are [`End::Failed`].
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.fleet.cancel_handle()
     }
 
     /// The program.
     pub fn program(&self) -> &Program {
-        &self.common.program
+        &self.fleet.common.program
     }
 
     /// Brings every VM to the program's first state and runs its start function and `_initialize`, if there are such.
@@ -86,17 +96,16 @@ impl Instances {
     /// # Errors
     /// The device fails. A trap is what became of that instance.
     pub fn instantiate(&mut self) -> Result<Vec<Returned>> {
-        let init = self.common.program.meta().init;
+        let init = self.fleet.common.program.meta().init;
+        let slice = self.fleet.slice(false);
         let mut first = 0;
-        for group in &mut self.groups {
+        for group in &mut self.fleet.groups {
             for vm in 0..group.vms {
-                let job = Job::new(first + vm, Default::default(), key_of(&self.seed, first + vm));
-                let start = Start { state: init.unwrap_or(0), message: Vec::new(), initialising: init.is_some() };
-                group.place(&self.common, vm, job, start, now());
-                if let (None, Some(slot)) = (init, &mut group.slots[vm]) {
-                    // Nothing to run: the launch only resets.
-                    slot.state = State::Ready(Status::Idle);
-                }
+                let mut job = Job::new(first + vm, Default::default(), key_of(&self.seed, first + vm));
+                (job.answered, job.slice) = (true, slice);
+                // With nothing to run, the launch only resets.
+                let start = Start { state: init.unwrap_or(FINISH), message: Vec::new(), initialising: init.is_some() };
+                group.place(&self.fleet.common, vm, job, start, now());
             }
             first += group.vms;
         }
@@ -117,21 +126,23 @@ impl Instances {
         }
         let mut ready = vec![false; self.count];
         let mut entries = vec![None; self.count];
+        let slice = self.fleet.slice(false);
         for (i, call) in calls.iter().enumerate() {
             let Some(Call { entry, args }) = call else { continue };
             if !args.iter().map(|v| v.ty()).eq(entry.params.iter().copied()) {
                 return Err(Error::Option(format!("{:?} takes {:?}, not {args:?}", entry.name, entry.params)));
             }
             let (g, vm) = self.locate(i);
-            let group = &mut self.groups[g];
+            let group = &mut self.fleet.groups[g];
             let Some(slot) = &mut group.slots[vm] else {
                 return Err(Error::Option("the instances are not instantiated".into()));
             };
             slot.message = message(args);
             slot.state = State::Ready(Status::Start);
             slot.initialising = false;
-            slot.job.spent = 0;
-            slot.refuel(&self.common, &mut group.words, vm);
+            slot.job.rewind();
+            slot.job.slice = slice;
+            slot.refuel(&self.fleet.common, &mut group.words, vm);
             group.words.set(Word::Where, vm, u64::MAX);
             group.words.set(Word::State, vm, entry.state.into());
             group.words.set(Word::Out, vm, 0);
@@ -146,7 +157,7 @@ impl Instances {
     /// # Errors
     /// There is no such function, and as for [`Self::call`].
     pub fn invoke(&mut self, name: &str, args: &[Vec<Value>]) -> Result<Vec<Returned>> {
-        let program = self.common.program.clone();
+        let program = self.fleet.common.program.clone();
         let entry = program.require(name)?;
         let calls: Vec<_> = args.iter().map(|args| Some(Call { entry, args })).collect();
         Ok(self.call(&calls)?.into_iter().flatten().collect())
@@ -154,7 +165,7 @@ impl Instances {
 
     /// The group of a VM, and its number there.
     fn locate(&self, mut vm: usize) -> (usize, usize) {
-        for (g, group) in self.groups.iter().enumerate() {
+        for (g, group) in self.fleet.groups.iter().enumerate() {
             if vm < group.vms {
                 return (g, vm);
             }
@@ -169,25 +180,26 @@ impl Instances {
         let mut left: Vec<usize> = (0..self.count).filter(|i| ready[*i]).collect();
         while !left.is_empty() {
             let mut again = Vec::new();
-            for g in 0..self.groups.len() {
+            for g in 0..self.fleet.groups.len() {
                 let here: Vec<(usize, usize)> = left
                     .iter()
                     .map(|i| (*i, self.locate(*i)))
                     .filter(|(_, at)| at.0 == g)
                     .map(|(i, at)| (i, at.1))
                     .collect();
+                let (here, later) = self.at_once(here)?;
+                again.extend(later.into_iter().map(|(i, _)| i));
                 if here.is_empty() {
                     continue;
                 }
-                let group = &mut self.groups[g];
-                group.launched = here.iter().map(|(_, vm)| *vm as u32).collect();
-                // Buffers must not be touched while a launch that half failed may still use them.
-                let submitted = group.submit(&self.common);
-                let finished = group.finish();
-                submitted?;
-                finished?;
-                for (i, vm) in here {
-                    match self.end(g, vm)? {
+                self.fleet.groups[g].launched = here.iter().map(|(_, vm)| *vm as u32).collect();
+                if !self.fleet.submit(g)? {
+                    here.iter().for_each(|(i, _)| ends[*i] = Some(End::Failed("it was cancelled".into())));
+                    continue;
+                }
+                let (elapsed, kernel) = self.fleet.finish(g)?;
+                for ((vm, fate), (i, _)) in self.fleet.fates(g, elapsed, kernel)?.into_iter().zip(here) {
+                    match self.end(g, vm as usize, fate)? {
                         Some(end) => ends[i] = Some(end),
                         None => again.push(i),
                     }
@@ -199,44 +211,64 @@ impl Instances {
         Ok(ends.into_iter().zip(values).map(|(end, values)| end.map(|end| Returned { end, values })).collect())
     }
 
+    /// Of VMs of a group, those to launch together and those for later: where they will be stopped after a time, no more than run at once.
+    fn at_once(&self, vms: Vec<(usize, usize)>) -> Result<(Vec<(usize, usize)>, Vec<(usize, usize)>)> {
+        if self.fleet.watchdog.is_none() {
+            return Ok((vms, Vec::new()));
+        }
+        let program = &self.fleet.common.program;
+        let (device, lanes) = (program.engine().device(), program.meta().plan.lanes);
+        // A processor runs the lanes of a tile one after another.
+        let most = if device.info().kind == DeviceKind::Cpu { 1 } else { lanes as usize };
+        let mut tiles: BTreeMap<usize, usize> = BTreeMap::new();
+        let resident = device.resident(program.kernels().run, lanes)?.max(1) as usize;
+        Ok(vms.into_iter().partition(|(_, vm)| {
+            let tile = vm / lanes as usize;
+            if !tiles.contains_key(&tile) && tiles.len() == resident {
+                return false;
+            }
+            let count = tiles.entry(tile).or_default();
+            *count += 1;
+            *count <= most
+        }))
+    }
+
     /// How a VM has ended; `None` if it goes on.
-    fn end(&mut self, g: usize, vm: usize) -> Result<Option<End>> {
-        let program = &self.common.program;
-        let group = &mut self.groups[g];
-        let at = place(program, group.words.get(Word::Where, vm));
-        let (status, code) = decode(group.words.get(Word::Status, vm))?;
-        Ok(Some(match status {
-            Status::Start | Status::Run => {
+    fn end(&mut self, g: usize, vm: usize, fate: Fate) -> Result<Option<End>> {
+        let group = &mut self.fleet.groups[g];
+        Ok(Some(match fate {
+            Fate::Again(status) => {
+                if status == Status::Run {
+                    group.pass_time(vm);
+                }
                 if let Some(slot) = &mut group.slots[vm] {
                     slot.state = State::Ready(status);
                 }
                 return Ok(None);
             }
-            Status::Idle => End::Exit(0), // it had nothing to run
-            Status::Exit => End::Exit(code as i32),
-            Status::Trap => {
-                let kind = TrapKind::of(code).ok_or_else(|| Error::Corrupt(format!("trap {code}")))?;
-                let exact = kind != TrapKind::OutOfBoundsMemory || program.options().traps == Traps::Exact;
-                End::Trap(Trap { kind, place: at, exact })
+            Fate::Enter => End::Exit(0),
+            Fate::End(end) => end,
+            Fate::Flush => End::Failed("its output has no room".into()),
+            Fate::Call(_) => {
+                let at = place(&self.fleet.common.program, group.words.get(Word::Where, vm));
+                End::Failed(format!("it made a host call that is not answered here, in {at}"))
             }
-            Status::Fuel => End::OutOfFuel(at),
-            Status::Stopped => End::Timeout(at),
-            Status::Unaligned => return Err(Error::Corrupt("an access of any alignment was refused".into())),
-            Status::Full => End::Failed("its output has no room".into()),
-            Status::Call => End::Failed(format!("it made a host call that is not answered here, in {at}")),
+            Fate::Larger(_) | Fate::Unaligned | Fate::Longer(_) | Fate::Alone(_) => {
+                return Err(Error::Corrupt("a VM that cannot run again has to".into()));
+            }
         }))
     }
 
     /// The results of the calls that returned.
     fn values(&mut self, ends: &[Option<End>], entries: &[Option<&Entry>]) -> Result<Vec<Vec<Value>>> {
-        let offset = self.common.program.meta().plan.frames_at + 8;
+        let offset = self.fleet.common.program.meta().plan.frames_at + 8;
         let mut values = vec![Vec::new(); ends.len()];
-        let mut pieces: Vec<Vec<Piece>> = self.groups.iter().map(|_| Vec::new()).collect();
-        let mut whose: Vec<Vec<(usize, &Entry)>> = self.groups.iter().map(|_| Vec::new()).collect();
+        let mut pieces: Vec<Vec<Piece>> = self.fleet.groups.iter().map(|_| Vec::new()).collect();
+        let mut whose: Vec<Vec<(usize, &Entry)>> = self.fleet.groups.iter().map(|_| Vec::new()).collect();
         for (i, end) in ends.iter().enumerate() {
             let (Some(End::Exit(_)), Some(entry)) = (end, entries[i]) else { continue };
             let (g, vm) = self.locate(i);
-            let at: Place = place(&self.common.program, self.groups[g].words.get(Word::Where, vm));
+            let at: Place = place(&self.fleet.common.program, self.fleet.groups[g].words.get(Word::Where, vm));
             if !returned(&at) || entry.results.is_empty() {
                 continue;
             }
@@ -244,8 +276,8 @@ impl Instances {
             pieces[g].push(Piece { vm: vm as u32, area: Area::Region, offset, length });
             whose[g].push((i, entry));
         }
-        for (g, group) in self.groups.iter_mut().enumerate() {
-            let fetched = group.fetch(&self.common, &pieces[g])?;
+        for (g, group) in self.fleet.groups.iter_mut().enumerate() {
+            let fetched = group.fetch(&self.fleet.common, &pieces[g])?;
             for ((i, entry), bytes) in whose[g].iter().zip(fetched) {
                 let words = bytes.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w));
                 values[*i] = entry.results.iter().zip(words).map(|(ty, word)| Value::of_word(*ty, word)).collect();

@@ -39,7 +39,7 @@ pub struct Job {
     /// Output that was taken out of the VM while it ran.
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
-    /// A remote call was answered, so it must not run again.
+    /// It must not run again: a remote call was answered, or what a VM holds lasts beyond it.
     pub answered: bool,
     /// It was stopped once, and now runs alone in its tile.
     pub solo: bool,

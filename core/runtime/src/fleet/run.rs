@@ -3,10 +3,11 @@
 use super::group::Start;
 use super::job::{Job, Room, State};
 use super::settle::{Fate, message};
+use super::start::Init;
 use super::{Fleet, now};
 use crate::{End, Error, Outcome, Place, Result, Summary};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use vectorvisor_driver::Error as DriverError;
 use vectorvisor_translate::Entry;
 
@@ -34,6 +35,8 @@ pub struct Run<'a> {
     pub asleep: usize,
     /// Groups with a launch in flight, oldest first.
     flying: VecDeque<usize>,
+    /// The start function runs, in one VM, for the image.
+    pub for_image: bool,
     pub summary: Summary,
 }
 
@@ -44,41 +47,55 @@ pub fn run(
     source: &mut dyn Iterator<Item = Job>,
     sink: &mut dyn FnMut(Outcome),
 ) -> Result<Summary> {
-    let begin = Instant::now();
     // A trial that was cancelled leaves none, and there is nothing to run.
     if fleet.groups.is_empty() && !fleet.cancel.cancelled() {
         return Err(Error::Memory("the VMs could not be allocated again after a trial".into()));
     }
-    let mut run = Run {
-        fleet,
-        entry,
-        source,
-        sink,
-        exhausted: false,
-        waiting: None,
-        retry: VecDeque::new(),
-        solo: VecDeque::new(),
-        solo_running: 0,
-        asleep: 0,
-        flying: VecDeque::new(),
-        summary: Summary::default(),
-    };
-    let result = run.all();
-    if let Some(watchdog) = &run.fleet.watchdog {
-        (0..run.fleet.groups.len()).for_each(|g| watchdog.disarm(g));
-    }
-    let mut lost: Vec<usize> = run.fleet.groups.iter_mut().flat_map(|g| g.abandon()).collect();
-    lost.extend(run.waiting.iter().chain(&run.retry).chain(&run.solo).map(|job| job.index));
-    lost.sort_unstable();
-    let mut summary = run.summary;
-    summary.elapsed = begin.elapsed();
-    match result {
-        Ok(()) => Ok(summary),
-        Err(source) => Err(Error::Lost { lost, source: Box::new(source) }),
-    }
+    fleet.initialise(entry)?;
+    Run::new(fleet, entry, source, sink).until_all_ended()
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    pub fn new(
+        fleet: &'a mut Fleet,
+        entry: &'a Entry,
+        source: &'a mut dyn Iterator<Item = Job>,
+        sink: &'a mut dyn FnMut(Outcome),
+    ) -> Self {
+        Self {
+            fleet,
+            entry,
+            source,
+            sink,
+            exhausted: false,
+            waiting: None,
+            retry: VecDeque::new(),
+            solo: VecDeque::new(),
+            solo_running: 0,
+            asleep: 0,
+            flying: VecDeque::new(),
+            for_image: false,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Runs everything; after an error or a cancellation nothing of it is left in the VMs.
+    pub fn until_all_ended(mut self) -> Result<Summary> {
+        let begin = Instant::now();
+        let result = self.all();
+        if let Some(watchdog) = &self.fleet.watchdog {
+            (0..self.fleet.groups.len()).for_each(|g| watchdog.disarm(g));
+        }
+        let mut lost: Vec<usize> = self.fleet.groups.iter_mut().flat_map(|g| g.abandon()).collect();
+        lost.extend(self.waiting.iter().chain(&self.retry).chain(&self.solo).map(|job| job.index));
+        lost.sort_unstable();
+        self.summary.elapsed = begin.elapsed();
+        match result {
+            Ok(()) => Ok(self.summary),
+            Err(source) => Err(Error::Lost { lost, source: Box::new(source) }),
+        }
+    }
+
     fn all(&mut self) -> Result<()> {
         loop {
             if self.fleet.cancel.cancelled() {
@@ -149,16 +166,20 @@ impl Run<'_> {
         if let Some(job) = self.waiting.take() {
             return Some(job);
         }
-        while !self.exhausted {
+        while !self.exhausted && !self.fleet.cancel.cancelled() {
             let Some(mut job) = self.source.next() else {
                 self.exhausted = true;
                 return None;
             };
             self.summary.inputs += 1;
-            match self.refuse(&job) {
-                Some(reason) => self.fail(&job, reason),
-                None => {
-                    job.slice = self.slice();
+            match (self.refuse(&job), &self.fleet.init) {
+                (Some(reason), _) => self.fail(&job, reason),
+                (None, Init::Ended(outcome)) => {
+                    let outcome = Outcome { index: job.index, ..(**outcome).clone() };
+                    self.deliver(outcome);
+                }
+                (None, _) => {
+                    job.slice = self.fleet.slice(true);
                     return Some(job);
                 }
             }
@@ -178,18 +199,10 @@ impl Run<'_> {
             .then(|| format!("its standard input of {length} bytes is larger than the {limit} that the device takes"))
     }
 
-    /// Fuel for a launch: unlimited, unless it has to stand for time.
-    fn slice(&self) -> u64 {
-        match self.fleet.options.timeout {
-            Some(timeout) if self.fleet.watchdog.is_none() => (timeout.as_secs_f64() * self.fleet.rate).max(1.0) as u64,
-            _ => u64::MAX,
-        }
-    }
-
     fn place(&mut self, g: usize, vm: usize, job: Job) {
         let start = match self.fleet.init {
-            Some(state) => Start { state, message: Vec::new(), initialising: true },
-            None => Start { state: self.entry.state, message: message(&job.input.args), initialising: false },
+            Init::Untried(state) | Init::Each(state) => Start { state, message: Vec::new(), initialising: true },
+            _ => Start { state: self.entry.state, message: message(&job.input.args), initialising: false },
         };
         self.solo_running += usize::from(job.solo);
         self.fleet.groups[g].place(&self.fleet.common, vm, job, start, now());
@@ -329,57 +342,23 @@ impl Run<'_> {
     }
 
     fn submit(&mut self, g: usize) -> Result<bool> {
-        let fleet = &mut *self.fleet;
-        let group = &mut fleet.groups[g];
-        if group.launched.is_empty() {
-            return Ok(false);
+        let begun = !self.fleet.groups[g].launched.is_empty() && self.fleet.submit(g)?;
+        if begun {
+            self.flying.push_back(g);
         }
-        group.stop.store(0);
-        // After the store, or a cancellation just before it would be wiped out.
-        if fleet.cancel.cancelled() {
-            return Ok(false);
-        }
-        group.submit(&fleet.common)?;
-        if let (Some(watchdog), Some(timeout)) = (&fleet.watchdog, fleet.options.timeout)
-            && let Some(at) = Instant::now().checked_add(timeout)
-        {
-            watchdog.arm(g, at, &group.stop);
-        }
-        self.flying.push_back(g);
-        Ok(true)
+        Ok(begun)
     }
 
     /// Waits for a launch and deals with what it brought.
     fn complete(&mut self, g: usize) -> Result<()> {
         self.flying.retain(|f| *f != g);
-        let finished = self.fleet.groups[g].finish();
-        if let Some(watchdog) = &self.fleet.watchdog {
-            watchdog.disarm(g);
-        }
-        let (elapsed, kernel) = finished?;
+        let (elapsed, kernel) = self.fleet.finish(g)?;
         self.summary.launches += 1;
         self.summary.kernel += kernel;
-        let launched = std::mem::take(&mut self.fleet.groups[g].launched);
-        let mut fates = Vec::with_capacity(launched.len());
-        let mut used = Vec::with_capacity(launched.len());
-        for &vm in &launched {
-            let spent = |run: &Self| run.fleet.groups[g].slots[vm as usize].as_ref().map_or(0, |s| s.job.spent);
-            let before = spent(self);
-            fates.push((vm, self.decide(g, vm as usize, elapsed)?));
-            used.push(spent(self) - before);
+        let mut fates = self.fleet.fates(g, elapsed, kernel)?;
+        if self.for_image {
+            fates = self.settle_image(g, fates)?;
         }
-        let most = used.iter().copied().max().unwrap_or(0);
-        // Before we look, it may have ended long ago, so what the driver says is better.
-        let time = if kernel.is_zero() { elapsed } else { kernel };
-        for ((vm, fate), used) in fates.iter_mut().zip(used) {
-            let share = if most == 0 { 1.0 } else { used as f64 / most as f64 };
-            self.account(g, *vm as usize, time.mul_f64(share), fate);
-        }
-        // Short launches say more about the overhead than about the program.
-        if elapsed > Duration::from_millis(1) {
-            self.fleet.rate = self.fleet.rate.max(most as f64 / elapsed.as_secs_f64());
-        }
-        self.fleet.groups[g].launched = launched;
         self.settle(g, fates)
     }
 

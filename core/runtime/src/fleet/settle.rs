@@ -1,5 +1,6 @@
 //! After a launch: what became of each VM, and what follows from it.
 
+use super::Fleet;
 use super::gather::Piece;
 use super::job::{Job, Room, Slot, State};
 use super::run::Run;
@@ -52,14 +53,13 @@ pub fn returned(at: &Place) -> bool {
     at.function_index.is_none()
 }
 
-impl Run<'_> {
+impl Fleet {
     /// Looks at one VM of a launch that took `elapsed`.
     pub fn decide(&mut self, g: usize, vm: usize, elapsed: Duration) -> Result<Fate> {
-        let fleet = &mut *self.fleet;
-        let program = &fleet.common.program;
-        let group = &mut fleet.groups[g];
+        let program = &self.common.program;
+        let group = &mut self.groups[g];
         let words = &group.words;
-        let (room, most) = (group.room, group.most_room(&fleet.common));
+        let (room, most) = (group.room, group.most_room(&self.common));
         let Some(slot) = &mut group.slots[vm] else {
             return Err(Error::Corrupt("a VM without an input was launched".into()));
         };
@@ -85,22 +85,22 @@ impl Run<'_> {
             }
             Status::Call if code == FLUSH => Fate::Flush,
             Status::Call => Fate::Call(code as usize),
-            Status::Full if job.answered => Fate::End(End::Failed(
-                "its output has no room, and a host call was answered, so it cannot run again".into(),
-            )),
+            Status::Full if job.answered => {
+                Fate::End(End::Failed("its output has no room, and what it did cannot be done again".into()))
+            }
             Status::Full if room.output >= most.output => Fate::End(End::Failed(format!(
                 "its output is longer than {} bytes, which is all the room that one VM can have here; try --lanes 1",
                 room.output
             ))),
             Status::Full => Fate::Larger(Room { output: (room.output * 4).min(most.output), ..room }),
             // Everything ends now; nothing of it is delivered.
-            Status::Stopped if fleet.cancel.cancelled() => Fate::Again(Status::Run),
+            Status::Stopped if self.cancel.cancelled() => Fate::Again(Status::Run),
             Status::Stopped if job.solo || job.answered => Fate::End(End::Timeout(at)),
             Status::Stopped => Fate::Alone(job.slice),
-            Status::Fuel if job.spent >= fleet.common.fuel => Fate::End(End::OutOfFuel(at)),
+            Status::Fuel if job.spent >= self.common.fuel => Fate::End(End::OutOfFuel(at)),
             Status::Fuel => {
                 // Only where fuel stands for time. The guess was too small if the time is not over yet.
-                let timeout = fleet.options.timeout.unwrap_or(Duration::MAX).as_secs_f64();
+                let timeout = self.options.timeout.unwrap_or(Duration::MAX).as_secs_f64();
                 let share = elapsed.as_secs_f64().max(1e-6) / timeout;
                 let more = (job.slice as f64 * (1.0 / share).clamp(2.0, 64.0)) as u64;
                 match share >= 0.9 {
@@ -117,18 +117,20 @@ impl Run<'_> {
     /// Adds to the time that a VM has computed, and ends one that wants to go on after its time: each launch by itself may be
     /// short. (Who computes too long in one launch is stopped in it.) Others may have slowed it, so it may try alone if it can.
     pub fn account(&mut self, g: usize, vm: usize, time: Duration, fate: &mut Fate) {
-        let group = &mut self.fleet.groups[g];
+        let group = &mut self.groups[g];
         let Some(slot) = &mut group.slots[vm] else { return };
         slot.job.computed = slot.job.computed.saturating_add(time);
-        let over = self.fleet.options.timeout.is_some_and(|limit| slot.job.computed > limit);
-        if over && matches!(fate, Fate::Call(_) | Fate::Flush) {
+        let over = self.options.timeout.is_some_and(|limit| slot.job.computed > limit);
+        if over && matches!(fate, Fate::Call(_) | Fate::Flush | Fate::Again(Status::Run)) {
             *fate = match slot.job.solo || slot.job.answered {
-                true => Fate::End(End::Timeout(place(&self.fleet.common.program, group.words.get(Word::Where, vm)))),
+                true => Fate::End(End::Timeout(place(&self.common.program, group.words.get(Word::Where, vm)))),
                 false => Fate::Alone(slot.job.slice),
             };
         }
     }
+}
 
+impl Run<'_> {
     /// What has to be fetched from a VM for its fate.
     fn pieces(&self, g: usize, vm: u32, fate: &Fate, pieces: &mut Vec<Piece>) -> Result<()> {
         let group = &self.fleet.groups[g];
@@ -257,7 +259,7 @@ impl Run<'_> {
         Some(job)
     }
 
-    fn vacate(&mut self, g: usize, vm: usize) -> Option<Slot> {
+    pub fn vacate(&mut self, g: usize, vm: usize) -> Option<Slot> {
         let slot = self.fleet.groups[g].slots[vm].take()?;
         self.solo_running -= usize::from(slot.job.solo);
         Some(slot)
@@ -321,12 +323,14 @@ impl Run<'_> {
     }
 
     fn call(&mut self, g: usize, vm: usize, call: usize, request: &[u8]) -> Result<()> {
+        let slice = self.fleet.slice(false);
         let group = &mut self.fleet.groups[g];
         group.pass_time(vm);
         let clock = group.words.get(Word::Clock, vm);
         let answer = answer(call, request, clock).map_err(|e| Error::Corrupt(e.to_string()))?;
         let Some(slot) = &mut group.slots[vm] else { return Ok(()) };
         slot.job.answered = true;
+        slot.job.slice = slice;
         match answer {
             Answer::Ready(bytes) => {
                 slot.message = bytes;

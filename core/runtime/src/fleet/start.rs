@@ -1,36 +1,67 @@
-//! Running the start function and `_initialize` once, so that all VMs begin after them.
+//! The start function and `_initialize`: run once for the image that all VMs begin with, where that does for all.
 
+use super::Fleet;
 use super::gather::Piece;
-use super::group::Start;
-use super::job::{Job, State};
+use super::job::Job;
 use super::key::{key_of, seed};
-use super::settle::{decode, place, returned};
-use super::{Fleet, now};
-use crate::{Error, Result, TrapKind};
-use std::time::Instant;
-use vectorvisor_translate::Image;
-use vectorvisor_translate::abi::{Area, Status, Word};
+use super::run::Run;
+use super::settle::Fate;
+use crate::{Error, Outcome, Result};
+use vectorvisor_translate::abi::{Area, SAW_INPUT, Word};
+use vectorvisor_translate::{Entry, Image};
+
+/// What comes before the entry of an input.
+pub enum Init {
+    /// Nothing, or the image holds what came of it.
+    Done,
+    /// The start function, at this state; whether one run of it does for all is not known yet.
+    Untried(u32),
+    /// The start function, in each VM.
+    Each(u32),
+    /// A start function that ends so whatever the input is, so nothing comes after it.
+    Ended(Box<Outcome>),
+}
 
 impl Fleet {
-    /// Runs the start function in one VM. If all that it did is in memory, that becomes the image of all VMs; if it
-    /// also wrote output, grew the memory or saw something of its input, each VM has to run it for itself.
-    pub(super) fn initialise(&mut self) -> Result<()> {
-        let Some(state) = self.init else { return Ok(()) };
-        let job = Job::new(0, Default::default(), key_of(&seed(self.options.seed)?, 0));
-        let start = Start { state, message: Vec::new(), initialising: true };
-        self.groups[0].place(&self.common, 0, job, start, now());
-        let ended = self.run_start();
-        self.groups[0].abandon();
-        if !ended? {
-            return Ok(());
+    /// Runs the start function in one VM, once, before the first input of `entry`. If it saw nothing of an input, what it came to holds for
+    /// all inputs: an end that is no return is the outcome of each (so one that never ends costs its time once), and what it left in memory
+    /// is the image. Where it also wrote output, grew the memory, closed a descriptor or called the host, each VM runs it for itself.
+    pub(super) fn initialise(&mut self, entry: &Entry) -> Result<()> {
+        let Init::Untried(state) = self.init else { return Ok(()) };
+        let mut job = Job::new(0, Default::default(), key_of(&seed(self.options.seed)?, 0));
+        // There is nobody whom it could disturb, so nothing is learnt from running it again.
+        job.solo = true;
+        let mut ended = None;
+        let (mut none, mut sink) = (std::iter::empty(), |outcome| ended = Some(Box::new(outcome)));
+        let mut run = Run::new(self, entry, &mut none, &mut sink);
+        run.for_image = true;
+        job.slice = run.fleet.slice(true);
+        run.solo.push_back(job);
+        let cancelled = match run.until_all_ended() {
+            Ok(summary) => summary.cancelled,
+            Err(Error::Lost { source, .. }) => return Err(Error::Lost { lost: Vec::new(), source }),
+            Err(error) => return Err(error),
+        };
+        match ended {
+            Some(outcome) => self.init = Init::Ended(outcome),
+            // The image was taken, or nobody knows more than before.
+            None if cancelled || matches!(self.init, Init::Done) => {}
+            None => self.init = Init::Each(state),
         }
-        let group = &mut self.groups[0];
+        Ok(())
+    }
+
+    /// Makes the image of a VM in which the start function has returned, if all that it did is in memory.
+    fn take_image(&mut self, g: usize, vm: usize) -> Result<()> {
+        let group = &mut self.groups[g];
         let plan = &self.common.program.meta().plan;
-        let words = [Word::Out, Word::Stdin, Word::Random].map(|w| group.words.get(w, 0));
-        if words != [0; 3] || group.words.get(Word::Memory, 0) != plan.memory_initial {
+        let same = group.words.get(Word::Out, vm) == 0
+            && group.words.get(Word::Stdin, vm) == 0
+            && group.words.get(Word::Memory, vm) == plan.memory_initial;
+        if !same {
             return Ok(());
         }
-        let piece = |offset, length| Piece { vm: 0, area: Area::Region, offset, length };
+        let piece = |offset, length| Piece { vm: vm as u32, area: Area::Region, offset, length };
         let pieces = [piece(0, plan.head), piece(plan.memory_at, plan.memory_initial)];
         let mut fetched = group.fetch(&self.common, &pieces)?.into_iter();
         let (head, memory) = (fetched.next().unwrap_or_default(), fetched.next().unwrap_or_default());
@@ -41,53 +72,30 @@ impl Fleet {
         for group in &mut self.groups {
             group.write_par(&self.common)?;
         }
-        self.init = None;
+        self.init = Init::Done;
         Ok(())
     }
+}
 
-    /// Whether it ended, so that its memory can be the image.
-    fn run_start(&mut self) -> Result<bool> {
-        loop {
-            let group = &mut self.groups[0];
-            group.stop.store(0);
-            group.launched = vec![0];
-            let begun = Instant::now();
-            group.submit(&self.common)?;
-            if let (Some(watchdog), Some(timeout)) = (&self.watchdog, self.options.timeout)
-                && let Some(at) = begun.checked_add(timeout)
-            {
-                watchdog.arm(0, at, &group.stop);
-            }
-            let finished = group.finish();
-            if let Some(watchdog) = &self.watchdog {
-                watchdog.disarm(0);
-            }
-            finished?;
-            let at = place(&self.common.program, group.words.get(Word::Where, 0));
-            let (status, code) = decode(group.words.get(Word::Status, 0))?;
-            match status {
-                Status::Exit if returned(&at) => return Ok(true),
-                Status::Exit => return Err(Error::Initialise(format!("it called proc_exit({})", code as i32))),
-                Status::Trap => {
-                    let text = TrapKind::of(code).map_or("a trap", TrapKind::text);
-                    return Err(Error::Initialise(format!("{text} in {at}")));
-                }
-                Status::Fuel => return Err(Error::Initialise(format!("out of fuel in {at}"))),
-                Status::Stopped => return Err(Error::Initialise(format!("out of time in {at}"))),
-                Status::Start | Status::Run => {
-                    if let Some(slot) = &mut group.slots[0] {
-                        slot.state = State::Ready(status);
+impl Run<'_> {
+    /// In a run for the image: takes the VM out once it is known whether what it does holds for all, and leaves the other fates.
+    pub fn settle_image(&mut self, g: usize, fates: Vec<(u32, Fate)>) -> Result<Vec<(u32, Fate)>> {
+        let mut left = Vec::new();
+        for (vm, fate) in fates {
+            let saw_input = self.fleet.groups[g].words.get(Word::Stdin, vm as usize) & SAW_INPUT != 0;
+            match fate {
+                Fate::Call(_) => _ = self.vacate(g, vm as usize),
+                _ if saw_input => _ = self.vacate(g, vm as usize),
+                Fate::Enter => {
+                    let slot = self.vacate(g, vm as usize);
+                    // What was taken out of its buffer is output too.
+                    if slot.is_some_and(|slot| slot.job.stdout.is_empty() && slot.job.stderr.is_empty()) {
+                        self.fleet.take_image(g, vm as usize)?;
                     }
                 }
-                // It wants more than the image can hold: each VM runs it.
-                Status::Call | Status::Full => return Ok(false),
-                Status::Unaligned => {
-                    self.take_less_for_true(0)?;
-                    // What it does this time is in the image then.
-                    return self.initialise().map(|()| false);
-                }
-                Status::Idle => return Err(Error::Corrupt("a VM that was started is idle".into())),
+                fate => left.push((vm, fate)),
             }
         }
+        Ok(left)
     }
 }

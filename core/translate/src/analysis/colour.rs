@@ -11,7 +11,6 @@ use crate::Target;
 use crate::host::{CALLS, Place};
 use crate::ir::{Callee, Program, Stmt, walk};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// The kind of a function, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,22 +203,6 @@ impl Colours {
             Callee::Function(f) => std::slice::from_ref(f),
             Callee::Table { ty, .. } => &self.graph.calls[self.graph.table(*ty) as usize],
         }
-    }
-
-    /// Whether a function can make a remote call, itself or through others.
-    pub fn reaches_remote(&self, function: u32) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut todo = vec![function];
-        while let Some(node) = todo.pop() {
-            if !seen.insert(node) {
-                continue;
-            }
-            if self.remote && self.graph.is_function(node) && self.of[node as usize].suspends() {
-                return true;
-            }
-            todo.extend(&self.graph.calls[node as usize]);
-        }
-        false
     }
 }
 

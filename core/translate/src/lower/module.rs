@@ -25,10 +25,10 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
         .enumerate()
         .map(|(i, import)| host_call(module, i, import))
         .collect::<Result<Vec<_>, _>>()?;
-    let entries = entries(module, options)?;
+    let mut entries = entries(module, options)?;
     let mut before: Vec<u32> = module.start.into_iter().collect();
     // A reactor exports `_initialize`; nothing else may run before it (WASI application ABI).
-    if let Some((_, f)) = module.exports.iter().find(|(n, _)| n == "_initialize") {
+    if let Some((_, f)) = module.exports.iter().find(|(n, _)| n == INITIALIZE) {
         before.push(*f);
     }
 
@@ -85,24 +85,26 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
     // Segments are applied in their order, tables first; the first that does not fit ends the instantiation.
     let trap = table_trap.or(memory_trap);
     let (mut types, mut init) = (types, None);
-    if !before.is_empty() || trap.is_some() {
-        let nothing = types.iter().position(|t| *t == FuncType::default()).unwrap_or_else(|| {
+    let mut add = |name: &str, stmts| {
+        let ty = types.iter().position(|t| *t == FuncType::default()).unwrap_or_else(|| {
             types.push(FuncType::default());
             types.len() - 1
         });
+        let body = Some(Body { stmts, ..Body::default() });
+        functions.push(Function { names: vec![name.into()], ty: ty as u32, body, states: None });
+        functions.len() as u32 - 1
+    };
+    if !before.is_empty() || trap.is_some() {
         let call =
             |f: &u32| Stmt::Call { callee: Callee::Function(*f), args: Vec::new(), results: Vec::new(), at: u32::MAX };
         let stmts = match trap {
             Some(kind) => vec![Stmt::Trap { kind, at: u32::MAX }],
             None => before.iter().map(call).chain([Stmt::Return { values: Vec::new() }]).collect(),
         };
-        init = Some(functions.len() as u32);
-        functions.push(Function {
-            names: vec!["<init>".into()],
-            ty: nothing as u32,
-            body: Some(Body { stmts, ..Body::default() }),
-            states: None,
-        });
+        init = Some(add("<init>", stmts));
+    }
+    if entries.is_empty() {
+        entries.push((COMMAND.into(), add(COMMAND, vec![Stmt::Return { values: Vec::new() }])));
     }
     Ok((Program { types, functions, globals, table, memory, segments, elements, entries, init, shared: None }, image))
 }
@@ -148,7 +150,18 @@ fn import_body(call: usize, ty: &FuncType) -> Body {
     body
 }
 
+/// What a command exports, and what a reactor does.
+const COMMAND: &str = "_start";
+const INITIALIZE: &str = "_initialize";
+
+/// What can be entered; nothing if to instantiate the module is all that there is to do: a command's entry is asked for, there is none, and
+/// something runs at the instantiation, or nothing else could be called.
 fn entries(module: &Module<'_>, options: &Options) -> Result<Vec<(String, u32)>, Error> {
+    let exports = |name: &str| module.exports.iter().any(|(n, _)| n == name);
+    let runs = module.start.is_some() || exports(INITIALIZE);
+    if options.roots == [COMMAND] && !exports(COMMAND) && (runs || module.exports.is_empty()) {
+        return Ok(Vec::new());
+    }
     if options.roots.is_empty() {
         return Ok(module.exports.clone());
     }

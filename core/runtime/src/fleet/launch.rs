@@ -1,0 +1,82 @@
+//! One launch of a group: begun, ended when its time is over or somebody cancels, and what it meant for each VM.
+
+use super::Fleet;
+use super::settle::Fate;
+use crate::Result;
+use std::time::{Duration, Instant};
+
+/// Loop turns a second that no VM exceeds by much.
+const FASTEST: f64 = 1e9;
+
+impl Fleet {
+    /// Fuel for a launch: unlimited, unless it has to stand for time. Who may run `again` gets as much as seems right, and more if that was
+    /// too little; who may not gets as much as the fastest loops use in that time, since too little would be the end of it.
+    pub fn slice(&self, again: bool) -> u64 {
+        let rate = if again { self.rate } else { self.rate.max(FASTEST) };
+        match self.options.timeout {
+            Some(timeout) if self.watchdog.is_none() => (timeout.as_secs_f64() * rate).max(1.0) as u64,
+            _ => u64::MAX,
+        }
+    }
+
+    /// Begins a launch of the VMs in `launched`, unless somebody cancelled (`false`).
+    pub fn submit(&mut self, g: usize) -> Result<bool> {
+        let group = &mut self.groups[g];
+        group.stop.store(0);
+        // After the store, or a cancellation just before it would be wiped out.
+        if self.cancel.cancelled() {
+            return Ok(false);
+        }
+        if let Err(error) = group.submit(&self.common) {
+            // What was begun uses the buffers until it has ended.
+            _ = group.finish();
+            return Err(error);
+        }
+        if let (Some(watchdog), Some(timeout)) = (&self.watchdog, self.options.timeout)
+            && let Some(at) = Instant::now().checked_add(timeout)
+        {
+            watchdog.arm(g, at, &group.stop);
+        }
+        Ok(true)
+    }
+
+    /// Waits for a launch. Returns how long it took, and how long the device was in the program's kernel.
+    pub fn finish(&mut self, g: usize) -> Result<(Duration, Duration)> {
+        let finished = self.groups[g].finish();
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.disarm(g);
+        }
+        finished
+    }
+
+    /// What follows for each VM of a launch that took `elapsed`, and so long in the `kernel`.
+    pub fn fates(&mut self, g: usize, elapsed: Duration, kernel: Duration) -> Result<Vec<(u32, Fate)>> {
+        let launched = std::mem::take(&mut self.groups[g].launched);
+        let mut fates = Vec::with_capacity(launched.len());
+        let mut used = Vec::with_capacity(launched.len());
+        for &vm in &launched {
+            let spent = |fleet: &Self| fleet.groups[g].slots[vm as usize].as_ref().map_or(0, |s| s.job.spent);
+            let before = spent(self);
+            fates.push((vm, self.decide(g, vm as usize, elapsed)?));
+            used.push(spent(self) - before);
+        }
+        let most = used.iter().copied().max().unwrap_or(0);
+        // Before we look, it may have ended long ago, so what the driver says is better.
+        let time = if kernel.is_zero() { elapsed } else { kernel };
+        for ((vm, fate), used) in fates.iter_mut().zip(used) {
+            let share = match fate {
+                // The stop word was set before it began.
+                Fate::Again(_) if used == 0 => 0.0,
+                _ if most == 0 => 1.0,
+                _ => used as f64 / most as f64,
+            };
+            self.account(g, *vm as usize, time.mul_f64(share), fate);
+        }
+        // Short launches say more about the overhead than about the program.
+        if elapsed > Duration::from_millis(1) {
+            self.rate = self.rate.max(most as f64 / elapsed.as_secs_f64());
+        }
+        self.groups[g].launched = launched;
+        Ok(fates)
+    }
+}
