@@ -58,6 +58,9 @@ pub struct Returned {
     pub values: Vec<Value>,
 }
 
+/// The number of an instance, and of its VM in its group.
+type Launch = (usize, usize);
+
 impl fmt::Debug for Instances {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instances").field("count", &self.count).field("program", self.program()).finish()
@@ -212,7 +215,7 @@ impl Instances {
     }
 
     /// Of VMs of a group, those to launch together and those for later: where they will be stopped after a time, no more than run at once.
-    fn at_once(&self, vms: Vec<(usize, usize)>) -> Result<(Vec<(usize, usize)>, Vec<(usize, usize)>)> {
+    fn at_once(&self, vms: Vec<Launch>) -> Result<(Vec<Launch>, Vec<Launch>)> {
         if self.fleet.watchdog.is_none() {
             return Ok((vms, Vec::new()));
         }
