@@ -1,8 +1,9 @@
-// PBKDF2-HMAC-SHA256 and scrypt (r = p = 1) by hand: one thread a hash, everything but scrypt's V in registers.
+// PBKDF2-HMAC-SHA256 and scrypt (r = p = 1), handwritten: one hash for each thread, everything except scrypt's V in
+// registers.
 //
 // CUDA C++, and C for the processor, so that tests need no GPU. A kernel is given:
 //   out         words of the keys; word i of thread t is out[i * threads + t]
-//   in          four words of password and four of salt, laid out alike
+//   in          four words of password and four of salt, in the same layout
 //   scratch     scrypt: 128 bytes times N for each thread
 //   parameters  iterations or N; the number of threads
 
@@ -36,7 +37,7 @@ typedef struct { u32 x, y, z, w; } uint4;
 
 #define EACH(i, count) _Pragma("unroll") for (int i = 0; i < count; i++)
 
-// Adds a block of 16 words to a SHA-256 state. The block is used up: it becomes the last words of the schedule.
+// Adds a block of 16 words to a SHA-256 state. Overwrites the block with the last words of the message schedule.
 DEVICE void compress(u32 state[8], u32 w[16]) {
     const u32 k[64] = {
         0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -62,7 +63,7 @@ DEVICE void compress(u32 state[8], u32 w[16]) {
     state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
-// state = from + the block of one digest, as it stands behind a padded key.
+// state = from + the final block of a message: one digest after the padded key.
 DEVICE void compress_digest(u32 state[8], const u32 from[8], const u32 digest[8]) {
     u32 w[16];
     EACH(i, 8) w[i] = digest[i], w[8 + i] = 0, state[i] = from[i];
@@ -71,7 +72,7 @@ DEVICE void compress_digest(u32 state[8], const u32 from[8], const u32 digest[8]
     compress(state, w);
 }
 
-// The states after the padded keys of HMAC.
+// The SHA-256 states after HMAC's inner and outer padded key.
 DEVICE void hmac_key(u32 inner[8], u32 outer[8], const u32 password[4]) {
     const u32 start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     u32 w[16];
@@ -82,7 +83,7 @@ DEVICE void hmac_key(u32 inner[8], u32 outer[8], const u32 password[4]) {
     compress(outer, w);
 }
 
-// HMAC of the salt and a block's number: the first iteration of that block.
+// HMAC of the salt and a block's number: PBKDF2's first iteration of that block.
 DEVICE void first(u32 digest[8], const u32 inner[8], const u32 outer[8], const u32 salt[4], u32 number) {
     u32 w[16];
     EACH(i, 16) w[i] = i < 4 ? salt[i & 3] : 0;
@@ -131,7 +132,7 @@ DEVICE void mix(u32 b[32]) {
     salsa(b + 16, b);
 }
 
-// Where quarter `q` of a row begins: 32 bytes a lane, a whole sector, then the next lane's.
+// Where quarter `q` of a row begins. Each lane has 32 bytes, a whole sector, followed by the next lane's.
 #define QUARTER_ROW(row, q) (scratch + ((((u64)tile * n + (row)) * 4 + (q)) * lanes + lane) * 2)
 
 DEVICE void scrypt_thread(u32 *out, const u32 *in, uint4 *scratch, u32 n, u32 threads, u32 tile, u32 lane, u32 lanes) {
@@ -162,7 +163,7 @@ DEVICE void scrypt_thread(u32 *out, const u32 *in, uint4 *scratch, u32 n, u32 th
         mix(b);
     }
 
-    // PBKDF2 again, with those 128 bytes as the salt.
+    // PBKDF2 again, with the 128 bytes of `b` as the salt.
     EACH(half, 2) {
         u32 w[16];
         EACH(i, 16) w[i] = SWAP(b[16 * half + i]);

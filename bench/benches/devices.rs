@@ -1,4 +1,4 @@
-//! What can be measured on any machine, for every device that there is: translation, copies by cell size, latencies, guests.
+//! Micro-benchmarks of every device that is there: translation, copies by cell size, latencies, guests.
 
 use anyhow::Result;
 use bench::guests::{GUESTS, Guest};
@@ -12,7 +12,7 @@ use vectorvisor::{
 
 /// Does nothing.
 const NOTHING: &str = r#"(module (func (export "nothing")))"#;
-/// Asks the host as often as it is told, whether it may write, which needs no waiting.
+/// Makes `$times` host calls: it polls whether standard output can be written to, which never waits.
 const ASK: &str = r#"(module
     (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
@@ -63,12 +63,12 @@ impl Device {
         criterion.benchmark_group(format!("{}/{what}", self.name))
     }
 
-    /// Enough VMs to fill it.
+    /// Enough VMs to keep the device busy.
     fn vms(&self) -> u32 {
         if self.engine.info().kind == DeviceKind::Gpu { 32_768 } else { 64 }
     }
 
-    /// Bytes of WebAssembly in a second, up to kernel text.
+    /// Translation to kernel text: bytes of WebAssembly per second.
     fn translation(&self, criterion: &mut Criterion) {
         let mut group = self.group(criterion, "translation");
         let options = ProgramOptions::default().for_device(self.engine.info());
@@ -80,7 +80,7 @@ impl Device {
         }
     }
 
-    /// Bytes read and written in a second, by how much of a VM's memory lies together.
+    /// Copies: bytes read and written per second, by cell size.
     fn copies(&self, criterion: &mut Criterion) {
         for guest in GUESTS.iter().filter(|guest| guest.copied().is_some()) {
             let guest = guest.of_size(10);
@@ -92,7 +92,7 @@ impl Device {
         }
     }
 
-    /// One VM: a call that does nothing, an input that does nothing, and the time from a question to the host to the next.
+    /// Latencies with one VM: of an empty call, of an empty input, and from one host call to the next.
     fn latencies(&self, criterion: &mut Criterion) -> Result<()> {
         let mut group = self.group(criterion, "latency");
         let compile = |text: &str| Program::new(&self.engine, text.as_bytes(), &Default::default(), &mut |_| {});
@@ -121,7 +121,7 @@ impl Device {
         Ok(())
     }
 
-    /// Inputs in a second, kernel time only.
+    /// Guests: inputs per second of kernel time.
     fn guests(&self, criterion: &mut Criterion) {
         let mut group = self.group(criterion, "guests");
         for guest in GUESTS.iter().filter(|guest| guest.copied().is_none()) {
@@ -133,7 +133,7 @@ impl Device {
     fn kernel(&self, group: &mut BenchmarkGroup<'_, WallTime>, name: &str, guest: &Guest, options: &ProgramOptions) {
         let count = u64::from(self.vms());
         group.throughput(guest.copied().map_or(Throughput::Elements(count), |bytes| Throughput::Bytes(bytes * count)));
-        // Compiled only if the command line's filter lets it run.
+        // Compiled at its first run, so not if the command line's filter excludes it.
         let prepare = || {
             let program = measure::compile(&self.engine, guest, options)?.program;
             Vms::new(&program, measure::outputs(&program, guest, 64)?, self.vms())

@@ -1,4 +1,4 @@
-//! The handwritten kernels of `baselines/`: the same inputs and outputs as the guests of their names.
+//! The handwritten kernels of `baselines/`, which have the same inputs and outputs as the guests of the same names.
 
 use crate::guests::Guest;
 use crate::native::Case;
@@ -19,7 +19,7 @@ pub struct Baseline {
     module: Module,
 }
 
-/// What a kernel is called, words of a key, and bytes of scratch for each thread.
+/// A kernel's name, the words of a key, and the bytes of scratch memory for each thread.
 fn kernel(guest: &Guest) -> Option<(&'static str, usize, u64)> {
     match guest.name {
         "pbkdf2" => Some(("pbkdf2", 8, 0)),
@@ -43,10 +43,10 @@ impl Baseline {
         Ok(Some(Self { queue: Queue::new(&device)?, module, device }))
     }
 
-    /// The best time of `repeat` launches that compute what `threads` VMs of the guest do, if that was written by hand.
+    /// The best time of `repeat` launches that compute what `threads` VMs of the guest do, if there is such a kernel.
     ///
     /// # Errors
-    /// The device has not the memory, or a key is wrong.
+    /// The device does not have enough memory, or a key is wrong.
     pub fn run(&self, guest: &Guest, cases: &[Case], threads: u32, repeat: usize) -> Result<Option<Duration>> {
         let Some((name, words, scratch)) = kernel(guest) else { return Ok(None) };
         let lanes = self.device.info().lane_width;
@@ -82,7 +82,7 @@ impl Baseline {
     }
 }
 
-/// Passwords and salts as big-endian words, word after word of all threads.
+/// Passwords and salts as big-endian words, interleaved: the first word of all threads, then the second, and so on.
 fn interleaved(cases: &[Case], threads: usize) -> Result<Vec<u8>> {
     let mut all = vec![0; threads * 2 * FIELD];
     for (thread, (input, _)) in (0..threads).zip(cases.iter().cycle()) {

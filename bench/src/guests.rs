@@ -1,12 +1,12 @@
-//! The guests of `guests/`: the modules, and what each is given.
+//! The guests of `guests/`: their modules and inputs.
 
 use crate::inputs;
 use anyhow::{Context, Result, bail};
 
-/// A program and the size of its work.
+/// A program and the amount of its work.
 #[derive(Debug, Clone, Copy)]
 pub struct Guest {
-    /// As it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// The name of its module and of its native build.
     pub program: &'static str,
@@ -14,10 +14,10 @@ pub struct Guest {
     pub wasm: &'static [u8],
     /// How much work: iterations, bytes, pixels of an edge, or copies.
     pub size: u32,
-    /// A size that a test can afford.
+    /// A size for tests.
     pub small: u32,
     input: MakeInput,
-    /// Bytes that it reads and writes for each of its `size`, if copying is all it does.
+    /// Bytes that it reads and writes for each of its `size` copies; 0 if it does not only copy.
     copied: u64,
 }
 
@@ -39,7 +39,7 @@ const fn copying(guest: Guest) -> Guest {
     Guest { copied: 2 * (32 << 10), ..guest }
 }
 
-/// All of them, with the sizes that are reported.
+/// All guests, with the sizes that results are reported for.
 pub const GUESTS: [Guest; 10] = [
     guest("pbkdf2", module!("pbkdf2"), [20_000, 20], password),
     guest("scrypt", module!("scrypt"), [1024, 16], password),
@@ -78,20 +78,20 @@ impl Guest {
         Self { size, ..self }
     }
 
-    /// Standard input number `seed`; others are given others.
+    /// The standard input number `seed`; all differ.
     pub fn input(&self, seed: u64) -> Vec<u8> {
         (self.input)(seed, self.size)
     }
 
-    /// Bytes that one VM reads and writes in all, if copying is what it does.
+    /// Bytes that one VM reads and writes, if it only copies.
     pub fn copied(&self) -> Option<u64> {
         (self.copied > 0).then(|| self.copied * u64::from(self.size))
     }
 
-    /// Bytes of its initial memory, which are all that it needs.
+    /// Bytes of its initial memory, which is all that it needs.
     ///
     /// # Errors
-    /// It is no module.
+    /// The module is malformed.
     pub fn memory(&self) -> Result<u64> {
         for payload in wasmparser::Parser::new(0).parse_all(self.wasm) {
             if let wasmparser::Payload::MemorySection(memories) = payload? {

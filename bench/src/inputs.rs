@@ -1,4 +1,4 @@
-//! Texts that look like what such programs are given, the same for the same seed.
+//! Realistic texts as inputs, deterministic by seed.
 
 /// A stream of numbers (xorshift*).
 struct Random(u64);
@@ -14,7 +14,7 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
     }
     fn word(&mut self) -> &'static str {
-        // Short words come more often, as in any language.
+        // Short words are more frequent, as in any language.
         let limit = 1 + self.below(WORDS.len());
         WORDS[self.below(limit)]
     }
@@ -87,7 +87,7 @@ const WORDS: [&str; 64] = [
     "interleaved",
 ];
 
-/// Prose of so many bytes.
+/// `bytes` bytes of prose.
 pub fn prose(seed: u64, bytes: usize) -> Vec<u8> {
     let mut random = Random::new(seed);
     let mut text = String::with_capacity(bytes + 16);
@@ -100,7 +100,7 @@ pub fn prose(seed: u64, bytes: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// So many bytes of a JSON array of messages; it ends wherever they are used up.
+/// The first `bytes` bytes of a JSON array of messages.
 pub fn json(seed: u64, bytes: usize) -> Vec<u8> {
     let mut random = Random::new(seed);
     let mut text = String::with_capacity(bytes + 512);

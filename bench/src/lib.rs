@@ -1,4 +1,4 @@
-//! What VectorVisor is measured with: guests, their inputs, what they must print, and rivals.
+//! The benchmarks' library: guests, their inputs and expected outputs, and handwritten kernels to compare with.
 
 pub mod baseline;
 pub mod guests;

@@ -1,4 +1,4 @@
-//! One program on one device: compile it once, run it in many VMs several times, compare every output.
+//! Measures one program on one device: compiles it once, runs it in many VMs several times, and compares every output.
 
 use crate::guests::Guest;
 use crate::native::Case;
@@ -12,11 +12,12 @@ use vectorvisor::{End, Engine, Fleet, FleetOptions, Input, Program, ProgramOptio
 pub struct Compiled {
     /// The program, loaded.
     pub program: Program,
-    /// From the module to the loaded program.
+    /// The time from the module to the loaded program.
     pub took: Duration,
 }
 
-/// Translates and compiles a guest. Its memory does not grow unless the options' heap is larger than what it begins with.
+/// Translates and compiles a guest. Its memory does not grow unless the options' heap is larger than its initial
+/// memory.
 ///
 /// # Errors
 /// The options make no sense, or the device's compiler fails.
@@ -31,13 +32,13 @@ pub fn compile(engine: &Engine, guest: &Guest, options: &ProgramOptions) -> Resu
 /// Times of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// In the program's kernel.
+    /// Kernel time.
     pub kernel: Duration,
-    /// Launches that this was made of.
+    /// The number of launches.
     pub launches: u64,
 }
 
-/// VMs that run the same inputs again and again.
+/// VMs that can run the same inputs several times.
 #[derive(Debug)]
 pub struct Vms {
     fleet: Fleet,
@@ -46,20 +47,20 @@ pub struct Vms {
 }
 
 impl Vms {
-    /// VM k takes case k, over again from the first when there are more VMs.
+    /// VM k takes case k modulo the number of cases.
     ///
     /// # Errors
     /// The VMs do not fit, or there are no cases.
     pub fn new(program: &Program, cases: Vec<Case>, count: u32) -> Result<Self> {
-        let room = cases.iter().map(|(_, output)| output.len()).max().context("there are no inputs")?;
-        let options = options(count, Some(u32::try_from(room)?));
+        let capacity = cases.iter().map(|(_, output)| output.len()).max().context("there are no inputs")?;
+        let options = options(count, Some(u32::try_from(capacity)?));
         Ok(Self { fleet: Fleet::new(program, &options, Some(count as usize))?, cases, count: count as usize })
     }
 
     /// Runs every VM once.
     ///
     /// # Errors
-    /// A VM ends otherwise or prints something else than it must.
+    /// A VM fails, or its output is not the expected one.
     pub fn run(&mut self) -> Result<Times> {
         let (cases, mut wrong) = (&self.cases, None);
         let mut inputs = cases.iter().cycle().take(self.count).map(|(stdin, _)| input(stdin));
@@ -78,10 +79,10 @@ impl Vms {
     }
 }
 
-/// The first `count` inputs of a guest, with what it prints on the program's device.
+/// The first `count` inputs of a guest, with its outputs on the program's device.
 ///
 /// # Errors
-/// The VMs do not fit, or one does not end well.
+/// The VMs do not fit, or one fails.
 pub fn outputs(program: &Program, guest: &Guest, count: u32) -> Result<Vec<Case>> {
     let mut cases: Vec<Case> = (0..count).map(|seed| (guest.input(seed.into()).into(), Vec::new())).collect();
     let inputs: Vec<_> = cases.iter().map(|(stdin, _)| input(stdin)).collect();

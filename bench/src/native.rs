@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// An input and the output that belongs to it.
+/// An input and its expected output.
 pub type Case = (Arc<[u8]>, Vec<u8>);
 
-/// The first `count` inputs of a guest, with what its native build in `folder` prints.
+/// The first `count` inputs of a guest, with the outputs of its native build in `folder`.
 ///
 /// # Errors
 /// There is no native build, or it fails.

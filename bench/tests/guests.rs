@@ -1,4 +1,4 @@
-//! The guests and the handwritten kernels, on the processor, against other implementations.
+//! Compares the guests and the handwritten kernels, on the processor, with other implementations.
 
 use bench::baseline::Baseline;
 use bench::guests::Guest;
@@ -16,7 +16,7 @@ fn cpu() -> (Drivers, Engine) {
     (drivers, engine)
 }
 
-/// A small input of the guest for each VM, with what it printed.
+/// A small input of the guest for each VM, with its output.
 fn cases(engine: &Engine, name: &str) -> (Guest, Vec<Case>) {
     let guest = Guest::parse(name).expect("a guest");
     let options = ProgramOptions { lanes: Some(8), cache: CachePolicy::Off, ..Default::default() };
@@ -25,7 +25,7 @@ fn cases(engine: &Engine, name: &str) -> (Guest, Vec<Case>) {
     (guest, cases)
 }
 
-/// The lines that the keys of a case's password and salt make.
+/// The expected output of each case: the key that `derive` makes of its password and salt.
 fn keys(cases: &[Case], derive: impl Fn(&[u8], &[u8]) -> Vec<u8>) -> Vec<String> {
     let key = |(input, _): &Case| {
         let mut fields = input.split(|byte| *byte == b' ');

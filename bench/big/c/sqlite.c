@@ -1,5 +1,5 @@
-// SQL on standard input, run by SQLite in a database in memory; rows go to standard output, columns apart by '|'.
-// The first error ends it with code 1.
+// Runs the SQL on standard input with SQLite on a database in memory; prints rows with columns separated by '|'. Exits
+// with 1 at the first error.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "sqlite3.h"
 
-// SQLite wants a system below it, though only memory is used: one that opens no file and whose clock stands still.
+// SQLite needs a VFS although it only uses memory: this one opens no file, and its clock stands still.
 static int no_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out) { return SQLITE_CANTOPEN; }
 static int no_delete(sqlite3_vfs *vfs, const char *name, int sync) { return SQLITE_IOERR; }
 static int access_none(sqlite3_vfs *vfs, const char *name, int flags, int *out) { *out = 0; return SQLITE_OK; }

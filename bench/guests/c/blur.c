@@ -1,7 +1,7 @@
-// "SEED SIZE" -> the digest of a noisy RGB image of SIZE x SIZE pixels (at most 200) after a Gaussian blur with sigma 1.
-// Memory: 262144, of which stack: 8192
+// "SEED SIZE" -> the digest of a noisy RGB image of SIZE x SIZE pixels (at most 200) after a Gaussian blur with sigma
+// 1. Memory: 262144, of which stack: 8192
 //
-// The blur is separable and in f32: five rows into one row of floats, then that row into a row of bytes. At the border
+// The blur is separable and in f32: five rows into one row of floats, then that row into a row of bytes. At the edge
 // the outermost pixel is repeated.
 
 #include "guest.h"

@@ -1,4 +1,4 @@
-// What the guests share: standard input and output without stdio, which needs more memory than they do.
+// Shared by the guests: standard input and output without stdio, which would need more memory than the guests.
 
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// Reads all of standard input, which must fit; its length.
+// Reads all of standard input, which must fit; returns its length.
 static inline size_t read_all(void *buffer, size_t capacity) {
   size_t length = 0;
   for (;;) {
@@ -52,7 +52,7 @@ static inline void print_digest(uint64_t digest) {
   print_words((uint32_t[]){(uint32_t)(digest >> 32), (uint32_t)digest}, 2);
 }
 
-// The next of the fields that spaces separate. Ends it with a zero byte.
+// Returns the next field, which ends at a space, and replaces that by a zero byte.
 static inline char *field(char **text) {
   char *begin = *text, *end = begin;
   while (*end && *end != ' ' && *end != '\n')
@@ -77,7 +77,7 @@ static inline uint64_t digest_words(const uint64_t *words, size_t count) {
   return digest;
 }
 
-// Fills memory with noise that depends on the seed.
+// Fills memory with pseudo-random bytes.
 static inline void fill_words(uint64_t *words, size_t count, uint32_t seed) {
   uint64_t state = seed;
   for (size_t i = 0; i < count; i++) {

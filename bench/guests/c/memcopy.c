@@ -1,12 +1,11 @@
-// "SEED COUNT bulk|words|library" -> the digest of 32 KiB that were copied COUNT times: by `memory.copy`, in a loop of 64-bit words,
-// or by the C library's `memcpy`.
-// Memory: 131072, of which stack: 8192
+// "SEED COUNT bulk|words|library" -> the digest of 32 KiB that were copied COUNT times: by `memory.copy`, in a loop of
+// 64-bit words, or by the C library's `memcpy`. Memory: 131072, of which stack: 8192
 
 #include "guest.h"
 
 enum { WORDS = 4096 };
 
-// Otherwise compilers make the one loop a call, or leave copies out whose result is never seen.
+// Otherwise compilers turn the word loop into a call, or remove copies whose result is not used.
 #ifdef __clang__
 #define NO_BUILTIN __attribute__((no_builtin("memcpy", "memmove")))
 #else
@@ -25,7 +24,7 @@ NO_BUILTIN static void words(uint64_t *restrict to, const uint64_t *restrict fro
   COPIED();
 }
 
-// Where the compiler cannot see who is called.
+// Called by a volatile pointer, so that the compiler does not know the callee.
 static void *(*volatile library)(void *, const void *, size_t) = memcpy;
 
 int main(void) {

@@ -44,7 +44,7 @@ int main(void) {
 
   uint32_t(*blocks)[WORDS] = must(malloc(n * sizeof *blocks));
   pbkdf2(password, (const uint8_t *)salt, strlen(salt), 1, b, WORDS);
-  // Nobody has the address of `x`, and each index is a constant: compilers keep it in variables.
+  // The address of `x` does not escape, and each index is a constant, so compilers keep it in variables.
 #pragma GCC unroll 32
   for (int i = 0; i < WORDS; i++)
     x[i] = swap(b[i]);

@@ -46,8 +46,8 @@ static inline uint32_t load_big(const uint8_t *bytes) {
   return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-// Ends a message: `state` has taken `before` bytes, a multiple of 64; `length` more follow, then `extra` as a big-endian
-// word unless it is 0.
+// Ends a message: `state` has taken `before` bytes, a multiple of 64; `length` more follow, then `extra` as a
+// big-endian word unless it is 0.
 static void finish(uint32_t state[8], uint64_t before, const uint8_t *message, size_t length, uint32_t extra) {
   uint64_t bits = (before + length + (extra ? 4 : 0)) * 8;
   uint8_t tail[128] = {0};
@@ -90,7 +90,7 @@ static void pbkdf2(const char *password, const uint8_t *salt, size_t salt_length
 
   for (uint32_t number = 1; number <= count / 8; number++, key += 8) {
     uint32_t state[8];
-    // What is hashed from here on is one digest after a padded key: always the same padding.
+    // Every message from here on is one digest after a padded key, with the same padding.
     memset(block, 0, sizeof block);
     block[8] = 0x80000000;
     block[15] = (64 + 32) * 8;

@@ -1,5 +1,5 @@
-// A text of less than 16 KiB -> how many words it has, how many of them differ, and a digest of those in order. The C library's qsort calls
-// the comparison by a pointer.
+// A text of less than 16 KiB -> how many words it has, how many different ones, and a digest of those in order. The C
+// library's qsort calls the comparison by a pointer.
 // Memory: 131072, of which stack: 8192
 
 #include "guest.h"

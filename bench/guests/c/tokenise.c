@@ -1,5 +1,5 @@
-// A text of less than 16 KiB -> how many words it has, how many of them are no stop words, and a digest of those in lower case.
-// Memory: 65536, of which stack: 8192
+// A text of less than 16 KiB -> how many words it has, how many of them are not stop words, and a digest of those in
+// lower case. Memory: 65536, of which stack: 8192
 
 #include "guest.h"
 
@@ -14,14 +14,15 @@ static const char stop_words[] =
     "some such than that the their them then there these they this those through to too under until up very was we were "
     "what when where which while who whom why will with you your";
 
-// A stop word: where it begins in `stop_words`, and its length, 0 if there is none; open addressing.
+// A slot of the hash table of stop words (open addressing): the word's offset in `stop_words`, and its length, 0 if
+// empty.
 static struct {
   uint16_t begin, length;
 } slots[SLOTS];
 
 enum { FNV = 0x811c9dc5, PRIME = 0x01000193 };
 
-// Where a word with this hash is, or the empty slot where it would be.
+// The slot of a word with this hash, or the empty slot where it would be.
 static size_t find(const char *word, size_t length, uint32_t hash) {
   for (uint32_t at = hash ^ hash >> 16;; at++) {
     size_t slot = at % SLOTS;

@@ -14,13 +14,14 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use vectorvisor::{Alignment, BackendSpec, Bounds, CachePolicy, Drivers, Engine, Opt, ProgramOptions, Quirks, Traps};
 
-/// Runs guests in many VMs, each with an input of its own, compares every output with the native build's, and prints a row for
-/// each guest, choice of options and number of VMs.
+/// Runs guests in many VMs, compares every output with the native build's, and prints a row for each guest, combination
+/// of options and number of VMs.
 ///
-/// Where an option takes a list, every combination is measured.
+/// If options take lists, every combination is measured.
 #[derive(Debug, Parser)]
 struct Args {
-    /// NAME or NAME:SIZE; SIZE is iterations, N of scrypt, bytes, pixels of an edge, or copies of 32 KiB [default: all].
+    /// NAME or NAME:SIZE; SIZE is iterations, N of scrypt, bytes, pixels of an edge, or copies of 32 KiB [default:
+    /// all].
     #[arg(value_name = "GUEST", value_parser = Guest::parse)]
     guests: Vec<Guest>,
     /// Where to run.
@@ -29,40 +30,40 @@ struct Args {
     /// Numbers of VMs.
     #[arg(long, value_delimiter = ',', default_value = "32768")]
     vms: Vec<u32>,
-    /// Different inputs: VM k takes input k modulo this.
+    /// Number of different inputs: VM k takes input k modulo this.
     #[arg(long, default_value_t = 256)]
     distinct: usize,
-    /// Runs, of which the fastest counts.
+    /// Number of runs, of which the fastest counts.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
-    /// VMs in a tile [default: what suits the device].
+    /// Lanes of a tile [default: the device's].
     #[arg(long, value_delimiter = ',')]
     lanes: Vec<u32>,
-    /// Bytes of a cell: 0, 4, 8, 16 or 32 [default: what suits the device].
+    /// Bytes of a cell: 0, 4, 8, 16 or 32 [default: the device's].
     #[arg(long, value_delimiter = ',')]
     interleave: Vec<u32>,
-    /// Most memory of a VM in KiB; more than it begins with lets it grow [default: what it begins with].
+    /// The memory limit of a VM in KiB; more than its initial memory lets it grow [default: its initial memory].
     #[arg(long, value_delimiter = ',')]
     heap: Vec<u64>,
-    /// What accesses to memory that can grow are tested against: size, capacity or none.
+    /// What the bounds checks of growable memory compare with: size, capacity or none (unchecked).
     #[arg(long, value_delimiter = ',', default_value = "size", value_parser = parse_bounds)]
     bounds: Vec<Bounds>,
-    /// When a bad access is noticed: sticky or exact.
+    /// When an access out of bounds ends the VM: sticky or exact.
     #[arg(long, value_delimiter = ',', default_value = "sticky", value_parser = parse_traps)]
     traps: Vec<Traps>,
-    /// What accesses are taken to be aligned to: any or natural [default: what suits the device].
+    /// The alignment that accesses are assumed to have: any or natural [default: the device's].
     #[arg(long, value_delimiter = ',', value_parser = parse_alignment)]
     alignment: Vec<Alignment>,
-    /// Optimisations to leave out, one at a time: their names, nothing or everything.
+    /// Optimisations to disable, one at a time: their names, nothing or everything.
     #[arg(long, value_delimiter = ',', value_parser = parse_opts)]
     without: Vec<Opts>,
-    /// Optimisations to add, one at a time: their names, nothing or everything.
+    /// Optimisations to enable, one at a time: their names, nothing or everything.
     #[arg(long, value_delimiter = ',', value_parser = parse_opts)]
     opt: Vec<Opts>,
-    /// Programs that are compiled at the same time [default: the cores].
+    /// Programs that are compiled at the same time [default: the number of cores].
     #[arg(long)]
     jobs: Option<usize>,
-    /// Keep compiled programs here; otherwise nothing is kept, so that compile times are of compiling.
+    /// Cache compiled programs here [default: no cache, so that compile times are those of the compiler].
     #[arg(long)]
     cache_dir: Option<PathBuf>,
     /// Where the native builds are.
@@ -98,7 +99,7 @@ fn parse_alignment(text: &str) -> Result<Alignment, String> {
     }
 }
 
-/// What is left out or added.
+/// Optimisations to disable or enable.
 #[derive(Debug, Clone, Copy)]
 enum Opts {
     Nothing,
@@ -118,7 +119,7 @@ fn parse_opts(text: &str) -> Result<Opts, String> {
         ("nothing", _) => Ok(Opts::Nothing),
         ("everything", _) => Ok(Opts::Everything),
         (_, Some((_, opt))) => Ok(Opts::One(*opt)),
-        _ => Err(format!("there are nothing, everything, {}", Opt::ALL.map(|(name, _)| name).join(", "))),
+        _ => Err(format!("choose nothing, everything, {}", Opt::ALL.map(|(name, _)| name).join(", "))),
     }
 }
 
@@ -147,7 +148,7 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// The rows of a guest: by hand, then each variant, for each number of VMs.
+/// The rows of a guest, each for all numbers of VMs: the handwritten kernel, then each variant.
 fn rows(
     guest: &Guest,
     cases: &[Case],
@@ -156,10 +157,10 @@ fn rows(
     args: &Args,
     print: &mut dyn FnMut(Result<String>),
 ) {
-    let mut rivals = Vec::new();
+    let mut by_hand_times = Vec::new();
     for &vms in &args.vms {
         let time = baseline.map_or(Ok(None), |baseline| baseline.run(guest, cases, vms, args.repeat));
-        rivals.push(*time.as_ref().unwrap_or(&None));
+        by_hand_times.push(*time.as_ref().unwrap_or(&None));
         if let Some(time) = time.transpose() {
             print(time.map(|time| row(guest, "by hand", vms, time, None, None)));
         }
@@ -167,8 +168,8 @@ fn rows(
     for compiled in compiled {
         match compiled {
             Ok(compiled) => {
-                for (&vms, rival) in args.vms.iter().zip(&rivals) {
-                    print(measured(guest, &compiled, cases, vms, args.repeat, *rival));
+                for (&vms, by_hand) in args.vms.iter().zip(&by_hand_times) {
+                    print(measured(guest, &compiled, cases, vms, args.repeat, *by_hand));
                 }
             }
             Err(error) => print(Err(error)),
@@ -241,13 +242,13 @@ fn line(columns: [&str; 8]) -> String {
     format!("{guest:<14} {options:<50} {vms:>8} {time:>10} {rate:>12} {copied:>8} {ratio:>10} {compile:>9}")
 }
 
-/// `rival` is the time of the kernel by hand, `compile` that of the compiler.
+/// `by_hand` is the handwritten kernel's time, `compile` the compiler's.
 fn row(
     guest: &Guest,
     options: &str,
     vms: u32,
     time: Duration,
-    rival: Option<Duration>,
+    by_hand: Option<Duration>,
     compile: Option<Duration>,
 ) -> String {
     let rate = f64::from(vms) / time.as_secs_f64();
@@ -258,7 +259,9 @@ fn row(
         &format!("{:.3}", time.as_secs_f64() * 1e3),
         &format!("{rate:.0}"),
         &guest.copied().map(|bytes| format!("{:.0}", bytes as f64 * rate / 1e9)).unwrap_or_default(),
-        &rival.map(|rival| format!("{:.0}%", rival.as_secs_f64() / time.as_secs_f64() * 100.0)).unwrap_or_default(),
+        &by_hand
+            .map(|by_hand| format!("{:.0}%", by_hand.as_secs_f64() / time.as_secs_f64() * 100.0))
+            .unwrap_or_default(),
         &compile.map(|compile| format!("{:.1}", compile.as_secs_f64())).unwrap_or_default(),
     ])
 }
@@ -269,7 +272,7 @@ fn measured(
     cases: &[Case],
     vms: u32,
     repeat: usize,
-    rival: Option<Duration>,
+    by_hand: Option<Duration>,
 ) -> Result<String> {
     let best = || {
         let mut running = Vms::new(&compiled.program, cases.to_vec(), vms)?;
@@ -293,5 +296,5 @@ fn measured(
         "{}x{} {memory}K {:?}{alignment} {:?}{without}{with}{launches}",
         plan.lanes, plan.cell, options.bounds, options.traps
     );
-    Ok(row(guest, &options, vms, times.kernel, rival, Some(compiled.took)))
+    Ok(row(guest, &options, vms, times.kernel, by_hand, Some(compiled.took)))
 }

@@ -1,5 +1,5 @@
-;; PoCL's rint has undefined behaviour for large numbers. Of a constant, the compiler took that for leave to remove the
-;; rest of the function, and what came before was a trap for each VM.
+;; PoCL's rint has undefined behaviour for large numbers. With a constant argument the compiler therefore removed the
+;; rest of the function, and the code before it trapped in every VM.
 ;; options: --lanes 32 --interleave 8 --stack 4096 --traps exact --force-framed
 ;; calls: f32(i32:0x1) f64(i32:0x1) f32(i32:0x0) f64(i32:0x0)
 (module

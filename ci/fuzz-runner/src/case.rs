@@ -1,14 +1,14 @@
-//! A case: a module, what each VM calls, and the options of the program; also as the text of a file.
+//! A case (a module and the calls of each VM) and the options of its program; both as the text of a file too.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use vectorvisor::translate::wasm::Module;
 use vectorvisor::{Alignment, Bounds, CachePolicy, FleetOptions, Opt, ProgramOptions, TrapKind, Traps, ValType, Value};
 
-/// The export that shows what a module has in its memory and globals.
+/// The export that returns a hash of the module's memory, and its globals.
 pub const STATE: &str = "state";
 
-/// Loops and calls of a call, should a module lose its own limit on the way.
+/// Fuel of a call, in case shrinking removes a module's own limit.
 const FUEL: u64 = 1 << 22;
 
 /// The options of a program.
@@ -20,13 +20,14 @@ pub struct Setup {
     pub lanes: u32,
     pub interleave: u32,
     pub stack: u32,
-    /// Optimisations that are left out.
+    /// Optimisations that are disabled.
     pub without: BTreeSet<Opt>,
-    /// Those that are added.
+    /// Optimisations that are enabled although they are off by default.
     pub with: BTreeSet<Opt>,
-    /// Its modules are linked; else it is one module as it stands.
+    /// Its modules are linked; otherwise the program is one module as it is.
     pub linked: bool,
-    /// Hints of alignment are believed, in a fleet, which runs again what breaks them: each call is then one of a fresh VM.
+    /// Alignment hints are assumed to hold. A fleet runs the program, because it reruns a VM that breaks a hint, and
+    /// each call is one of a fresh VM.
     pub natural: bool,
 }
 
@@ -50,12 +51,12 @@ pub struct Case {
 pub enum Answer {
     Values(Vec<Value>),
     Trap(TrapKind),
-    /// In a way that no module of ours should end.
+    /// In a way that no generated module should end.
     Other(String),
 }
 
 impl Setup {
-    /// VMs: one more than a tile.
+    /// The number of VMs: one more than a tile has lanes.
     pub fn vms(&self) -> usize {
         self.lanes as usize + 1
     }
@@ -68,7 +69,7 @@ impl Setup {
             stack: Some(self.stack),
             traps: if self.exact { Traps::Exact } else { Traps::Sticky },
             bounds: if self.capacity { Bounds::Capacity } else { Bounds::Size },
-            // What `Instances` would take in the end.
+            // `Instances` needs `Any`.
             alignment: Some(if self.natural { Alignment::Natural } else { Alignment::Any }),
             without: self.without.clone(),
             with: self.with.clone(),
@@ -83,7 +84,7 @@ impl Setup {
         FleetOptions { fuel: Some(FUEL), out_capacity: Some(64), seed: Some(1), ..FleetOptions::default() }
     }
 
-    /// As words of a command line.
+    /// As command-line options.
     pub fn text(&self) -> String {
         let mut text = format!("--lanes {} --interleave {} --stack {}", self.lanes, self.interleave, self.stack);
         for (set, word) in [
@@ -143,7 +144,7 @@ impl Setup {
 }
 
 impl Case {
-    /// What a VM calls.
+    /// The calls of a VM.
     pub fn calls(&self, vm: usize) -> &[Request] {
         &self.calls[vm % self.calls.len()]
     }
@@ -176,7 +177,7 @@ impl Case {
         }
     }
 
-    /// The same with another module; `None` if a function that is called is not there any more.
+    /// The same calls with another module; `None` if it lacks a function that is called.
     pub fn with(&self, wasm: &[u8]) -> Option<Self> {
         let module = Module::decode(wasm).ok()?;
         let there = |request: &Request| {
@@ -209,7 +210,7 @@ impl Request {
     }
 }
 
-/// A value of these low bits.
+/// A value from its bits, the low ones.
 pub fn of_bits(ty: ValType, bits: u64) -> Value {
     match ty {
         ValType::I32 => Value::I32(bits as i32),

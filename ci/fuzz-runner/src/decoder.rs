@@ -1,7 +1,8 @@
-//! Target "decoder": broken and hostile modules through the translator. No panic, no crash, no wait, no flood of memory.
+//! The target "decoder": translates broken and hostile modules, which must cause no panic or crash and take little time
+//! and memory.
 //!
-//! A child process translates the inputs of one seed after another and says on its standard output which one it
-//! begins. So a stack overflow costs the child, not the fuzzer, and one that does not end can be killed.
+//! A child process translates the input of one seed after another and prints each seed before it begins. So a stack
+//! overflow ends the child and not the fuzzer, and a translation that does not end can be killed.
 
 use crate::{generate, heap, hostile};
 use fastrand::Rng;
@@ -13,13 +14,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use vectorvisor::translate::{Alignment, Bounds, Clock, Language, Options, Target, Traps, translate};
 
-/// The most that a module of at most [`LARGEST`] bytes may take.
+/// The longest time that translating a module of at most [`LARGEST`] bytes may take.
 const TIME: Duration = Duration::from_secs(10);
 /// Bytes of the largest input.
 const LARGEST: usize = 256 << 10;
-/// Bytes of heap for each byte of input...
+/// The most bytes of heap for each byte of input, beyond [`BASE`].
 const FACTOR: usize = 64;
-/// ...and beyond that.
+/// Bytes of heap that any input may use.
 const BASE: usize = 64 << 20;
 /// The option by which the child is started; its value is the first seed.
 pub const CHILD: &str = "--decoder-child";
@@ -61,7 +62,7 @@ fn mutated(rng: &mut Rng, mut bytes: Vec<u8>) -> (String, Vec<u8>) {
             3 => {
                 bytes.remove(at);
             }
-            // A count or an index that is as large as it gets.
+            // The largest count or index in LEB128.
             4 => {
                 bytes.splice(at..at + 1, [0xff, 0xff, 0xff, 0xff, 0x0f]);
             }
@@ -76,7 +77,7 @@ fn mutated(rng: &mut Rng, mut bytes: Vec<u8>) -> (String, Vec<u8>) {
             break;
         }
     }
-    ("a changed module".into(), bytes)
+    ("a mutated module".into(), bytes)
 }
 
 /// The options of a seed.
@@ -107,7 +108,7 @@ fn options(seed: u64) -> Options {
     }
 }
 
-/// Translates a module; what is wrong with how that went.
+/// Translates a module; returns what went wrong.
 fn wrong(bytes: &[u8], options: &Options) -> Option<String> {
     let mut panic = None;
     let begin = Instant::now();
@@ -125,7 +126,8 @@ fn wrong(bytes: &[u8], options: &Options) -> Option<String> {
     (took > TIME).then(|| format!("it takes {took:.1?}"))
 }
 
-/// The child: translates the inputs from a seed on, for ever. Prints `SEED` before each, and `SEED REASON` after a bad one.
+/// The child: translates the inputs from a seed on, for ever. Prints `SEED` before each, and `SEED REASON` after a bad
+/// one.
 pub fn child(first: u64) -> ! {
     std::panic::set_hook(Box::new(|_| {}));
     let mut out = std::io::stdout().lock();
@@ -133,16 +135,16 @@ pub fn child(first: u64) -> ! {
         let (_, bytes) = input(seed);
         let begun = writeln!(out, "{seed}");
         let reason = wrong(&bytes, &options(seed));
-        let told = reason.map_or(Ok(()), |reason| writeln!(out, "{seed} {}", reason.replace('\n', " ")));
-        // Nobody listens any more.
-        if begun.and(told).and(out.flush()).is_err() {
+        let reported = reason.map_or(Ok(()), |reason| writeln!(out, "{seed} {}", reason.replace('\n', " ")));
+        // The parent process has ended.
+        if begun.and(reported).and(out.flush()).is_err() {
             break;
         }
     }
     std::process::exit(0)
 }
 
-/// What became of the inputs.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub struct Report {
     pub inputs: u64,
@@ -150,7 +152,7 @@ pub struct Report {
     pub bad: Vec<(u64, String)>,
 }
 
-/// Runs inputs from a seed on, for some time or so many.
+/// Runs the inputs of `count` seeds from `first` on, or as many as `time` allows.
 ///
 /// # Errors
 /// The program cannot start itself.
@@ -161,8 +163,8 @@ pub fn run(first: u64, count: u64, time: Duration) -> Result<Report, String> {
     let last = first.saturating_add(count);
     while seed < last && Instant::now() < end {
         let (mut process, lines) = start(seed).map_err(|e| format!("the decoder's child process: {e}"))?;
-        let reason = listen(&lines, &mut seed, last, end, &mut report);
-        // It may have ended by itself.
+        let reason = watch(&lines, &mut seed, last, end, &mut report);
+        // An error means that the child has ended already.
         let _ = process.kill();
         let status = process.wait().map_err(|e| e.to_string())?;
         if let Some(reason) = reason {
@@ -174,18 +176,19 @@ pub fn run(first: u64, count: u64, time: Duration) -> Result<Report, String> {
     Ok(report)
 }
 
-/// Follows a child until it must be replaced; then why: `Some(None)` if it died.
-fn listen(
+/// Reads a child's output until the run ends (`None`) or the child must be replaced: `Some` with the reason, or
+/// `Some(None)` if it has crashed.
+fn watch(
     lines: &Receiver<String>,
     seed: &mut u64,
     last: u64,
     end: Instant,
     report: &mut Report,
 ) -> Option<Option<String>> {
-    // Its own time limit is the first, if it can.
-    let patience = TIME + Duration::from_secs(5);
+    // Longer than the child's own limit, which gives a better report if the child is still alive.
+    let limit = TIME + Duration::from_secs(5);
     loop {
-        match lines.recv_timeout(patience) {
+        match lines.recv_timeout(limit) {
             Ok(line) => match line.split_once(' ') {
                 Some((_, reason)) => report.bad.push((*seed, reason.into())),
                 None => {
@@ -195,7 +198,7 @@ fn listen(
                     }
                 }
             },
-            Err(RecvTimeoutError::Timeout) => return Some(Some(format!("it has not ended after {patience:?}"))),
+            Err(RecvTimeoutError::Timeout) => return Some(Some(format!("it has not ended after {limit:?}"))),
             Err(RecvTimeoutError::Disconnected) => return Some(None),
         }
     }

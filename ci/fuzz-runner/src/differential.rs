@@ -1,4 +1,4 @@
-//! Target "differential": the same calls on VectorVisor and on Wasmtime.
+//! The target "differential": compares the answers of VectorVisor and Wasmtime to the same calls.
 
 use crate::case::{Answer, Case, Setup};
 use crate::generate::Program;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use vectorvisor::{Engine, TrapKind};
 use wasm_shrink::WasmShrink;
 
-/// Attempts in a row to make a module smaller; each costs a run of a compiler...
+/// Failed attempts in a row after which shrinking ends; each costs a run of the compiler.
 const ATTEMPTS: u32 = 150;
-/// ...and the time after which it is small enough.
+/// The time after which shrinking ends.
 const SHRINKING: Duration = Duration::from_secs(180);
 
-/// Both sides.
+/// VectorVisor and Wasmtime.
 pub struct Differential {
     pub engine: Engine,
     pub oracle: Oracle,
@@ -52,15 +52,15 @@ impl Differential {
         Ok(mismatch)
     }
 
-    /// Gives `keep` the text of a file for a program that went wrong: first the module that does, then the same made
-    /// as small as it gets.
+    /// Passes to `keep` the text of a file for a program with a mismatch: first the module that has it, then the same
+    /// module shrunk.
     pub fn explain(&self, program: &Program, mismatch: Result<Mismatch, String>, keep: &dyn Fn(&str)) {
         let setup = &program.setup;
         let run = |case: &Case| {
             let program = Program { setup: setup.clone(), cases: vec![case.clone()] };
             self.compare(&program, &mut Tally::default())
         };
-        // Wrong answers stay interesting when they change; an error has to stay the same.
+        // While shrinking, a wrong answer may change into another wrong one, but an error has to stay the same.
         let kind = mismatch.as_ref().err().map(|error| first_words(error));
         let same = |case: &Case| match (run(case), &kind) {
             (Ok(Some(_)), None) => true,
@@ -70,18 +70,18 @@ impl Differential {
         let alone = || {
             let Ok(mismatch) = &mismatch else { return program.cases.iter().find(|case| same(case)).cloned() };
             let case = &program.cases[mismatch.case];
-            // The wrong VM's calls up to the wrong one, in every VM, if that is wrong too.
+            // First try the calls of the VM with the mismatch, up to the wrong one, in every VM.
             let calls = case.calls(mismatch.vm)[..mismatch.step].to_vec();
             let short = Case { wasm: case.wasm.clone(), calls: vec![calls] };
             [short, case.clone()].into_iter().find(same)
         };
         let Some(mut case) = alone() else {
             let reason = mismatch.map_or_else(|error| error, |mismatch| mismatch.to_string());
-            return keep(&format!("{reason}\nonly together with the other modules, or not each time\n"));
+            return keep(&format!("{reason}\nonly together with the other modules, or not reproducible\n"));
         };
         let text = |case: &Case| {
             let remark = match run(case) {
-                Ok(mismatch) => mismatch.map_or("not each time".into(), |mismatch| mismatch.to_string()),
+                Ok(mismatch) => mismatch.map_or("not reproducible".into(), |mismatch| mismatch.to_string()),
                 Err(error) => error,
             };
             case.text(setup, &remark)
@@ -97,18 +97,18 @@ impl Differential {
     }
 }
 
-/// The beginning of an error; what follows has numbers that change with the module.
+/// The beginning of an error, before the first number, since numbers change with the module.
 fn first_words(error: &str) -> String {
     error.chars().take_while(|c| !c.is_ascii_digit()).take(40).collect()
 }
 
-/// The first wrong answer of a VM. What cannot be compared is counted as skipped:
-/// - what follows a call stack exhausted on either side, for each has its own limit;
-/// - what follows an access out of bounds in `sticky` mode, which goes on for a while, or with bounds at the capacity, which
-///   do not see each;
-/// - what follows a call that ends in no way that it should on Wasmtime, because a smaller module lost its limits.
+/// The first wrong answer of a VM. Answers that cannot be compared are counted as skipped:
+/// - from a call on that exhausts the call stack on either side, since their limits differ;
+/// - after an access out of bounds in `sticky` mode, in which the VM goes on for a while; with `Bounds::Capacity`,
+///   which misses some accesses, from that call on;
+/// - from a call on that ends on Wasmtime as no generated module should, because shrinking removed its limits.
 ///
-/// An input of a fleet has one end, that of its only call or of the instantiation before it.
+/// An input of a fleet has one end: that of its only call, or of the instantiation before it.
 fn compare(setup: &Setup, expected: &[Answer], found: &[Answer], tally: &mut Tally) -> Option<(usize, String, String)> {
     let exhausted = Answer::Trap(TrapKind::StackExhausted);
     let out = Answer::Trap(TrapKind::OutOfBoundsMemory);

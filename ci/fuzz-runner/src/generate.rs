@@ -1,4 +1,4 @@
-//! Random programs: options, modules of `wasm-smith`, and calls with other arguments in each VM.
+//! Random programs: options, modules of `wasm-smith`, and calls with different arguments in each VM.
 
 use crate::case::{Case, Request, STATE, Setup, of_bits};
 use arbitrary::Unstructured;
@@ -12,7 +12,7 @@ use wasm_smith::{Config, InstructionKind, InstructionKinds, MemoryOffsetChoices}
 /// Modules in a linked program.
 const LINKED: usize = 24;
 
-/// What a program is made of.
+/// A program: its options and modules.
 #[derive(Debug)]
 pub struct Program {
     pub setup: Setup,
@@ -25,7 +25,7 @@ pub fn program(seed: u64) -> Result<Program, String> {
     let linked = rng.bool();
     let natural = !linked && rng.bool();
     let setup = Setup {
-        // Where every access is looked at for itself, hints count for nothing.
+        // Exact traps check each access by itself and ignore alignment hints.
         exact: !natural && rng.bool(),
         capacity: rng.u32(..5) == 0,
         framed: rng.u32(..4) == 0,
@@ -43,16 +43,16 @@ pub fn program(seed: u64) -> Result<Program, String> {
 }
 
 fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
-    // Each call is a launch where all is framed.
+    // With framed functions each call is a launch.
     let fuel = if setup.framed { 60 } else { rng.i32(20..2000) };
     let smith = smith(rng, setup.linked, fuel as u32)?;
-    // Masks that keep every hint, that break some, and that break most.
+    // Address masks with which all hints hold, some break, or most break.
     let mask = setup.natural.then(|| [0xff8, 0xff8, 0xffc, 0xffe, 0xfff][rng.usize(..5)]);
     let own: Vec<String> = (0..if setup.natural { 4 } else { 0 })
         .map(|number| match rng.u32(..3) {
             0 => strided(rng, number),
             1 => block(rng, number),
-            _ => looked_up(rng, number),
+            _ => table_lookup(rng, number),
         })
         .collect();
     let wasm = observable(&smith.0, smith.1, fuel, mask, &own)?;
@@ -60,7 +60,7 @@ fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
     let head = if setup.natural { ONCE } else { CALL };
     let mut functions: Vec<&(String, u32)> = module.exports.iter().filter(|(name, _)| name.starts_with(head)).collect();
     if setup.natural {
-        // Each is a fleet.
+        // Each function needs a fleet of its own.
         rng.shuffle(&mut functions);
         functions.sort_by_cached_key(|(name, _)| !name.contains(OWN) || rng.bool());
         functions.truncate(4);
@@ -84,7 +84,7 @@ fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
     Ok(Case { wasm, calls })
 }
 
-/// A module, and the number of the global that counts down what it may still do.
+/// A module of wasm-smith, and the index of the global that holds its remaining fuel.
 pub fn smith(rng: &mut Rng, small: bool, fuel: u32) -> Result<(Vec<u8>, u32), String> {
     let mut bytes = vec![0; if small { rng.usize(500..4000) } else { rng.usize(8_000..60_000) }];
     rng.fill(&mut bytes);
@@ -144,18 +144,19 @@ pub fn smith(rng: &mut Rng, small: bool, fuel: u32) -> Result<(Vec<u8>, u32), St
     Ok((module.to_bytes(), counter))
 }
 
-/// What the exports begin with that give a function fresh fuel and call it.
+/// The prefix of exports that refill the fuel and call a function.
 const CALL: &str = "call.";
-/// ...and then give what [`STATE`] gives, too.
+/// The prefix of exports that also return what [`STATE`] returns.
 const ONCE: &str = "once.";
 
-/// The module with more exports: two to call each function, and [`STATE`]: a hash of the memory, its pages, and all globals. With a
-/// `mask` it accesses memory more often, in the first 8 KiB, at such addresses, and has functions that [`strided`] and [`block`] made.
+/// The module with more exports: two that call each function, and [`STATE`], which returns a hash of the memory, its
+/// size in pages, and all globals. With a `mask` its accesses are in the first 8 KiB, at addresses under this mask, it
+/// has more of them, and it has the functions `accesses`.
 fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, accesses: &[String]) -> Result<Vec<u8>, String> {
     let module = Module::decode(wasm).map_err(|e| format!("a module of wasm-smith: {e}"))?;
     let text = wasmprinter::print_bytes(wasm).map_err(|e| e.to_string())?;
     let own = module.functions.len();
-    // A NaN that changes its width may have any payload, so it loses its own.
+    // Promotion and demotion may give a NaN any payload, so these functions canonicalise it.
     let text = text.replace("f32.demote_f64", &format!("call {own}"));
     let text = text.replace("f64.promote_f32", &format!("call {}", own + 1));
     let mut more = "\
@@ -172,7 +173,7 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, accesses:
         let global = module.globals.len();
         let _ = writeln!(more, "(global (mut i32) (i32.const {mask}))");
         if module.memories[0].min > 0 {
-            // Of zeros a wrong place gives the right value.
+            // Not zeros, which would be the right value at a wrong address too.
             let bytes = |range: Range<u32>| -> String {
                 range.map(|i| format!("\\{:02x}", i.wrapping_mul(0x9e37_79b1) >> 24)).collect()
             };
@@ -182,7 +183,7 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, accesses:
         text = masked(&text, [global, counter as usize], first, &mut more);
         first += STORES.len();
     }
-    // Behind all functions that have numbers.
+    // After all functions that are called by index.
     let accesses = if module.memories.is_empty() { String::new() } else { accesses.concat() };
     let list = |types: &[ValType]| types.iter().map(|ty| format!(" {}", name(*ty))).collect::<String>();
     let types: Vec<ValType> = module.globals.iter().map(|g| g.ty).collect();
@@ -213,10 +214,10 @@ fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, accesses:
         .map_err(|e| e.to_string())
 }
 
-/// In the names of functions that are not of wasm-smith.
+/// Part of the names of functions that are not wasm-smith's.
 const OWN: &str = "own";
 
-/// A function that loads and stores words side by side in several orders, with computations between them.
+/// A function that loads and stores adjacent words in several orders, with computations in between.
 fn block(rng: &mut Rng, number: u32) -> String {
     let (ty, bytes) = [("i32", 4), ("i64", 8)][rng.usize(..2)];
     let widen = |value: String| if bytes == 4 { format!("(i64.extend_i32_u {value})") } else { value };
@@ -238,7 +239,7 @@ fn block(rng: &mut Rng, number: u32) -> String {
     let first = [(); 2].map(|()| rng.u32(..20) * [16, 16, 8, 4][rng.usize(..4)]);
     for (op, base) in [("load", "$p"), ("store", "$q"), ("load", "$q"), ("store", "$p"), ("load", "$p")] {
         let first = first[usize::from(base == "$q")];
-        // Loads do not move into the stage before.
+        // A block of its own, so that the translator does not move loads across.
         text += &format!("(if (i32.or (local.get {base}) (i32.const 1)) (then\n");
         let mut places: Vec<u32> = (0..vars).collect();
         match rng.u32(..4) {
@@ -279,8 +280,8 @@ fn block(rng: &mut Rng, number: u32) -> String {
     )
 }
 
-/// A function with a loop that loads from addresses that change by a constant in each turn, also beyond either end of memory: what the
-/// translator looks at once for many turns.
+/// A function with a loop whose loads have constant strides, some beyond either end of memory: the translator checks
+/// such addresses once for many iterations.
 fn strided(rng: &mut Rng, number: u32) -> String {
     const LOADS: [(&str, bool); 7] = [
         ("i32.load", true),
@@ -296,8 +297,8 @@ fn strided(rng: &mut Rng, number: u32) -> String {
         let by = STEPS[rng.usize(..STEPS.len())];
         format!("(local.set {var} (i32.add (local.get {var}) (i32.const {by})))")
     };
-    let mut turn = vec![step("$p"), step("$q")];
-    // Near the end of memories of so many pages.
+    let mut body = vec![step("$p"), step("$q")];
+    // Near the end of a memory of one to three pages.
     let far = (rng.u32(1..4) << 16) - rng.u32(..1200);
     for _ in 0..rng.usize(1..5) {
         let (op, narrow) = LOADS[rng.usize(..LOADS.len())];
@@ -314,14 +315,14 @@ fn strided(rng: &mut Rng, number: u32) -> String {
         let load = if narrow { format!("(i64.extend_i32_u {load})") } else { load };
         let add = format!("(local.set $s (i64.add (i64.rotl (local.get $s) (i64.const 7)) {load}))");
         let add = match rng.u32(..8) {
-            // Not in each turn.
+            // Not in each iteration.
             0 => format!("(if (i64.eqz (i64.and (local.get $s) (i64.const 1))) (then {add}))"),
             1 => format!(
                 "(if (i32.and (local.get $n) (i32.const 3)) (then (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))) {add}"
             ),
             _ => add,
         };
-        turn.insert(rng.usize(..=turn.len()), add);
+        body.insert(rng.usize(..=body.len()), add);
     }
     format!(
         "(func (export \"{ONCE}{OWN}{number}\") (param $p i32) (param $n i32) (result i64) (local $s i64) (local $q i32)
@@ -329,12 +330,12 @@ fn strided(rng: &mut Rng, number: u32) -> String {
           (loop $more {}
             (br_if $more (i32.gt_s (local.tee $n (i32.sub (local.get $n) (i32.const 1))) (i32.const 0))))
           (local.get $s))\n",
-        turn.join("\n")
+        body.join("\n")
     )
 }
 
-/// A function that looks numbers up in the read-only data and stores near by, or there.
-fn looked_up(rng: &mut Rng, number: u32) -> String {
+/// A function that loads from the read-only data, and stores near it or into it.
+fn table_lookup(rng: &mut Rng, number: u32) -> String {
     let place = format!("(i32.add (i32.and (local.get $p) (i32.const 0x1f8)) (i32.const {}))", READ_ONLY - 0x100);
     let store = match rng.u32(..4) {
         0 => format!("(i32.store8 offset={} {place} (local.get $n))", rng.u32(..8)),
@@ -355,10 +356,10 @@ fn looked_up(rng: &mut Rng, number: u32) -> String {
     )
 }
 
-/// Where read-only data begins, into which a mask lets few stores, and which ends at 8 KiB.
+/// Where the read-only data begins; it ends at 8 KiB. Few masked addresses are in it.
 const READ_ONLY: u32 = 0xf80;
 
-/// Stores, and what each takes.
+/// Store instructions, each with the type of its value.
 const STORES: [(&str, &str); 9] = [
     ("i32.store", "i32"),
     ("i32.store8", "i32"),
@@ -371,9 +372,9 @@ const STORES: [(&str, &str); 9] = [
     ("f64.store", "f64"),
 ];
 
-/// The text with a mask for the addresses of all accesses, which the translator cannot know, for it is a global. Loads are masked in
-/// place; stores, under whose address lies the value, become calls of functions from number `first` on. And half of the integer
-/// constants become loads, from places that depend on the counter.
+/// The text with all addresses masked by a global, whose value the translator cannot know. Loads are masked in place.
+/// Stores, whose address is below the value on the stack, become calls of functions from index `first` on. And half of
+/// the integer constants become loads from addresses that depend on the counter.
 fn masked(text: &str, [mask, counter]: [usize; 2], first: usize, more: &mut String) -> String {
     for (store, ty) in STORES {
         let address = format!("(i32.and (local.get 0) (global.get {mask}))");
@@ -389,9 +390,9 @@ fn masked(text: &str, [mask, counter]: [usize; 2], first: usize, more: &mut Stri
             let offset = words.find_map(|word| word.strip_prefix("offset=")?.parse::<u32>().ok()).unwrap_or(0);
             writeln!(lines, "global.get {mask}\ni32.and\n{op} offset={}", offset & 0xff8)
         } else if matches!(op, "i32.const" | "i64.const") && number % 2 == 0 && words.next() != Some("1") {
-            // By 1 the counter counts.
+            // The constant 1 stays: the fuel counter is decremented by it.
             let (address, load) = (number.wrapping_mul(0x9e37) & 0xfff, op.replace("const", "load"));
-            // A third surely lies in the read-only data, where stores go too.
+            // A third is always in the read-only data, where stores go too.
             let (and, offset) = match number % 12 {
                 0 => ("i32.const 0".to_string(), READ_ONLY + (address & 0x78) as u32),
                 2 => ("i32.const 0x78".to_string(), READ_ONLY),
@@ -426,9 +427,10 @@ fn name(ty: ValType) -> &'static str {
     }
 }
 
-/// Numbers at which something changes.
+/// Edge cases of integers.
 const EDGES: [u64; 12] =
     [0, 1, 2, 31, 32, 63, 65535, 65536, 0x7fff_ffff, 0x8000_0000, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000];
+/// Edge cases of f32, as bits.
 const EDGES32: [u32; 10] = [
     0,
     0x8000_0000,

@@ -1,4 +1,4 @@
-//! Counts the bytes of the heap, to know the most that some work needed.
+//! A global allocator that counts, to measure the peak heap use of some work.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,11 +15,11 @@ fn more(bytes: usize) {
     MOST.fetch_max(NOW.fetch_add(bytes, Relaxed) + bytes, Relaxed);
 }
 
-// SAFETY: all is left to the system's allocator; counting allocates nothing.
+// SAFETY: everything is forwarded to the system's allocator; counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         more(layout.size());
-        // SAFETY: the caller's promises are the system allocator's demands.
+        // SAFETY: the caller's promises are what the system's allocator requires.
         unsafe { System.alloc(layout) }
     }
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -40,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The most bytes that were in use at once during some work, beyond those in use before it. Other threads count too.
+/// The peak of the bytes in use during some work, less those in use before it. Other threads' allocations count too.
 pub fn most(work: impl FnOnce()) -> usize {
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);

@@ -1,4 +1,4 @@
-//! Modules that are meant to hurt a translator: large, deep, many.
+//! Hostile modules, which strain a translator: very large, very deep, or with very many parts.
 
 use fastrand::Rng;
 use wasm_encoder::{
@@ -7,7 +7,7 @@ use wasm_encoder::{
     MemorySection, MemoryType, Module, NameMap, NameSection, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
-/// A module in the making. Type 0 takes and returns nothing, type 1 takes and returns an i32.
+/// Builds a module. Type 0 has no parameters and results, type 1 has an i32 as both.
 #[derive(Default)]
 struct Build {
     types: TypeSection,
@@ -31,7 +31,7 @@ impl Build {
         build
     }
 
-    /// A function of a type with so many i32 locals; its number.
+    /// Adds a function with `locals` i32 locals; returns its index.
     fn function(&mut self, ty: u32, locals: u32, body: &[I<'_>]) -> u32 {
         let mut function = Function::new([(locals, ValType::I32)]);
         for instruction in body {
@@ -75,7 +75,7 @@ impl Build {
 
 type Make = fn(&mut Build, usize);
 
-/// Kinds of module, and how many things of theirs make about 256 KiB.
+/// Kinds of modules, each with the count that makes about 256 KiB.
 const KINDS: &[(&str, usize, Make)] = &[
     ("functions", 50_000, |b, n| {
         for i in 0..n {
@@ -449,10 +449,10 @@ fn nested(b: &mut Build, n: usize, open: fn(usize) -> I<'static>) {
     b.export("f", f);
 }
 
-/// A module of some kind, at most as large as the kind may be.
+/// A module of a random kind and size.
 pub fn module(rng: &mut Rng) -> (&'static str, Vec<u8>) {
     let (name, most, make) = KINDS[rng.usize(..KINDS.len())];
-    // Large ones hurt most; small ones are quick.
+    // Large ones strain most; small ones are fast.
     let count = [most, most, most / 3, most / 30][rng.usize(..4)].max(2);
     let mut build = Build::new();
     make(&mut build, count);

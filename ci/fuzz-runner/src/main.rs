@@ -1,4 +1,4 @@
-//! Fuzzes VectorVisor: random programs against Wasmtime, broken modules against the translator.
+//! Fuzzes VectorVisor: compares random programs with Wasmtime, and feeds broken modules to the translator.
 //!
 //! See `ci/README.md` for how to call it.
 
@@ -25,8 +25,8 @@ use vectorvisor::{BackendSpec, Drivers, Engine, Quirks};
 const USAGE: &str = "\
 usage: ci/fuzz [options] [FILE.wat ...]
 
-  --minutes N        how long (default: 1); a fraction will do
-  --programs N       end after so many programs of a target
+  --minutes N        how long (default: 1); may be a fraction
+  --programs N       end after N programs of each target
   --backend B        cpu (default), opencl, cuda, ...
   --target T         differential, decoder or all (default)
   --seed S           of the first program; the next have S+1, S+2, ... (default: from the clock)
@@ -35,10 +35,10 @@ usage: ci/fuzz [options] [FILE.wat ...]
   FILE.wat           runs only these findings
 ";
 
-/// Where what went wrong is written.
+/// Where new findings are written.
 const FINDINGS: &str = "target/fuzz/findings";
-/// Findings of earlier times, which must stay right.
-const KEPT: &str = "ci/fuzz-runner/findings";
+/// Earlier findings, which are regression tests.
+const REGRESSIONS: &str = "ci/fuzz-runner/findings";
 
 struct Options {
     time: Duration,
@@ -52,7 +52,7 @@ struct Options {
     files: Vec<String>,
 }
 
-/// What was done.
+/// Counts of what was done.
 #[derive(Debug, Default)]
 pub struct Tally {
     modules: usize,
@@ -143,14 +143,14 @@ fn all(options: &Options) -> Result<bool, String> {
     let differential = Differential { engine, oracle: Oracle::new()? };
     let mut files: Vec<String> = options.files.clone();
     if files.is_empty() && options.differential {
-        files = kept(Path::new(KEPT))?;
+        files = regressions(Path::new(REGRESSIONS))?;
     }
     let mut tally = Tally::default();
     for file in &files {
         tally.add(&replay(&differential, file)?);
     }
     if options.decoder && options.files.is_empty() {
-        tally.mismatches += decode(options)?;
+        tally.mismatches += fuzz_decoder(options)?;
     }
     if options.differential && options.files.is_empty() {
         let begin = Instant::now();
@@ -164,10 +164,10 @@ fn all(options: &Options) -> Result<bool, String> {
     Ok(mismatches == 0)
 }
 
-/// The findings that are kept as tests.
-fn kept(folder: &Path) -> Result<Vec<String>, String> {
+/// The files of earlier findings in a folder.
+fn regressions(folder: &Path) -> Result<Vec<String>, String> {
     let Ok(folder) = std::fs::read_dir(folder) else {
-        eprintln!("there is no folder {} here, so no earlier finding is tried again", folder.display());
+        eprintln!("there is no folder {} here, so no earlier findings are tested", folder.display());
         return Ok(Vec::new());
     };
     let mut files: Vec<String> = folder
@@ -178,7 +178,7 @@ fn kept(folder: &Path) -> Result<Vec<String>, String> {
     Ok(files)
 }
 
-/// Runs a finding.
+/// Runs the case of a finding's file.
 fn replay(differential: &Differential, file: &str) -> Result<Tally, String> {
     let text = std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
     let (setup, case) = Case::parse(&text).map_err(|e| format!("{file}: {e}"))?;
@@ -193,7 +193,7 @@ fn replay(differential: &Differential, file: &str) -> Result<Tally, String> {
     Ok(tally)
 }
 
-/// Random programs, until the time is over or one goes wrong.
+/// Runs random programs until the time is over or one has a mismatch.
 fn fuzz(options: &Options, differential: &Differential) -> Tally {
     let end = Instant::now() + options.time;
     let (next, found) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -222,7 +222,7 @@ fn fuzz(options: &Options, differential: &Differential) -> Tally {
     total.into_inner().unwrap_or_default()
 }
 
-/// Whether the program of a seed went wrong; if so, keeps it as a finding.
+/// Whether the program of a seed has a mismatch or fails; if so, writes it as a finding.
 fn wrong(options: &Options, differential: &Differential, seed: u64, tally: &mut Tally) -> bool {
     let program = match generate::program(seed) {
         Ok(program) => program,
@@ -232,7 +232,7 @@ fn wrong(options: &Options, differential: &Differential, seed: u64, tally: &mut 
         }
     };
     if options.verbose {
-        // Before it runs: should it end the process, this is the last line.
+        // Printed before it runs, so that it is the last line if the program ends the process.
         let bytes: usize = program.cases.iter().map(|case| case.wasm.len()).sum();
         println!("{seed}: {bytes} bytes, {} modules, {}", program.cases.len(), program.setup.text());
     }
@@ -250,8 +250,8 @@ fn wrong(options: &Options, differential: &Differential, seed: u64, tally: &mut 
     true
 }
 
-/// Broken and hostile modules: as many as there is time for, however many are bad. How many were.
-fn decode(options: &Options) -> Result<usize, String> {
+/// Runs broken and hostile modules until the time is over. Returns how many were bad.
+fn fuzz_decoder(options: &Options) -> Result<usize, String> {
     let share = if options.differential { options.time / 8 } else { options.time };
     let report = decoder::run(options.seed, options.programs, share)?;
     for (seed, reason) in &report.bad {
@@ -290,7 +290,7 @@ mod tests {
         let engine = Engine::open(&Drivers(vec![vectorvisor_cpu::driver()]), &backend, Quirks::default());
         let differential = Differential { engine: engine.map_err(|e| e.to_string())?, oracle: Oracle::new()? };
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("findings");
-        for file in kept(&folder)? {
+        for file in regressions(&folder)? {
             assert_eq!(replay(&differential, &file)?.mismatches, 0, "{file}");
         }
         Ok(())
@@ -310,7 +310,7 @@ mod tests {
     fn hostile_modules_are_valid() {
         for seed in 0..200 {
             let (name, bytes) = hostile::module(&mut fastrand::Rng::with_seed(seed));
-            // A malformed one would try nothing.
+            // A malformed module would be refused at once and test nothing.
             assert_eq!(vectorvisor::translate::wasm::validate(&bytes), Ok(()), "{name}");
         }
     }

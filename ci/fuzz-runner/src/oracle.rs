@@ -1,13 +1,13 @@
-//! What Wasmtime answers.
+//! Wasmtime, the oracle: its answers are the expected ones.
 
 use crate::case::{Answer, Case, Request};
 use vectorvisor::{TrapKind, Value};
 use wasmtime::{Config, Engine, Error, Instance, Module, Store, Trap, Val};
 
-/// Wasmtime's own measure, for modules that lost their limit.
+/// Wasmtime's fuel for a call, in case shrinking removed a module's own limit.
 const FUEL: u64 = 50_000_000;
 
-/// Wasmtime, which is right.
+/// Wasmtime.
 pub struct Oracle(Engine);
 
 impl Oracle {
@@ -17,7 +17,7 @@ impl Oracle {
         Engine::new(&config).map(Self).map_err(|e| e.to_string())
     }
 
-    /// The answers of each VM: to its instantiation, then to its calls, unless that traps.
+    /// The answers of each VM: to the instantiation and, unless that traps, to each call.
     pub fn answers(&self, case: &Case, vms: usize) -> Result<Vec<Vec<Answer>>, String> {
         let module = Module::new(&self.0, &case.wasm).map_err(|e| e.to_string())?;
         (0..vms).map(|vm| self.vm(&module, case.calls(vm)).map_err(|e| e.to_string())).collect()

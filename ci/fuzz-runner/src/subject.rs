@@ -1,4 +1,4 @@
-//! What VectorVisor answers, in the VMs of two tiles.
+//! VectorVisor, the subject of the test: its answers in the VMs of two tiles.
 
 use crate::case::{Answer, Case, Request, Setup};
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ struct Step<'a> {
     args: &'a [Value],
 }
 
-/// The answers by case and VM: to the instantiation, then to each call, unless that trapped.
+/// The answers by case and VM: to the instantiation and, unless that traps, to each call.
 ///
 /// # Errors
 /// The program cannot be translated, compiled or run.
@@ -56,15 +56,15 @@ pub fn answers(engine: &Engine, setup: &Setup, cases: &[Case]) -> Result<Vec<Vec
     Ok(answers)
 }
 
-/// The answer of a fleet to the call of each VM, which is an input. A fleet that met a broken hint of alignment goes on
-/// with another program, so each begins anew.
+/// A fleet's answer to the call of each VM, which is an input. Each export has a new fleet, because a fleet that met a
+/// broken alignment hint continues with the other translation.
 fn fleets(program: &Program, setup: &Setup, case: &Case) -> Result<Vec<Vec<Answer>>, String> {
     let mut answers = vec![Vec::new(); setup.vms()];
     let mut exports: BTreeMap<&str, Vec<(usize, &Request)>> = BTreeMap::new();
     for vm in 0..setup.vms() {
         match case.calls(vm) {
             [call] => exports.entry(&call.export).or_default().push((vm, call)),
-            calls => return Err(format!("{} calls of a VM that has room for one", calls.len())),
+            calls => return Err(format!("{} calls of a VM that makes one only", calls.len())),
         }
     }
     for (export, calls) in exports {
@@ -80,7 +80,7 @@ fn fleets(program: &Program, setup: &Setup, case: &Case) -> Result<Vec<Vec<Answe
 }
 
 fn trap(kind: TrapKind) -> Answer {
-    // One kind for Wasmtime.
+    // Wasmtime has one kind for both.
     Answer::Trap(if kind == TrapKind::UndefinedElement { TrapKind::OutOfBoundsTable } else { kind })
 }
 
@@ -96,7 +96,7 @@ fn bytes<'a>(setup: &Setup, cases: &'a [Case]) -> Result<(Cow<'a, [u8]>, Vec<Ins
     Ok((Cow::Owned(wasm), instances))
 }
 
-/// What a VM does. Each begins with another module, so that neighbours are at different places.
+/// The steps of a VM. VMs begin with different modules, so that neighbouring lanes run different code.
 fn steps_of<'a>(
     vm: usize,
     cases: &'a [Case],

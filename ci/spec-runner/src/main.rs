@@ -24,7 +24,7 @@ usage: ci/spec [options]
   --suite S          v1 (default), sign-extension, saturating, bulk-memory, multi-value, mutable-global,
                      extended-const, or all; may be repeated
   --file NAME        only files whose name contains this; may be repeated
-  --quick            only the files that show most for little time
+  --quick            only a fast selection of files
   --traps M          sticky (default) or exact
   --lanes L          VMs in a tile: 32 (default), 1, 8, 64, ...
   --interleave C     0, 4, 8, 16 or 32
@@ -120,7 +120,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
 const SUITES: [&str; 7] =
     ["v1", "sign-extension", "saturating", "bulk-memory", "multi-value", "mutable-global", "extended-const"];
 
-/// Files that show most for little time.
+/// The files of `--quick`: those that test most in little time.
 const QUICK: &[(&str, &[&str])] = &[
     (
         "v1",
@@ -162,13 +162,13 @@ fn suite(name: &str) -> Result<Vec<TestFile<'static>>, String> {
 }
 
 fn wanted(options: &Options, suite: &str, name: &str) -> bool {
-    // Where each call is a launch, that file's fib(20) takes a minute.
+    // With framed functions each call is a launch, and this file's fib(20) takes a minute.
     let slow = options.program.force_framed && name == "call_indirect.wast";
     let quick = || !slow && QUICK.iter().any(|(s, files)| *s == suite && files.contains(&name));
     (options.files.is_empty() || options.files.iter().any(|f| name.contains(f))) && (!options.quick || quick())
 }
 
-/// The files that are wanted, and what is to be done with each.
+/// The wanted files, each with its script and plan.
 fn scripts(options: &Options) -> Result<Vec<Script>, String> {
     let host = Host::new()?;
     let mut scripts = Vec::new();
@@ -186,7 +186,7 @@ fn scripts(options: &Options) -> Result<Vec<Script>, String> {
     Ok(scripts)
 }
 
-/// Writes every program as a file, for a look at what becomes of it.
+/// Writes every program as a file, for other tools to inspect.
 fn write(scripts: &[Script], folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for script in scripts {
@@ -230,7 +230,7 @@ fn all(options: &Options) -> Result<bool, String> {
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for (script, (verdicts, time)) in scripts.iter().zip(&files) {
         let (here_passed, here_failed) = report(script, verdicts);
-        // A directive without any verdict would be one that nobody looked at.
+        // Directives without a verdict count as skipped.
         let here_skipped = script.directives.len() - here_passed - here_failed;
         if options.verbose {
             let (name, time) = (&script.name, time.as_secs_f64());
@@ -251,7 +251,7 @@ fn all(options: &Options) -> Result<bool, String> {
     Ok(failed == 0)
 }
 
-/// Prints what failed and what was skipped.
+/// Prints what failed and what was skipped; returns how many directives passed and failed.
 fn report(script: &Script, verdicts: &plan::Verdicts) -> (usize, usize) {
     let (mut passed, mut failed) = (0, 0);
     for (i, verdict) in verdicts {
@@ -273,15 +273,16 @@ fn report(script: &Script, verdicts: &plan::Verdicts) -> (usize, usize) {
     (passed, failed)
 }
 
-/// Pages to which scripts expect to grow a memory, where that is more than the default.
+/// Pages to which a script expects to grow a memory, if more than the default `--heap` allows.
 const PAGES: [(&str, u64); 3] = [("call.wast", 307), ("call_indirect.wast", 307), ("memory_grow.wast", 804)];
 
 /// The options of a file's programs.
 fn for_file(name: &str, options: &Options) -> ProgramOptions {
     let pages = PAGES.iter().find(|(file, _)| name.rsplit('/').next() == Some(file));
-    // A launch for each call until the stack is full, in each VM at another time: a smaller stack has to do.
+    // Recursion until the stack is full takes a launch for each call, in each VM at another time: a small stack bounds
+    // that.
     let stack = options.program.force_framed.then_some(16 << 10);
-    // Instances are translated for any alignment; what `Program::new` compiles for another is thrown away.
+    // `Instances` needs a translation for any alignment, so `Program::new` must not compile another one in vain.
     let alignment = Some(Alignment::Any);
     ProgramOptions {
         linked: true,

@@ -1,10 +1,11 @@
-//! A script as programs: which modules are linked into one program, and what each program does in which order.
+//! Plans a script: which modules are linked into one program, and the steps of each program in order.
 //!
-//! A script's arguments are constants, so all can be known before anything runs. Modules that share state are one
-//! program, with an entry for each instantiation. So are many small modules that share nothing, because each program costs a run
-//! of a compiler. A module that imports nothing and shows no global is a program as it is.
+//! A script's arguments are constants, so the plan can be made before anything runs. Modules that share state become
+//! one program, with an entry for each instantiation. Many small modules that share nothing become one too, because
+//! each program costs a run of the compiler. A module that imports nothing and whose globals are not read is a program
+//! as it is.
 
-use crate::script::{Action, Directive, Expect, What};
+use crate::script::{Action, Command, Directive, Expect};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use vectorvisor::Value;
 use vectorvisor::translate::Error;
@@ -12,7 +13,7 @@ use vectorvisor::translate::link::{Instance, LinkError, Linker};
 use vectorvisor::translate::wasm::{Module, validate};
 use wasmparser::{Validator, WasmFeatures};
 
-/// The host module of the suite, which keeps no state...
+/// The part of the suite's host module that has no state.
 const SPECTEST: &str = r#"(module
   (global (export "global_i32") i32 (i32.const 666))
   (global (export "global_i64") i64 (i64.const 666))
@@ -25,20 +26,20 @@ const SPECTEST: &str = r#"(module
   (func (export "print_f64") (param f64))
   (func (export "print_i32_f32") (param i32 f32))
   (func (export "print_f64_f64") (param f64 f64)))"#;
-/// ...and the part of it that does.
+/// The part of the suite's host module that has state.
 const SPECTEST_STATE: &str = r#"(module
   (table (export "table") 10 20 funcref)
   (memory (export "memory") 1 2))"#;
 
-/// Small programs that are linked into one.
+/// How many small modules are linked into one program.
 const BATCH: usize = 64;
 
-/// What became of a directive, by its index: the reason if it failed.
+/// Verdicts by the directives' indices; the reason if one failed.
 pub type Verdicts = BTreeMap<usize, Result<(), String>>;
 
-/// A script on its way to run.
+/// A script, ready to run.
 pub struct Plan {
-    /// What is decided already.
+    /// The verdicts that are known without running anything.
     pub verdicts: Verdicts,
     /// Directives that need what is not supported, with the reason.
     pub skipped: BTreeMap<usize, String>,
@@ -51,18 +52,18 @@ pub struct Program {
     pub steps: Vec<Step>,
 }
 
-/// One thing that a VM does.
+/// One instantiation or call.
 pub struct Step {
     /// Index of the directive.
     pub directive: usize,
-    /// The export to call; `None` is the instantiation of a program that is no linked one.
+    /// The export to call; `None` instantiates a program that was not linked.
     pub entry: Option<String>,
     pub args: Vec<Value>,
     pub expect: Expect,
 }
 
-/// A step before it is known which program it belongs to.
-struct Doing {
+/// A step whose program is not known yet.
+struct Planned {
     directive: usize,
     instance: Instance,
     /// `None` instantiates.
@@ -74,28 +75,28 @@ struct Doing {
 #[derive(Default)]
 struct Group {
     instances: BTreeSet<Instance>,
-    doings: Vec<Doing>,
-    /// It is linked even if it is one module.
+    steps: Vec<Planned>,
+    /// It goes through the linker even if it is one module.
     link: bool,
     /// Has memory or tables.
     store: bool,
-    /// Directive of its first module, for the order.
+    /// The directive of its first module, to sort by.
     first: usize,
 }
 
 impl Group {
     fn only_instantiates(&self) -> bool {
-        self.doings.iter().all(|d| d.action.is_none() && matches!(d.expect, Expect::Returns))
+        self.steps.iter().all(|d| d.action.is_none() && matches!(d.expect, Expect::Returns))
     }
 }
 
-/// What became of a module.
+/// What a module's name refers to.
 #[derive(Clone, Copy)]
-enum Made {
+enum Lookup {
     Instance(Instance),
-    /// It needs what is not supported.
+    /// A module that needs something unsupported.
     Skipped,
-    Never,
+    Missing,
 }
 
 struct Planner<'a> {
@@ -103,11 +104,11 @@ struct Planner<'a> {
     wasm: HashMap<Instance, &'a [u8]>,
     host: BTreeSet<Instance>,
     state: Instance,
-    names: HashMap<String, Made>,
+    names: HashMap<String, Lookup>,
     defined: HashMap<String, &'a [u8]>,
     last_defined: Option<&'a [u8]>,
-    current: Made,
-    doings: Vec<Doing>,
+    current: Lookup,
+    steps: Vec<Planned>,
     instances: Vec<(usize, Instance)>,
     plan: Plan,
 }
@@ -142,13 +143,13 @@ pub fn plan(script: &[Directive], host: &Host) -> Result<Plan, String> {
         names: HashMap::new(),
         defined: HashMap::new(),
         last_defined: None,
-        current: Made::Never,
-        doings: Vec::new(),
+        current: Lookup::Missing,
+        steps: Vec::new(),
         instances: Vec::new(),
         plan: Plan { verdicts: BTreeMap::new(), skipped: BTreeMap::new(), programs: Vec::new() },
     };
     for (i, directive) in script.iter().enumerate() {
-        planner.directive(i, &directive.what);
+        planner.directive(i, &directive.command);
     }
     planner.programs()
 }
@@ -158,13 +159,13 @@ impl<'a> Planner<'a> {
         self.plan.verdicts.insert(directive, verdict);
     }
 
-    fn directive(&mut self, i: usize, what: &'a What) {
+    fn directive(&mut self, i: usize, what: &'a Command) {
         match what {
-            What::Module { name, wasm } => {
+            Command::Module { name, wasm } => {
                 let wasm = wasm.as_ref().map(Vec::as_slice).map_err(Clone::clone);
                 self.module(i, name, wasm, Expect::Returns);
             }
-            What::Define { name, wasm } => {
+            Command::Define { name, wasm } => {
                 let verdict = wasm.clone().and_then(|wasm| validate(&wasm).map_err(|e| e.to_string()));
                 self.last_defined = wasm.as_ref().ok().map(Vec::as_slice);
                 if let (Some(name), Ok(wasm)) = (name, wasm) {
@@ -172,29 +173,29 @@ impl<'a> Planner<'a> {
                 }
                 self.verdict(i, verdict);
             }
-            What::Instance { name, module } => {
+            Command::Instance { name, module } => {
                 let wasm = match module {
                     Some(module) => self.defined.get(module).copied(),
                     None => self.last_defined,
                 };
                 self.module(i, name, wasm.ok_or_else(|| "there is no such module".into()), Expect::Returns);
             }
-            What::Register { name, module } => match self.find(module) {
-                Made::Instance(instance) => {
+            Command::Register { name, module } => match self.find(module) {
+                Lookup::Instance(instance) => {
                     self.linker.register(name, &[instance]);
                     self.verdict(i, Ok(()));
                 }
                 missing => self.missing(i, missing),
             },
-            What::Refused { wasm } => {
+            Command::Refused { wasm } => {
                 let accepted = wasm.as_ref().is_ok_and(|wasm| validate(wasm).is_ok());
                 self.verdict(i, if accepted { Err("it was accepted".into()) } else { Ok(()) });
             }
-            // Since bulk memory that is a trap of the instantiation.
-            What::Unlinkable { message, .. } if message.ends_with("segment does not fit") => {
+            // Since the bulk memory proposal this is a trap during instantiation.
+            Command::Unlinkable { message, .. } if message.ends_with("segment does not fit") => {
                 self.skip(i, "an assertion that later versions of the spec contradict");
             }
-            What::Unlinkable { wasm, message } => {
+            Command::Unlinkable { wasm, message } => {
                 let verdict = match wasm {
                     Err(error) => Err(error.clone()),
                     Ok(wasm) => match self.linker.add(wasm) {
@@ -209,19 +210,19 @@ impl<'a> Planner<'a> {
                 };
                 self.verdict(i, verdict);
             }
-            What::Traps { wasm, message } => {
+            Command::Traps { wasm, message } => {
                 let (current, wasm) = (self.current, wasm.as_ref().map(Vec::as_slice).map_err(Clone::clone));
                 self.module(i, &None, wasm, Expect::Trap(message.clone()));
                 self.current = current;
             }
-            What::Action { action, expect } => match self.find(&action.module) {
-                Made::Instance(instance) => {
+            Command::Action { action, expect } => match self.find(&action.module) {
+                Lookup::Instance(instance) => {
                     let (action, expect) = (Some(action.clone()), expect.clone());
-                    self.doings.push(Doing { directive: i, instance, action, expect });
+                    self.steps.push(Planned { directive: i, instance, action, expect });
                 }
                 missing => self.missing(i, missing),
             },
-            What::Unknown(reason) => self.skip(i, reason),
+            Command::Unknown(reason) => self.skip(i, reason),
         }
     }
 
@@ -229,35 +230,35 @@ impl<'a> Planner<'a> {
         self.plan.skipped.insert(directive, reason.into());
     }
 
-    fn missing(&mut self, directive: usize, made: Made) {
-        match made {
-            Made::Skipped => self.skip(directive, "a module that was skipped"),
-            _ => self.verdict(directive, Err("the module it uses was not made".into())),
+    fn missing(&mut self, directive: usize, found: Lookup) {
+        match found {
+            Lookup::Skipped => self.skip(directive, "a module that was skipped"),
+            _ => self.verdict(directive, Err("the module that it uses was not instantiated".into())),
         }
     }
 
-    fn find(&self, name: &Option<String>) -> Made {
+    fn find(&self, name: &Option<String>) -> Lookup {
         match name {
-            Some(name) => self.names.get(name).copied().unwrap_or(Made::Never),
+            Some(name) => self.names.get(name).copied().unwrap_or(Lookup::Missing),
             None => self.current,
         }
     }
 
     fn module(&mut self, i: usize, name: &Option<String>, wasm: Result<&'a [u8], String>, expect: Expect) {
-        self.current = Made::Never;
+        self.current = Lookup::Missing;
         match wasm.map(|wasm| (wasm, self.linker.add(wasm))) {
             Ok((wasm, Ok(instance))) => {
-                self.current = Made::Instance(instance);
+                self.current = Lookup::Instance(instance);
                 self.wasm.insert(instance, wasm);
                 self.instances.push((i, instance));
-                self.doings.push(Doing { directive: i, instance, action: None, expect });
+                self.steps.push(Planned { directive: i, instance, action: None, expect });
             }
             Ok((_, Err(LinkError::Module(Error::Limit(reason))))) => {
-                self.current = Made::Skipped;
+                self.current = Lookup::Skipped;
                 self.skip(i, &reason);
             }
             Ok((wasm, Err(LinkError::Module(Error::Invalid { message, .. })))) if valid_somewhere(wasm) => {
-                self.current = Made::Skipped;
+                self.current = Lookup::Skipped;
                 self.skip(i, &message);
             }
             Ok((_, Err(error))) => self.verdict(i, Err(error.to_string())),
@@ -279,7 +280,7 @@ impl<'a> Planner<'a> {
             joined.link = !needs.is_empty();
             for other in &needs {
                 match of.get(other) {
-                    // It joins a group; groups that it brings together become one.
+                    // It joins that group; groups that it connects become one.
                     Some(group) => {
                         let group = std::mem::take(&mut groups[*group]);
                         joined.first =
@@ -299,10 +300,10 @@ impl<'a> Planner<'a> {
             }
             groups.push(joined);
         }
-        for doing in std::mem::take(&mut self.doings) {
-            let group = &mut groups[of[&doing.instance]];
-            group.link |= doing.action.as_ref().is_some_and(|a| a.args.is_none());
-            group.doings.push(doing);
+        for planned in std::mem::take(&mut self.steps) {
+            let group = &mut groups[of[&planned.instance]];
+            group.link |= planned.action.as_ref().is_some_and(|a| a.args.is_none());
+            group.steps.push(planned);
         }
         for group in &mut groups {
             group.store = group.instances.iter().any(|i| {
@@ -324,7 +325,7 @@ impl<'a> Planner<'a> {
         let (mut idle, mut small, mut rest) = (Group::default(), Group::default(), Vec::new());
         let join = |into: &mut Group, group: Group, rest: &mut Vec<Group>| {
             into.instances.extend(group.instances);
-            into.doings.extend(group.doings);
+            into.steps.extend(group.steps);
             into.link = true;
             if into.instances.len() >= BATCH {
                 rest.push(std::mem::take(into));
@@ -333,7 +334,7 @@ impl<'a> Planner<'a> {
         for group in self.groups() {
             if group.only_instantiates() {
                 join(&mut idle, group, &mut rest);
-            } else if !group.store && group.doings.len() <= 8 {
+            } else if !group.store && group.steps.len() <= 8 {
                 join(&mut small, group, &mut rest);
             } else {
                 rest.push(group);
@@ -341,7 +342,7 @@ impl<'a> Planner<'a> {
         }
         rest.extend([idle, small].into_iter().filter(|g| !g.instances.is_empty()));
         for mut group in rest {
-            group.doings.sort_by_key(|d| d.directive);
+            group.steps.sort_by_key(|d| d.directive);
             let program = self.program(group)?;
             self.plan.programs.push(program);
         }
@@ -357,14 +358,14 @@ impl<'a> Planner<'a> {
                 self.linker.link(&instances).map_err(|e| e.to_string())?
             }
         };
-        let steps = group.doings.into_iter().map(|doing| {
-            let (entry, args) = match doing.action {
+        let steps = group.steps.into_iter().map(|planned| {
+            let (entry, args) = match planned.action {
                 Some(action) if lone.is_some() => (Some(action.name), action.args),
-                Some(action) => (Some(Linker::export(doing.instance, &action.name)), action.args),
+                Some(action) => (Some(Linker::export(planned.instance, &action.name)), action.args),
                 None if lone.is_some() => (None, None),
-                None => (Some(Linker::instantiate(doing.instance)), None),
+                None => (Some(Linker::instantiate(planned.instance)), None),
             };
-            Step { directive: doing.directive, entry, args: args.unwrap_or_default(), expect: doing.expect }
+            Step { directive: planned.directive, entry, args: args.unwrap_or_default(), expect: planned.expect }
         });
         Ok(Program { wasm, steps: steps.collect() })
     }

@@ -1,17 +1,18 @@
 //! Runs a program's steps in every VM of two tiles.
 //!
-//! VM `v` begins `v` steps after VM 0. So every VM does everything, and at each moment neighbouring lanes are at different
-//! steps, with different memory: a mix-up of lanes cannot stay unseen. Where every call is a launch, there are
-//! only four such times, for scripts that recurse would else take as many launches as they make calls in all VMs together.
+//! VM `v` begins `v` steps after VM 0. So every VM runs every step, and at each moment neighbouring lanes are at
+//! different steps, with different memory: a lane that uses another's memory gives a wrong result. With framed
+//! functions every call is a launch, and VMs are only 0 to 3 steps behind: scripts that recurse would otherwise take as
+//! many launches as all VMs make calls.
 
 use crate::plan::{Program, Step, Verdicts};
 use crate::script::Expect;
 use vectorvisor::{Call, End, Engine, FleetOptions, Instances, ProgramOptions, Returned, Value};
 
-/// Loops of the suite are short; one that does not end is a failure, not a wait.
+/// Fuel of a call: the suite's loops are short, so one that does not end fails soon.
 const FUEL: u64 = 1 << 24;
 
-/// Runs a program; what became of each of its directives.
+/// Runs a program; returns the verdict on each of its directives.
 pub fn run(engine: &Engine, program: &Program, options: &ProgramOptions, vms: u32) -> Verdicts {
     let mut verdicts: Verdicts = program.steps.iter().map(|s| (s.directive, Ok(()))).collect();
     if let Err(error) = steps(engine, program, options, vms, &mut verdicts) {
@@ -90,7 +91,7 @@ fn judge(expect: &Expect, returned: &Returned) -> Result<(), String> {
         {
             Ok(())
         }
-        // The suite's text may say more, such as the element's number, or less.
+        // The suite's text may be longer, with an element's number for example, or shorter.
         (Expect::Trap(message), End::Trap(trap))
             if message.starts_with(trap.kind.text()) || trap.kind.text().starts_with(message) =>
         {

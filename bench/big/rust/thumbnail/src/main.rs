@@ -1,5 +1,5 @@
 //! A picture (PNG or JPEG) on standard input → at most 96 pixels wide and high, as a JPEG on standard output;
-//! what was done on standard error. The filter needs no function of libm, so every machine makes the same bytes.
+//! format and sizes on standard error. The filter needs no function of libm, so every machine makes the same bytes.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
