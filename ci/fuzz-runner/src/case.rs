@@ -179,7 +179,7 @@ impl Case {
 
     /// The same calls with another module; `None` if it lacks a function that is called.
     pub fn with(&self, wasm: &[u8]) -> Option<Self> {
-        let module = Module::decode(wasm).ok()?;
+        let module = Module::decode(wasm, false).ok()?;
         let there = |request: &Request| {
             let export = module.exports.iter().find(|(name, _)| *name == request.export);
             export.is_some_and(|(_, f)| {

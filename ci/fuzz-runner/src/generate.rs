@@ -56,7 +56,7 @@ fn case(rng: &mut Rng, setup: &Setup) -> Result<Case, String> {
         })
         .collect();
     let wasm = observable(&smith.0, smith.1, fuel, mask, &own)?;
-    let module = Module::decode(&wasm).map_err(|e| e.to_string())?;
+    let module = Module::decode(&wasm, false).map_err(|e| e.to_string())?;
     let head = if setup.natural { ONCE } else { CALL };
     let mut functions: Vec<&(String, u32)> = module.exports.iter().filter(|(name, _)| name.starts_with(head)).collect();
     if setup.natural {
@@ -153,7 +153,7 @@ const ONCE: &str = "once.";
 /// size in pages, and all globals. With a `mask` its accesses are in the first 8 KiB, at addresses under this mask, it
 /// has more of them, and it has the functions `accesses`.
 fn observable(wasm: &[u8], counter: u32, fuel: i32, mask: Option<u32>, accesses: &[String]) -> Result<Vec<u8>, String> {
-    let module = Module::decode(wasm).map_err(|e| format!("a module of wasm-smith: {e}"))?;
+    let module = Module::decode(wasm, false).map_err(|e| format!("a module of wasm-smith: {e}"))?;
     let text = wasmprinter::print_bytes(wasm).map_err(|e| e.to_string())?;
     let own = module.functions.len();
     // Promotion and demotion may give a NaN any payload, so these functions canonicalise it.
