@@ -33,7 +33,7 @@ pub fn program(seed: u64) -> Result<Program, String> {
         interleave: [0, 4, 8, 16, 32][rng.usize(..5)],
         stack: [4096, 65536, 1 << 20][rng.usize(..3)],
         without: Opt::ALL.iter().filter(|_| rng.u32(..4) == 0).map(|(_, opt)| *opt).collect(),
-        with: Opt::ALL.iter().filter(|(_, opt)| !opt.usual() && rng.bool()).map(|(_, opt)| *opt).collect(),
+        with: Opt::ALL.iter().filter(|(_, opt)| !opt.on_by_default() && rng.bool()).map(|(_, opt)| *opt).collect(),
         linked,
         natural,
     };

@@ -372,8 +372,8 @@ fn parse_lanes(text: &str) -> Result<u32, String> {
 }
 
 /// Names of optimisations that are on by themselves, so that they can be left out, or of the others.
-fn opts(usual: bool) -> impl TypedValueParser<Value = Opt> {
-    let ours = Opt::ALL.into_iter().filter(move |(_, opt)| opt.usual() == usual);
+fn opts(on: bool) -> impl TypedValueParser<Value = Opt> {
+    let ours = Opt::ALL.into_iter().filter(move |(_, opt)| opt.on_by_default() == on);
     let known = |text: String| Opt::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, opt)| opt).ok_or(text);
     PossibleValuesParser::new(ours.map(|(name, _)| name)).try_map(known)
 }

@@ -8,13 +8,14 @@ use crate::{Clock, Target, ValType};
 
 /// Who answers a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// The device, in the kernel text: never suspends.
-    Local,
-    /// The host: the VM suspends.
-    Remote,
-    /// Nobody needs to: it is this errno with all that a guest can have, which is standard input, output and error.
-    Always(u16),
+pub enum AnsweredBy {
+    /// The device, in the kernel's text: the VM never suspends.
+    Device,
+    /// The host, a *remote* call: the VM suspends.
+    Host,
+    /// Nobody has to: with all that a guest can have, which is standard input, output and error, it always fails or succeeds with this
+    /// errno.
+    Nobody(u16),
 }
 
 /// The modules that a call may be imported from. Most calls are the same in both.
@@ -41,18 +42,18 @@ pub struct HostCall {
     pub params: &'static [ValType],
     /// Whether it returns an errno (all do but `proc_exit`).
     pub returns: bool,
-    /// Who answers, unless the device lacks what it takes: [`Self::place`].
-    usual: Place,
+    /// Who answers it on a device that can do all that the prelude needs; [`Self::answered_by`] knows the exceptions.
+    answered_by: AnsweredBy,
 }
 
 /// The most words of a request.
 pub const REQUEST: usize = 3;
 
-use Place::{Always, Local, Remote};
+use AnsweredBy::{Device, Host, Nobody};
 use ValType::{I32, I64};
 
-const fn call(name: &'static str, params: &'static [ValType], place: Place) -> HostCall {
-    HostCall { name, version: Version::Any, symbol: name, params, returns: true, usual: place }
+const fn call(name: &'static str, params: &'static [ValType], answered_by: AnsweredBy) -> HostCall {
+    HostCall { name, version: Version::Any, symbol: name, params, returns: true, answered_by }
 }
 
 const fn only(version: Version, symbol: &'static str, call: HostCall) -> HostCall {
@@ -63,59 +64,59 @@ const SUCCESS: u16 = 0;
 const EBADF: u16 = 8;
 const ENOTSUP: u16 = 58;
 
-const FILESTAT: HostCall = call("fd_filestat_get", &[I32, I32], Local);
-const POLL: HostCall = call("poll_oneoff", &[I32, I32, I32, I32], Remote);
+const FILESTAT: HostCall = call("fd_filestat_get", &[I32, I32], Device);
+const POLL: HostCall = call("poll_oneoff", &[I32, I32, I32, I32], Host);
 
 /// Every call. The index of a call is its code in [`crate::abi::Status::Call`].
 pub const CALLS: &[HostCall] = &[
-    call("args_get", &[I32, I32], Local),
-    call("args_sizes_get", &[I32, I32], Local),
-    call("environ_get", &[I32, I32], Local),
-    call("environ_sizes_get", &[I32, I32], Local),
-    call("clock_res_get", &[I32, I32], Local),
-    call("clock_time_get", &[I32, I64, I32], Local),
-    call("fd_advise", &[I32, I64, I64, I32], Always(EBADF)),
-    call("fd_allocate", &[I32, I64, I64], Always(EBADF)),
-    call("fd_close", &[I32], Local),
-    call("fd_datasync", &[I32], Always(EBADF)),
-    call("fd_fdstat_get", &[I32, I32], Local),
-    call("fd_fdstat_set_flags", &[I32, I32], Always(EBADF)),
-    call("fd_fdstat_set_rights", &[I32, I64, I64], Always(EBADF)),
+    call("args_get", &[I32, I32], Device),
+    call("args_sizes_get", &[I32, I32], Device),
+    call("environ_get", &[I32, I32], Device),
+    call("environ_sizes_get", &[I32, I32], Device),
+    call("clock_res_get", &[I32, I32], Device),
+    call("clock_time_get", &[I32, I64, I32], Device),
+    call("fd_advise", &[I32, I64, I64, I32], Nobody(EBADF)),
+    call("fd_allocate", &[I32, I64, I64], Nobody(EBADF)),
+    call("fd_close", &[I32], Device),
+    call("fd_datasync", &[I32], Nobody(EBADF)),
+    call("fd_fdstat_get", &[I32, I32], Device),
+    call("fd_fdstat_set_flags", &[I32, I32], Nobody(EBADF)),
+    call("fd_fdstat_set_rights", &[I32, I64, I64], Nobody(EBADF)),
     only(Version::Preview1, "fd_filestat_get", FILESTAT),
     only(Version::Unstable, "fd_filestat_get_0", FILESTAT),
-    call("fd_filestat_set_size", &[I32, I64], Always(EBADF)),
-    call("fd_filestat_set_times", &[I32, I64, I64, I32], Local),
-    call("fd_pread", &[I32, I32, I32, I64, I32], Local),
-    call("fd_prestat_get", &[I32, I32], Always(EBADF)),
-    call("fd_prestat_dir_name", &[I32, I32, I32], Local),
-    call("fd_pwrite", &[I32, I32, I32, I64, I32], Local),
-    call("fd_read", &[I32, I32, I32, I32], Local),
-    call("fd_readdir", &[I32, I32, I32, I64, I32], Always(EBADF)),
-    call("fd_renumber", &[I32, I32], Local),
-    call("fd_seek", &[I32, I64, I32, I32], Local),
-    call("fd_sync", &[I32], Always(EBADF)),
-    call("fd_tell", &[I32, I32], Local),
-    call("fd_write", &[I32, I32, I32, I32], Local),
-    call("path_create_directory", &[I32, I32, I32], Always(EBADF)),
-    call("path_filestat_get", &[I32, I32, I32, I32, I32], Always(EBADF)),
-    call("path_filestat_set_times", &[I32, I32, I32, I32, I64, I64, I32], Local),
-    call("path_link", &[I32, I32, I32, I32, I32, I32, I32], Always(EBADF)),
-    call("path_open", &[I32, I32, I32, I32, I32, I64, I64, I32, I32], Always(EBADF)),
-    call("path_readlink", &[I32, I32, I32, I32, I32, I32], Always(EBADF)),
-    call("path_remove_directory", &[I32, I32, I32], Always(EBADF)),
-    call("path_rename", &[I32, I32, I32, I32, I32, I32], Always(EBADF)),
-    call("path_symlink", &[I32, I32, I32, I32, I32], Always(EBADF)),
-    call("path_unlink_file", &[I32, I32, I32], Always(EBADF)),
+    call("fd_filestat_set_size", &[I32, I64], Nobody(EBADF)),
+    call("fd_filestat_set_times", &[I32, I64, I64, I32], Device),
+    call("fd_pread", &[I32, I32, I32, I64, I32], Device),
+    call("fd_prestat_get", &[I32, I32], Nobody(EBADF)),
+    call("fd_prestat_dir_name", &[I32, I32, I32], Device),
+    call("fd_pwrite", &[I32, I32, I32, I64, I32], Device),
+    call("fd_read", &[I32, I32, I32, I32], Device),
+    call("fd_readdir", &[I32, I32, I32, I64, I32], Nobody(EBADF)),
+    call("fd_renumber", &[I32, I32], Device),
+    call("fd_seek", &[I32, I64, I32, I32], Device),
+    call("fd_sync", &[I32], Nobody(EBADF)),
+    call("fd_tell", &[I32, I32], Device),
+    call("fd_write", &[I32, I32, I32, I32], Device),
+    call("path_create_directory", &[I32, I32, I32], Nobody(EBADF)),
+    call("path_filestat_get", &[I32, I32, I32, I32, I32], Nobody(EBADF)),
+    call("path_filestat_set_times", &[I32, I32, I32, I32, I64, I64, I32], Device),
+    call("path_link", &[I32, I32, I32, I32, I32, I32, I32], Nobody(EBADF)),
+    call("path_open", &[I32, I32, I32, I32, I32, I64, I64, I32, I32], Nobody(EBADF)),
+    call("path_readlink", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF)),
+    call("path_remove_directory", &[I32, I32, I32], Nobody(EBADF)),
+    call("path_rename", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF)),
+    call("path_symlink", &[I32, I32, I32, I32, I32], Nobody(EBADF)),
+    call("path_unlink_file", &[I32, I32, I32], Nobody(EBADF)),
     only(Version::Preview1, "poll_oneoff", POLL),
     only(Version::Unstable, "poll_oneoff_0", POLL),
-    HostCall { returns: false, ..call("proc_exit", &[I32], Local) },
-    call("proc_raise", &[I32], Always(ENOTSUP)),
-    call("sched_yield", &[], Always(SUCCESS)),
-    call("random_get", &[I32, I32], Local),
-    only(Version::Preview1, "sock_accept", call("sock_accept", &[I32, I32, I32], Local)),
-    call("sock_recv", &[I32, I32, I32, I32, I32, I32], Local),
-    call("sock_send", &[I32, I32, I32, I32, I32], Local),
-    call("sock_shutdown", &[I32, I32], Local),
+    HostCall { returns: false, ..call("proc_exit", &[I32], Device) },
+    call("proc_raise", &[I32], Nobody(ENOTSUP)),
+    call("sched_yield", &[], Nobody(SUCCESS)),
+    call("random_get", &[I32, I32], Device),
+    only(Version::Preview1, "sock_accept", call("sock_accept", &[I32, I32, I32], Device)),
+    call("sock_recv", &[I32, I32, I32, I32, I32, I32], Device),
+    call("sock_send", &[I32, I32, I32, I32, I32], Device),
+    call("sock_shutdown", &[I32, I32], Device),
 ];
 
 /// Finds a call by import module and name.
@@ -129,11 +130,11 @@ pub fn find(module: &str, name: &str) -> Option<usize> {
 }
 
 impl HostCall {
-    /// Who answers on such a device.
-    pub fn place(&self, target: &Target) -> Place {
+    /// Who answers the call on this target.
+    pub fn answered_by(&self, target: &Target) -> AnsweredBy {
         match (self.symbol, target.clock) {
-            ("clock_time_get", Clock::Asked) => Place::Remote,
-            _ => self.usual,
+            ("clock_time_get", Clock::Asked) => AnsweredBy::Host,
+            _ => self.answered_by,
         }
     }
 

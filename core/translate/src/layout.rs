@@ -40,7 +40,7 @@ pub struct Layout {
     /// Frames nest without bound, so pushing one is checked.
     pub recursive: bool,
     /// For each world and node of the call graph: the largest frame that a call of it can push.
-    rooms: [Vec<u32>; 2],
+    largest_frames: [Vec<u32>; 2],
     /// Hints of alignment are taken for true, and tested.
     pub natural: bool,
 }
@@ -133,7 +133,7 @@ impl Layout {
             called.extend(candidates);
         }
         let entered: BTreeSet<u32> = states.keys().chain(upper.keys()).chain(lower.keys()).copied().collect();
-        let largest = entered.iter().map(|f| largest_frame(program, *f)).max().unwrap_or(0);
+        let largest = entered.iter().map(|f| own_frame(program, *f)).max().unwrap_or(0);
         let bounded = deepest(program, &calls, &entered);
         // A nested trampoline pushes frames above those of whoever called.
         let bounded = bounded.filter(|_| !nests && colours.cuts.is_empty());
@@ -169,7 +169,7 @@ impl Layout {
         if frames_limit >= 1 << 31 {
             return Err(Error::Limit(format!("{frames_limit} bytes of frames are too many; give a smaller --stack")));
         }
-        let rooms = [World::Upper, World::Lower].map(|world| rooms(program, colours, world));
+        let largest_frames = [World::Upper, World::Lower].map(|world| largest_frames(program, colours, world));
         Ok(Self {
             plan,
             globals,
@@ -182,7 +182,7 @@ impl Layout {
             nested,
             count,
             recursive,
-            rooms,
+            largest_frames,
             natural,
         })
     }
@@ -201,8 +201,8 @@ impl Layout {
     }
 
     /// The largest frame that a call can push in this world.
-    pub fn room(&self, colours: &Colours, world: World, callee: &Callee) -> u32 {
-        self.rooms[world as usize][colours.graph.node(callee) as usize]
+    pub fn largest_frame(&self, colours: &Colours, world: World, callee: &Callee) -> u32 {
+        self.largest_frames[world as usize][colours.graph.node(callee) as usize]
     }
 
     /// The first bytes of every VM.
@@ -223,13 +223,13 @@ impl Layout {
 }
 
 /// For each node of the call graph: the largest frame that a trampoline of this world pushes for it.
-fn rooms(program: &Program, colours: &Colours, world: World) -> Vec<u32> {
+fn largest_frames(program: &Program, colours: &Colours, world: World) -> Vec<u32> {
     let functions = 0..program.functions.len() as u32;
-    let mut rooms: Vec<u32> = functions.clone().map(|f| frame(program, colours, world, f)).collect();
+    let mut largest_frames: Vec<u32> = functions.clone().map(|f| frame(program, colours, world, f)).collect();
     for candidates in &colours.graph.calls[functions.len()..] {
-        rooms.push(candidates.iter().map(|f| rooms[*f as usize]).max().unwrap_or(0));
+        largest_frames.push(candidates.iter().map(|f| largest_frames[*f as usize]).max().unwrap_or(0));
     }
-    rooms
+    largest_frames
 }
 
 /// The deepest nest of frames, unless it has no bound. `calls` is what each node of the call graph enters.
@@ -239,13 +239,13 @@ fn deepest(program: &Program, calls: &[BTreeSet<u32>], entered: &BTreeSet<u32>) 
         // What is not known yet calls this one in turn.
         let below =
             calls[node as usize].iter().try_fold(0, |most, callee| known[*callee as usize].map(|d| most.max(d)))?;
-        let own = if entered.contains(&node) { largest_frame(program, node) } else { 0 };
+        let own = if entered.contains(&node) { own_frame(program, node) } else { 0 };
         known[node as usize] = Some(own + below);
     }
     Some(known.into_iter().flatten().max().unwrap_or(0))
 }
 
-fn largest_frame(program: &Program, function: u32) -> u64 {
+fn own_frame(program: &Program, function: u32) -> u64 {
     let states = program.functions[function as usize].states.as_ref().map_or(0, |b| b.frame);
     states.max(adapter_frame(program, function)).into()
 }

@@ -120,8 +120,8 @@ impl Opt {
         ("shared-data", Self::SharedData),
     ];
 
-    /// Whether it is on where nobody says otherwise.
-    pub fn usual(self) -> bool {
+    /// Whether it is on unless an option leaves it out.
+    pub fn on_by_default(self) -> bool {
         self != Self::SharedData
     }
 }
@@ -147,7 +147,7 @@ pub struct Options {
     pub alignment: Alignment,
     /// Optimisations to leave out.
     pub without: BTreeSet<Opt>,
-    /// Optimisations to add to the [usual](Opt::usual) ones.
+    /// Optimisations to add to the ones that are [on by default](Opt::on_by_default).
     pub with: BTreeSet<Opt>,
     /// [`link::Linker`] made the module, which may so have several memories.
     pub linked: bool,
@@ -162,7 +162,7 @@ pub struct Options {
 impl Options {
     /// Whether an optimisation is on.
     pub fn has(&self, opt: Opt) -> bool {
-        (opt.usual() || self.with.contains(&opt)) && !self.without.contains(&opt)
+        (opt.on_by_default() || self.with.contains(&opt)) && !self.without.contains(&opt)
     }
 
     /// Whether hints of alignment are taken for true in a program that can suspend (`remote`) or cannot.

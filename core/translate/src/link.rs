@@ -10,7 +10,7 @@
 //! that has grown since still has at least that size.
 
 use crate::ir::{LoadOp, StoreOp};
-use crate::wasm::{FuncType, Global, Import, Limits, Mode, Module, Shared, Wanted, validate};
+use crate::wasm::{FuncType, Global, Import, Limits, Mode, Module, OtherExport, Wanted, validate};
 use crate::{Error, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use wasmparser::{BlockType, FunctionBody, MemArg, MemArgTarget, Operator};
@@ -78,11 +78,11 @@ struct Linked<'a> {
 impl Linked<'_> {
     fn exports(&self) -> impl Iterator<Item = (&String, Entity)> {
         let functions = self.module.exports.iter().map(|(n, f)| (n, Entity::Function(self.functions[*f as usize])));
-        functions.chain(self.module.shared.iter().map(|(name, shared)| {
-            let entity = match shared {
-                Shared::Table(i) => Entity::Table(self.tables[*i as usize]),
-                Shared::Memory(i) => Entity::Memory(self.memories[*i as usize]),
-                Shared::Global(i) => Entity::Global(self.globals[*i as usize]),
+        functions.chain(self.module.other_exports.iter().map(|(name, export)| {
+            let entity = match export {
+                OtherExport::Table(i) => Entity::Table(self.tables[*i as usize]),
+                OtherExport::Memory(i) => Entity::Memory(self.memories[*i as usize]),
+                OtherExport::Global(i) => Entity::Global(self.globals[*i as usize]),
             };
             (name, entity)
         }))

@@ -8,7 +8,7 @@
 
 use super::{Cuts, Graph, never_returns, post_order};
 use crate::Target;
-use crate::host::{CALLS, Place};
+use crate::host::{AnsweredBy, CALLS};
 use crate::ir::{Callee, Program, Stmt, walk};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ impl Colours {
         };
         let mut remote = false;
         each(&mut |_, s| {
-            remote |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].place(&target) == Place::Remote)
+            remote |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].answered_by(&target) == AnsweredBy::Host)
         });
         for (i, function) in program.functions.iter().enumerate() {
             if function.body.is_some() {
@@ -102,7 +102,7 @@ impl Colours {
         }
         each(&mut |i, s| {
             if let Stmt::Host { call, .. } = s
-                && (CALLS[*call].place(&target) == Place::Remote || remote && Some(*call) == fd_write)
+                && (CALLS[*call].answered_by(&target) == AnsweredBy::Host || remote && Some(*call) == fd_write)
                 && of[i] == Colour::Direct
             {
                 of[i] = Colour::Remote(CALLS[*call].name.into());

@@ -1,17 +1,17 @@
 //! Facts about a program, computed once and read by passes and writers.
 
+mod adjacent;
 mod colour;
 mod cuts;
 mod graph;
 mod native;
 mod never;
-mod run;
 mod stops;
 
+pub use adjacent::Adjacent;
 pub use colour::{Colour, Colours, World};
 pub use cuts::Cuts;
 pub use graph::{Graph, post_order};
 pub use native::native_stack;
 pub use never::never_returns;
-pub use run::Run;
 pub use stops::may_stop;

@@ -195,30 +195,30 @@ fn binary(op: BinOp, a: &str, b: &str) -> String {
 
 /// Where an access goes: an effective address, or a checked address, the offset above it, and how many bytes are aligned there.
 #[derive(Clone, Copy)]
-pub enum Place<'a> {
+pub enum MemoryOperand<'a> {
     Address(&'a str),
-    Near(&'a str, u32, u32),
+    Checked(&'a str, u32, u32),
     /// In data that all VMs share, aligned.
     Shared(&'a str, u32),
 }
 
 /// The begin of a call that loads or stores so many bytes.
-fn access(load: bool, bytes: u32, place: Place<'_>) -> String {
+fn access(load: bool, bytes: u32, at: MemoryOperand<'_>) -> String {
     let bits = 8 * bytes;
     let (near, any) = if load { ("", "ld") } else { ("s", "st") };
-    match place {
-        Place::Shared(a, offset) => format!("vv_ro{bits}(shared, {a} + {offset}u"),
-        Place::Near(a, offset, align) if align >= bytes => format!("vv_{near}a{bits}(mem, {a}, {offset}u"),
-        Place::Near(a, offset, 4) if bytes == 8 => format!("vv_{near}h64(mem, {a}, {offset}u"),
-        Place::Near(a, 0, _) | Place::Address(a) => format!("vv_{any}{bits}(mem, {a}"),
-        Place::Near(a, offset, _) => format!("vv_{any}{bits}(mem, {a} + {offset}u"),
+    match at {
+        MemoryOperand::Shared(a, offset) => format!("vv_ro{bits}(shared, {a} + {offset}u"),
+        MemoryOperand::Checked(a, offset, align) if align >= bytes => format!("vv_{near}a{bits}(mem, {a}, {offset}u"),
+        MemoryOperand::Checked(a, offset, 4) if bytes == 8 => format!("vv_{near}h64(mem, {a}, {offset}u"),
+        MemoryOperand::Checked(a, 0, _) | MemoryOperand::Address(a) => format!("vv_{any}{bits}(mem, {a}"),
+        MemoryOperand::Checked(a, offset, _) => format!("vv_{any}{bits}(mem, {a} + {offset}u"),
     }
 }
 
 /// The value of a load.
-pub fn load(op: LoadOp, place: Place<'_>) -> String {
+pub fn load(op: LoadOp, at: MemoryOperand<'_>) -> String {
     use LoadOp::*;
-    let bits = access(true, op.bytes(), place) + ")";
+    let bits = access(true, op.bytes(), at) + ")";
     match op {
         I32Load | I64Load | I32Load8U | I32Load16U => bits,
         F32Load => format!("vv_f32({bits})"),
@@ -233,7 +233,7 @@ pub fn load(op: LoadOp, place: Place<'_>) -> String {
 }
 
 /// A store. `after` is a value of the same type that it has to wait for.
-pub fn store(op: StoreOp, place: Place<'_>, value: &str, after: Option<&str>) -> String {
+pub fn store(op: StoreOp, at: MemoryOperand<'_>, value: &str, after: Option<&str>) -> String {
     use StoreOp::*;
     let cast = match op {
         I32Store | I64Store | I32Store8 | I32Store16 => "",
@@ -242,7 +242,7 @@ pub fn store(op: StoreOp, place: Place<'_>, value: &str, after: Option<&str>) ->
         I64Store8 | I64Store16 | I64Store32 => "(u32)",
     };
     let wait = after.map_or(String::new(), |v| format!(" | ({cast}({v}) & zero)"));
-    format!("{}, {cast}({value}){wait})", access(false, op.bytes(), place))
+    format!("{}, {cast}({value}){wait})", access(false, op.bytes(), at))
 }
 
 /// A trapping operation on simple operands: the trap code (0 = none), and the value if there is none.

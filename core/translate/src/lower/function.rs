@@ -1,6 +1,6 @@
 //! One function body.
 
-use super::several::{Place, Places};
+use super::several::{Span, Spans};
 use crate::abi::TrapKind;
 use crate::ir::{Access, BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
 use crate::wasm::{FuncType, Module, REFERENCES, unsupported, val_type};
@@ -26,7 +26,7 @@ pub struct Context<'a> {
     /// Host call of each imported function.
     pub host: &'a [usize],
     /// Where its memories and tables lie.
-    pub places: &'a Places,
+    pub spans: &'a Spans,
 }
 
 #[derive(Clone, Copy)]
@@ -60,8 +60,8 @@ struct Frame {
     at: u32,
 }
 
-/// Lowers a function body to one that [`weighs`] at most `room`.
-pub fn lower(context: &Context<'_>, function: u32, body: &FunctionBody<'_>, room: usize) -> Result<Body, Error> {
+/// Lowers a function body to one that [`weighs`] at most `budget`.
+pub fn lower(context: &Context<'_>, function: u32, body: &FunctionBody<'_>, budget: usize) -> Result<Body, Error> {
     let ty = context.module.signature(function);
     let mut l = Lower {
         c: context,
@@ -74,7 +74,7 @@ pub fn lower(context: &Context<'_>, function: u32, body: &FunctionBody<'_>, room
         labels: 0,
         locals: 0,
         dead: None,
-        room,
+        budget,
     };
     for p in &ty.params {
         l.body.var(*p);
@@ -105,7 +105,7 @@ pub fn lower(context: &Context<'_>, function: u32, body: &FunctionBody<'_>, room
     for op in body.get_operators_reader()?.into_iter_with_offsets() {
         let (op, at) = op?;
         l.op(&op, at as u32)?;
-        l.has_room()?;
+        l.within_budget()?;
     }
     let mut out = l.body;
     out.stmts = l.out;
@@ -126,7 +126,7 @@ struct Lower<'a> {
     locals: u32,
     /// In code that cannot be reached: number of constructs opened in it.
     dead: Option<u32>,
-    room: usize,
+    budget: usize,
 }
 
 /// Expressions and variables: what a body needs memory for. Each statement comes with at least one, or with a byte of wasm.
@@ -146,8 +146,8 @@ impl Lower<'_> {
     }
 
     /// A few bytes can ask for many variables and jumps with many values.
-    fn has_room(&self) -> Result<(), Error> {
-        if weighs(&self.body) <= self.room {
+    fn within_budget(&self) -> Result<(), Error> {
+        if weighs(&self.body) <= self.budget {
             return Ok(());
         }
         Err(Error::Limit(format!(
@@ -281,7 +281,7 @@ impl Lower<'_> {
 
     /// Sets variables from the top of the stack, without consuming it.
     fn assign(&mut self, vars: &[Var]) -> Result<Vec<Stmt>, Error> {
-        self.has_room()?;
+        self.within_budget()?;
         let from = self.stack.len().checked_sub(vars.len()).ok_or_else(malformed)?;
         let mut values: Vec<ExprId> = self.stack[from..].iter().map(|e| e.expr).collect();
         for value in &mut values {
@@ -367,9 +367,9 @@ impl Lower<'_> {
     }
 
     /// The present size of one of several memories in bytes.
-    fn bytes(&mut self, place: Place) -> ExprId {
+    fn bytes(&mut self, span: Span) -> ExprId {
         let pages = self.temp(ValType::I32);
-        self.out.push(Stmt::GetGlobal { var: pages, global: place.size });
+        self.out.push(Stmt::GetGlobal { var: pages, global: span.size });
         let pages = self.read(pages);
         let pages = self.body.add(Expr::Unary(UnOp::I64ExtendI32U, pages));
         let shift = self.body.add(Expr::Const(ValType::I64, 16));
@@ -381,29 +381,29 @@ impl Lower<'_> {
         let offset = memarg.offset as u32;
         let mem = Access { addr, offset, align: bytes.min(1 << memarg.align.min(3)), checked: false, shared: false };
         let MemArgTarget::Memory(memory) = memarg.target else { return mem };
-        let Some(place) = self.c.places.several(memory) else { return mem };
+        let Some(span) = self.c.spans.several(memory) else { return mem };
         let addr = self.keep(addr);
         let length = self.body.add(Expr::Const(ValType::I64, memarg.offset + u64::from(bytes)));
-        let size = self.bytes(place);
+        let size = self.bytes(span);
         self.check(addr, length, size, TrapKind::OutOfBoundsMemory, at);
-        let (addr, base) = (self.read(addr), self.i32(place.base.wrapping_add(offset)));
+        let (addr, base) = (self.read(addr), self.i32(span.base.wrapping_add(offset)));
         Access { addr: self.binary(BinOp::I32Add, addr, base), offset: 0, ..mem }
     }
 
     /// The begin of a range in one of several memories, checked.
     fn range(&mut self, memory: u32, begin: ExprId, length: ExprId, at: u32) -> ExprId {
-        let Some(place) = self.c.places.several(memory) else { return begin };
+        let Some(span) = self.c.spans.several(memory) else { return begin };
         let (begin, length) = (self.keep(begin), self.again(length));
         let length = self.body.add(Expr::Unary(UnOp::I64ExtendI32U, length));
-        let size = self.bytes(place);
+        let size = self.bytes(span);
         self.check(begin, length, size, TrapKind::OutOfBoundsMemory, at);
-        let (begin, base) = (self.read(begin), self.i32(place.base));
+        let (begin, base) = (self.read(begin), self.i32(span.base));
         self.binary(BinOp::I32Add, begin, base)
     }
 
     /// The begin of a range in one of several tables, checked.
     fn table_range(&mut self, table: u32, begin: ExprId, length: ExprId, at: u32) -> ExprId {
-        let Some((base, size)) = self.c.places.several_tables(table) else { return begin };
+        let Some((base, size)) = self.c.spans.several_tables(table) else { return begin };
         let (begin, length) = (self.keep(begin), self.again(length));
         let length = self.body.add(Expr::Unary(UnOp::I64ExtendI32U, length));
         let size = self.body.add(Expr::Const(ValType::I64, size.into()));
@@ -425,20 +425,20 @@ impl Lower<'_> {
     }
 
     /// `memory.grow` of one of several memories.
-    fn grow(&mut self, place: Place) -> Result<(), Error> {
+    fn grow(&mut self, span: Span) -> Result<(), Error> {
         let delta = self.pop()?;
         let delta = self.keep(delta);
         let (old, result) = (self.temp(ValType::I32), self.temp(ValType::I32));
-        self.out.push(Stmt::GetGlobal { var: old, global: place.size });
-        let (most, pages) = (self.i32(place.pages), self.read(old));
-        let room = self.binary(BinOp::I32Sub, most, pages);
+        self.out.push(Stmt::GetGlobal { var: old, global: span.size });
+        let (most, pages) = (self.i32(span.pages), self.read(old));
+        let free = self.binary(BinOp::I32Sub, most, pages);
         let wanted = self.read(delta);
-        let cond = self.binary(BinOp::I32GtU, wanted, room);
+        let cond = self.binary(BinOp::I32GtU, wanted, free);
         let failed = self.i32(u32::MAX);
         let (pages, more) = (self.read(old), self.read(delta));
         let size = self.binary(BinOp::I32Add, pages, more);
         let value = self.read(old);
-        let grow = vec![Stmt::SetGlobal { global: place.size, value: size }, Stmt::Set { var: result, value }];
+        let grow = vec![Stmt::SetGlobal { global: span.size, value: size }, Stmt::Set { var: result, value }];
         self.out.push(Stmt::If { cond, then: vec![Stmt::Set { var: result, value: failed }], otherwise: grow });
         self.push_var(result);
         Ok(())
@@ -591,17 +591,17 @@ impl Lower<'_> {
                     self.settle(i);
                 }
                 let mut cases: Vec<(u32, Vec<u32>)> = Vec::new();
-                let mut places = BTreeMap::new();
+                let mut case_of = BTreeMap::new();
                 for (i, depth) in targets.targets().enumerate() {
                     let depth = depth?;
                     if depth == default_depth {
                         continue;
                     }
-                    let place = *places.entry(depth).or_insert_with(|| {
+                    let case = *case_of.entry(depth).or_insert_with(|| {
                         cases.push((depth, Vec::new()));
                         cases.len() - 1
                     });
-                    cases[place].1.push(i as u32);
+                    cases[case].1.push(i as u32);
                 }
                 let mut arms = Vec::new();
                 for (depth, values) in cases {
@@ -660,15 +660,15 @@ impl Lower<'_> {
             Operator::F64Const { value } => self.push(Expr::Const(ValType::F64, value.bits()), 1),
             Operator::MemorySize { mem } => {
                 let var = self.temp(ValType::I32);
-                self.out.push(match self.c.places.several(mem) {
-                    Some(place) => Stmt::GetGlobal { var, global: place.size },
+                self.out.push(match self.c.spans.several(mem) {
+                    Some(span) => Stmt::GetGlobal { var, global: span.size },
                     None => Stmt::MemorySize { var },
                 });
                 self.push_var(var);
             }
             Operator::MemoryGrow { mem } => {
-                if let Some(place) = self.c.places.several(mem) {
-                    return self.grow(place);
+                if let Some(span) = self.c.spans.several(mem) {
+                    return self.grow(span);
                 }
                 let delta = self.pop()?;
                 let var = self.temp(ValType::I32);
@@ -676,30 +676,30 @@ impl Lower<'_> {
                 self.push_var(var);
             }
             Operator::MemoryCopy { dst_mem, src_mem } => {
-                let [to, from, length] = self.bulk(self.c.places.several(0).is_some())?;
+                let [to, from, length] = self.bulk(self.c.spans.several(0).is_some())?;
                 let to = self.range(dst_mem, to, length, at);
                 let from = self.range(src_mem, from, length, at);
                 self.out.push(Stmt::MemoryCopy { to, from, length, at });
             }
             Operator::MemoryFill { mem } => {
-                let [to, value, length] = self.bulk(self.c.places.several(0).is_some())?;
+                let [to, value, length] = self.bulk(self.c.spans.several(0).is_some())?;
                 let to = self.range(mem, to, length, at);
                 self.out.push(Stmt::MemoryFill { to, value, length, at });
             }
             Operator::MemoryInit { data_index, mem } => {
-                let [to, from, length] = self.bulk(self.c.places.several(0).is_some())?;
+                let [to, from, length] = self.bulk(self.c.spans.several(0).is_some())?;
                 let to = self.range(mem, to, length, at);
                 self.out.push(Stmt::MemoryInit { segment: data_index, to, from, length, at });
             }
             Operator::DataDrop { data_index } => self.out.push(Stmt::DataDrop { segment: data_index }),
             Operator::TableCopy { dst_table, src_table } => {
-                let [to, from, length] = self.bulk(self.c.places.several_tables(0).is_some())?;
+                let [to, from, length] = self.bulk(self.c.spans.several_tables(0).is_some())?;
                 let to = self.table_range(dst_table, to, length, at);
                 let from = self.table_range(src_table, from, length, at);
                 self.out.push(Stmt::TableCopy { to, from, length, at });
             }
             Operator::TableInit { elem_index, table } => {
-                let [to, from, length] = self.bulk(self.c.places.several_tables(0).is_some())?;
+                let [to, from, length] = self.bulk(self.c.spans.several_tables(0).is_some())?;
                 let to = self.table_range(table, to, length, at);
                 self.out.push(Stmt::TableInit { segment: elem_index, to, from, length, at });
             }
@@ -722,7 +722,7 @@ impl Lower<'_> {
                 let ty = self.c.module.types[type_index as usize].clone();
                 let mut index = self.pop()?;
                 let args = self.pop_many(ty.params.len())?;
-                if let Some((base, length)) = self.c.places.several_tables(table_index) {
+                if let Some((base, length)) = self.c.spans.several_tables(table_index) {
                     let kept = self.keep(index);
                     let (i, length) = (self.read(kept), self.i32(length));
                     let beyond = self.binary(BinOp::I32GeU, i, length);

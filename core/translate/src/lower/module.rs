@@ -1,7 +1,7 @@
 //! The module around the functions: signatures, globals, memory, table, segments, and what is reached at all.
 
 use super::function::{Context, lower as lower_function, weighs};
-use super::several::Places;
+use super::several::Spans;
 use crate::abi::TrapKind;
 use crate::ir::{Body, Callee, Expr, Function, Global, Memory, Program, Stmt, Table, Var, walk};
 use crate::wasm::{FuncType, Limits, Mode, Module};
@@ -32,11 +32,11 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
         before.push(*f);
     }
 
-    let places = Places::new(module, options)?;
-    if places.bytes().is_some() && !host.is_empty() {
+    let spans = Spans::new(module, options)?;
+    if spans.bytes().is_some() && !host.is_empty() {
         return Err(Error::Limit("a program with several memories cannot make host calls".into()));
     }
-    let context = Context { module, canonical: &canonical, host: &host, places: &places };
+    let context = Context { module, canonical: &canonical, host: &host, spans: &spans };
     let mut functions: Vec<Function> = (0..module.functions.len() as u32)
         .map(|f| Function {
             names: vec![module.function_name(f)],
@@ -55,13 +55,13 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
     }
     let mut todo: Vec<u32> = entries.iter().map(|(_, f)| *f).chain(before.iter().copied()).collect();
     let (mut grows, mut writes_table) = (false, false);
-    let mut room = ROOM + 2 * module.size;
+    let mut budget = BUDGET + 2 * module.size;
     while let Some(f) = todo.pop() {
         if functions[f as usize].body.is_some() {
             continue;
         }
         let body = match module.bodies.get((f as usize).wrapping_sub(module.imports.len())) {
-            Some(body) => lower_function(&context, f, body, room)?,
+            Some(body) => lower_function(&context, f, body, budget)?,
             None => import_body(host[f as usize], module.signature(f)),
         };
         walk(&body.stmts, &mut |s| match s {
@@ -71,16 +71,16 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
             Stmt::TableCopy { .. } | Stmt::TableInit { .. } => writes_table = true,
             _ => {}
         });
-        room = room.saturating_sub(weighs(&body));
+        budget = budget.saturating_sub(weighs(&body));
         functions[f as usize].body = Some(body);
     }
 
-    let memory = memory(module, options, grows, &places)?;
-    let (table, elements, table_trap) = table(module, writes_table, &places)?;
-    let (image, segments, memory_trap) = data(module, &memory, &places)?;
+    let memory = memory(module, options, grows, &spans)?;
+    let (table, elements, table_trap) = table(module, writes_table, &spans)?;
+    let (image, segments, memory_trap) = data(module, &memory, &spans)?;
     let mut globals: Vec<Global> =
         module.globals.iter().map(|g| Global { ty: g.ty, bits: g.bits, mutable: g.mutable }).collect();
-    globals.extend(places.globals());
+    globals.extend(spans.globals());
 
     // Segments are applied in their order, tables first; the first that does not fit ends the instantiation.
     let trap = table_trap.or(memory_trap);
@@ -180,8 +180,8 @@ fn entries(module: &Module<'_>, options: &Options) -> Result<Vec<(String, u32)>,
         .collect()
 }
 
-fn memory(module: &Module<'_>, options: &Options, grows: bool, places: &Places) -> Result<Memory, Error> {
-    if let Some(bytes) = places.bytes() {
+fn memory(module: &Module<'_>, options: &Options, grows: bool, spans: &Spans) -> Result<Memory, Error> {
+    if let Some(bytes) = spans.bytes() {
         return Ok(Memory { initial: bytes, capacity: bytes, declared: bytes, grows: false });
     }
     let Some(limits) = module.memories.first() else {
@@ -215,12 +215,12 @@ pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64,
 }
 
 /// What function bodies may [weigh](weighs) together, beside twice the bytes of the module.
-const ROOM: usize = 1 << 17;
+const BUDGET: usize = 1 << 17;
 
 /// The image, the passive segments, and the trap of an active one that does not fit.
 type Data = (Image, Vec<(u32, u32)>, Option<TrapKind>);
 
-fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, Error> {
+fn data(module: &Module<'_>, memory: &Memory, spans: &Spans) -> Result<Data, Error> {
     let mut applied: Vec<(u64, &[u8])> = Vec::new();
     let mut segments = Vec::new();
     let mut image = Image::default();
@@ -229,7 +229,7 @@ fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, E
         match mode {
             Mode::Active { to, at } => {
                 segments.push((0, 0)); // dropped after instantiation
-                let (base, size) = places.memory(*to, memory.initial);
+                let (base, size) = spans.memory(*to, memory.initial);
                 if u64::from(*at) + data.len() as u64 > size {
                     trap = trap.or(Some(TrapKind::OutOfBoundsMemory));
                 } else {
@@ -264,7 +264,7 @@ fn data(module: &Module<'_>, memory: &Memory, places: &Places) -> Result<Data, E
 /// The table, the passive segments, and the trap of an active one that does not fit.
 type Elements = (Table, Vec<Vec<u32>>, Option<TrapKind>);
 
-fn table(module: &Module<'_>, writes: bool, places: &Places) -> Result<Elements, Error> {
+fn table(module: &Module<'_>, writes: bool, spans: &Spans) -> Result<Elements, Error> {
     let length = module.tables.iter().map(|t| t.min).sum::<u64>();
     if length > MAX_TABLE {
         return Err(Error::Limit(format!("a table of {length} elements is larger than {MAX_TABLE}")));
@@ -277,7 +277,7 @@ fn table(module: &Module<'_>, writes: bool, places: &Places) -> Result<Elements,
         match mode {
             Mode::Active { to, at } => {
                 passive.push(Vec::new());
-                let (base, length) = places.table(*to);
+                let (base, length) = spans.table(*to);
                 if u64::from(*at) + ids.len() as u64 > u64::from(length) {
                     trap = trap.or(Some(TrapKind::OutOfBoundsTable));
                     continue;

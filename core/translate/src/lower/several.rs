@@ -12,7 +12,7 @@ use wasmparser::Operator;
 
 /// A memory within the program's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Span {
     /// Its first byte.
     pub base: u32,
     /// The most pages that it can have.
@@ -25,32 +25,32 @@ pub struct Place {
 
 /// Where memories and tables lie.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct Spans {
     /// Empty if there are fewer than two: then the memory is the program's own.
-    memories: Vec<Place>,
+    memories: Vec<Span>,
     /// First element and length of each table.
     tables: Vec<(u32, u32)>,
 }
 
-impl Places {
-    /// Gives each memory and table its place.
+impl Spans {
+    /// Gives each memory and table its span.
     pub fn new(module: &Module<'_>, options: &Options) -> Result<Self, Error> {
-        let mut places = Self::default();
+        let mut spans = Self::default();
         let mut begin = 0u32;
         for table in &module.tables {
             // What does not fit is refused when the table is made.
             let length = u32::try_from(table.min).unwrap_or(u32::MAX);
-            places.tables.push((begin, length));
+            spans.tables.push((begin, length));
             begin = begin.saturating_add(length);
         }
         if module.memories.len() < 2 {
-            return Ok(places);
+            return Ok(spans);
         }
         let grown = grown(module)?;
         let mut base = 0;
         for (i, limits) in module.memories.iter().enumerate() {
             let (initial, capacity) = capacity(limits, options, grown[i])?;
-            places.memories.push(Place {
+            spans.memories.push(Span {
                 base: base as u32,
                 pages: (capacity / PAGE) as u32,
                 size: (module.globals.len() + i) as u32,
@@ -64,11 +64,11 @@ impl Places {
                 )));
             }
         }
-        Ok(places)
+        Ok(spans)
     }
 
     /// The place of a memory, if there are several.
-    pub fn several(&self, memory: u32) -> Option<Place> {
+    pub fn several(&self, memory: u32) -> Option<Span> {
         self.memories.get(memory as usize).copied()
     }
 

@@ -1,63 +1,64 @@
-//! Checks of addresses that grow or shrink by a constant with each turn of a loop: they are made once for many turns.
+//! Moves checks out of loops: those of addresses that grow or shrink by a constant in each iteration are made once for many iterations.
 //!
-//! In front of a loop without calls stands `Stmt::Strides`. It finds out for how many turns all such addresses stay in memory, and
-//! whether they are aligned; the loop turns so often and comes back to it. An address whose next turn is out of memory is a bad access
-//! before it happens: so a check only moves if each turn comes to it, past nothing but values and other accesses. Those of stores stay:
-//! on an H200, 32 stores of a turn that wait for no check crowd the memory (scrypt with cells of 32 bytes: 28 ms become 47).
+//! In front of a loop without calls stands `Stmt::Strides`. It computes for how many iterations all such addresses stay in memory, and
+//! tests whether they are aligned; after so many iterations the loop comes back to it. An address that is out of memory in the next
+//! iteration then counts as a bad access before the access happens. So a check only moves if each iteration reaches it, past nothing but
+//! values and other accesses. Checks of stores stay where they are: on an H200, 32 stores of an iteration that wait for no check crowd the
+//! memory system (scrypt with cells of 32 bytes: 28 ms become 47).
 
 use crate::ValType;
 use crate::ir::{BinOp, Body, Expr, ExprId, Label, Stmt, Stride, Var, walk};
 use std::collections::{BTreeSet, HashMap};
 
-/// Definitions that are followed, one behind the other.
+/// Longest chain of definitions that is followed.
 const DEPTH: u32 = 8;
-/// Strides of a loop: each is a division, and lives where the loop is entered.
+/// Most strides of a loop: each costs a division, and registers, where the loop is entered.
 const MOST: usize = 8;
-/// Addresses that are so many bytes apart have one range.
+/// Addresses that are at most so many bytes apart share a stride.
 const APART: u32 = 4096;
 
 /// Moves the checks of a body whose accesses were checked.
 pub fn run(body: &mut Body, capacity: u64) {
     let mut lists = body.take_lists();
     for list in &mut lists {
-        inside(body, capacity, list);
+        loops(body, capacity, list);
     }
     body.put_lists(lists);
 }
 
-fn inside(body: &mut Body, capacity: u64, stmts: &mut [Stmt]) {
+fn loops(body: &mut Body, capacity: u64, stmts: &mut [Stmt]) {
     for stmt in stmts {
-        if let Stmt::Loop { label, body: turn, .. } = stmt
-            && Stmt::quiet(turn)
+        if let Stmt::Loop { label, body: stmts, .. } = stmt
+            && Stmt::quiet(stmts)
         {
-            one(body, capacity, *label, turn);
+            one_loop(body, capacity, *label, stmts);
             continue;
         }
-        stmt.children_mut().into_iter().for_each(|child| inside(body, capacity, child));
+        stmt.children_mut().into_iter().for_each(|child| loops(body, capacity, child));
     }
 }
 
-/// Where each turn sets a variable, once, and to what.
+/// Where each iteration sets a variable, if it does so exactly once, and to what.
 #[derive(Clone, Copy)]
 struct Set {
     at: usize,
     value: ExprId,
 }
 
-struct Turn<'a> {
+struct Iteration<'a> {
     body: &'a mut Body,
-    /// The variables that the loop sets; nothing if not so.
+    /// The variables that the loop sets; `None` for one that is not set exactly once in each iteration.
     vars: HashMap<Var, Option<Set>>,
 }
 
 /// Moves the checks of one loop.
-fn one(body: &mut Body, capacity: u64, label: Label, turn: &mut Vec<Stmt>) {
-    let sure = turn.iter().take_while(|s| s.straight()).count();
-    if !turn[..sure].iter().any(|s| matches!(s, Stmt::Check { .. })) {
+fn one_loop(body: &mut Body, capacity: u64, label: Label, stmts: &mut Vec<Stmt>) {
+    let sure = stmts.iter().take_while(|s| s.straight()).count();
+    if !stmts[..sure].iter().any(|s| matches!(s, Stmt::Check { .. })) {
         return;
     }
     let mut vars = HashMap::new();
-    for (at, stmt) in turn.iter().enumerate() {
+    for (at, stmt) in stmts.iter().enumerate() {
         walk(std::slice::from_ref(stmt), &mut |s| {
             for var in s.sets() {
                 let set = match s {
@@ -70,25 +71,25 @@ fn one(body: &mut Body, capacity: u64, label: Label, turn: &mut Vec<Stmt>) {
             }
         });
     }
-    // What stands behind a jump to the next turn does not happen in each.
-    let turns_early = |s: &Stmt| matches!(s, Stmt::Branch { label: to } if *to == label);
-    let early = turn.iter().position(|s| {
+    // What stands behind a jump to the next iteration does not happen in every iteration.
+    let starts_next = |s: &Stmt| matches!(s, Stmt::Branch { label: to } if *to == label);
+    let early = stmts.iter().position(|s| {
         let mut found = false;
-        walk(std::slice::from_ref(s), &mut |s| found |= turns_early(s));
+        walk(std::slice::from_ref(s), &mut |s| found |= starts_next(s));
         found
     });
     for set in vars.values_mut() {
         *set = set.filter(|set| early.is_none_or(|early| set.at <= early));
     }
     let mut stored = BTreeSet::new();
-    walk(turn, &mut |s| {
+    walk(stmts, &mut |s| {
         if let Stmt::Store { mem, .. } = s {
             body.reads(mem.addr, &mut |v| _ = stored.insert(v));
         }
     });
-    let mut pass = Turn { body, vars };
+    let mut pass = Iteration { body, vars };
     let mut strides = Vec::new();
-    for (at, stmt) in turn.iter_mut().enumerate().take(sure) {
+    for (at, stmt) in stmts.iter_mut().enumerate().take(sure) {
         let Stmt::Check { var, addr, bounds, align, residue } = *stmt else { continue };
         if stored.contains(&var) {
             continue;
@@ -121,11 +122,11 @@ fn one(body: &mut Body, capacity: u64, label: Label, turn: &mut Vec<Stmt>) {
     }
     if !strides.is_empty() {
         let strides = strides.into_iter().map(|wanted| wanted.range(pass.body)).collect();
-        turn.insert(0, Stmt::Strides(strides));
+        stmts.insert(0, Stmt::Strides(strides));
     }
 }
 
-/// A range whose address is `base + above`.
+/// A stride whose address is `base + above`.
 #[derive(Clone, Copy)]
 struct Wanted {
     base: Option<ExprId>,
@@ -137,7 +138,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// One range for two off the same base. It is good exactly if both are: nothing in between wraps around if both ends are in memory.
+    /// One stride for two off the same base. It is good exactly if both are: nothing in between wraps around if both ends are in memory.
     /// As any check, it must end within the capacity.
     fn and(self, other: Self, capacity: u64) -> Option<Self> {
         let (low, high) = if self.above <= other.above { (self, other) } else { (other, self) };
@@ -170,8 +171,8 @@ impl Wanted {
     }
 }
 
-impl Turn<'_> {
-    /// An expression at a place of the turn as what it is at the turn's begin, and what each turn adds.
+impl Iteration<'_> {
+    /// The value of an expression at statement `at`, in terms of the variables at the start of the iteration, and what each iteration adds.
     fn linear(&mut self, e: ExprId, at: usize, depth: u32) -> Option<(ExprId, i64)> {
         let depth = depth.checked_sub(1)?;
         match self.body.expr(e) {

@@ -50,7 +50,7 @@ pub enum Wanted {
 
 /// What a module exports beside functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Shared {
+pub enum OtherExport {
     /// A table, by index.
     Table(u32),
     /// A memory, by index.
@@ -126,7 +126,7 @@ pub struct Module<'a> {
     /// Exported functions: name and function index.
     pub exports: Vec<(String, u32)>,
     /// Other exports.
-    pub shared: Vec<(String, Shared)>,
+    pub other_exports: Vec<(String, OtherExport)>,
     /// The start function.
     pub start: Option<u32>,
     /// Element segments.
@@ -274,17 +274,17 @@ impl<'a> Module<'a> {
             Payload::ExportSection(reader) => {
                 for export in reader {
                     let export = export?;
-                    let shared = match export.kind {
+                    let other = match export.kind {
                         ExternalKind::Func => {
                             self.exports.push((export.name.into(), export.index));
                             continue;
                         }
-                        ExternalKind::Table => Shared::Table(export.index),
-                        ExternalKind::Memory => Shared::Memory(export.index),
-                        ExternalKind::Global => Shared::Global(export.index),
+                        ExternalKind::Table => OtherExport::Table(export.index),
+                        ExternalKind::Memory => OtherExport::Memory(export.index),
+                        ExternalKind::Global => OtherExport::Global(export.index),
                         _ => continue,
                     };
-                    self.shared.push((export.name.into(), shared));
+                    self.other_exports.push((export.name.into(), other));
                 }
             }
             Payload::CodeSectionEntry(body) => self.bodies.push(body),

@@ -22,9 +22,9 @@
 ;;=   v1 = 0u;
 ;;=   for (;;) {
 ;;=   VV_APART
-;;=   u32 room = 0xffffffffu;
-;;=   vv_room(&fuel, &room, size, v0, 4, 65004u, 4u, 0u);
-;;=   vv_room(&fuel, &room, size, (v0 + 0x3e8u), 4, 65004u, 4u, 0u);
+;;=   u32 iterations = 0xffffffffu;
+;;=   vv_stride(&fuel, &iterations, size, v0, 4, 65004u, 4u, 0u);
+;;=   vv_stride(&fuel, &iterations, size, (v0 + 0x3e8u), 4, 65004u, 4u, 0u);
 ;;=   if (VV_UNLIKELY((s32)fuel < 0)) { VV_REFUEL(0u, 40u, return 0) }
 ;;=   for (;;) {
 ;;=     v4 = v0;
@@ -40,7 +40,7 @@
 ;;=     goto E1;
 ;;=     L1: ;
 ;;=     VV_COUNT(vm, direct);
-;;=     if (VV_SPENT_OR(room-- == 0)) break;
+;;=     if (VV_SPENT_OR(iterations-- == 0)) break;
 ;;=   }
 ;;=   if ((s32)(fuel + 1) <= 0) { VV_REFUEL(0u, 40u, return 0) }
 ;;=   }

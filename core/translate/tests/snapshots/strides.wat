@@ -26,8 +26,8 @@
 ;;=   v2 = 0u;
 ;;=   for (;;) {
 ;;=   VV_APART
-;;=   u32 room = 0xffffffffu;
-;;=   vv_room(&fuel, &room, size, (v0 + 0xfffffff4u), 8, 16u, 4u, 0u);
+;;=   u32 iterations = 0xffffffffu;
+;;=   vv_stride(&fuel, &iterations, size, (v0 + 0xfffffff4u), 8, 16u, 4u, 0u);
 ;;=   if (VV_UNLIKELY((s32)fuel < 0)) { VV_REFUEL(0u, 42u, return 0) }
 ;;=   for (;;) {
 ;;=     v7 = (v0 + 0xfffffff4u);
@@ -53,7 +53,7 @@
 ;;=     goto E1;
 ;;=     L1: ;
 ;;=     VV_COUNT(vm, direct);
-;;=     if (VV_SPENT_OR(room-- == 0)) break;
+;;=     if (VV_SPENT_OR(iterations-- == 0)) break;
 ;;=   }
 ;;=   if ((s32)(fuel + 1) <= 0) { VV_REFUEL(0u, 42u, return 0) }
 ;;=   }

@@ -205,8 +205,8 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
             if (total) break;
             return VV_EFAULT;
         }
-        u32 room = vm->out_cap - vm->out_len - vm->err_len;
-        u32 fits = n < room ? n : room;
+        u32 space = vm->out_cap - vm->out_len - vm->err_len;
+        u32 fits = n < space ? n : space;
         for (u32 j = 0, piece; j < fits; j += piece) {
             piece = VV_FIRST(fits - j);
             if (vv_must_end(vm, vv_charge(vm, VV_WORK(piece)))) return 0;
@@ -318,7 +318,7 @@ VV_HELPER u32 vv_random_get(VM *vm, u32 p, u32 n) {
     u32 x[16];
     for (u32 i = 0; i < n; i++, pos++) {
         if (i == 0 || (pos & 63) == 0) {
-            if (vv_must_end(vm, vv_charge(vm, 16))) return 0; /* a block takes as long as so many turns of a loop */
+            if (vv_must_end(vm, vv_charge(vm, 16))) return 0; /* a block takes as long as so many iterations of a loop */
             vv_chacha(vm, x, pos >> 6);
         }
         vv_st8(vm->mem, p + i, x[pos >> 2 & 15] >> ((pos & 3) * 8));

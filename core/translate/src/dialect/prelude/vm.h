@@ -257,8 +257,9 @@ VV_INLINE u32 vv_check(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align,
     a = vv_aligned(fuel, a, align, residue);
     return bad ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
 }
-/* The same for an address to which each turn of a loop adds `step`; `room` becomes the turns after the next that are good too. */
-VV_INLINE void vv_room(u32 *fuel, u32 *room, u32 size, u32 a, s32 step, u64 high, u32 align, u32 residue) {
+/* The same for an address to which each iteration of a loop adds `step`. Lowers `iterations` to the number of iterations after the next in which the
+   address is good too. */
+VV_INLINE void vv_stride(u32 *fuel, u32 *iterations, u32 size, u32 a, s32 step, u64 high, u32 align, u32 residue) {
     if (vv_bad(size, a, high)) *fuel |= VV_OOB;
     (void)vv_aligned(fuel, a, align, residue);
     if (step) {
@@ -267,8 +268,8 @@ VV_INLINE void vv_room(u32 *fuel, u32 *room, u32 size, u32 a, s32 step, u64 high
 #else
         u32 last = size - (u32)high;
 #endif
-        u32 turns = step > 0 ? (last - a) / (u32)step : a / (0u - (u32)step);
-        if (turns < *room) *room = turns;
+        u32 good = step > 0 ? (last - a) / (u32)step : a / (0u - (u32)step);
+        if (good < *iterations) *iterations = good;
     }
 }
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
@@ -284,7 +285,7 @@ VV_INLINE u32 vv_writable(VM *vm, u32 p, u64 length) {
 #define vv_writable vv_in_bounds
 #endif
 
-/* Work of a length that the guest chooses is charged before it is done, by the bytes, as loops are by their turns. Long work goes in
+/* Work of a length that the guest chooses is charged before it is done, by the bytes, as loops are by their iterations. Long work goes in
    pieces, so that a VM can be stopped between two of them. */
 #define VV_PIECE 65536u
 #define VV_FIRST(n) ((n) < VV_PIECE ? (n) : VV_PIECE)
@@ -293,7 +294,7 @@ VV_INLINE u32 vv_charge(VM *vm, u32 units) {
     vm->fuel -= units;
     return 0;
 }
-#define VV_WORK(bytes) ((bytes) >> 4) /* what moving them costs: about as long as a turn of a loop */
+#define VV_WORK(bytes) ((bytes) >> 4) /* what moving them costs: about as long as an iteration of a loop */
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
 #if !VV_LINEAR || !defined(VV_HOST)

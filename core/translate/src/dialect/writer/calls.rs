@@ -3,7 +3,7 @@
 use super::{Scope, Writer, entry_dispatcher};
 use crate::analysis::World;
 use crate::dialect::expr::{from_bits, to_bits};
-use crate::host::{CALLS, Place};
+use crate::host::{AnsweredBy, CALLS};
 use crate::ir::{Callee, ExprId, Var};
 use std::fmt::Write as _;
 
@@ -18,22 +18,22 @@ impl Writer<'_> {
             s.leave
         );
         let text = self.args(s, args);
-        let place = host.place(&self.o.target);
-        let value = match place {
-            Place::Local if host.name == "proc_exit" => {
+        let answered_by = host.answered_by(&self.o.target);
+        let value = match answered_by {
+            AnsweredBy::Device if host.name == "proc_exit" => {
                 line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.function);
                 line!(s, "{};", s.leave);
                 return;
             }
-            Place::Local => format!("vv_{}(vm{text})", host.symbol),
-            Place::Always(errno) => format!("{errno}u"),
-            Place::Remote => unreachable!("`pass::frame` made two statements of a call of {}", host.name),
+            AnsweredBy::Device => format!("vv_{}(vm{text})", host.symbol),
+            AnsweredBy::Nobody(errno) => format!("{errno}u"),
+            AnsweredBy::Host => unreachable!("`pass::frame` made two statements of a call of {}", host.name),
         };
         match result {
             Some(v) => line!(s, "v{} = {value};", v.0),
             None => line!(s, "(void)({value});"),
         }
-        if place == Place::Local && host.works() {
+        if answered_by == AnsweredBy::Device && host.works() {
             self.end_if(s, "vm->end", "0u", at);
         }
         self.refuel(s);
@@ -60,7 +60,7 @@ impl Writer<'_> {
         at: u32,
     ) -> String {
         let values: Vec<String> = args.iter().map(|a| to_bits(s.body.type_of(*a), &self.e(s, *a))).collect();
-        let most = self.l.room(self.c, world, callee);
+        let most = self.l.largest_frame(self.c, world, callee);
         let next = match callee {
             Callee::Function(f) => format!("{}u", self.l.entry(self.c, world, *f)),
             Callee::Table { ty, index } => {

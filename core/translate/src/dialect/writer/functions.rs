@@ -140,11 +140,11 @@ impl Writer<'_> {
                 );
             } else if self.c.cuts.has(self.c.graph.table(ty), *f) {
                 let state = self.l.entry(self.c, World::Lower, *f);
-                let room = crate::layout::frame(self.p, self.c, World::Lower, *f);
+                let frame_bytes = crate::layout::frame(self.p, self.c, World::Lower, *f);
                 let _ = writeln!(out, "  case {case}u:");
                 let _ = writeln!(
                     out,
-                    "    if (vm->fp + {room}u > vm->frames_end) {{ vv_trap(vm, VV_STACK_EXHAUSTED, func, at); {leave}; }}"
+                    "    if (vm->fp + {frame_bytes}u > vm->frames_end) {{ vv_trap(vm, VV_STACK_EXHAUSTED, func, at); {leave}; }}"
                 );
                 let _ = writeln!(out, "    vv_put(vm, 0u, VV_NESTED); {frame}vv_nested(vm, {state}u);");
                 let results = &self.p.types[ty as usize].results;

@@ -2,8 +2,8 @@
 
 use super::{BRACES, Scope, Writer, trap_name};
 use crate::ValType;
-use crate::analysis::{Run, World};
-use crate::dialect::expr::{Place as Where, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
+use crate::analysis::{Adjacent, World};
+use crate::dialect::expr::{MemoryOperand, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
 use crate::ir::{Access, Callee, ExprId, Label, Stmt, Stride};
 use std::fmt::Write as _;
 
@@ -12,10 +12,10 @@ impl Writer<'_> {
         let mut from = 0;
         while let Some(stmt) = stmts.get(from) {
             if self.paired()
-                && let Some(run) = Run::find(s.body, &stmts[from..])
+                && let Some(words) = Adjacent::find(s.body, &stmts[from..])
             {
-                from += run.words.len() + run.between.len();
-                self.run(s, &run);
+                from += words.words.len() + words.between.len();
+                self.adjacent(s, &words);
                 continue;
             }
             from += 1;
@@ -33,8 +33,8 @@ impl Writer<'_> {
     }
 
     /// Words side by side, by 16 bytes where they are aligned so far, which shows when the program runs.
-    fn run(&self, s: &mut Scope<'_>, run: &Run<'_>) {
-        let Run { base, bytes, words, between, wide } = run;
+    fn adjacent(&self, s: &mut Scope<'_>, words: &Adjacent<'_>) {
+        let Adjacent { base, bytes, words, between, wide } = words;
         let (wide, odd) = words.split_at(*wide);
         let load = matches!(words[0].1, Stmt::Load { .. });
         if !load {
@@ -183,24 +183,24 @@ impl Writer<'_> {
             }
             Stmt::Load { var, op, mem, .. } if mem.checked => {
                 let a = self.e(s, mem.addr);
-                let near = Where::Near(&a, mem.offset, mem.align);
-                let place = if mem.shared { Where::Shared(&a, mem.offset) } else { near };
-                line!(s, "v{} = {};", var.0, load(*op, place));
+                let checked = MemoryOperand::Checked(&a, mem.offset, mem.align);
+                let from = if mem.shared { MemoryOperand::Shared(&a, mem.offset) } else { checked };
+                line!(s, "v{} = {};", var.0, load(*op, from));
             }
             Stmt::Load { var, op, mem, at } => {
                 self.exactly(s, mem, op.bytes(), *at);
-                line!(s, "v{} = {}; }}", var.0, load(*op, Where::Address("ea")));
+                line!(s, "v{} = {}; }}", var.0, load(*op, MemoryOperand::Address("ea")));
             }
             Stmt::Store { op, mem, value, after, at } => {
                 let value = self.e(s, *value);
                 let after = after.map(|v| format!("v{}", v.0));
                 if mem.checked {
                     let a = self.e(s, mem.addr);
-                    let near = Where::Near(&a, mem.offset, mem.align);
-                    line!(s, "{};", store(*op, near, &value, after.as_deref()));
+                    let checked = MemoryOperand::Checked(&a, mem.offset, mem.align);
+                    line!(s, "{};", store(*op, checked, &value, after.as_deref()));
                 } else {
                     self.exactly(s, mem, op.bytes(), *at);
-                    line!(s, "{}; }}", store(*op, Where::Address("ea"), &value, None));
+                    line!(s, "{}; }}", store(*op, MemoryOperand::Address("ea"), &value, None));
                 }
             }
             Stmt::Trapping { var, op, a, b, at } => {
@@ -499,12 +499,12 @@ impl Writer<'_> {
             line!(s, "VV_APART");
         }
         if !strides.is_empty() {
-            line!(s, "u32 room = 0xffffffffu;");
+            line!(s, "u32 iterations = 0xffffffffu;");
             for Stride { addr, step, end, align, residue } in strides {
                 let a = self.e(s, *addr);
                 match end {
                     Some(end) => {
-                        line!(s, "vv_room(&fuel, &room, size, {a}, {step}, {end}u, {align}u, {residue}u);")
+                        line!(s, "vv_stride(&fuel, &iterations, size, {a}, {step}, {end}u, {align}u, {residue}u);")
                     }
                     None => line!(s, "(void)vv_aligned(&fuel, {a}, {align}u, {residue}u);"),
                 }
@@ -529,7 +529,7 @@ impl Writer<'_> {
         line!(s, "L{}: ;", label.0);
         line!(s, "VV_COUNT(vm, {});", if s.framed { "state" } else { "direct" });
         if !strides.is_empty() {
-            line!(s, "if (VV_SPENT_OR(room-- == 0)) break;");
+            line!(s, "if (VV_SPENT_OR(iterations-- == 0)) break;");
         } else if quiet {
             line!(s, "if (VV_SPENT) break;");
         } else {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const AHEAD: usize = 256;
 
 /// Loads or stores that follow each other, of words off one checked address.
-pub struct Run<'a> {
+pub struct Adjacent<'a> {
     /// The address.
     pub base: Var,
     /// Bytes of a word, 4 or 8.
@@ -36,7 +36,7 @@ fn word(body: &Body, stmt: &Stmt) -> Option<(Var, u32, bool, u32)> {
     }
 }
 
-impl<'a> Run<'a> {
+impl<'a> Adjacent<'a> {
     /// The run with which these statements begin, if it has 32 bytes side by side.
     pub fn find(body: &Body, stmts: &'a [Stmt]) -> Option<Self> {
         let (base, bytes, load, _) = word(body, stmts.first()?)?;
@@ -68,8 +68,8 @@ impl<'a> Run<'a> {
         }
         between.truncate(length);
         let words: Vec<(u32, &Stmt)> = words.into_iter().collect();
-        let places = (words.first()?.0..).step_by(bytes as usize);
-        let side_by_side = words.iter().zip(places).take_while(|(word, at)| word.0 == *at).count();
+        let offsets = (words.first()?.0..).step_by(bytes as usize);
+        let side_by_side = words.iter().zip(offsets).take_while(|(word, at)| word.0 == *at).count();
         let wide = side_by_side - side_by_side % (16 / bytes) as usize;
         (wide * bytes as usize >= 32).then_some(Self { base, bytes, words, between, wide })
     }
