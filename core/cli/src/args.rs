@@ -35,13 +35,15 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
-    /// Driver, and the index of one of its devices: auto|cpu|opencl|cuda|hip[:INDEX]. `auto` takes a GPU if there is one.
+    /// Driver, and the index of one of its devices: auto|cpu|opencl|cuda|hip[:INDEX]. `auto` takes a GPU if there is
+    /// one.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub backend: vectorvisor::BackendSpec,
     /// Force NVIDIA intrinsics on or off [default: what the device is].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub nvidia: Option<bool>,
-    /// Force software versions of math builtins that a vendor never implemented on or off [default: what the device needs].
+    /// Force software versions of math builtins that a vendor never implemented on or off [default: what the device
+    /// needs].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub patch: Option<bool>,
     /// A driver's plugin (libvectorvisor_NAME.so), or a folder with plugins; can be repeated.
@@ -55,12 +57,12 @@ environment variable VECTORVISOR_DRIVER_PATH names, beside the executable, in de
 
 const INTERLEAVE: &str = "\
 Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16 or 32. Or:
-auto: what an earlier trial found to be fastest for this program, options and device. If there was none, what suits the device, and \
-on a GPU with thousands of VMs, if the program compiled within 30 s, a trial on the way, once the run has so much ahead of it that the \
-trial costs at most a fifth of that: three more compilations, the inputs that fill the VMs once more as they were, and in each of three \
-other ways for at most half as long again, or a second. Results are the same in any case.
-trial: a trial with the first inputs, now. It needs tiles of several VMs, on the cpu by --lanes 8.
-default: what suits the device, whatever a trial found, and no trial.
+auto: what earlier autotuning found to be fastest for this program, options and device. If there was none, the device's default; then, \
+on a GPU with thousands of VMs, if the program compiled within 30 s, the run autotunes as soon as that costs at most a fifth of the rest \
+of the run: three more compilations, one more run of the inputs that fill the VMs, and a run of them with each of three other candidates \
+for at most half as long again, or a second. Results are the same in any case.
+tune: autotunes now, with the first inputs. It needs tiles of several VMs, on the cpu by --lanes 8.
+default: the device's default, whatever autotuning found, and no autotuning.
 ";
 
 /// How to translate.
@@ -70,35 +72,36 @@ pub struct TranslateArgs {
     /// VMs in a tile: 1, 8, 32 or 64 [default: the device's lane width].
     #[arg(long, value_name = "N", value_parser = parse_lanes)]
     pub lanes: Option<u32>,
-    /// Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16, 32; or auto, trial or default.
+    /// Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16, 32; or auto, tune or default.
     #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave, long_help = INTERLEAVE)]
     pub interleave: Interleave,
     /// Most memory that a VM can grow to, as 16MiB, 64k or bytes [default: its initial memory + 16 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub heap: Option<u64>,
-    /// Most call stack of a VM whose program recurses, as 4MiB, 64k or bytes. A VM begins with 64 KiB, and an input that needs
-    /// more runs again [default: 1 MiB].
+    /// Most call stack of a VM whose program recurses, as 4MiB, 64k or bytes. A VM begins with 64 KiB, and an input
+    /// that needs more runs again [default: 1 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_stack)]
     pub stack: Option<u32>,
     /// When a bad memory access is noticed: soon after (sticky: fast), or at the access (exact).
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = TrapsArg::Sticky)]
     pub traps: TrapsArg,
-    /// What accesses to growable memory are tested against: its current size, or its capacity (faster; isolation is whole,
-    /// but an access between the two is not noticed).
+    /// What the bounds check of growable memory compares with: its current size, or its capacity (faster; isolation is
+    /// complete, but an access between the two is not noticed).
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = BoundsArg::Size)]
     pub bounds: BoundsArg,
-    /// Test no access at all: a program that strays writes over other VMs or faults the device. To measure what tests cost.
+    /// Check no access at all, to measure what the checks cost: an access out of bounds overwrites other VMs or faults
+    /// the device.
     #[arg(long, conflicts_with = "bounds")]
     pub unsafe_no_bounds: bool,
-    /// What accesses are taken to be aligned to: what the module says of each (natural), which is tested, or nothing (any)
-    /// [default: natural on GPUs].
+    /// The alignment that accesses are assumed to have: what the module says of each (natural), which is tested, or
+    /// none (any) [default: natural on GPUs].
     #[arg(long, value_enum, value_name = "WHAT")]
     pub alignment: Option<AlignmentArg>,
-    /// Optimisations to leave out, separated by commas, to measure what they are worth.
+    /// Optimisations to leave out, separated by commas, to measure their effect.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(true))]
     pub without: Vec<Opt>,
-    /// Optimisations to add, separated by commas. shared-data: all VMs read the program's read-only data from one copy, which pays for
-    /// some programs with large tables.
+    /// Optimisations to add, separated by commas. shared-data: all VMs read the program's read-only data from one copy,
+    /// which pays for some programs with large tables.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(false))]
     pub opt: Vec<Opt>,
     /// The program was made by the linker of the spec suite's runner, so it may have several memories.
@@ -107,11 +110,12 @@ pub struct TranslateArgs {
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,
-    /// Folder for compiled programs, which are run as they lie there: it is not used if others can write to it
+    /// Folder for compiled programs. Not used if others can write to it, since programs in it are executed
     /// [default: vectorvisor in the user's cache folder].
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     pub cache_dir: Option<PathBuf>,
-    /// Most bytes of compiled programs in that folder, as 5GiB; those that were not used for longest go. 0: no limit [default: 5GiB].
+    /// Most bytes of compiled programs in that folder, as 5GiB; the least recently used is evicted. 0: no limit
+    /// [default: 5GiB].
     #[arg(long, value_name = "SIZE", env = "VECTORVISOR_CACHE_SIZE", hide_env_values = true, value_parser = parse_size)]
     pub cache_size: Option<u64>,
     /// Neither look for a compiled program nor keep this one.
@@ -129,7 +133,7 @@ pub struct VmArgs {
     /// Seed of the guests' random numbers, which makes a run repeatable [default: from the system].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Loop turns and calls that a VM may make before it is stopped [default: no limit].
+    /// Loop iterations and calls that a VM may make before it is stopped [default: no limit].
     #[arg(long, value_name = "N")]
     pub fuel: Option<u64>,
     /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds [default: no limit].
@@ -208,7 +212,8 @@ pub struct MapArgs {
     /// standard output). A folder that is to be made and whose name has a dot ends with a slash, as v1.2/.
     #[arg(long = "out", value_name = "DIR|FILE.jsonl")]
     pub output: PathBuf,
-    /// VMs that run at the same time [default: what keeps the device busy, if there are so many inputs and so much memory].
+    /// VMs that run at the same time [default: what keeps the device busy, if there are so many inputs and so much
+    /// memory].
     #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
     #[command(flatten)]
@@ -266,11 +271,12 @@ pub struct InspectArgs {
     /// Only what this export reaches, as `run --invoke` [default: `_start`, or all exports of a program that has none].
     #[arg(long, value_name = "NAME")]
     pub invoke: Option<String>,
-    /// With --emit plan: also compile the kernels with --backend's compiler for this architecture, as sm_90, without a device, and print
-    /// what units and functions cost; `native` is that of the first device.
+    /// With --emit plan: also compile the kernels with --backend's compiler for this architecture, as sm_90, without a
+    /// device, and print what units and functions cost; `native` is that of the first device.
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<String>,
-    /// With --emit calls: also run the program with this file as its standard input, and count where its loops turn.
+    /// With --emit calls: also run the program with this file as its standard input, and count its loops' iterations by
+    /// kind of function.
     #[arg(long = "in", value_name = "FILE")]
     pub input: Option<PathBuf>,
     #[command(flatten)]
@@ -281,7 +287,7 @@ pub struct InspectArgs {
 
 const INSPECT_HELP: &str = "\
 What is printed is what `run` makes of the program with the same options, for --backend's device: alignment that an earlier run broke and
-what an earlier trial chose included. If the device is not there, and with --arch, it is for a typical one of its kind; so is text in a
+what earlier autotuning chose included. If the device is not there, and with --arch, it is for a typical one of its kind; so is text in a
 language that is not that of --backend.";
 
 /// What `inspect` prints.
@@ -306,11 +312,11 @@ pub enum Emit {
 /// `--interleave`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interleave {
-    /// What a trial chose; with a trial where it pays.
+    /// What autotuning chose earlier; autotunes where it pays.
     Auto,
-    /// With a trial now.
-    Trial,
-    /// What suits the device.
+    /// Autotunes now.
+    Tune,
+    /// The device's default.
     Default,
     /// Bytes; 0 is linear.
     Cell(u32),
@@ -330,7 +336,7 @@ pub enum BoundsArg {
     Capacity,
 }
 
-/// What accesses are taken to be aligned to.
+/// `--alignment`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AlignmentArg {
     Any,
@@ -371,7 +377,7 @@ fn parse_lanes(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Names of optimisations that are on by themselves, so that they can be left out, or of the others.
+/// Parses names of optimisations: those that are on by default (`on`), or the others.
 fn opts(on: bool) -> impl TypedValueParser<Value = Opt> {
     let ours = Opt::ALL.into_iter().filter(move |(_, opt)| opt.on_by_default() == on);
     let known = |text: String| Opt::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, opt)| opt).ok_or(text);
@@ -381,11 +387,12 @@ fn opts(on: bool) -> impl TypedValueParser<Value = Opt> {
 fn parse_interleave(text: &str) -> Result<Interleave, String> {
     match text {
         "auto" => Ok(Interleave::Auto),
-        "trial" => Ok(Interleave::Trial),
+        // `trial` is its former name.
+        "tune" | "trial" => Ok(Interleave::Tune),
         "default" => Ok(Interleave::Default),
         _ => match text.parse() {
             Ok(n @ (0 | 4 | 8 | 16 | 32)) => Ok(Interleave::Cell(n)),
-            _ => Err("a cell is auto, trial, default, 0 (linear), 4, 8, 16 or 32 bytes".into()),
+            _ => Err("a cell is auto, tune, default, 0 (linear), 4, 8, 16 or 32 bytes".into()),
         },
     }
 }

@@ -114,7 +114,7 @@ fn unavailable(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(Error::Backend { source: DriverError::Unavailable { .. }, .. }))
 }
 
-/// A device of the kind that a language is for, so that nothing need be opened.
+/// A typical device for a language, described without opening one.
 fn typical(language: Language, args: &DeviceArgs) -> DeviceInfo {
     let nvidia = language == Language::Cuda || args.nvidia == Some(true);
     let gpu = language != Language::C;
@@ -141,7 +141,7 @@ fn ir(wasm: &[u8], options: &Options) -> Result<String> {
     Ok(translate::lower_module(wasm, options)?.program.to_string())
 }
 
-/// One line a function: its kind, and why.
+/// One line for each function: its kind, and why.
 fn calls(wasm: &[u8], options: &Options) -> Result<String> {
     let lowered = translate::lower_module(wasm, options)?;
     let functions = &lowered.program.functions;
@@ -175,7 +175,7 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
     row("device", device.what.clone());
     row("lanes", p.lanes.to_string());
     let cell = if p.cell == 0 { "linear".into() } else { format!("{} bytes", p.cell) };
-    row("cell", cell + if choice.tuning.is_some() { ", by an earlier trial" } else { "" });
+    row("cell", cell + if choice.tuning.is_some() { ", by earlier autotuning" } else { "" });
     let region = p.region(p.frames);
     row("VM", format!("{region} bytes; a tile {}", region * u64::from(p.lanes)));
     row("globals, tables", format!("0..{}", p.head));
@@ -229,7 +229,7 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
     text
 }
 
-/// Runs the program with a file as its standard input and counts in which kind of function its loops turn.
+/// Runs the program with a file as its standard input and counts its loops' iterations by kind of function.
 fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
     let stdin = std::fs::read(input).with_context(|| format!("cannot read the input {}", input.display()))?;
     let mut progress = Progress::new(false, true);

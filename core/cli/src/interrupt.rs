@@ -1,8 +1,9 @@
-//! Ctrl-C and SIGTERM end a run early: what was delivered stands and the rest is told; a second one ends the process at once.
+//! Ctrl-C and SIGTERM end a run early: what was delivered stands and the rest is reported; a second one ends the
+//! process at once.
 //!
 //! One thread waits for the two signals, which are blocked in all others. A handler would not do: libraries set their
-//! own, as LLVM does in PoCL when it compiles a kernel at the first launch. Child processes begin with no signal blocked
-//! ([`std::process::Command`] sees to that). SIGHUP is as it was: `nohup` ignores it.
+//! own, as LLVM does in PoCL when it compiles a kernel at the first launch. Child processes begin with no signal
+//! blocked ([`std::process::Command`] sees to that). SIGHUP is as it was: `nohup` ignores it.
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
@@ -23,7 +24,7 @@ pub fn watch() -> Result<()> {
         while signals.wait().is_ok() {
             match &*RUN.lock().unwrap_or_else(PoisonError::into_inner) {
                 Some(run) if !run.cancelled() => run.cancel(),
-                // Not by way of the drivers, which may wait for what runs.
+                // Exits without the drivers' destructors, which may wait for running kernels.
                 _ => signal_hook::low_level::exit(INTERRUPTED),
             }
         }

@@ -50,7 +50,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<Usage>() || error.downcast_ref().is_some_and(option)
 }
 
-/// Whoever read our standard output has read enough, as `head` does.
+/// The reader of standard output has closed it, as `head` does.
 fn closed_output(error: &anyhow::Error) -> bool {
     let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
-use vectorvisor::{End, Outcome, Place, Stage, TrapKind, Tried, Tuning};
+use vectorvisor::{End, Measured, Outcome, Place, Stage, TrapKind, Tuning};
 
 /// Silence before the first plain progress line, and between two of them.
 const PLAIN: Duration = Duration::from_secs(2);
-/// Failures that a list shows.
+/// Most failures that a list shows.
 const SHOWN: usize = 10;
-/// Lines of a guest's standard error that a list shows.
+/// Most lines of a guest's standard error that a list shows.
 const SHOWN_LINES: usize = 3;
 
-/// Writes a line to standard error. If that is closed there is nobody to tell.
+/// Writes a line to standard error, and ignores that it may be closed.
 pub fn line(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
@@ -35,7 +35,7 @@ pub fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
 }
 
-/// So many of something.
+/// A count with its noun in singular or plural.
 pub fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
@@ -59,7 +59,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing is shown yet. Without `shown` there will be notes, but no progress.
+    /// Shows nothing yet. Without `shown` it prints notes, but no progress.
     pub fn new(quiet: bool, shown: bool) -> Self {
         let (terminal, shown) = (std::io::stderr().is_terminal(), shown && !quiet);
         let target = if !shown || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
@@ -74,13 +74,13 @@ impl Progress {
             Stage::Translating => "translating".to_string(),
             Stage::Compiling { done, total } => format!("compiling, unit {done} of {total}"),
             Stage::Loading { .. } => "loading".to_string(),
-            // The bar of the inputs stays.
-            Stage::Trying { done, total } => {
+            // Keeps the bar of the inputs.
+            Stage::Autotuning { done, total } => {
                 return self.tell(format!("trying memory layouts, {done} of {total} done"));
             }
-            Stage::Tried { ways, chosen, remembered } => {
+            Stage::Autotuned { candidates, chosen, remembered } => {
                 self.bar.set_message("");
-                return self.bar.suspend(|| note(self.quiet, &tried(ways, chosen, remembered)));
+                return self.bar.suspend(|| note(self.quiet, &autotuned(candidates, chosen, remembered)));
             }
             Stage::Warning(text) => return self.bar.suspend(|| note(self.quiet, text)),
         };
@@ -119,7 +119,7 @@ impl Progress {
         }
     }
 
-    /// Does something that prints, without a bar in its way.
+    /// Calls `print` while the bar is hidden.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
@@ -140,14 +140,14 @@ impl Progress {
     }
 }
 
-/// What a trial found.
-fn tried(ways: &[Tried], chosen: Tuning, remembered: bool) -> String {
-    let each = ways.iter().map(|(way, time)| match time {
-        Ok(time) => format!("{way}: {:.3} ms", time.as_secs_f64() * 1e3),
-        Err(why) => format!("{way}: {why}"),
+/// The result of autotuning.
+fn autotuned(candidates: &[Measured], chosen: Tuning, remembered: bool) -> String {
+    let each = candidates.iter().map(|(tuning, time)| match time {
+        Ok(time) => format!("{tuning}: {:.3} ms", time.as_secs_f64() * 1e3),
+        Err(why) => format!("{tuning}: {why}"),
     });
     let tried = each.collect::<Vec<_>>().join(", ");
-    let [(present, _), others @ ..] = ways else { return tried };
+    let [(present, _), others @ ..] = candidates else { return tried };
     if others.is_empty() {
         return format!(
             "{tried} in the kernel, too little to tell memory layouts apart, so no other is tried; give more VMs or longer inputs"

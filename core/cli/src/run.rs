@@ -18,7 +18,8 @@ const TRAPPED: i32 = 134;
 /// Runs it; the exit code.
 pub fn run(args: &RunArgs) -> Result<i32> {
     let (path, guest) = program_and_arguments(args)?;
-    // Who writes `--` means it. One in front of the guest's arguments was for the command line's parser, which keeps it.
+    // After an explicit `--` there is no note. The parser removes one in front of the guest's arguments, so it is
+    // looked for in the process's own arguments.
     let own = std::env::args_os().count().saturating_sub(guest.len());
     let separated = std::env::args_os().take(own).any(|word| word == "--");
     let mut words = guest.iter().take_while(|word| !separated && *word != "--");
@@ -71,8 +72,8 @@ pub fn run(args: &RunArgs) -> Result<i32> {
         progress.step(results.failures());
     };
     let mut stage = |stage: Stage<'_>| progress.borrow_mut().stage(stage);
-    let trials = setup::trials(&args.translate);
-    let ran = fleet.run_with_trial(&name, trials, Some(vms as usize), &mut inputs, &mut outcome, &mut stage);
+    let autotuning = setup::autotuning(&args.translate);
+    let ran = fleet.run_autotuned(&name, autotuning, Some(vms as usize), &mut inputs, &mut outcome, &mut stage);
     progress.borrow().end();
     let code = results.finish();
     let summary = ran?;
@@ -129,8 +130,8 @@ fn entry<'a>(args: &RunArgs, program: &'a Program) -> Result<&'a Entry> {
     }
 }
 
-/// Standard input for every VM. Empty if it is a terminal, or if the program could not read it anyway: then an open
-/// pipe that nobody writes to must not keep us waiting.
+/// Standard input for every VM. Empty if it is a terminal, or if the program could not read it anyway: then the
+/// command must not wait for a pipe that stays open.
 fn stdin_for(wasm: &[u8]) -> Result<Arc<[u8]>> {
     let mut bytes = Vec::new();
     if !io::stdin().is_terminal() && wasm.windows(7).any(|w| w == b"fd_read") {
@@ -144,7 +145,7 @@ fn stdin_for(wasm: &[u8]) -> Result<Arc<[u8]>> {
 enum Argument {
     /// The same for every VM.
     Same(Value),
-    /// Integers `first .. first + count`, one a VM, over and over.
+    /// Integers `first .. first + count`, one for each VM, repeated cyclically.
     Range { wide: bool, first: i64, count: u64 },
 }
 
@@ -219,7 +220,7 @@ struct Results {
     failed: HashMap<String, (usize, usize)>,
     /// The first VM that did not end with 0, and its exit code.
     worst: Option<(usize, i32)>,
-    /// With `all`: outcomes before their turn, and whose turn it is.
+    /// With `all`: outcomes that wait for those of earlier VMs, and the next VM to print.
     held: BTreeMap<usize, Outcome>,
     next: usize,
     /// Our own output failed.
@@ -270,7 +271,7 @@ impl Results {
             }
         } else if self.prints(&outcome) {
             self.write_out(&outcome.stdout);
-            // If standard error is closed there is nobody to tell.
+            // Standard error may be closed.
             let _ = io::stderr().lock().write_all(&outcome.stderr);
         }
     }

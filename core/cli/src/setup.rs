@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use vectorvisor::driver::plugin::{Search, file_name};
 use vectorvisor::translate::Error as TranslateError;
 use vectorvisor::{
-    Alignment, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, FleetOptions, Program, ProgramOptions, Quirks,
-    Traps, Trials,
+    Alignment, Autotuning, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, FleetOptions, Program,
+    ProgramOptions, Quirks, Traps,
 };
 
-/// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with plugins.
+/// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with
+/// plugins.
 pub fn drivers(paths: &[PathBuf]) -> Result<Drivers> {
     for path in paths {
         let found = Search { named: vec![path.clone()], ..Search::default() }.named();
@@ -79,7 +80,7 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
     let usual = ProgramOptions { lanes: args.lanes, ..ProgramOptions::default() };
     let options = ProgramOptions {
         interleave: match args.interleave {
-            Interleave::Auto | Interleave::Trial => None,
+            Interleave::Auto | Interleave::Tune => None,
             Interleave::Default => Some(usual.for_device(device).cell),
             Interleave::Cell(bytes) => Some(bytes),
         },
@@ -111,16 +112,16 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
         cache_limit: args.cache_size.unwrap_or(usual.cache_limit),
         ..usual
     };
-    trials(args).check(&options, device)?;
+    autotuning(args).check(&options, device)?;
     Ok(options)
 }
 
-/// When a run makes a trial of memory layouts.
-pub fn trials(args: &TranslateArgs) -> Trials {
+/// When a run autotunes the memory layout.
+pub fn autotuning(args: &TranslateArgs) -> Autotuning {
     match args.interleave {
-        Interleave::Auto => Trials::Auto,
-        Interleave::Trial => Trials::Now,
-        Interleave::Default | Interleave::Cell(_) => Trials::Never,
+        Interleave::Auto => Autotuning::Auto,
+        Interleave::Tune => Autotuning::Now,
+        Interleave::Default | Interleave::Cell(_) => Autotuning::Never,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Small programs whose right answers are known (Wasmtime's, where it runs them): each in 33 VMs, so two tiles, with both
-//! modes of traps, as it is and framed, on `cpu` and OpenCL.
+//! Small programs whose right answers are known (Wasmtime's, where it runs them): each in 33 VMs, so two tiles, with
+//! both modes of traps, as it is and framed, on `cpu` and OpenCL.
 //!
 //! A program in `cases/` says what is expected of it in lines that begin with `;;!`:
 //!

@@ -537,15 +537,15 @@ const ECHO: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 0) "\40\00\00\00\e8\03\00\00")
-  (func (export "_start") (local $turns i32)
+  (func (export "_start") (local $iterations i32)
     (loop $more
-      (i32.store (i32.const 2048) (i32.add (i32.load (i32.const 2048)) (local.get $turns)))
-      (br_if $more (i32.lt_u (local.tee $turns (i32.add (local.get $turns) (i32.const 1))) (i32.const 100000))))
+      (i32.store (i32.const 2048) (i32.add (i32.load (i32.const 2048)) (local.get $iterations)))
+      (br_if $more (i32.lt_u (local.tee $iterations (i32.add (local.get $iterations) (i32.const 1))) (i32.const 100000))))
     (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
 #[test]
-fn a_trial_is_remembered() {
+fn autotuning_is_remembered() {
     let temp = folder();
     let cache = temp.path().join("cache");
     let program = write(temp.path().join("echo.wat"), ECHO);
@@ -566,31 +566,31 @@ fn a_trial_is_remembered() {
     let (says, before, plain) = map("default");
     assert_eq!(plain[7], b"message 7");
     assert!(!says.contains("tried"), "{says}");
-    let (says, after, tried) = map("trial");
+    let (says, after, tuned) = map("tune");
     assert_eq!(says.matches("--interleave").count(), 5, "{says}");
     assert!(says.contains(" (remembered for later runs)"), "{says}");
     assert!(says.contains("100 of 100 inputs succeeded"), "{says}");
-    // Text and binary of three more ways, and the choice.
-    assert_eq!((tried, after), (plain.clone(), before + 7));
+    // Text and binary of three more candidates, and the choice.
+    assert_eq!((tuned, after), (plain.clone(), before + 7));
     let (says, entries, outputs) = map("auto");
     assert!(!says.contains("--interleave"), "{says}");
     assert_eq!((outputs, entries), (plain, after));
     for (interleave, remembered) in [("auto", true), ("default", false)] {
         let words = ["--lanes", "32", "--cache-dir", text(&cache), "--interleave", interleave, &program];
         let plan = vv(&[&["inspect", "--emit", "plan"], &words[..]].concat()).out;
-        assert_eq!(plan.contains(", by an earlier trial\n"), remembered, "{plan}");
+        assert_eq!(plan.contains(", by earlier autotuning\n"), remembered, "{plan}");
     }
 }
 
 #[test]
-fn a_trial_of_nothing_says_so() {
+fn autotuning_without_candidates_says_so() {
     let temp = folder();
     let output = temp.path().join("out.jsonl");
     let misbehave = example("misbehave.wasm");
-    let trial = ["--interleave", "trial", &misbehave];
+    let tune = ["--interleave", "tune", &misbehave];
     let map = ["--in", text(temp.path()), "--out", text(&output)];
     write(temp.path().join("in"), "ok\n");
-    for words in [[&["run"], &trial[..]].concat(), [&["map"], &trial[..], &map].concat()] {
+    for words in [[&["run"], &tune[..]].concat(), [&["map"], &tune[..], &map].concat()] {
         let ran = vv(&words);
         assert_eq!((ran.code, ran.err.lines().count()), (Some(2), 1), "{}", ran.err);
         assert!(ran.err.contains("a tile has one VM; make it more with --lanes 8"), "{}", ran.err);

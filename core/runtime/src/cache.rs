@@ -1,17 +1,19 @@
 //! The disk cache: small files named by a hash of what they depend on, each with a checksum.
 //!
-//! What lies there is run, and told by nothing but its name. So the folder and its files must be this user's or root's,
-//! and nobody else may write to them ([`trust`]): else the cache is not used.
+//! Entries are executed, and only their names identify them. So the folder and its files must belong to this user or
+//! root, and nobody else may be able to write to them ([`trust`]); otherwise the cache is not used.
 //!
-//! `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must know about a program and
-//! the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the compiled binary, behind the milliseconds
-//! that compiling took. What runs found out: `unaligned-KEY` (KEY = hash of the module) says that a program needs
-//! [`crate::Alignment::Any`], `unshared-KEY` (KEY likewise) that it may store into what [`crate::Opt::SharedData`] would share, `tuning-KEY`
-//! (KEY as for `meta`, of the default) what a trial chose ([`crate::Tuning`]). A cache never makes a run fail: a damaged entry counts as
-//! missing, and what cannot be written is a warning.
+//! `meta-KEY` (KEY = hash of module, options, translator and device) holds what the runtime must know about a program
+//! and the key of its binary; `bin-KEY` (KEY = hash of the kernel text and the device) holds the milliseconds that
+//! compiling took, and the compiled binary. Three kinds hold what runs found out: `unaligned-KEY` (KEY = hash of the
+//! module) says that a program needs [`crate::Alignment::Any`]; `unshared-KEY` (KEY likewise) that it may store into
+//! what [`crate::Opt::SharedData`] would share; `tuning-KEY` (KEY as for `meta`, with the default tuning) what
+//! autotuning chose ([`crate::Tuning`]). A cache never makes a run fail: a damaged entry counts as missing, and what
+//! cannot be written is a warning.
 //!
-//! A file's time of change is when it was last used. Whoever writes an entry then removes those that were not used for longest,
-//! until all together keep to the limit. Nothing is locked: another process may find an entry gone, and makes it again.
+//! A file's modification time is the time of its last use. Each write of an entry is followed by evicting the least
+//! recently used entries until the rest is within the limit. There are no locks: a process that finds an entry evicted
+//! makes it again.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -21,9 +23,9 @@ use vectorvisor_driver::trust;
 
 /// Where compiled programs are kept.
 ///
-/// A cached program is run as this process, so whoever can write to the folder is trusted with that: this user and
-/// root. If others could write to it, or to a folder that it lies in (but for a sticky one, as `/tmp`), there is a
-/// warning, and the cache is not used. A folder that is not there is made for this user alone.
+/// Cached programs run within this process, so only this user and root may be able to write to the folder. If others
+/// could write to it or to one of its parents (except a sticky one such as `/tmp`), the cache is not used, with a
+/// warning. A missing folder is created for this user alone.
 ///
 /// ```
 /// let policy = vectorvisor::CachePolicy::Dir("build/kernels".into());
@@ -55,7 +57,7 @@ impl CachePolicy {
 /// The name of an entry.
 pub type Key = [u8; 32];
 
-/// Hashes parts so that no two lists of parts run together.
+/// Hashes parts with their lengths, so that lists which differ only in where parts end have different keys.
 pub fn key(parts: &[&[u8]]) -> Key {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
@@ -65,13 +67,13 @@ pub fn key(parts: &[&[u8]]) -> Key {
     *hasher.finalize().as_bytes()
 }
 
-/// Changes when the form of entries does.
+/// Marks an entry; its last digit is the version of the format.
 const MAGIC: &[u8; 8] = b"VVCACHE2";
 const HEAD: usize = MAGIC.len() + 32;
 
-/// Files being written, before they are moved to their names.
+/// Prefix of files that are being written, before they are renamed.
 const NEW: &str = ".new-";
-/// One of those that is as old as this was left behind by a process that was killed.
+/// Age at which such a file is taken to be left over from a killed process.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An open cache folder.
@@ -96,7 +98,7 @@ impl Cache {
         }
     }
 
-    /// As [`Cache::open`], for what has nobody to warn.
+    /// As [`Cache::open`], without the warning.
     pub fn quietly(policy: &CachePolicy, limit: u64) -> Option<Self> {
         Self::open(policy, limit).ok().flatten()
     }
@@ -117,7 +119,7 @@ impl Cache {
         if sum.as_bytes()[..] != bytes[MAGIC.len()..HEAD] {
             return None;
         }
-        // Root's cache can be read all the same.
+        // Fails in root's cache, which can be read all the same.
         _ = file.set_modified(SystemTime::now());
         bytes.drain(..HEAD);
         Some(bytes)
@@ -138,13 +140,13 @@ impl Cache {
         file.write_all(blake3::hash(bytes).as_bytes())?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|e| e.error)?;
-        // Others may be at it too, and what they removed first is no error.
-        _ = self.trim();
+        // Another process may be evicting too, so a missing file is no error.
+        _ = self.evict();
         Ok(())
     }
 
-    /// Removes what was not used for longest, until the rest keeps to the limit. Files that are not ours are left alone.
-    fn trim(&self) -> io::Result<()> {
+    /// Evicts the least recently used entries until the rest is within the limit. Other files are left alone.
+    fn evict(&self) -> io::Result<()> {
         let now = SystemTime::now();
         let mut entries = Vec::new();
         let mut total = 0;
@@ -267,14 +269,14 @@ mod tests {
         Ok(())
     }
 
-    /// Makes an entry as if it had been used so many seconds ago.
+    /// Sets an entry's last use to `seconds` ago.
     fn age(cache: &Cache, name: &[u8], seconds: u64) -> io::Result<()> {
         let then = SystemTime::now() - Duration::from_secs(seconds);
         File::open(cache.path("bin", &key(&[name])))?.set_modified(then)
     }
 
     #[test]
-    fn what_was_not_used_for_longest_goes() -> Result<(), Box<dyn std::error::Error>> {
+    fn the_least_recently_used_is_evicted() -> Result<(), Box<dyn std::error::Error>> {
         let (_dir, mut cache) = cache()?;
         let there = |cache: &Cache, name: &[u8]| cache.path("bin", &key(&[name])).exists();
         for (i, name) in [b"a", b"b", b"c", b"d"].into_iter().enumerate() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vectorvisor_driver::plugin::{Search, file_name};
 use vectorvisor_driver::{Device, DeviceInfo, Driver, Error, Quirks, Result};
 
-/// Drivers that VectorVisor comes with, and what else may do where one is missing.
+/// Drivers that VectorVisor comes with as plugins, and an alternative where one is missing.
 const PLUGINS: [(&str, &str); 3] = [
     ("opencl", ""),
     ("cuda", "; NVIDIA GPUs also work with --backend opencl"),
@@ -21,10 +21,10 @@ const PLUGINS: [(&str, &str); 3] = [
 pub struct Drivers(pub Vec<Box<dyn Driver>>);
 
 impl Drivers {
-    /// `built_in`, and the plugins that are found: in `paths` (files and folders), in what `VECTORVISOR_DRIVER_PATH` names,
-    /// beside the executable, in `deps/` there, and in the user's data folder. A plugin that was named by a path replaces the built-in
-    /// driver of its name. No plugin is opened before its driver is used, and one that is broken or missing is a driver
-    /// that is unavailable and says why.
+    /// `built_in`, and the plugins that are found: in `paths` (files and folders), in what `VECTORVISOR_DRIVER_PATH`
+    /// names, beside the executable, in `deps/` there, and in the user's data folder. A plugin that was named by a path
+    /// replaces the built-in driver of its name. No plugin is opened before its driver is used, and one that is broken
+    /// or missing is a driver that is unavailable and says why.
     pub fn find_all(built_in: Vec<Box<dyn Driver>>, paths: &[PathBuf]) -> Self {
         let data = directories::ProjectDirs::from("", "", "vectorvisor").map(|dirs| dirs.data_dir().to_path_buf());
         let search = Search::new(paths, data);

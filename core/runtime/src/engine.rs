@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Quirks};
 
-/// Where `auto` looks for a GPU first; then in other drivers, and the embedded CPU driver comes last.
+/// The drivers in which `auto` looks for a GPU first; other drivers follow, and the built-in CPU driver comes last.
 const PREFERENCE: [&str; 3] = ["cuda", "hip", "opencl"];
 
 /// Which device to use: `auto`, a driver's name, or a name and a device's number.

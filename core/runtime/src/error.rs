@@ -56,7 +56,7 @@ pub enum Error {
         text: String,
         /// The type, with its article.
         type_name: &'static str,
-        /// What would do.
+        /// What is expected instead.
         expected: &'static str,
     },
     /// The device has not the memory for so many VMs, or not even for one tile.

@@ -1,5 +1,6 @@
 //! Fleet: device memory for many VMs of one program, and the loop that runs inputs through them.
 
+mod autotune;
 mod cancel;
 mod gather;
 mod group;
@@ -13,7 +14,6 @@ mod settle;
 mod sizes;
 mod start;
 mod timekeeper;
-mod trial;
 mod watchdog;
 mod words;
 
@@ -22,7 +22,7 @@ pub use instances::{Call, Instances, Returned};
 
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
 use group::{Common, Group};
-use job::{Job, Jobs, Room};
+use job::{Job, Jobs, Quota};
 use start::Init;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -51,15 +51,15 @@ pub struct Fleet {
     groups: Vec<Group>,
     common: Common,
     options: FleetOptions,
-    /// What each VM gets: the most so far with which nearly all VMs can work.
-    room: Room,
+    /// What each VM gets: the largest quota so far with which at least three quarters of the VMs can work.
+    quota: Quota,
     init: Init,
     watchdog: Option<Watchdog>,
     cancel: CancelHandle,
     exact: Exact,
     /// Inputs of the present run that may still run again for the exact place of a trap.
     exact_left: usize,
-    /// The program as the caller made it; [`Self::take_less_for_true`] leads away from it.
+    /// The program as the caller made it; `common.program` differs from it after [`Self::drop_assumption`].
     made: Program,
     /// Fuel per second that one VM was seen to use at least; for devices that cannot be told to stop.
     rate: f64,
@@ -79,7 +79,8 @@ impl fmt::Debug for Fleet {
     }
 }
 
-/// A loop that takes a microsecond a round: slower than nearly all, so the first guess stops too early, not too late.
+/// A loop that takes a microsecond per iteration: slower than nearly all, so the first guess stops too early, not too
+/// late.
 const FIRST_RATE: f64 = 1e6;
 
 impl Fleet {
@@ -110,7 +111,7 @@ impl Fleet {
     ) -> Result<Self> {
         let info = program.engine().info();
         let common = common(program, options)?;
-        let (groups, room) = allocate(&common, options, frames, inputs)?;
+        let (groups, quota) = allocate(&common, options, frames, inputs)?;
         for group in &groups {
             cancel.watch(&group.stop);
         }
@@ -122,7 +123,7 @@ impl Fleet {
             groups,
             common,
             options: options.clone(),
-            room,
+            quota,
             init: program.meta().init.map_or(Init::Done, Init::Untried),
             watchdog,
             cancel,
@@ -197,11 +198,13 @@ impl Fleet {
         found
     }
 
-    /// From the next launch on, what a VM of a group has broken is not taken for true. Layout and states stay, so VMs go on where they are.
-    fn take_less_for_true(&mut self, g: usize) -> Result<()> {
-        // A launch from before the last such step says nothing of the present program.
+    /// A VM of group `g` violated an assumption of the program (alignment, no stores into shared data): from the next
+    /// launch on, the fleet runs a program without it. Layout and states stay the same, so suspended VMs go on where
+    /// they are.
+    fn drop_assumption(&mut self, g: usize) -> Result<()> {
+        // A launch of an earlier program says nothing about the present one.
         if self.groups[g].ran(&self.common.program)
-            && let Some(program) = self.common.program.without_broken()?
+            && let Some(program) = self.common.program.without_assumption()?
         {
             self.common.program = program;
         }
@@ -213,8 +216,8 @@ impl Fleet {
         let options = FleetOptions {
             vms: Some(1),
             exact_reruns: 0,
-            out_capacity: u32::try_from(self.room.output).ok(),
-            // Nobody waits longer for a detail of a message.
+            out_capacity: u32::try_from(self.quota.output).ok(),
+            // A detail of a message is not worth a longer wait.
             timeout: Some(self.options.timeout.unwrap_or(Duration::from_secs(60))),
             ..self.options.clone()
         };
@@ -248,9 +251,14 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     Ok(Common { program: program.clone(), env, image, fuel })
 }
 
-/// Allocates the groups, with so many bytes of frames a VM; if the caller left the number of VMs open, fewer when memory is
-/// short.
-fn allocate(common: &Common, options: &FleetOptions, frames: u64, inputs: Option<usize>) -> Result<(Vec<Group>, Room)> {
+/// Allocates the groups, with so many bytes of frames a VM; if the caller left the number of VMs open, fewer when
+/// memory is short.
+fn allocate(
+    common: &Common,
+    options: &FleetOptions,
+    frames: u64,
+    inputs: Option<usize>,
+) -> Result<(Vec<Group>, Quota)> {
     let info = common.program.engine().info();
     let plan = &common.program.meta().plan;
     let resident = common.program.engine().device().resident(common.program.kernels().run, plan.lanes)?;
@@ -258,9 +266,9 @@ fn allocate(common: &Common, options: &FleetOptions, frames: u64, inputs: Option
     let fixed = options.vms.is_some();
     loop {
         let sizes = sizes::sizes(info, plan, frames, resident, &options, inputs)?;
-        let room = Room { output: sizes.out_capacity, frames };
+        let quota = Quota { output: sizes.out_capacity, frames };
         let groups: Result<Vec<Group>> =
-            sizes.groups.iter().map(|&vms| Group::new(common, vms, room, sizes.limits)).collect();
+            sizes.groups.iter().map(|&vms| Group::new(common, vms, quota, sizes.limits)).collect();
         let total: u32 = sizes.groups.iter().sum();
         match groups {
             Err(Error::Driver(vectorvisor_driver::Error::OutOfMemory { .. })) if !fixed && total > plan.lanes => {
@@ -276,7 +284,7 @@ fn allocate(common: &Common, options: &FleetOptions, frames: u64, inputs: Option
                     info.name
                 )));
             }
-            groups => return Ok((groups?, room)),
+            groups => return Ok((groups?, quota)),
         }
     }
 }

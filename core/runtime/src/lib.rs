@@ -41,7 +41,7 @@ pub use fleet::{Call, CancelHandle, Fleet, Instances, Returned};
 pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
 pub use program::{Choice, Program, Stage, to_wasm, to_wasm_of};
-pub use tune::{Trials, Tried, Tuning};
+pub use tune::{Autotuning, Measured, Tuning};
 pub use value::Value;
 pub use vectorvisor_driver as driver;
 pub use vectorvisor_driver::{DeviceInfo, DeviceKind, Quirks};

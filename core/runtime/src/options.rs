@@ -17,27 +17,28 @@ use vectorvisor_translate::{Alignment, Bounds, Clock, Language, Opt, Options, Ta
 pub struct ProgramOptions {
     /// VMs in a tile (1 to 1024, a power of two); `None` is the device's own lane width.
     pub lanes: Option<u32>,
-    /// Interleave cell in bytes (0, 4, 8, 16 or 32); `None` is what a trial chose earlier
-    /// ([`crate::Fleet::run_with_trial`]), or else 8, or 0 where a tile has one VM.
+    /// Interleave cell in bytes (0, 4, 8, 16 or 32); `None` is what autotuning chose earlier
+    /// ([`crate::Fleet::run_autotuned`]), or else 8, or 0 where a tile has one VM.
     pub interleave: Option<u32>,
     /// Capacity of linear memory in bytes; `None` is the initial size and 16 MiB.
     pub heap: Option<u64>,
-    /// Most bytes for the frames of a recursive program; `None` is 1 MiB. A VM begins with 64 KiB, and an input that needs
-    /// more runs again.
+    /// Most bytes for the frames of a recursive program; `None` is 1 MiB. A VM begins with 64 KiB, and an input that
+    /// needs more runs again.
     pub stack: Option<u32>,
     /// When a bad memory access is reported.
     pub traps: Traps,
-    /// What an access to growable memory is tested against.
+    /// What the bounds check of an access to growable memory compares with.
     pub bounds: Bounds,
-    /// What accesses are taken to be aligned to; `None` is [`Alignment::Natural`] on GPUs and [`Alignment::Any`] on processors, which do
-    /// not care. A program that turns out to be otherwise is compiled again, and that is remembered in the cache.
+    /// The alignment that accesses are assumed to have; `None` is [`Alignment::Natural`] on GPUs and [`Alignment::Any`]
+    /// on processors, where alignment costs nothing. A program that violates the assumption is compiled again without
+    /// it, which the cache remembers.
     pub alignment: Option<Alignment>,
-    /// Optimisations to leave out, to see what they are worth.
+    /// Optimisations to leave out, to measure their effect.
     pub without: BTreeSet<Opt>,
-    /// Optimisations to add to the usual ones. A program that turns out to store into [`Opt::SharedData`] is compiled again without, and
-    /// that is remembered in the cache.
+    /// Optimisations to add to the usual ones. A program that turns out to store into [`Opt::SharedData`] is compiled
+    /// again without, and that is remembered in the cache.
     pub with: BTreeSet<Opt>,
-    /// [`crate::translate::link::Linker`] made the module, which may so have several memories.
+    /// The module comes from [`crate::translate::link::Linker`], so it may have several memories.
     pub linked: bool,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,
@@ -47,7 +48,7 @@ pub struct ProgramOptions {
     pub roots: Vec<String>,
     /// Where compiled programs are kept.
     pub cache: CachePolicy,
-    /// Bytes that they have there at most, all together; 0 is no limit. What was not used for longest is removed.
+    /// Largest size of the cache in bytes; 0 is no limit. The least recently used entry is evicted.
     pub cache_limit: u64,
 }
 
@@ -78,8 +79,8 @@ const CACHE_LIMIT: u64 = 5 << 30;
 
 /// Paths of calls below one direct function on PoCL, whose compile time grows with them (lz4: 31 s at 40, 43 s at 300).
 const POCL_PATHS: u32 = 64;
-/// Most frames of a recursive program, unless the caller says otherwise: what runs in Wasmtime, which gives 512 KiB, runs here
-/// (a frame here is up to twice as large, since each value takes 8 bytes).
+/// Most frames of a recursive program, unless the caller says otherwise: what runs in Wasmtime, which gives 512 KiB,
+/// runs here (a frame here is up to twice as large, since each value takes 8 bytes).
 const STACK: u32 = 1 << 20;
 
 impl ProgramOptions {
@@ -146,9 +147,10 @@ pub struct FleetOptions {
     pub fuel: Option<u64>,
     /// Time that one input may compute, in one launch and over all of them, and time that it may sleep.
     pub timeout: Option<Duration>,
-    /// Bytes of output that a VM has room for at first, stdout and stderr together; grows as inputs need it.
+    /// Initial capacity of a VM's output in bytes, stdout and stderr together; grows as inputs need it.
     pub out_capacity: Option<u32>,
-    /// Inputs of one run that may run again, stopping at each access, to name the place of an out-of-bounds access exactly.
+    /// How many inputs of one run may run again, with exact traps, to name the place of an out-of-bounds access
+    /// exactly.
     pub exact_reruns: usize,
 }
 

@@ -1,11 +1,11 @@
-//! What became of an input, and of a run.
+//! The outcome of an input, and the figures of a run.
 
 use crate::Value;
 use std::fmt;
 use std::time::Duration;
 use vectorvisor_translate::abi::TrapKind;
 
-/// What became of one input.
+/// The result of one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The input's number in this run, from 0.
@@ -23,7 +23,7 @@ pub struct Outcome {
     /// `memory.grow` was refused at this many bytes, the VM's capacity, although the module allows more: a larger
     /// [`crate::ProgramOptions::heap`] may help.
     pub refused_at: Option<u64>,
-    /// With `profile`: where loops turned.
+    /// With `profile`: loop back-edges by kind of function.
     pub edges: Option<Edges>,
 }
 
@@ -38,7 +38,7 @@ pub enum End {
     OutOfFuel(Place),
     /// The time ran out.
     Timeout(Place),
-    /// The input could not be run at all, or its output has no room on the device.
+    /// The input could not be run at all, or its output does not fit on the device.
     Failed(String),
 }
 
@@ -67,7 +67,7 @@ pub struct Trap {
     pub kind: TrapKind,
     /// Where.
     pub place: Place,
-    /// The place is the very instruction; else the trap happened there or before.
+    /// The place is the trapping instruction; otherwise the trap happened there or before.
     pub exact: bool,
 }
 
@@ -113,17 +113,17 @@ pub struct Summary {
     pub delivered: usize,
     /// Launches of the program's kernel.
     pub launches: u64,
-    /// Inputs that ran again (larger output, alone on its clock, exact place), each time counted.
+    /// Reruns of inputs (larger output, alone in its tile, exact place of a trap).
     pub reruns: u64,
-    /// Someone used the [`crate::CancelHandle`].
+    /// The run was cancelled by its [`crate::CancelHandle`].
     pub cancelled: bool,
-    /// From the first to the last moment of the run.
+    /// Duration of the run.
     pub elapsed: Duration,
     /// Time that the device spent in the program's kernel, where the driver can say.
     pub kernel: Duration,
 }
 
-/// One part of a run after another.
+/// Adds the figures of a later part of the same run.
 impl std::ops::AddAssign for Summary {
     fn add_assign(&mut self, more: Self) {
         self.inputs += more.inputs;
@@ -141,7 +141,7 @@ impl std::ops::AddAssign for Summary {
 pub struct Edges {
     /// In direct functions.
     pub direct: u64,
-    /// Inside one state of a framed function: as fast as in a direct one.
+    /// Inside one state of a framed function, where they are as fast as in a direct one.
     pub state: u64,
     /// From state to state, through the trampoline.
     pub framed: u64,

@@ -1,7 +1,7 @@
-//! A module, translated and compiled for one device, by way of the disk cache.
+//! A module, translated and compiled for one device, or taken from the disk cache.
 
 use crate::cache::{Cache, Key, key};
-use crate::{Engine, Error, ProgramOptions, Result, Tried, Tuning};
+use crate::{Engine, Error, Measured, ProgramOptions, Result, Tuning};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use vectorvisor_driver::{DeviceInfo, KernelId, Module, Source};
 use vectorvisor_translate::{Alignment, Entry, Meta, Opt, Options, SharedData, Traps, translate};
 
-/// What [`Program::new`] or [`crate::Fleet::run_with_trial`] is doing.
+/// What [`Program::new`] or [`crate::Fleet::run_autotuned`] is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage<'a> {
     /// Making kernel text of the module.
@@ -28,20 +28,20 @@ pub enum Stage<'a> {
         /// It came from the disk cache.
         cached: bool,
     },
-    /// A trial of several ways to make the program.
-    Trying {
-        /// Ways that are done.
+    /// Measuring the candidates of autotuning.
+    Autotuning {
+        /// Candidates that are done.
         done: usize,
-        /// Ways there are.
+        /// All candidates.
         total: usize,
     },
-    /// A trial has ended.
-    Tried {
-        /// Every way that was tried. The present one alone: these inputs take too little time to tell.
-        ways: &'a [Tried],
+    /// Autotuning has ended.
+    Autotuned {
+        /// Every candidate, the present tuning first. If it is the only one, these inputs take too little time to tell.
+        candidates: &'a [Measured],
         /// What was chosen.
         chosen: Tuning,
-        /// Later runs begin with it.
+        /// The cache holds it for later runs.
         remembered: bool,
     },
     /// Something that does not stop the work but that the user should know.
@@ -72,14 +72,15 @@ pub fn to_wasm_of<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
     })
 }
 
-/// What [`Program::new`] makes of options for a module on a device, from them and from what earlier runs found out.
+/// The options with which [`Program::new`] translates a module for a device: the caller's, completed by what earlier
+/// runs found out.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// For the translator; nothing is open.
+    /// For the translator; every option has a value.
     pub translation: Options,
-    /// What an earlier trial chose.
+    /// What earlier autotuning chose.
     pub tuning: Option<Tuning>,
-    /// An earlier run broke natural alignment.
+    /// An earlier run violated natural alignment.
     pub unaligned: bool,
     /// An earlier run may have stored into shared data, so that nothing is shared although it is asked for.
     pub unshared: bool,
@@ -98,21 +99,21 @@ impl Choice {
             tuning.apply(&mut options);
         }
         let mut translation = options.for_device(info);
-        let broken = |kind| found(kind, &broken_key(kind, wasm)).is_some();
-        let unaligned = translation.alignment == Alignment::Natural && broken(UNALIGNED);
+        let violated = |kind| found(kind, &violated_key(kind, wasm)).is_some();
+        let unaligned = translation.alignment == Alignment::Natural && violated(UNALIGNED);
         if unaligned {
             translation.alignment = Alignment::Any;
         }
-        // Where nothing would be shared anyway, the translator says why.
+        // Where the options exclude sharing anyway, the translator says why.
         let may_share = translation.natural(false) && translation.has(Opt::SharedData);
-        let unshared = may_share && broken(UNSHARED);
+        let unshared = may_share && violated(UNSHARED);
         if unshared {
             translation.with.remove(&Opt::SharedData);
         }
         Self { translation, tuning, unaligned, unshared }
     }
 
-    /// If shared data is asked for: what comes of it, or why nothing does.
+    /// If shared data is asked for: what is shared, or why nothing is.
     pub fn shared<'a>(&self, meta: &'a Meta) -> Option<std::result::Result<&'a SharedData, &'a str>> {
         if self.unshared {
             return Some(Err("an earlier input stored into it, which the cache remembers; --no-cache tries again"));
@@ -134,7 +135,7 @@ struct Inner {
     wasm: Vec<u8>,
     /// As the caller gave them.
     asked: ProgramOptions,
-    /// With what was found out about the program.
+    /// As the program was made, with what earlier runs found out.
     options: ProgramOptions,
     tuning: Option<Tuning>,
     compile_time: Duration,
@@ -168,7 +169,7 @@ struct Known {
 /// A loaded binary.
 struct Loaded {
     module: Module,
-    /// What making it took, now or before it came into the cache.
+    /// What compiling took, now or when the binary was put into the cache.
     compile_time: Duration,
     cached: bool,
 }
@@ -275,12 +276,12 @@ impl Program {
         &self.0.wasm
     }
 
-    /// The options it was made with; what the caller left open is chosen.
+    /// The options it was made with, those that the caller left open included.
     pub fn options(&self) -> &ProgramOptions {
         &self.0.options
     }
 
-    /// What an earlier trial chose for it ([`crate::Fleet::run_with_trial`]), if the cache has that.
+    /// What earlier autotuning chose for it ([`crate::Fleet::run_autotuned`]), if the cache has that.
     pub fn tuning(&self) -> Option<Tuning> {
         self.0.tuning
     }
@@ -298,15 +299,16 @@ impl Program {
         self.0.kernels
     }
 
-    /// The same program as if an earlier trial had chosen `way`, with what is known of it `now`.
-    pub(crate) fn tuned(&self, way: Tuning, now: &ProgramOptions) -> Result<Self> {
+    /// The same program with another `tuning`. Assumptions that were dropped, as the options of `now` show, stay
+    /// dropped.
+    pub(crate) fn tuned(&self, tuning: Tuning, now: &ProgramOptions) -> Result<Self> {
         let (alignment, with) = (now.alignment, now.with.clone());
         let mut options = ProgramOptions { alignment, with, ..self.0.asked.clone() };
-        way.apply(&mut options);
+        tuning.apply(&mut options);
         let mut program = Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
-        // So that a later trial finds as much to choose as this one.
+        // As the caller asked, so that later autotuning has the same choice.
         if let Some(inner) = Arc::get_mut(&mut program.0) {
-            (inner.asked, inner.tuning) = (self.0.asked.clone(), Some(way));
+            (inner.asked, inner.tuning) = (self.0.asked.clone(), Some(tuning));
         }
         Ok(program)
     }
@@ -327,12 +329,12 @@ impl Program {
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }
 
-    /// The same program, with the same memory layout and states, that no longer takes for true what a VM of this one has broken; later ones
-    /// begin with it. `None` if it takes nothing for true.
+    /// The same program, with the same memory layout and states, without the assumption that a VM of this one violated;
+    /// the cache remembers it for later programs. `None` if this program makes no assumption.
     ///
-    /// A VM does not say what it broke. Storing into shared data is one of two things it may be, so the alignment stays until a program
-    /// that shares nothing ends so too.
-    pub(crate) fn without_broken(&self) -> Result<Option<Self>> {
+    /// The assumptions are that nothing stores into shared data and that accesses are aligned. A VM does not say which
+    /// one it violated, so shared data is dropped first; the alignment follows if a VM violates an assumption again.
+    pub(crate) fn without_assumption(&self) -> Result<Option<Self>> {
         let (kind, next) = if matches!(self.0.meta.shared, Some(Ok(_))) {
             let mut options = self.0.options.clone();
             options.with.remove(&Opt::SharedData);
@@ -342,11 +344,11 @@ impl Program {
         } else {
             return Ok(None);
         };
-        self.remember(kind, &broken_key(kind, &self.0.wasm), &[]);
+        self.remember(kind, &violated_key(kind, &self.0.wasm), &[]);
         Ok(Some(next))
     }
 
-    /// Whether they are clones of one.
+    /// Whether both are clones of the same program.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -359,7 +361,7 @@ impl Program {
         self.remember(TUNING, &key, &bytes)
     }
 
-    /// Whether there is a cache for such things.
+    /// Whether there is a cache to remember choices in.
     pub(crate) fn remembers(&self) -> bool {
         self.cache().is_some()
     }
@@ -368,25 +370,26 @@ impl Program {
         Cache::quietly(&self.0.asked.cache, self.0.asked.cache_limit)
     }
 
-    /// What cannot be kept is found out again.
+    /// Writes a finding to the cache; `false` if that is impossible, and later runs find it out again.
     fn remember(&self, kind: &str, key: &Key, bytes: &[u8]) -> bool {
         self.cache().is_some_and(|cache| cache.put(kind, key, bytes).is_ok())
     }
 }
 
-/// Kind of cache entry: a program that was translated for natural alignment does not keep to it.
+/// Kind of cache entry: the program violates natural alignment.
 const UNALIGNED: &str = "unaligned";
-/// Kind of cache entry: a program that shared data may store into it; it broke that or natural alignment.
+/// Kind of cache entry: the program may store into shared data (it violated that assumption or natural alignment).
 const UNSHARED: &str = "unshared";
 /// Kind of cache entry: a [`Tuning`].
 const TUNING: &str = "tuning";
 
-/// What a program does is its own affair, so options and device do not matter; nor, to keep it simple, which export is entered.
-fn broken_key(kind: &str, wasm: &[u8]) -> Key {
+/// What a program violates depends neither on options nor on the device; the export that is entered is left out for
+/// simplicity.
+fn violated_key(kind: &str, wasm: &[u8]) -> Key {
     key(&[kind.as_bytes(), wasm])
 }
 
-/// What was measured holds for the code that was measured, so this is the key of the program as it is made by default.
+/// Measurements hold for the code that was measured, so this is the key of the program with the default tuning.
 fn tuning_key(backend: &str, info: &DeviceInfo, wasm: &[u8], asked: &ProgramOptions) -> Option<Key> {
     meta_key(backend, info, wasm, &asked.for_device(info))
 }
@@ -450,7 +453,7 @@ impl Builder<'_> {
         postcard::from_bytes(&self.cache.as_ref()?.get("meta", key?)?).ok()
     }
 
-    /// A binary that the device refuses is as good as none: it is made again.
+    /// `None` also if the device refuses the binary, which is then compiled again.
     fn load_cached(&mut self, key: &Key) -> Option<Loaded> {
         let bytes = self.cache.as_ref()?.get("bin", key)?;
         let (milliseconds, binary) = bytes.split_first_chunk()?;
@@ -462,7 +465,7 @@ impl Builder<'_> {
         Some(Loaded { module, compile_time, cached: true })
     }
 
-    /// One warning is enough: after it nothing more is written.
+    /// Writes an entry. After a failure it warns once and writes no more.
     fn keep(&mut self, kind: &str, key: &Key, bytes: &[u8]) {
         if let Some(cache) = &self.cache
             && let Err(warning) = cache.put(kind, key, bytes)

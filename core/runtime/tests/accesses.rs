@@ -1,5 +1,5 @@
-//! Accesses to the ends of memory and beyond them, with checks made once for many turns of a loop or for several neighbours, and with one
-//! at each access.
+//! Accesses to the ends of memory and beyond them, with checks made once for many iterations of a loop or for several
+//! neighbours, and with one at each access.
 
 mod common;
 
@@ -7,8 +7,8 @@ use vectorvisor::{
     Alignment, CachePolicy, End, Fleet, FleetOptions, Input, Opt, Program, ProgramOptions, TrapKind, Value,
 };
 
-/// Loops of one page, or of memory that has grown to two: words upwards, bytes downwards, two words far apart near the capacity, and
-/// an address that is two variables, of which one is set in front of the load.
+/// Loops of one page, or of memory that has grown to two: words upwards, bytes downwards, two words far apart near the
+/// capacity, and an address that is two variables, of which one is set in front of the load.
 fn text(memory: &str) -> String {
     let fill = "(local $i i32) (loop $fill (i32.store (i32.mul (local.get $i) (i32.const 4)) (i32.mul (local.get $i) (i32.const 40503)))
       (br_if $fill (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.mul (memory.size) (i32.const 16384)))))";
@@ -118,8 +118,8 @@ fn neighbours_at_the_ends_of_memory_and_beyond() {
     }
 }
 
-/// Copies twelve words from one place to another, in an order that is neither up nor down, computes with them in between, and adds up what is
-/// there then.
+/// Copies twelve words from one place to another, in an order that is neither up nor down, computes with them in
+/// between, and adds up what is there then.
 fn words(kind: &str, bytes: u32) -> String {
     let order = [0u32, 3, 1, 2, 5, 4, 7, 6, 11, 9, 10, 8];
     let (mut loads, mut stores, mut sum) = (String::new(), String::new(), String::new());

@@ -1,4 +1,4 @@
-//! Whole programs through the whole way, on the cpu in tiles of 32 (and 1, and 64) VMs.
+//! Whole programs from input to outcome, on the cpu in tiles of 32 (and 1, and 64) VMs.
 
 mod common;
 
@@ -294,8 +294,8 @@ fn work_of_every_kind_is_cancelled() {
     }
 }
 
-/// Two neighbours that are slow, but not too slow each: the second is stopped and runs alone, and only then proves to write more than the buffer
-/// holds. By then the first group flies, so that it runs again in the second.
+/// Two neighbours that are slow, but not too slow each: the second is stopped and runs alone, and only then proves to
+/// write more than the buffer holds. By then the first group flies, so that it runs again in the second.
 #[test]
 fn who_runs_alone_may_run_again_in_any_group() {
     let text = r#"(module
@@ -353,14 +353,14 @@ fn fuel_ends_a_loop() {
 
 #[test]
 fn loops_are_counted_for_each_input() {
-    let text = r#"(module (func (export "turn") (param $n i64)
+    let text = r#"(module (func (export "count") (param $n i64)
       (loop $more (br_if $more (i64.gt_s (local.tee $n (i64.sub (local.get $n) (i64.const 1))) (i64.const 0))))))"#;
     for force_framed in [false, true] {
         let options = ProgramOptions { profile: true, force_framed, ..options(32) };
         let vms = FleetOptions { vms: Some(32), ..Default::default() };
         let mut fleet = Fleet::new(&program(&cpu(), text, &options), &vms, None).expect("there is room");
         // Each VM has several of them, one after another.
-        for outcome in run(&mut fleet, "turn", vec![Input::args(vec![Value::I64(9)]); 100]).0 {
+        for outcome in run(&mut fleet, "count", vec![Input::args(vec![Value::I64(9)]); 100]).0 {
             let Edges { direct, state, framed } = outcome.edges.expect("they are counted");
             let counted = if force_framed { [0, 8, 0] } else { [8, 0, 0] };
             assert_eq!([direct, state, framed], counted, "input {}", outcome.index);
@@ -583,8 +583,8 @@ const LATE_COPY: &str = r#"(module
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
         (br $more))))))"#;
 
-/// 20 MB of inputs, on a device that gives out at most 8 MiB at once: for VMs that all wait before they read, and for VMs that cannot
-/// wait and so run again when their output is too long.
+/// 20 MB of inputs, on a device that gives out at most 8 MiB at once: for VMs that all wait before they read, and for
+/// VMs that cannot wait and so run again when their output is too long.
 #[test]
 fn large_inputs_are_sent_a_part_at_a_time() {
     let (engine, _) = common::engine(|info| (info.memory, info.max_alloc) = (64 << 20, 8 << 20));
@@ -646,8 +646,8 @@ fn a_closed_descriptor_is_bad_and_the_others_stay() {
     }
 }
 
-/// In a program that can suspend, a write of two buffers is whole also where the room for output ends; only one that is larger than that
-/// is short.
+/// In a program that can suspend, a write of two buffers is whole also where the room for output ends; only one that is
+/// larger than that is short.
 #[test]
 fn writes_are_whole_across_a_flush() {
     let text = r#"(module
@@ -690,7 +690,7 @@ fn a_warm_start_translates_nothing() {
                 Stage::Compiling { .. } => "compiling",
                 Stage::Loading { cached: false } => "loading",
                 Stage::Loading { cached: true } => "cached",
-                Stage::Trying { .. } | Stage::Tried { .. } => "trying",
+                Stage::Autotuning { .. } | Stage::Autotuned { .. } => "autotuning",
                 Stage::Warning(_) => "warning",
             });
         });

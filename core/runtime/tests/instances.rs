@@ -99,7 +99,7 @@ fn each_vm_may_call_something_else() -> Result<(), Error> {
 }
 
 /// Turns `n` times; for ever if that is 0.
-const TURNS: &str = r#"(module (func (export "turn") (param $n i32) (result i32) (local $i i32)
+const COUNT: &str = r#"(module (func (export "count") (param $n i32) (result i32) (local $i i32)
   (loop $more
     (local.set $i (i32.add (local.get $i) (i32.const 1)))
     (br_if $more (i32.ne (local.get $i) (local.get $n))) (br_if $more (i32.eqz (local.get $n))))
@@ -108,28 +108,29 @@ const TURNS: &str = r#"(module (func (export "turn") (param $n i32) (result i32)
 #[test]
 fn a_call_that_loops_comes_to_its_timeout_and_no_other() -> Result<(), Error> {
     for live in [true, false] {
-        let program = program_on(&common::engine(move |info| info.live_shared = live).0, TURNS.as_bytes(), false);
+        let program = program_on(&common::engine(move |info| info.live_shared = live).0, COUNT.as_bytes(), false);
         // All calls together take longer than one may.
-        let (timeout, turns) = if live { (1000, 50_000_000) } else { (20, 1) };
+        let (timeout, iterations) = if live { (1000, 50_000_000) } else { (20, 1) };
         let timeout = Some(Duration::from_millis(timeout));
         let mut all = Instances::new(&program, 40, &FleetOptions { timeout, ..Default::default() })?;
         assert!(all.instantiate()?.iter().all(|r| r.end == End::Exit(0)));
-        let args: Vec<Vec<Value>> = (0..40).map(|vm| vec![Value::I32(if vm == 3 { 0 } else { turns + vm })]).collect();
-        for (vm, returned) in all.invoke("turn", &args)?.iter().enumerate() {
+        let args: Vec<Vec<Value>> =
+            (0..40).map(|vm| vec![Value::I32(if vm == 3 { 0 } else { iterations + vm })]).collect();
+        for (vm, returned) in all.invoke("count", &args)?.iter().enumerate() {
             match vm {
                 3 => assert!(matches!(returned.end, End::Timeout(_)), "{returned:?}"),
-                _ => assert_eq!(returned.values, [Value::I32(turns + vm as i32)]),
+                _ => assert_eq!(returned.values, [Value::I32(iterations + vm as i32)]),
             }
         }
         // The VM goes on all the same, as after a trap.
-        assert_eq!(all.invoke("turn", &vec![vec![Value::I32(1)]; 40])?[3].values, [Value::I32(1)]);
+        assert_eq!(all.invoke("count", &vec![vec![Value::I32(1)]; 40])?[3].values, [Value::I32(1)]);
     }
     Ok(())
 }
 
 #[test]
 fn calls_can_be_cancelled() -> Result<(), Error> {
-    let mut all = instances(TURNS.as_bytes(), 33);
+    let mut all = instances(COUNT.as_bytes(), 33);
     all.instantiate()?;
     let handle = all.cancel_handle();
     let thread = std::thread::spawn(move || {
@@ -137,7 +138,7 @@ fn calls_can_be_cancelled() -> Result<(), Error> {
         handle.cancel();
     });
     for n in [0, 1] {
-        let ends = all.invoke("turn", &vec![vec![Value::I32(n)]; 33])?;
+        let ends = all.invoke("count", &vec![vec![Value::I32(n)]; 33])?;
         assert!(ends.iter().all(|returned| matches!(returned.end, End::Failed(_))), "{ends:?}");
     }
     assert!(thread.join().is_ok());

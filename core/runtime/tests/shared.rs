@@ -4,8 +4,8 @@ mod common;
 
 use std::path::Path;
 use vectorvisor::{
-    Alignment, CachePolicy, Choice, End, Engine, Fleet, FleetOptions, Input, Opt, Outcome, Program, ProgramOptions,
-    Stage, Traps, Trials, Value,
+    Alignment, Autotuning, CachePolicy, Choice, End, Engine, Fleet, FleetOptions, Input, Opt, Outcome, Program,
+    ProgramOptions, Stage, Traps, Value,
 };
 
 /// Each entry looks numbers up in a table in `.rodata`, does one thing to address `p`, and looks them up again.
@@ -165,7 +165,7 @@ fn who_stores_there_is_remembered_as_that_alone() {
 }
 
 #[test]
-fn a_trial_goes_on_without_shared_data() {
+fn autotuning_goes_on_without_shared_data() {
     let (engine, faults) = common::engine(|_| ());
     faults.ever_faster();
     let options = ProgramOptions {
@@ -182,18 +182,18 @@ fn a_trial_goes_on_without_shared_data() {
     let mut fleet = Fleet::new(&program, &vms, None).expect("there is room");
     let near: Vec<(i32, i32)> = (0..200).map(|n| (1032, n)).collect();
     let mut inputs = near.iter().map(|(p, n)| Input::args(vec![Value::I32(*p), Value::I32(*n)]));
-    let (mut got, mut tried) = (vec![None; near.len()], 0);
+    let (mut got, mut measured) = (vec![None; near.len()], 0);
     let mut sink = |outcome: Outcome| got[outcome.index] = outcome.values.first().copied();
     let mut progress = |stage: Stage<'_>| {
-        if let Stage::Tried { ways, chosen, .. } = stage {
-            tried = ways.iter().filter(|(_, time)| time.is_ok()).count();
-            assert_ne!(chosen, ways[0].0);
+        if let Stage::Autotuned { candidates, chosen, .. } = stage {
+            measured = candidates.iter().filter(|(_, time)| time.is_ok()).count();
+            assert_ne!(chosen, candidates[0].0);
         }
     };
     let summary =
-        fleet.run_with_trial("store", Trials::Now, None, &mut inputs, &mut sink, &mut progress).expect("it ends");
+        fleet.run_autotuned("store", Autotuning::Now, None, &mut inputs, &mut sink, &mut progress).expect("it ends");
     assert_eq!(got, ends(&text, "store", &[], &near).0);
-    assert_eq!((tried, summary.reruns), (4, 96), "each of the first inputs ran again, and no later one");
+    assert_eq!((measured, summary.reruns), (4, 96), "each of the first inputs ran again, and no later one");
 }
 
 #[test]

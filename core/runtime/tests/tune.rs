@@ -1,4 +1,4 @@
-//! Trials of several ways to make a program: no outcome is lost, doubled or other than without, and the choice is remembered.
+//! Autotuning: no outcome is lost, doubled or changed by it, and the choice is remembered.
 
 mod common;
 
@@ -8,24 +8,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vectorvisor::{
-    CachePolicy, DeviceInfo, DeviceKind, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Program,
-    ProgramOptions, Stage, Summary, Trials, Tried, Tuning, Value,
+    Autotuning, CachePolicy, DeviceInfo, DeviceKind, End, Engine, Error, Fleet, FleetOptions, Input, Measured, Outcome,
+    Program, ProgramOptions, Stage, Summary, Tuning, Value,
 };
 
 const FACTORIAL: &str = include_str!("../../examples/factorial.wat");
 
-/// Returns a random number, after as many turns of a loop as it is told.
+/// Returns a random number, after as many iterations of a loop as it is told.
 const DRAW: &str = r#"(module
   (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
   (memory (export "memory") 1)
-  (func (export "draw") (param $turns i64) (result i64)
+  (func (export "draw") (param $iterations i64) (result i64)
     (loop $more
-      (i64.store (i32.const 16) (i64.add (i64.load (i32.const 16)) (local.get $turns)))
-      (br_if $more (i64.gt_s (local.tee $turns (i64.sub (local.get $turns) (i64.const 1))) (i64.const 0))))
+      (i64.store (i32.const 16) (i64.add (i64.load (i32.const 16)) (local.get $iterations)))
+      (br_if $more (i64.gt_s (local.tee $iterations (i64.sub (local.get $iterations) (i64.const 1))) (i64.const 0))))
     (drop (call $random (i32.const 8) (i32.const 8)))
     (i64.load (i32.const 8))))"#;
 
-/// A device whose every launch takes long enough to tell ways apart.
+/// A device whose every launch takes long enough to tell candidates apart.
 fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engine, Arc<Faults>) {
     let (engine, faults) = common::engine(change);
     faults.launches_take(|| 10_000_000);
@@ -45,7 +45,7 @@ struct Ran {
     summary: Summary,
     /// In the order of the inputs, each there once.
     outcomes: Vec<Outcome>,
-    trial: Option<(Vec<Tried>, Tuning)>,
+    autotuned: Option<(Vec<Measured>, Tuning)>,
     remembered: bool,
     vms: usize,
 }
@@ -54,34 +54,34 @@ fn run(
     program: &Program,
     options: &FleetOptions,
     entry: &str,
-    trials: Trials,
+    when: Autotuning,
     total: Option<usize>,
     args: &[i64],
 ) -> vectorvisor::Result<Ran> {
-    run_in(&mut Fleet::new(program, options, Some(args.len()))?, entry, trials, total, args)
+    run_in(&mut Fleet::new(program, options, Some(args.len()))?, entry, when, total, args)
 }
 
 fn run_in(
     fleet: &mut Fleet,
     entry: &str,
-    trials: Trials,
+    when: Autotuning,
     total: Option<usize>,
     args: &[i64],
 ) -> vectorvisor::Result<Ran> {
     let mut inputs = args.iter().map(|n| Input::args(vec![Value::I64(*n)]));
-    let (mut outcomes, mut trial, mut kept) = (Vec::new(), None, false);
+    let (mut outcomes, mut autotuned, mut kept) = (Vec::new(), None, false);
     let mut progress = |stage: Stage<'_>| {
-        if let Stage::Tried { ways, chosen, remembered } = stage {
-            assert!(trial.replace((ways.to_vec(), chosen)).is_none(), "one trial");
+        if let Stage::Autotuned { candidates, chosen, remembered } = stage {
+            assert!(autotuned.replace((candidates.to_vec(), chosen)).is_none(), "autotuning once");
             kept = remembered;
         }
     };
     let mut sink = |outcome| outcomes.push(outcome);
-    let summary = fleet.run_with_trial(entry, trials, total, &mut inputs, &mut sink, &mut progress)?;
+    let summary = fleet.run_autotuned(entry, when, total, &mut inputs, &mut sink, &mut progress)?;
     outcomes.sort_by_key(|o| o.index);
     assert_eq!(outcomes.iter().map(|o| o.index).collect::<Vec<_>>(), (0..args.len()).collect::<Vec<_>>());
     assert_eq!((summary.inputs, summary.delivered), (args.len(), args.len()));
-    Ok(Ran { summary, outcomes, trial, remembered: kept, vms: fleet.vms() })
+    Ok(Ran { summary, outcomes, autotuned, remembered: kept, vms: fleet.vms() })
 }
 
 fn ends(ran: &Ran) -> Vec<(&End, &[Value])> {
@@ -98,10 +98,10 @@ fn the_choice_is_remembered_and_used() {
     assert_eq!((first.tuning(), first.options().interleave), (None, Some(8)));
     let args: Vec<i64> = (0..200).map(|n| n % 20).collect();
     let few = FleetOptions { vms: Some(64), ..Default::default() };
-    let ran = run(&first, &few, "factorial", Trials::Now, None, &args).expect("a run");
-    let (tried, chosen) = ran.trial.as_ref().expect("a trial");
-    let ways: Vec<_> = tried.iter().map(|(way, time)| (way.interleave, time.is_ok())).collect();
-    assert_eq!(ways, [8, 16, 32, 0].map(|cell| (cell, true)));
+    let ran = run(&first, &few, "factorial", Autotuning::Now, None, &args).expect("a run");
+    let (measured, chosen) = ran.autotuned.as_ref().expect("autotuning");
+    let candidates: Vec<_> = measured.iter().map(|(tuning, time)| (tuning.interleave, time.is_ok())).collect();
+    assert_eq!(candidates, [8, 16, 32, 0].map(|cell| (cell, true)));
     for (outcome, n) in ran.outcomes.iter().zip(&args) {
         assert_eq!((&outcome.end, &outcome.values[..]), (&End::Exit(0), &[Value::I64((1..=*n).product())][..]));
     }
@@ -111,33 +111,35 @@ fn the_choice_is_remembered_and_used() {
     let later = program(&engine, FACTORIAL, &open);
     assert_eq!((later.tuning(), later.options().interleave), (Some(*chosen), Some(chosen.interleave)));
     assert!(later.cached());
-    let again = run(&later, &few, "factorial", Trials::Auto, Some(1 << 40), &args).expect("a run");
-    assert!(again.trial.is_none());
+    let again = run(&later, &few, "factorial", Autotuning::Auto, Some(1 << 40), &args).expect("a run");
+    assert!(again.autotuned.is_none());
     assert_eq!(ends(&again), ends(&ran));
 
     // Options that leave nothing open, or other options, do not know of it.
     let fixed = program(&engine, FACTORIAL, &ProgramOptions { interleave: Some(8), ..open.clone() });
     assert_eq!((fixed.tuning(), fixed.options().interleave), (None, Some(8)));
-    let refused = run(&fixed, &few, "factorial", Trials::Now, None, &args).err().map(|e| e.to_string());
+    let refused = run(&fixed, &few, "factorial", Autotuning::Now, None, &args).err().map(|e| e.to_string());
     assert!(refused.is_some_and(|text| text.contains("the options choose already")));
     let other = program(&engine, FACTORIAL, &ProgramOptions { heap: Some(1 << 20), ..open });
     assert_eq!(other.tuning(), None);
 }
 
 #[test]
-fn a_fleet_may_make_a_second_trial() {
+fn a_fleet_may_autotune_twice() {
     let (engine, faults) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
     let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(40)).expect("there is room");
-    let mut run = |trials| {
+    let mut run = |when| {
         faults.ever_faster();
-        let ran = run_in(&mut fleet, "factorial", trials, Some(1 << 40), &[5; 40]).expect("a run");
-        ran.trial.map(|(ways, chosen)| (ways.iter().map(|(way, _)| way.interleave).collect(), chosen.interleave))
+        let ran = run_in(&mut fleet, "factorial", when, Some(1 << 40), &[5; 40]).expect("a run");
+        ran.autotuned.map(|(candidates, chosen)| {
+            (candidates.iter().map(|(tuning, _)| tuning.interleave).collect(), chosen.interleave)
+        })
     };
-    assert_eq!(run(Trials::Now), Some((vec![8, 16, 32, 0], 0)));
-    assert_eq!(run(Trials::Auto), None);
-    assert_eq!(run(Trials::Now), Some((vec![0, 8, 16, 32], 32)));
+    assert_eq!(run(Autotuning::Now), Some((vec![8, 16, 32, 0], 0)));
+    assert_eq!(run(Autotuning::Auto), None);
+    assert_eq!(run(Autotuning::Now), Some((vec![0, 8, 16, 32], 32)));
 }
 
 #[test]
@@ -146,8 +148,8 @@ fn without_a_cache_nothing_is_remembered() {
     faults.ever_faster();
     let open = ProgramOptions { cache: CachePolicy::Off, ..options(Path::new("")) };
     let program = program(&engine, FACTORIAL, &open);
-    let ran = run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
-    assert!(ran.trial.is_some_and(|(_, chosen)| chosen.interleave == 0) && !ran.remembered);
+    let ran = run(&program, &FleetOptions::default(), "factorial", Autotuning::Now, None, &[5; 40]).expect("a run");
+    assert!(ran.autotuned.is_some_and(|(_, chosen)| chosen.interleave == 0) && !ran.remembered);
 }
 
 /// What is faster by less than 3% or 0.1 ms, or took no time to speak of, is not faster.
@@ -156,10 +158,10 @@ fn noise_chooses_nothing() {
     let (engine, faults) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
-    let run = || run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
+    let run = || run(&program, &FleetOptions::default(), "factorial", Autotuning::Now, None, &[5; 40]).expect("a run");
     faults.launches_take(|| 1000);
     let ran = run();
-    assert_eq!(ran.trial.map(|(ways, chosen)| (ways.len(), chosen.interleave)), Some((1, 8)));
+    assert_eq!(ran.autotuned.map(|(candidates, chosen)| (candidates.len(), chosen.interleave)), Some((1, 8)));
     assert!(!ran.remembered && self::program(&engine, FACTORIAL, &options(temp.path())).tuning().is_none());
     for (mut nanoseconds, less) in [(100_000_000, 100_000), (1_500_000, 3000)] {
         faults.launches_take(move || {
@@ -167,7 +169,7 @@ fn noise_chooses_nothing() {
             nanoseconds
         });
         let ran = run();
-        assert_eq!(ran.trial.map(|(ways, chosen)| (ways.len(), chosen.interleave)), Some((4, 8)));
+        assert_eq!(ran.autotuned.map(|(candidates, chosen)| (candidates.len(), chosen.interleave)), Some((4, 8)));
         assert!(ran.remembered);
     }
 }
@@ -177,49 +179,50 @@ fn a_tile_of_one_has_no_layout_to_choose() {
     let (engine, _) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let alone = program(&engine, FACTORIAL, &ProgramOptions { lanes: Some(1), ..options(temp.path()) });
-    let refused = run(&alone, &FleetOptions::default(), "factorial", Trials::Now, None, &[1, 2]).err();
+    let refused = run(&alone, &FleetOptions::default(), "factorial", Autotuning::Now, None, &[1, 2]).err();
     assert!(refused.is_some_and(|e| e.to_string().contains("a tile has one VM; make it more with --lanes 8")));
 }
 
-/// Random numbers show by which seed an input ran, so outcomes are those of a run without a trial only if nothing was mixed up.
+/// Random numbers show by which seed an input ran, so outcomes are those of a run without autotuning only if nothing
+/// was mixed up.
 #[test]
-fn a_trial_unasked_is_on_a_gpu_in_a_long_run_with_a_cache_and_changes_no_outcome() {
+fn auto_needs_a_gpu_a_long_run_and_a_cache_and_changes_no_outcome() {
     let temp = tempfile::tempdir().expect("a folder");
     let open = options(temp.path());
     let few = FleetOptions { vms: Some(64), seed: Some(7), ..Default::default() };
-    // Inputs that differ, and enough of them that the trial is not with the first.
+    // Inputs that differ, and enough of them that autotuning does not start with the first.
     let args: Vec<i64> = (0..700).map(|n| n * 31 % 50_000).collect();
     let (gpu, _) = engine(|info| info.kind = DeviceKind::Gpu);
     let (huge, _) = engine(|info| (info.kind, info.parallel_tiles) = (DeviceKind::Gpu, 128 * 3));
     let (cpu, _) = engine(|_| ());
     let draw = |engine, options: &_, total| {
-        run(&program(engine, DRAW, options), &few, "draw", Trials::Auto, total, &args).expect("a run")
+        run(&program(engine, DRAW, options), &few, "draw", Autotuning::Auto, total, &args).expect("a run")
     };
     let plain = draw(&gpu, &open, Some(args.len()));
-    assert!(plain.trial.is_none(), "the run is short");
-    assert!(draw(&gpu, &open, None).trial.is_none(), "the run was short so far");
-    assert!(draw(&gpu, &ProgramOptions { cache: CachePolicy::Off, ..open.clone() }, Some(1 << 40)).trial.is_none());
-    assert!(draw(&cpu, &open, Some(1 << 40)).trial.is_none(), "no GPU");
-    assert!(draw(&huge, &open, Some(1 << 40)).trial.is_none(), "few VMs for the device");
+    assert!(plain.autotuned.is_none(), "the run is short");
+    assert!(draw(&gpu, &open, None).autotuned.is_none(), "the run was short so far");
+    assert!(draw(&gpu, &ProgramOptions { cache: CachePolicy::Off, ..open.clone() }, Some(1 << 40)).autotuned.is_none());
+    assert!(draw(&cpu, &open, Some(1 << 40)).autotuned.is_none(), "no GPU");
+    assert!(draw(&huge, &open, Some(1 << 40)).autotuned.is_none(), "few VMs for the device");
 
-    let tried = draw(&gpu, &open, Some(1 << 40));
-    let (ways, chosen) = tried.trial.as_ref().expect("a trial");
-    assert!(ways.iter().all(|(_, time)| time.is_ok()), "{ways:?}");
-    assert_eq!(ends(&tried), ends(&plain));
-    assert!(tried.summary.kernel > Duration::ZERO);
+    let measured = draw(&gpu, &open, Some(1 << 40));
+    let (candidates, chosen) = measured.autotuned.as_ref().expect("autotuning");
+    assert!(candidates.iter().all(|(_, time)| time.is_ok()), "{candidates:?}");
+    assert_eq!(ends(&measured), ends(&plain));
+    assert!(measured.summary.kernel > Duration::ZERO);
     assert_eq!(program(&gpu, DRAW, &open).tuning(), Some(*chosen));
-    assert!(draw(&gpu, &open, Some(1 << 40)).trial.is_none(), "it is known");
+    assert!(draw(&gpu, &open, Some(1 << 40)).autotuned.is_none(), "it is known");
 }
 
 #[test]
-fn what_a_trial_runs_ends_as_the_options_say() {
+fn limits_hold_while_autotuning() {
     let (engine, _) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let stopped = FleetOptions { fuel: Some(3), timeout: Some(Duration::from_secs(60)), ..Default::default() };
     let program = program(&engine, FACTORIAL, &options(temp.path()));
-    let ran = run(&program, &stopped, "factorial", Trials::Now, None, &[1, 2, 19, 20]).expect("a run");
-    let (ways, _) = ran.trial.expect("a trial");
-    assert!(ways.iter().all(|(_, time)| time.is_ok()), "{ways:?}");
+    let ran = run(&program, &stopped, "factorial", Autotuning::Now, None, &[1, 2, 19, 20]).expect("a run");
+    let (candidates, _) = ran.autotuned.expect("autotuning");
+    assert!(candidates.iter().all(|(_, time)| time.is_ok()), "{candidates:?}");
     assert!(matches!(ran.outcomes[3].end, End::OutOfFuel(_)) && ran.outcomes[0].end == End::Exit(0));
 }
 
@@ -234,30 +237,32 @@ fn other_outcomes_are_out() {
         (drop (call $clock (i32.const 0) (i64.const 1) (i32.const 8)))
         (i64.load (i32.const 8))))"#;
     let program = program(&engine, text, &options(temp.path()));
-    let ran = run(&program, &FleetOptions::default(), "now", Trials::Now, None, &[1]).expect("a run");
-    let (ways, chosen) = ran.trial.expect("a trial");
-    let kept: Vec<_> = ways.iter().filter(|(_, time)| time.is_ok()).map(|(way, _)| way.interleave).collect();
+    let ran = run(&program, &FleetOptions::default(), "now", Autotuning::Now, None, &[1]).expect("a run");
+    let (candidates, chosen) = ran.autotuned.expect("autotuning");
+    let kept: Vec<_> =
+        candidates.iter().filter(|(_, time)| time.is_ok()).map(|(tuning, _)| tuning.interleave).collect();
     assert_eq!((kept, chosen.interleave), (vec![8], 8));
 }
 
-/// A device that fails in one of the other ways: that way is out, and the run goes on.
+/// A device that fails with one of the other candidates: that candidate is rejected, and the run goes on.
 #[test]
 fn a_way_that_fails_is_only_out() {
     let (engine, faults) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
-    // The present way runs twice, with three launches each (reset, run, gather), and the next fails in its second.
+    // The present tuning runs twice, with three launches each (reset, run, gather), and the next fails in its second.
     faults.launches.store(7, Ordering::SeqCst);
-    let ran = run(&program, &FleetOptions::default(), "factorial", Trials::Now, None, &[5; 40]).expect("a run");
-    let (ways, _) = ran.trial.as_ref().expect("a trial");
-    let ok: Vec<_> = ways.iter().map(|(_, time)| time.is_ok()).collect();
-    assert_eq!(ok, [true, false, true, true], "{ways:?}");
+    let ran = run(&program, &FleetOptions::default(), "factorial", Autotuning::Now, None, &[5; 40]).expect("a run");
+    let (candidates, _) = ran.autotuned.as_ref().expect("autotuning");
+    let ok: Vec<_> = candidates.iter().map(|(_, time)| time.is_ok()).collect();
+    assert_eq!(ok, [true, false, true, true], "{candidates:?}");
     assert!(ran.outcomes.iter().all(|o| o.values == [Value::I64(120)]));
 }
 
-/// A device that fails in the present way: no outcome is there twice, and each input that was taken has one or is named.
+/// A device that fails with the present tuning: no outcome is there twice, and each input that was taken has one or is
+/// named.
 #[test]
-fn a_run_that_fails_in_a_trial_names_what_it_lost() {
+fn a_run_that_fails_while_autotuning_names_what_it_lost() {
     let (engine, faults) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
@@ -268,7 +273,7 @@ fn a_run_that_fails_in_a_trial_names_what_it_lost() {
         let mut inputs = (0..100).map(|_| Input::args(vec![Value::I64(5)]));
         let mut seen = Vec::new();
         let mut sink = |outcome: Outcome| seen.push(outcome.index);
-        let ran = fleet.run_with_trial("factorial", Trials::Now, None, &mut inputs, &mut sink, &mut |_| ());
+        let ran = fleet.run_autotuned("factorial", Autotuning::Now, None, &mut inputs, &mut sink, &mut |_| ());
         let Err(Error::Lost { lost, .. }) = ran else { panic!("{ran:?}") };
         seen.extend(lost);
         seen.sort_unstable();
@@ -277,7 +282,7 @@ fn a_run_that_fails_in_a_trial_names_what_it_lost() {
 }
 
 #[test]
-fn a_cancelled_trial_loses_nothing_that_was_delivered() {
+fn cancelled_autotuning_loses_nothing_that_was_delivered() {
     let (engine, _) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, FACTORIAL, &options(temp.path()));
@@ -286,12 +291,12 @@ fn a_cancelled_trial_loses_nothing_that_was_delivered() {
     let mut inputs = (0..1000).map(|_| Input::args(vec![Value::I64(5)]));
     let mut delivered = 0;
     let mut progress = |stage: Stage<'_>| match stage {
-        Stage::Trying { done: 2, .. } => handle.cancel(),
-        Stage::Tried { .. } => panic!("nothing is chosen"),
+        Stage::Autotuning { done: 2, .. } => handle.cancel(),
+        Stage::Autotuned { .. } => panic!("nothing is chosen"),
         _ => (),
     };
     let mut sink = |_| delivered += 1;
-    let summary = fleet.run_with_trial("factorial", Trials::Now, None, &mut inputs, &mut sink, &mut progress);
+    let summary = fleet.run_autotuned("factorial", Autotuning::Now, None, &mut inputs, &mut sink, &mut progress);
     let summary = summary.expect("a run");
     assert!(summary.cancelled);
     assert_eq!((delivered, summary.delivered, inputs.len()), (64, 64, 936));
@@ -306,13 +311,14 @@ fn places_of_traps_are_counted_for_the_whole_run() {
       (func (export "far") (param i64) (result i64) (i64.load (i32.const 0x7fffff00))))"#;
     let program = program(&engine, text, &options(temp.path()));
     let few = FleetOptions { vms: Some(32), exact_reruns: 3, ..Default::default() };
-    let ran = run(&program, &few, "far", Trials::Now, None, &[0; 100]).expect("a run");
-    assert!(ran.trial.is_some());
+    let ran = run(&program, &few, "far", Autotuning::Now, None, &[0; 100]).expect("a run");
+    assert!(ran.autotuned.is_some());
     let exact = ran.outcomes.iter().filter(|o| matches!(&o.end, End::Trap(trap) if trap.exact));
     assert_eq!(exact.count(), 3);
 }
 
-/// A device where each launch is faster than the one before, so that the last way wins; and then its memory is gone.
+/// A device where each launch is faster than the one before, so that the last candidate wins; and then its memory is
+/// gone.
 #[test]
 fn a_choice_without_memory_leaves_the_present_way() {
     let (engine, faults) = engine(|_| ());
@@ -323,31 +329,31 @@ fn a_choice_without_memory_leaves_the_present_way() {
         let few = FleetOptions { vms: Some(64), ..Default::default() };
         let mut fleet = Fleet::new(&program, &few, None).expect("there is room");
         let mut inputs = (0..200).map(|_| Input::args(vec![Value::I64(5)]));
-        let (mut delivered, mut trial) = (0, None);
+        let (mut delivered, mut autotuned) = (0, None);
         let mut progress = |stage: Stage<'_>| match stage {
-            Stage::Trying { done: 2, .. } => faults.allocations.store(1000, Ordering::SeqCst),
-            Stage::Trying { done: 3, .. } => {
-                // The last way allocates as often as the one before it.
-                let way = 1000 - faults.allocations.swap(-1, Ordering::SeqCst);
-                faults.allocations.store(if fail { way } else { -1 }, Ordering::SeqCst);
+            Stage::Autotuning { done: 2, .. } => faults.allocations.store(1000, Ordering::SeqCst),
+            Stage::Autotuning { done: 3, .. } => {
+                // The last candidate allocates as often as the one before it.
+                let allocations = 1000 - faults.allocations.swap(-1, Ordering::SeqCst);
+                faults.allocations.store(if fail { allocations } else { -1 }, Ordering::SeqCst);
             }
-            Stage::Tried { ways, chosen, .. } => trial = Some((ways.to_vec(), chosen)),
+            Stage::Autotuned { candidates, chosen, .. } => autotuned = Some((candidates.to_vec(), chosen)),
             _ => (),
         };
         let mut sink = |outcome: Outcome| {
             assert_eq!(outcome.values, [Value::I64(120)]);
             delivered += 1;
         };
-        let ran = fleet.run_with_trial("factorial", Trials::Now, None, &mut inputs, &mut sink, &mut progress);
+        let ran = fleet.run_autotuned("factorial", Autotuning::Now, None, &mut inputs, &mut sink, &mut progress);
         let ran = ran.expect("a run");
         assert_eq!((delivered, ran.delivered, fleet.vms()), (200, 200, 64));
-        let (ways, chosen) = trial.expect("a trial");
-        let (last, time) = &ways[3];
-        assert!(ways[..3].iter().all(|(_, time)| time.is_ok()), "{ways:?}");
+        let (candidates, chosen) = autotuned.expect("autotuning");
+        let (last, time) = &candidates[3];
+        assert!(candidates[..3].iter().all(|(_, time)| time.is_ok()), "{candidates:?}");
         assert_eq!(chosen.interleave, if fail { 8 } else { last.interleave });
         match time {
             Err(why) => assert!(fail && why.contains("out of memory"), "{why}"),
-            Ok(_) => assert!(!fail, "{ways:?}"),
+            Ok(_) => assert!(!fail, "{candidates:?}"),
         }
         // What has no memory this time may have it the next.
         let later = self::program(&engine, FACTORIAL, &options(temp.path()));
@@ -363,15 +369,15 @@ fn how_fast_fuel_burns_is_found_out_once() {
     let program = program(&engine, DRAW, &options(temp.path()));
     let half = Duration::from_millis(500);
     let few = FleetOptions { vms: Some(32), timeout: Some(half), ..Default::default() };
-    // More turns than half a second is taken to have at first.
-    let ran = run(&program, &few, "draw", Trials::Now, None, &[1_000_000; 96]).expect("a run");
-    assert!(ran.trial.is_some() && ran.outcomes.iter().all(|o| o.end == End::Exit(0)));
+    // More iterations than half a second is taken to have at first.
+    let ran = run(&program, &few, "draw", Autotuning::Now, None, &[1_000_000; 96]).expect("a run");
+    assert!(ran.autotuned.is_some() && ran.outcomes.iter().all(|o| o.end == End::Exit(0)));
     assert!((32..64).contains(&ran.summary.reruns), "{:?}", ran.summary);
 }
 
-/// Inputs that take no time in the kernel speak for a trial, and then come such that sleep.
+/// Inputs that take no time in the kernel make autotuning pay, and then inputs follow that sleep.
 #[test]
-fn a_sample_that_takes_too_long_is_not_tried() {
+fn a_sample_that_takes_too_long_is_not_measured() {
     let (engine, faults) = engine(|info| info.kind = DeviceKind::Gpu);
     let temp = tempfile::tempdir().expect("a folder");
     let text = r#"(module
@@ -383,15 +389,15 @@ fn a_sample_that_takes_too_long_is_not_tried() {
         (i64.extend_i32_u (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 512)))))"#;
     let program = program(&engine, text, &options(temp.path()));
     let few = FleetOptions { vms: Some(32), ..Default::default() };
-    // The first launch takes all the time, since a loaded machine makes more launches of sleepers. After 64 inputs 130 s seem to be ahead, of
-    // which 26 s may be spent on a trial.
+    // The first launch takes all the time, since a loaded machine makes more launches of sleepers. After 64 inputs 130
+    // s seem to be ahead, of which 26 s may be spent on autotuning.
     let ran = 4_000_000;
     let total = Some(130_000_000_000 / (ran as usize / 64));
-    for (nap, trial) in [(5_000_000_000, false), (0, true)] {
+    for (nap, autotuned) in [(5_000_000_000, false), (0, true)] {
         let mut left = ran;
         faults.launches_take(move || std::mem::take(&mut left));
         let args: Vec<i64> = (0..80).map(|n| if (32..64).contains(&n) { nap } else { 0 }).collect();
-        let ran = run(&program, &few, "nap", Trials::Auto, total, &args).expect("a run");
-        assert_eq!(ran.trial.is_some(), trial, "{:?}", ran.summary);
+        let ran = run(&program, &few, "nap", Autotuning::Auto, total, &args).expect("a run");
+        assert_eq!(ran.autotuned.is_some(), autotuned, "{:?}", ran.summary);
     }
 }

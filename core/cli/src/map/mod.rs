@@ -1,4 +1,4 @@
-//! `vectorvisor map`: one VM an input, standard input in, standard output out.
+//! `vectorvisor map`: a VM for each input, standard input in, standard output out.
 
 mod output;
 mod source;
@@ -24,7 +24,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         );
         return Err(Usage(text).into());
     }
-    // Before anything takes time.
+    // Checked before anything takes time.
     Output::is_for_lines(&args.output)?;
     let bytes = setup::read(&args.program)?;
     let options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
@@ -48,9 +48,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let batch =
         RefCell::new(Batch { output, progress, pending: HashMap::new(), done: 0, failures: Failures::default() });
     let mut inputs = Inputs { source, batch: &batch, taken: 0 };
-    let ran = fleet.run_with_trial(
+    let ran = fleet.run_autotuned(
         "_start",
-        setup::trials(&args.translate),
+        setup::autotuning(&args.translate),
         about,
         &mut inputs,
         &mut |outcome| batch.borrow_mut().outcome(&outcome),
@@ -68,7 +68,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         finished.unwrap_or_else(|error| report::line(&format!("vectorvisor: {}", report::chain(&error))));
         return Ok(interrupt::INTERRUPTED);
     }
-    // Only if the run failed as a whole are any left.
+    // Inputs are left only if the run failed as a whole.
     for (index, name) in pending.values() {
         failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
     }
@@ -98,11 +98,11 @@ fn label(index: usize, name: Option<&Path>) -> String {
     }
 }
 
-/// What the inputs' iterator and the outcomes' sink share.
+/// State shared by the inputs' iterator and the outcomes' sink.
 struct Batch {
     output: Output,
     progress: Progress,
-    /// Inputs under way: the fleet's number -> ours (which counts unreadable ones too), and a name.
+    /// Inputs that have begun and not ended: the fleet's number -> ours (which counts unreadable ones too), and a name.
     pending: HashMap<usize, (usize, Option<PathBuf>)>,
     done: usize,
     failures: Failures,

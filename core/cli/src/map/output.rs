@@ -1,4 +1,4 @@
-//! Outputs of `map`: files that appear whole or not at all, or JSON lines in the order of the inputs.
+//! Outputs of `map`: files that appear complete or not at all, or JSON lines in the order of the inputs.
 
 use super::source::{ends_as_folder, is_lines};
 use crate::Usage;
@@ -10,7 +10,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// What became of one input.
+/// The result of one input.
 pub struct Done<'a> {
     /// The input's number.
     pub index: usize,
@@ -24,7 +24,7 @@ pub struct Done<'a> {
     pub note: Option<&'a str>,
     /// What the guest wrote.
     pub stdout: &'a [u8],
-    /// What it complained.
+    /// What it wrote to standard error.
     pub stderr: &'a [u8],
 }
 
@@ -59,7 +59,8 @@ impl Output {
         Err(Usage(text).into())
     }
 
-    /// Opens `--out`. A folder is created; a file of lines is written beside its place and moved there by [`Output::finish`].
+    /// Opens `--out`. A folder is created; a file of lines is written beside its place and moved there by
+    /// [`Output::finish`].
     pub fn open(path: &Path) -> Result<Self> {
         if !Self::is_for_lines(path)? {
             fs::create_dir_all(path).with_context(|| format!("cannot create the folder (--out) {}", path.display()))?;
@@ -86,7 +87,7 @@ impl Output {
                     None => root.join(done.index.to_string()),
                 };
                 if done.error.is_some() {
-                    // What an earlier run left would be taken for this one's.
+                    // A file of an earlier run would be mistaken for this run's.
                     return match fs::remove_file(&path) {
                         Err(e) if path.is_file() => Err(e).with_context(|| format!("cannot remove {}", path.display())),
                         _ => Ok(()),
@@ -121,7 +122,7 @@ pub struct Lines {
     moved: Option<(PathBuf, PathBuf)>,
     /// The index of the next line to be written.
     next: usize,
-    /// Lines that came before their turn.
+    /// Lines that wait for those of earlier inputs.
     held: BTreeMap<usize, Vec<u8>>,
     broken: bool,
 }
@@ -190,7 +191,7 @@ impl Lines {
 
     fn finish(mut self, early: bool) -> Result<()> {
         let whole = !early && !self.broken;
-        // Lines are still held only if the run ended early: better with a gap than not at all.
+        // Lines still wait only if the run ended early: they are written all the same, with a gap.
         let held = std::mem::take(&mut self.held);
         let written =
             held.values().try_for_each(|bytes| self.writer.write_all(bytes)).and_then(|()| self.writer.flush());

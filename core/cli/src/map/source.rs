@@ -61,7 +61,7 @@ impl Source {
         }
     }
 
-    /// How many inputs there are in all, perhaps.
+    /// An estimate of the number of all inputs.
     pub fn about(&self) -> Option<usize> {
         match self {
             Self::Files { .. } => self.total(),
@@ -88,7 +88,8 @@ pub fn ends_as_folder(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-/// Regular files below `root/below`, as paths relative to `root`. Links to folders are not followed, so there are no cycles.
+/// Regular files below `root/below`, as paths relative to `root`. Links to folders are not followed, so there are no
+/// cycles.
 fn list(root: &Path, below: &Path, skip: Option<&Path>, names: &mut Vec<PathBuf>) -> Result<()> {
     let folder = root.join(below);
     let cannot = || format!("cannot list the folder {}", folder.display());

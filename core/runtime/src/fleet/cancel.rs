@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 use vectorvisor_driver::HostVisible;
 
-/// Ends the runs of a fleet early, from any thread; for Ctrl-C. Clones mean the same fleet.
+/// Ends the runs of a fleet early, from any thread; for Ctrl-C. Clones refer to the same fleet.
 ///
 /// ```no_run
 /// # fn f(fleet: &vectorvisor::Fleet) {
@@ -26,8 +26,8 @@ struct Inner {
 }
 
 impl CancelHandle {
-    /// Ends the present run, and lets no later one begin. A running kernel stops soon where the device can see it,
-    /// else it ends first.
+    /// Ends the present run, and lets no later one begin. A running kernel is stopped where the device sees the host's
+    /// stop word; otherwise the run waits until the kernel ends.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::SeqCst);
         for stop in self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -37,7 +37,7 @@ impl CancelHandle {
         self.0.wake.notify_all();
     }
 
-    /// Whether someone cancelled.
+    /// Whether [`Self::cancel`] was called.
     pub fn cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::SeqCst)
     }
@@ -52,7 +52,7 @@ impl CancelHandle {
         self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).retain(|s| !Arc::ptr_eq(s, stop));
     }
 
-    /// Sleeps until a time, or until someone cancels.
+    /// Sleeps until a time, or until [`Self::cancel`] is called.
     pub(super) fn sleep_until(&self, time: Instant) {
         let mut guard = self.0.sleep.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

@@ -1,4 +1,4 @@
-//! Fetching pieces of VM memory and output: packed by the device, one transfer.
+//! Fetching pieces of VM memory and output: the device packs them, and one transfer reads the pack.
 
 use crate::Result;
 use std::sync::Arc;
@@ -39,12 +39,12 @@ struct Rounds<'a> {
 
 impl Rounds<'_> {
     /// The segments and spans of the next round, and its size in the pack.
-    fn round(&mut self, room: u64, segments: &mut Vec<Segment>, spans: &mut Vec<Span>) -> u64 {
+    fn round(&mut self, capacity: u64, segments: &mut Vec<Segment>, spans: &mut Vec<Span>) -> u64 {
         segments.clear();
         spans.clear();
         let mut at = 0;
         while let Some(piece) = self.pieces.get(self.next) {
-            let bytes = (piece.length - self.done).min(room.saturating_sub(at));
+            let bytes = (piece.length - self.done).min(capacity.saturating_sub(at));
             if bytes == 0 && self.done < piece.length {
                 break;
             }
@@ -95,7 +95,7 @@ impl Gather {
         })
     }
 
-    /// Fetches pieces, in order. `args` are the kernel's, without those that belong to this; the queue must be idle.
+    /// Fetches pieces, in order. `args` are the kernel's arguments except those that this sets. The queue must be idle.
     pub fn run(
         &mut self,
         queue: &Queue,
@@ -110,10 +110,10 @@ impl Gather {
         if total == 0 {
             return Ok(fetched);
         }
-        let room = total.min(PACK).next_power_of_two();
-        if self.pack.bytes() < room {
-            self.pack_host = Pinned::new(&self.device, room as usize)?;
-            self.pack = Buffer::new(&self.device, room)?;
+        let capacity = total.min(PACK).next_power_of_two();
+        if self.pack.bytes() < capacity {
+            self.pack_host = Pinned::new(&self.device, capacity as usize)?;
+            self.pack = Buffer::new(&self.device, capacity)?;
         }
         let mut rounds = Rounds { pieces, next: 0, done: 0 };
         let (mut segments, mut spans) = (Vec::new(), Vec::new());
@@ -159,7 +159,7 @@ impl Gather {
         segments: usize,
         packed: usize,
     ) -> Result<()> {
-        // SAFETY: `run` waits for the queue before it, or anyone, touches these buffers again.
+        // SAFETY: `run`, the only caller, waits for the queue before any code touches these buffers again.
         unsafe {
             queue.write_async(&self.segments, 0, &self.segments_host, segments)?;
             queue.write_async(&self.par, 0, &self.par_host, Par::COUNT * 8)?;

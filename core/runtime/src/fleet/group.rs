@@ -1,8 +1,8 @@
-//! A group: VMs whose memory is one allocation, their buffers, and one launch after another.
+//! A group: VMs whose memory is one allocation, the group's buffers, and its launches, one at a time.
 
 use super::gather::{Gather, Piece};
 use super::image::{ImageBuffer, SLACK};
-use super::job::{Job, Room, Slot, State};
+use super::job::{Job, Phase, Quota, Slot};
 use super::now;
 use super::sizes::{Limits, MAX_OUT};
 use super::timekeeper::Timekeeper;
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use vectorvisor_driver::{Buffer, BufferId, Device, Event, HostVisible, Pinned, Queue};
 use vectorvisor_translate::abi::{ARGS, Arg, Par, Status, Word};
 
-/// Loop back-edges between two looks at the stop word: far below a millisecond, far above the cost of a look.
+/// Loop back-edges between two checks of the stop word: far below a millisecond, far above the cost of a check.
 const FUEL_SLICE: u64 = 1 << 16;
-/// Room for packed inputs at first.
+/// Initial capacity of the buffer for packed inputs, in bytes.
 const INPUT: usize = 64 << 10;
 
 /// What all groups of a fleet share.
@@ -27,11 +27,11 @@ pub struct Common {
     pub fuel: u64,
 }
 
-/// How a VM begins: where, with what message.
+/// How a VM begins.
 pub struct Start {
     pub state: u32,
     pub message: Vec<u8>,
-    /// `state` is the start function's.
+    /// `state` is the start function's, not the entry's.
     pub initialising: bool,
 }
 
@@ -47,31 +47,31 @@ pub struct Group {
     pub words: Words,
     input: Buffer,
     input_host: Pinned,
-    /// Bytes of `input` that hold something.
+    /// Bytes of `input` in use.
     input_used: u64,
     output: Option<Buffer>,
-    /// What each VM has.
-    pub room: Room,
+    /// How much output and how many frames each VM has.
+    pub quota: Quota,
     limits: Limits,
     par: Buffer,
     pub stop: Arc<HostVisible>,
     timekeeper: Option<Timekeeper>,
     gather: Gather,
     pub slots: Vec<Option<Slot>>,
-    /// VMs whose memory was never written, on a device that gives out zeroed memory.
+    /// VMs whose memory was never written, on a device whose allocations are zeroed.
     fresh: Vec<bool>,
     /// VMs of the present launch.
     pub launched: Vec<u32>,
     pub in_flight: bool,
     begun: Instant,
     run: Option<Event>,
-    /// What the present or last launch runs; it needs the kernels.
+    /// The program of the present or last launch; keeps its kernels alive.
     program: Program,
 }
 
 impl Group {
     /// Allocates everything for `vms` VMs.
-    pub fn new(common: &Common, vms: u32, room: Room, limits: Limits) -> Result<Self> {
+    pub fn new(common: &Common, vms: u32, quota: Quota, limits: Limits) -> Result<Self> {
         let device = common.program.engine().device();
         let plan = &common.program.meta().plan;
         let vms = vms as usize;
@@ -90,7 +90,7 @@ impl Group {
             input_host: Pinned::new(device, INPUT)?,
             input_used: 0,
             output: None,
-            room,
+            quota,
             limits,
             par: Buffer::new(device, (Par::COUNT * 8) as u64)?,
             stop,
@@ -111,13 +111,13 @@ impl Group {
     fn par(&self, common: &Common) -> [u64; Par::COUNT] {
         let mut par = [0; Par::COUNT];
         par[Par::Vms as usize] = self.vms as u64;
-        par[Par::OutCapacity as usize] = self.room.output;
+        par[Par::OutCapacity as usize] = self.quota.output;
         par[Par::ImageLow as usize] = common.image.low;
         par[Par::ImageHigh as usize] = common.image.high;
         par[Par::SegmentsAt as usize] = common.image.segments_at;
         par[Par::FuelSlice as usize] = FUEL_SLICE;
-        par[Par::Region as usize] = common.program.meta().plan.region(self.room.frames);
-        par[Par::Frames as usize] = self.room.frames;
+        par[Par::Region as usize] = common.program.meta().plan.region(self.quota.frames);
+        par[Par::Frames as usize] = self.quota.frames;
         par
     }
 
@@ -127,49 +127,49 @@ impl Group {
         Ok(self.queue.write(&self.par, 0, bytes.as_flattened())?)
     }
 
-    /// The most that one VM can ever have.
-    pub fn most_room(&self, common: &Common) -> Room {
+    /// The largest quota that one VM can have.
+    pub fn most_quota(&self, common: &Common) -> Quota {
         let (plan, lanes) = (&common.program.meta().plan, u64::from(self.lanes));
-        Room {
+        Quota {
             output: (self.limits.output / lanes).min(MAX_OUT) / 64 * 64,
             frames: ((self.limits.memory / lanes).saturating_sub(plan.frames_at) / 64 * 64).min(plan.frames_limit),
         }
     }
 
-    /// VMs that have output, and VMs that have memory, where each VM has this room.
-    fn fit(&self, common: &Common, room: Room) -> (usize, usize) {
+    /// How many VMs have output, and how many have memory, where each has this quota.
+    fn fit(&self, common: &Common, quota: Quota) -> (usize, usize) {
         let lanes = self.lanes as usize;
         let fit = |limit: u64, each: u64| {
             let fit = usize::try_from(limit / each.max(1)).unwrap_or(usize::MAX);
             (fit / lanes * lanes).clamp(lanes, self.vms)
         };
-        let region = common.program.meta().plan.region(room.frames);
-        (fit(self.limits.output, room.output), fit(self.limits.memory, region))
+        let region = common.program.meta().plan.region(quota.frames);
+        (fit(self.limits.output, quota.output), fit(self.limits.memory, region))
     }
 
-    /// VMs that can work with the present room.
+    /// VMs that can work with the present quota.
     pub fn usable(&self, common: &Common) -> usize {
-        let (output, memory) = self.fit(common, self.room);
+        let (output, memory) = self.fit(common, self.quota);
         output.min(memory)
     }
 
-    /// Whether so much room would leave at least three quarters of the VMs.
-    pub fn spares(&self, common: &Common, room: Room) -> bool {
-        let (output, memory) = self.fit(common, room);
+    /// Whether at least three quarters of the VMs can work with this quota.
+    pub fn keeps_most_vms(&self, common: &Common, quota: Quota) -> bool {
+        let (output, memory) = self.fit(common, quota);
         output.min(memory) * 4 >= self.vms * 3
     }
 
-    /// Gives each VM another amount of room, and fewer VMs work if it is large. No VM may be occupied. If there is no memory for
-    /// it, all stays as it was.
-    pub fn set_room(&mut self, common: &Common, room: Room) -> Result<()> {
-        let before = std::mem::replace(&mut self.room, room);
-        // The old ones first: both together may not fit.
+    /// Gives each VM another quota; fewer VMs work if it is large. No VM may be occupied. On an error (out of memory)
+    /// the group keeps the quota that it had.
+    pub fn set_quota(&mut self, common: &Common, quota: Quota) -> Result<()> {
+        let before = std::mem::replace(&mut self.quota, quota);
+        // Frees the old buffers first: both together may not fit.
         self.output = None;
-        if before.frames != room.frames {
+        if before.frames != quota.frames {
             self.memory = None;
         }
         self.allocate(common).or_else(|error| {
-            self.room = before;
+            self.quota = before;
             self.output = None;
             self.memory = None;
             self.allocate(common)?;
@@ -177,16 +177,16 @@ impl Group {
         })
     }
 
-    /// Allocates the buffers that are missing, for the present room.
+    /// Allocates the buffers that are missing, for the present quota.
     fn allocate(&mut self, common: &Common) -> Result<()> {
-        let (output, memory) = self.fit(common, self.room);
+        let (output, memory) = self.fit(common, self.quota);
         if self.memory.is_none() {
-            let region = common.program.meta().plan.region(self.room.frames);
+            let region = common.program.meta().plan.region(self.quota.frames);
             self.memory = Some(Buffer::new(&self.device, region * memory as u64)?);
             self.fresh = vec![self.device.info().zeroed; self.vms];
         }
         if self.output.is_none() {
-            self.output = Some(Buffer::new(&self.device, self.room.output * output as u64 + SLACK)?);
+            self.output = Some(Buffer::new(&self.device, self.quota.output * output as u64 + SLACK)?);
         }
         self.write_par(common)
     }
@@ -196,7 +196,7 @@ impl Group {
         self.slots.iter().flatten().count()
     }
 
-    /// Puts an input into a free VM; it begins at the next launch. `now` is its clock if it never ran before.
+    /// Puts an input into a free VM, which begins at the next launch. `now` is its clock if it never ran before.
     pub fn place(&mut self, common: &Common, vm: usize, mut job: Job, start: Start, now: u64) {
         let w = &mut self.words;
         w.set(Word::Where, vm, u64::MAX);
@@ -220,7 +220,7 @@ impl Group {
         job.spent = 0;
         let mut slot = Slot {
             job,
-            state: State::Ready(Status::Start),
+            phase: Phase::Ready(Status::Start),
             message: start.message,
             stdin_at: None,
             given: 0,
@@ -230,7 +230,7 @@ impl Group {
         self.slots[vm] = Some(slot);
     }
 
-    /// Moves the clock of a VM that goes on to the present, and on in any case.
+    /// Sets the clock of a VM that resumes to the present time, and at least a nanosecond further.
     pub fn pass_time(&mut self, vm: usize) {
         let clock = self.words.get(Word::Clock, vm).saturating_add(1);
         self.words.set(Word::Clock, vm, clock.max(now()));
@@ -243,7 +243,7 @@ impl Group {
         let mut last = 0;
         for &vm in &self.launched {
             let vm = vm as usize;
-            if let Some(Slot { state: State::Ready(status), .. }) = &self.slots[vm] {
+            if let Some(Slot { phase: Phase::Ready(status), .. }) = &self.slots[vm] {
                 self.words.set(Word::Status, vm, *status as u64);
                 last = last.max(vm);
             }
@@ -288,7 +288,7 @@ impl Group {
         }
         let elapsed = self.begun.elapsed();
         self.words.clear(Word::Reset);
-        // A driver that cannot tell the time is no reason to fail.
+        // A driver may be unable to measure the kernel's time.
         let times = self.run.take().and_then(|event| event.times().ok());
         ended?;
         let kernel = times.map_or(0, |(begin, end)| end.saturating_sub(begin));
@@ -305,14 +305,14 @@ impl Group {
     /// Forgets all inputs; returns their numbers.
     pub fn abandon(&mut self) -> Vec<usize> {
         if self.in_flight {
-            // Whatever it says: it is over, and its results are not wanted.
+            // Its results are discarded, so an error is too.
             _ = self.finish();
         }
         self.launched.clear();
         self.slots.iter_mut().filter_map(Option::take).map(|slot| slot.job.index).collect()
     }
 
-    /// Replaces the image by another.
+    /// Replaces the fleet's image.
     pub fn upload_image(&mut self, common: &mut Common, image: &vectorvisor_translate::Image) -> Result<()> {
         let head = common.program.meta().plan.head;
         common.image = ImageBuffer::new(&self.device, &self.queue, image, head)?;
@@ -340,18 +340,18 @@ impl Group {
     /// The input buffer fills from its start. What suspended VMs have not read yet stays where it is; when the buffer
     /// is full everything begins anew, and a VM's standard input is sent again when it is next launched.
     fn stage(&mut self) -> Result<()> {
-        let room = self.input.bytes() - SLACK;
+        let capacity = self.input.bytes() - SLACK;
         let held = self.slots.iter().flatten().any(|s| s.stdin_at.is_some() && !s.job.input.stdin.is_empty());
         let mut base = if held { self.input_used } else { 0 };
         let mut need = self.needed();
-        if base + need > room {
+        if base + need > capacity {
             for slot in self.slots.iter_mut().flatten() {
                 slot.stdin_at = None;
             }
             base = 0;
             need = self.needed();
-            if need > room {
-                // Twice as much, or inputs of rising size would each take a new buffer.
+            if need > capacity {
+                // Doubled, or inputs of rising size would each need a new buffer.
                 let bytes = need.saturating_mul(2).min(self.device.info().max_alloc.saturating_sub(SLACK)).max(need);
                 self.input = Buffer::new(&self.device, bytes + SLACK)?;
             }

@@ -1,11 +1,11 @@
-//! What VMs are reset to, and what they are told about their environment: the two read-only buffers of a fleet.
+//! The two read-only buffers of a fleet: the image that VMs are reset to, and their environment.
 
 use crate::{Error, FleetOptions, Result};
 use std::sync::Arc;
 use vectorvisor_driver::{Buffer, Device, Queue};
 use vectorvisor_translate::Image;
 
-/// Kernels may load whole words at the end of a buffer.
+/// Padding in bytes: kernels may load whole words at the end of a buffer.
 pub const SLACK: u64 = 64;
 
 /// The image on the device.

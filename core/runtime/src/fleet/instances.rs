@@ -2,7 +2,7 @@
 
 use super::gather::Piece;
 use super::group::Start;
-use super::job::{Job, State};
+use super::job::{Job, Phase};
 use super::key::{self, StreamKey, key_of};
 use super::settle::{Fate, message, place, returned};
 use super::{CancelHandle, Fleet, now};
@@ -14,12 +14,14 @@ use vectorvisor_translate::{Alignment, Entry};
 
 /// Many instances of one program, in VMs side by side. Where a [`crate::Fleet`] gives each input a fresh VM, here the
 /// caller says which exported function each VM calls next, and finds there what earlier calls left; also after a trap.
-/// The functions may not make host calls that the host answers, nor write more output than a VM has room for.
+/// The functions may not make host calls that the host answers, nor write more output than a VM's capacity
+/// ([`FleetOptions::out_capacity`]).
 ///
-/// A call that takes longer than [`FleetOptions::timeout`] ends as [`End::Timeout`], and what it has done to the VM's memory stays. So that
-/// each call gets its time, only so many are made at once as the device runs at the same time; on a GPU these are whole tiles, in which those
-/// that wait for a lane that loops end like it. A device that cannot be told to stop lets fuel stand for time, as much as the fastest loops
-/// use, so that such a call may take several times as long.
+/// A call that takes longer than [`FleetOptions::timeout`] ends as [`End::Timeout`], and what it has done to the VM's
+/// memory stays. So that each call gets its time, only as many calls are launched together as the device runs at the
+/// same time. On a GPU these are whole tiles, and calls that wait for an endless loop in another lane of their tile
+/// time out with it. On a device that cannot be told to stop, fuel stands for time, as much as the fastest loops use,
+/// so a call may take several times as long as the timeout.
 ///
 /// ```no_run
 /// # fn f(program: &vectorvisor::Program) -> vectorvisor::Result<()> {
@@ -71,14 +73,14 @@ impl Instances {
     /// Allocates memory for `count` instances; [`Self::instantiate`] then makes them.
     ///
     /// # Errors
-    /// There is no room for them, or an option makes no sense.
+    /// The device has too little memory for them, or an option makes no sense.
     pub fn new(program: &Program, count: u32, options: &FleetOptions) -> Result<Self> {
-        // What instances have done cannot be done again.
+        // Calls cannot run again, so the program may make no assumption whose violation forces a rerun.
         let natural = program.options().alignment == Some(Alignment::Natural);
         let program = if natural { &program.unaligned()? } else { program };
         let options = FleetOptions { vms: Some(count), ..options.clone() };
         let seed = key::seed(options.seed)?;
-        // Nor with more frames.
+        // For the same reason each VM gets the largest call stack at once.
         let frames = program.meta().plan.frames_limit;
         let fleet = Fleet::with_frames(program, &options, frames, None, CancelHandle::default())?;
         Ok(Self { fleet, count: count as usize, seed })
@@ -97,7 +99,7 @@ impl Instances {
     /// Brings every VM to the program's first state and runs its start function and `_initialize`, if there are such.
     ///
     /// # Errors
-    /// The device fails. A trap is what became of that instance.
+    /// The device fails. A trap is reported in that instance's [`Returned`].
     pub fn instantiate(&mut self) -> Result<Vec<Returned>> {
         let init = self.fleet.common.program.meta().init;
         let slice = self.fleet.slice(false);
@@ -106,7 +108,7 @@ impl Instances {
             for vm in 0..group.vms {
                 let mut job = Job::new(first + vm, Default::default(), key_of(&self.seed, first + vm));
                 (job.answered, job.slice) = (true, slice);
-                // With nothing to run, the launch only resets.
+                // Without a start function, the launch only resets the VM.
                 let start = Start { state: init.unwrap_or(FINISH), message: Vec::new(), initialising: init.is_some() };
                 group.place(&self.fleet.common, vm, job, start, now());
             }
@@ -122,7 +124,7 @@ impl Instances {
     ///
     /// # Errors
     /// An argument has another type than its parameter, there are more calls than VMs, or the device fails. Traps are
-    /// what became of that call.
+    /// reported in that call's [`Returned`].
     pub fn call(&mut self, calls: &[Option<Call<'_>>]) -> Result<Vec<Option<Returned>>> {
         if calls.len() > self.count {
             return Err(Error::Option(format!("{} calls for {} instances", calls.len(), self.count)));
@@ -141,7 +143,7 @@ impl Instances {
                 return Err(Error::Option("the instances are not instantiated".into()));
             };
             slot.message = message(args);
-            slot.state = State::Ready(Status::Start);
+            slot.phase = Phase::Ready(Status::Start);
             slot.initialising = false;
             slot.job.rewind();
             slot.job.slice = slice;
@@ -174,7 +176,7 @@ impl Instances {
             }
             vm -= group.vms;
         }
-        (0, 0) // there are as many VMs as instances, and more
+        (0, 0) // Not reached: there are at least as many VMs as instances.
     }
 
     /// Launches the VMs that are ready until each has ended, and fetches what their entries returned.
@@ -214,7 +216,8 @@ impl Instances {
         Ok(ends.into_iter().zip(values).map(|(end, values)| end.map(|end| Returned { end, values })).collect())
     }
 
-    /// Of VMs of a group, those to launch together and those for later: where they will be stopped after a time, no more than run at once.
+    /// Splits VMs of a group into those to launch now and those for later: with a timeout, no more are launched than
+    /// run at the same time.
     fn at_once(&self, vms: Vec<Launch>) -> Result<(Vec<Launch>, Vec<Launch>)> {
         if self.fleet.watchdog.is_none() {
             return Ok((vms, Vec::new()));
@@ -245,7 +248,7 @@ impl Instances {
                     group.pass_time(vm);
                 }
                 if let Some(slot) = &mut group.slots[vm] {
-                    slot.state = State::Ready(status);
+                    slot.phase = Phase::Ready(status);
                 }
                 return Ok(None);
             }

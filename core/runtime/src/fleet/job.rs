@@ -1,4 +1,4 @@
-//! One input on its way through the fleet, and the VM that it occupies.
+//! One input in the fleet (a job), and the VM that it occupies (a slot).
 
 use super::key::{StreamKey, key_of};
 use crate::Input;
@@ -6,23 +6,23 @@ use std::iter::Enumerate;
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::Status;
 
-/// What a VM can run out of, and its input then runs again with more of.
+/// How much of each buffer a VM has. An input that needs more runs again with a larger quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct Quota {
     /// Bytes of output, standard output and error together.
     pub output: u64,
     /// Bytes of frames.
     pub frames: u64,
 }
 
-impl Room {
-    /// Enough for both.
+impl Quota {
+    /// The smallest quota that covers both.
     pub fn max(self, other: Self) -> Self {
         Self { output: self.output.max(other.output), frames: self.frames.max(other.frames) }
     }
 
-    /// Whether it is enough.
-    pub fn holds(self, need: Self) -> bool {
+    /// Whether it is enough for `need`.
+    pub fn covers(self, need: Self) -> bool {
         self.max(need) == self
     }
 }
@@ -32,7 +32,7 @@ pub struct Job {
     /// Its number in this run.
     pub index: usize,
     pub input: Input,
-    /// Of its random stream.
+    /// Key of its random stream.
     pub key: StreamKey,
     /// When it was first started, nanoseconds since 1970; `None` before.
     pub clock: Option<u64>,
@@ -45,8 +45,8 @@ pub struct Job {
     pub solo: bool,
     /// Fuel that one launch gives it, where the device cannot be told to stop.
     pub slice: u64,
-    /// What it needs at least, as far as is known.
-    pub room: Room,
+    /// The least that it needs, as far as is known.
+    pub quota: Quota,
     /// Fuel used so far.
     pub spent: u64,
     /// Its share of the time of launches so far.
@@ -67,7 +67,7 @@ impl Job {
             answered: false,
             solo: false,
             slice: u64::MAX,
-            room: Room::default(),
+            quota: Quota::default(),
             spent: 0,
             computed: Duration::ZERO,
             slept: Duration::ZERO,
@@ -140,7 +140,7 @@ impl Iterator for Jobs<'_> {
 }
 
 /// What an occupied VM waits for.
-pub enum State {
+pub enum Phase {
     /// The next launch, with this status.
     Ready(Status),
     /// A time.
@@ -156,7 +156,7 @@ pub enum State {
 /// An occupied VM.
 pub struct Slot {
     pub job: Job,
-    pub state: State,
+    pub phase: Phase,
     /// Entry arguments, or the answer to a call. Kept while the VM may not have begun to read it.
     pub message: Vec<u8>,
     /// Where its standard input lies in the input buffer, once it does.

@@ -2,10 +2,10 @@
 
 use crate::{Error, Result};
 
-/// 256 bits: of a stream, or what the keys of a run are derived from.
+/// 256 bits: the key of a stream, or the seed from which a run's keys are derived.
 pub type StreamKey = [u8; 32];
 
-/// What the keys of a run are derived from: all of it is the system's, unless the caller wants the same each time.
+/// The seed of a run: from the caller's number, or else all of it from the system's random numbers.
 pub fn seed(number: Option<u64>) -> Result<StreamKey> {
     if let Some(number) = number {
         return Ok(crate::cache::key(&[b"seed", &number.to_le_bytes()]));
@@ -16,7 +16,7 @@ pub fn seed(number: Option<u64>) -> Result<StreamKey> {
     Ok(seed)
 }
 
-/// Each input has a stream of its own, whichever VM it runs in, and tells nothing of another's.
+/// The key of an input's stream, whichever VM it runs in. Knowing one stream tells nothing about another.
 pub fn key_of(seed: &StreamKey, index: usize) -> StreamKey {
     crate::cache::key(&[b"input", seed, &(index as u64).to_le_bytes()])
 }
@@ -74,7 +74,7 @@ mod tests {
         key
     }
 
-    /// Takes 192 bytes in pieces of so many, and writes them.
+    /// Takes 192 random bytes, `$piece` at a time, and writes them.
     const GUEST: &str = r#"(module
       (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
       (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))

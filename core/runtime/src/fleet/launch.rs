@@ -1,16 +1,17 @@
-//! One launch of a group: begun, ended when its time is over or somebody cancels, and what it meant for each VM.
+//! One launch of a group: submitting it, ending it on timeout or cancellation, and the fates of its VMs.
 
 use super::Fleet;
 use super::settle::Fate;
 use crate::Result;
 use std::time::{Duration, Instant};
 
-/// Loop turns a second that no VM exceeds by much.
+/// Loop iterations per second that no VM exceeds by much.
 const FASTEST: f64 = 1e9;
 
 impl Fleet {
-    /// Fuel for a launch: unlimited, unless it has to stand for time. Who may run `again` gets as much as seems right, and more if that was
-    /// too little; who may not gets as much as the fastest loops use in that time, since too little would be the end of it.
+    /// Fuel per launch: unlimited, unless fuel stands for time. An input that may run `again` gets an estimate, and
+    /// more if that was too little; a VM that may not gets as much as the fastest loops use in that time, since too
+    /// little would end it too early.
     pub fn slice(&self, again: bool) -> u64 {
         let rate = if again { self.rate } else { self.rate.max(FASTEST) };
         match self.options.timeout {
@@ -19,7 +20,7 @@ impl Fleet {
         }
     }
 
-    /// Begins a launch of the VMs in `launched`, unless somebody cancelled (`false`).
+    /// Begins a launch of the VMs in `launched`, unless the run was cancelled (`false`).
     pub fn submit(&mut self, g: usize) -> Result<bool> {
         let group = &mut self.groups[g];
         group.stop.store(0);
@@ -49,7 +50,7 @@ impl Fleet {
         finished
     }
 
-    /// What follows for each VM of a launch that took `elapsed`, and so long in the `kernel`.
+    /// The fate of each VM of a launch that took `elapsed`, of which `kernel` in the program's kernel.
     pub fn fates(&mut self, g: usize, elapsed: Duration, kernel: Duration) -> Result<Vec<(u32, Fate)>> {
         let launched = std::mem::take(&mut self.groups[g].launched);
         let mut fates = Vec::with_capacity(launched.len());
@@ -61,11 +62,11 @@ impl Fleet {
             used.push(spent(self) - before);
         }
         let most = used.iter().copied().max().unwrap_or(0);
-        // Before we look, it may have ended long ago, so what the driver says is better.
+        // The launch may have ended long before `finish` was called, so the driver's time is better.
         let time = if kernel.is_zero() { elapsed } else { kernel };
         for ((vm, fate), used) in fates.iter_mut().zip(used) {
             let share = match fate {
-                // The stop word was set before it began.
+                // It was stopped before it began.
                 Fate::Again(_) if used == 0 => 0.0,
                 _ if most == 0 => 1.0,
                 _ => used as f64 / most as f64,

@@ -1,7 +1,7 @@
-//! One run: inputs into free VMs, launches, and what comes back, until everything has ended.
+//! One run: puts inputs into free VMs, launches them and settles the results, until all inputs have ended.
 
 use super::group::Start;
-use super::job::{Job, Room, State};
+use super::job::{Job, Phase, Quota};
 use super::settle::{Fate, message};
 use super::start::Init;
 use super::{Fleet, now};
@@ -11,8 +11,9 @@ use std::time::Instant;
 use vectorvisor_driver::Error as DriverError;
 use vectorvisor_translate::Entry;
 
-/// Bytes of standard input that the VMs of all groups hold at most, unless a single one is longer: on a device with little memory, and
-/// with much. Each group can send what it holds in one launch, from page-locked memory of the host to as much of the device.
+/// Lower and upper bound of the standard input, in bytes, that the VMs of all groups hold at most (a single input may
+/// be longer). A group may send all that its VMs hold in one launch, which takes as much page-locked host memory and
+/// device memory.
 const STAGED: (u64, u64) = (1 << 20, 4 << 30);
 
 /// The state of a run.
@@ -23,19 +24,19 @@ pub struct Run<'a> {
     sink: &'a mut dyn FnMut(Outcome),
     /// The iterator has ended.
     exhausted: bool,
-    /// Taken from the iterator, and no VM was free.
+    /// Taken from the iterator when no VM was free.
     waiting: Option<Job>,
-    /// To run again with more room.
+    /// To run again, not alone: with a larger quota, more fuel, or another program.
     pub retry: VecDeque<Job>,
     /// To run again alone.
     pub solo: VecDeque<Job>,
-    /// VMs that such an input occupies.
+    /// VMs that an input of `solo` occupies.
     pub solo_running: usize,
     /// VMs that wait for a time.
     pub asleep: usize,
     /// Groups with a launch in flight, oldest first.
     flying: VecDeque<usize>,
-    /// The start function runs, in one VM, for the image.
+    /// This run executes the start function in one VM, to make the image.
     pub for_image: bool,
     pub summary: Summary,
 }
@@ -47,9 +48,9 @@ pub fn run(
     source: &mut dyn Iterator<Item = Job>,
     sink: &mut dyn FnMut(Outcome),
 ) -> Result<Summary> {
-    // A trial that was cancelled leaves none, and there is nothing to run.
+    // Cancelled autotuning leaves no VMs, and there is nothing to run.
     if fleet.groups.is_empty() && !fleet.cancel.cancelled() {
-        return Err(Error::Memory("the VMs could not be allocated again after a trial".into()));
+        return Err(Error::Memory("the VMs could not be allocated again after autotuning".into()));
     }
     fleet.initialise(entry)?;
     Run::new(fleet, entry, source, sink).until_all_ended()
@@ -79,7 +80,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs everything; after an error or a cancellation nothing of it is left in the VMs.
+    /// Runs everything; after an error or a cancellation no input is left in the VMs.
     pub fn until_all_ended(mut self) -> Result<Summary> {
         let begin = Instant::now();
         let result = self.all();
@@ -105,7 +106,7 @@ impl<'a> Run<'a> {
                 }
                 return Ok(());
             }
-            // Inputs that run alone on their clock have the device for themselves, so everything else ends first.
+            // Inputs that run alone have the device for themselves, so launches in flight end first.
             if !self.solo.is_empty() || self.solo_running > 0 {
                 if let Some(g) = self.flying.front().copied() {
                     self.complete(g)?;
@@ -140,7 +141,7 @@ impl<'a> Run<'a> {
     /// Whether some VM could be launched.
     fn ready(&self) -> bool {
         let mut slots = self.fleet.groups.iter().flat_map(|g| g.slots.iter().flatten());
-        slots.any(|s| matches!(s.state, State::Ready(_)))
+        slots.any(|s| matches!(s.phase, Phase::Ready(_)))
     }
 
     pub fn deliver(&mut self, outcome: Outcome) {
@@ -161,7 +162,7 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// The next new input that can run at all.
+    /// The next new input that can run; those that cannot are delivered as failed.
     fn next_job(&mut self) -> Option<Job> {
         if let Some(job) = self.waiting.take() {
             return Some(job);
@@ -210,45 +211,46 @@ impl<'a> Run<'a> {
 
     /// Puts inputs into the free VMs of a group.
     fn fill(&mut self, g: usize) -> Result<()> {
-        let base = self.fleet.room;
+        let base = self.fleet.quota;
         let most = self.staged();
         let group = &mut self.fleet.groups[g];
-        // Inputs that need more room wait until they are worth larger buffers with perhaps fewer VMs, or too much to keep.
-        let begun = !base.holds(group.room);
+        // Inputs that need a larger quota wait until there are enough of them to justify larger buffers with perhaps
+        // fewer VMs, or until they are too many to hold.
+        let begun = !base.covers(group.quota);
         let kept: usize = self.retry.iter().map(Job::bytes).sum();
         let due = self.exhausted || begun || self.retry.len() * 4 >= group.vms || kept >= most;
         let retry = !self.retry.is_empty() && due;
         let wanted = match self.retry.front() {
-            Some(job) if retry => job.room.max(base),
+            Some(job) if retry => job.quota.max(base),
             _ => base,
         };
-        if !group.room.holds(wanted) || (group.room != wanted && !retry) {
+        if !group.quota.covers(wanted) || (group.quota != wanted && !retry) {
             if group.occupied() > 0 {
                 return Ok(());
             }
-            match group.set_room(&self.fleet.common, wanted) {
-                Err(Error::Driver(DriverError::OutOfMemory { .. })) if !group.room.holds(wanted) => {
-                    let has = group.room;
-                    self.no_room(has);
+            match group.set_quota(&self.fleet.common, wanted) {
+                Err(Error::Driver(DriverError::OutOfMemory { .. })) if !group.quota.covers(wanted) => {
+                    let has = group.quota;
+                    self.lower_quota(has);
                     return Ok(());
                 }
                 result => result?,
             }
         }
         let group = &self.fleet.groups[g];
-        let (room, usable) = (group.room, group.usable(&self.fleet.common));
-        // A VM that waits still holds its input, and may have to be sent it again.
+        let (quota, usable) = (group.quota, group.usable(&self.fleet.common));
+        // A suspended VM still holds its input, which may have to be sent again.
         let mut staged: usize = group.slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
         for vm in 0..usable {
             if self.fleet.groups[g].slots[vm].is_some() {
                 continue;
             }
             let fits = |job: &Job| staged == 0 || staged + job.bytes() <= most;
-            let again = if retry { self.retry.iter().position(|job| room.holds(job.room)) } else { None };
+            let again = if retry { self.retry.iter().position(|job| quota.covers(job.quota)) } else { None };
             let job = match again {
                 Some(at) if !fits(&self.retry[at]) => break,
                 Some(at) => self.retry.remove(at),
-                None if retry && !base.holds(room) => break,
+                None if retry && !base.covers(quota) => break,
                 None => match self.next_job() {
                     Some(job) if !fits(&job) => {
                         self.waiting = Some(job);
@@ -271,14 +273,15 @@ impl<'a> Run<'a> {
         all / self.fleet.groups.len().max(1)
     }
 
-    /// The device has no memory for more than a group `has`.
-    fn no_room(&mut self, has: Room) {
-        self.fleet.room = has;
+    /// The device has no memory for more than the quota that a group `has`: lowers the fleet's to it, and fails inputs
+    /// that need more.
+    fn lower_quota(&mut self, has: Quota) {
+        self.fleet.quota = has;
         let (keep, fail): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.retry).into_iter().partition(|job| has.holds(job.room));
+            std::mem::take(&mut self.retry).into_iter().partition(|job| has.covers(job.quota));
         self.retry = keep.into();
         for job in fail {
-            let (what, bytes) = match job.room.output > has.output {
+            let (what, bytes) = match job.quota.output > has.output {
                 true => ("output is", has.output),
                 false => ("call stack is", has.frames),
             };
@@ -293,7 +296,7 @@ impl<'a> Run<'a> {
         group.launched.clear();
         for (vm, slot) in group.slots.iter().enumerate() {
             if let Some(slot) = slot
-                && matches!(slot.state, State::Ready(_))
+                && matches!(slot.phase, Phase::Ready(_))
                 && wanted(&slot.job)
             {
                 group.launched.push(vm as u32);
@@ -302,14 +305,14 @@ impl<'a> Run<'a> {
         self.submit(g)
     }
 
-    /// Launches inputs that run alone in their tiles: in the group where one is that goes on or runs again, else in the first.
+    /// Launches inputs that run alone in their tiles, in the group that has such a VM already, else in the first.
     fn launch_solo(&mut self) -> Result<bool> {
         let plan = &self.fleet.common.program.meta().plan;
         let (lanes, info) = (plan.lanes as usize, self.fleet.common.program.engine().info());
-        // Fuel is measured against the time of the whole launch, so there it has to be one VM.
+        // Without a watchdog fuel is measured against the time of the whole launch, so only one VM is launched.
         let limit = if self.fleet.watchdog.is_some() { info.parallel_tiles.max(1) as usize } else { 1 };
         let resumed =
-            |s: &Option<super::job::Slot>| s.as_ref().is_some_and(|s| s.job.solo && matches!(s.state, State::Ready(_)));
+            |s: &Option<super::job::Slot>| s.as_ref().is_some_and(|s| s.job.solo && matches!(s.phase, Phase::Ready(_)));
         let g = self.fleet.groups.iter().position(|group| group.slots.iter().any(resumed)).unwrap_or(0);
         let usable = self.fleet.groups[g].usable(&self.fleet.common);
         let most = self.staged();
@@ -349,7 +352,7 @@ impl<'a> Run<'a> {
         Ok(begun)
     }
 
-    /// Waits for a launch and deals with what it brought.
+    /// Waits for a launch and settles its VMs.
     fn complete(&mut self, g: usize) -> Result<()> {
         self.flying.retain(|f| *f != g);
         let (elapsed, kernel) = self.fleet.finish(g)?;
@@ -367,7 +370,7 @@ impl<'a> Run<'a> {
             return None;
         }
         let slots = self.fleet.groups.iter().flat_map(|g| g.slots.iter().flatten());
-        slots.filter_map(|s| if let State::Asleep { wake, .. } = s.state { Some(wake) } else { None }).min()
+        slots.filter_map(|s| if let Phase::Asleep { wake, .. } = s.phase { Some(wake) } else { None }).min()
     }
 
     /// Wakes the VMs whose time has come, in groups that are not in flight.
@@ -383,7 +386,7 @@ impl<'a> Run<'a> {
             let mut ended = Vec::new();
             for vm in 0..self.fleet.groups[g].vms {
                 let Some(slot) = &self.fleet.groups[g].slots[vm] else { continue };
-                let State::Asleep { wake, clock, over } = slot.state else { continue };
+                let Phase::Asleep { wake, clock, over } = slot.phase else { continue };
                 if wake > time {
                     continue;
                 }

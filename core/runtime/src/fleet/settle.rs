@@ -1,33 +1,34 @@
-//! After a launch: what became of each VM, and what follows from it.
+//! After a launch: `decide` reads from a VM's words what happens to it next, its [`Fate`]; `settle` carries the fates
+//! out.
 
 use super::Fleet;
 use super::gather::Piece;
-use super::job::{Job, Room, Slot, State};
+use super::job::{Job, Phase, Quota, Slot};
 use super::run::Run;
 use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Area, FLUSH, Status, Word};
 use vectorvisor_wasi::{Answer, answer};
 
-/// What follows for a VM.
+/// What happens next to a VM that was launched.
 pub enum Fate {
     /// It is launched again.
     Again(Status),
-    /// Its start function has ended: it enters its entry.
+    /// Its start function has returned: it enters its entry.
     Enter,
     /// It has ended.
     End(End),
-    /// Its output is taken, and it goes on.
+    /// Its output buffer is full: the host takes the output, and it goes on.
     Flush,
-    /// It waits for the answer to a call.
+    /// It waits for the answer to this host call.
     Call(usize),
-    /// Its input runs again with so much room.
-    Larger(Room),
-    /// Its input runs again in a program for accesses of any alignment.
+    /// Its input runs again with this quota.
+    Larger(Quota),
+    /// It violated an assumption: its input runs again in a program without it ([`Fleet::drop_assumption`]).
     Unaligned,
-    /// Its input runs again with so much fuel a launch.
+    /// Its input runs again with this much fuel per launch.
     Longer(u64),
-    /// Its input runs again alone in its tile, on its own clock, with so much fuel.
+    /// Its input runs again alone in its tile, so that other VMs use none of its time, with this much fuel per launch.
     Alone(u64),
 }
 
@@ -45,25 +46,25 @@ pub fn place(program: &Program, word: u64) -> Place {
     Place { function: name.filter(|n| !n.is_empty()).cloned(), function_index, offset: known((word >> 32) as u32) }
 }
 
-/// Output that the host gathers for one VM, which goes on writing while it can suspend.
+/// Most bytes of output that the host collects for one VM; a VM that can suspend may write without end.
 const MAX_OUTPUT: usize = 1 << 30;
 
-/// Whether a VM that has ended returned from its entry; `proc_exit` is called somewhere.
+/// Whether a VM that has exited returned from its entry. After `proc_exit`, `at` is the place of that call.
 pub fn returned(at: &Place) -> bool {
     at.function_index.is_none()
 }
 
 impl Fleet {
-    /// Looks at one VM of a launch that took `elapsed`.
+    /// The fate of one VM of a launch that took `elapsed`.
     pub fn decide(&mut self, g: usize, vm: usize, elapsed: Duration) -> Result<Fate> {
         let program = &self.common.program;
         let group = &mut self.groups[g];
         let words = &group.words;
-        let (room, most) = (group.room, group.most_room(&self.common));
+        let (quota, most) = (group.quota, group.most_quota(&self.common));
         let Some(slot) = &mut group.slots[vm] else {
             return Err(Error::Corrupt("a VM without an input was launched".into()));
         };
-        // A charge in front of a loop may take more than is left.
+        // A loop's fuel may be charged in advance, so the rest can be negative.
         let left = (words.get(Word::Fuel, vm) as i64).max(0) as u64;
         let used = slot.given.saturating_sub(left);
         slot.given = left;
@@ -77,8 +78,8 @@ impl Fleet {
             Status::Exit => Fate::End(End::Exit(code as i32)),
             Status::Trap => {
                 let kind = TrapKind::of(code).ok_or_else(|| Error::Corrupt(format!("trap {code}")))?;
-                if kind == TrapKind::StackExhausted && room.frames < most.frames && !job.answered {
-                    return Ok(Fate::Larger(Room { frames: (room.frames * 16).min(most.frames), ..room }));
+                if kind == TrapKind::StackExhausted && quota.frames < most.frames && !job.answered {
+                    return Ok(Fate::Larger(Quota { frames: (quota.frames * 16).min(most.frames), ..quota }));
                 }
                 let exact = kind != TrapKind::OutOfBoundsMemory || program.options().traps == Traps::Exact;
                 Fate::End(End::Trap(Trap { kind, place: at, exact }))
@@ -88,18 +89,19 @@ impl Fleet {
             Status::Full if job.answered => {
                 Fate::End(End::Failed("its output has no room, and what it did cannot be done again".into()))
             }
-            Status::Full if room.output >= most.output => Fate::End(End::Failed(format!(
+            Status::Full if quota.output >= most.output => Fate::End(End::Failed(format!(
                 "its output is longer than {} bytes, which is all the room that one VM can have here; try --lanes 1",
-                room.output
+                quota.output
             ))),
-            Status::Full => Fate::Larger(Room { output: (room.output * 4).min(most.output), ..room }),
-            // Everything ends now; nothing of it is delivered.
+            Status::Full => Fate::Larger(Quota { output: (quota.output * 4).min(most.output), ..quota }),
+            // The run was cancelled: it ends after this launch and delivers nothing of this VM.
             Status::Stopped if self.cancel.cancelled() => Fate::Again(Status::Run),
             Status::Stopped if job.solo || job.answered => Fate::End(End::Timeout(at)),
             Status::Stopped => Fate::Alone(job.slice),
             Status::Fuel if job.spent >= self.common.fuel => Fate::End(End::OutOfFuel(at)),
             Status::Fuel => {
-                // Only where fuel stands for time. The guess was too small if the time is not over yet.
+                // Fuel stands for time on a device that cannot be told to stop. If the time is not over, the slice was
+                // too small.
                 let timeout = self.options.timeout.unwrap_or(Duration::MAX).as_secs_f64();
                 let share = elapsed.as_secs_f64().max(1e-6) / timeout;
                 let more = (job.slice as f64 * (1.0 / share).clamp(2.0, 64.0)) as u64;
@@ -114,8 +116,9 @@ impl Fleet {
         })
     }
 
-    /// Adds to the time that a VM has computed, and ends one that wants to go on after its time: each launch by itself may be
-    /// short. (Who computes too long in one launch is stopped in it.) Others may have slowed it, so it may try alone if it can.
+    /// Adds to the time that a VM has computed, and ends a VM whose launches together exceed the timeout. (The watchdog
+    /// stops a VM that exceeds it in one launch.) Other VMs may have slowed it, so its input runs again alone if it
+    /// may.
     pub fn account(&mut self, g: usize, vm: usize, time: Duration, fate: &mut Fate) {
         let group = &mut self.groups[g];
         let Some(slot) = &mut group.slots[vm] else { return };
@@ -131,7 +134,7 @@ impl Fleet {
 }
 
 impl Run<'_> {
-    /// What has to be fetched from a VM for its fate.
+    /// The pieces that have to be fetched from a VM for its fate.
     fn pieces(&self, g: usize, vm: u32, fate: &Fate, pieces: &mut Vec<Piece>) -> Result<()> {
         let group = &self.fleet.groups[g];
         let plan = &self.fleet.common.program.meta().plan;
@@ -145,8 +148,8 @@ impl Run<'_> {
         if let Fate::End(_) | Fate::Flush = fate {
             let out = group.words.get(Word::Out, vm as usize);
             let (stdout, stderr) = (out & u64::from(u32::MAX), out >> 32);
-            if stdout + stderr > group.room.output {
-                return Err(Error::Corrupt(format!("{stdout} + {stderr} bytes of output in {}", group.room.output)));
+            if stdout + stderr > group.quota.output {
+                return Err(Error::Corrupt(format!("{stdout} + {stderr} bytes of output in {}", group.quota.output)));
             }
             pieces.push(Piece { vm, area: Area::Stdout, offset: 0, length: stdout });
             pieces.push(Piece { vm, area: Area::Stderr, offset: 0, length: stderr });
@@ -159,7 +162,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Lets each VM meet its fate.
+    /// Carries out the fates of a group's VMs.
     pub fn settle(&mut self, g: usize, fates: Vec<(u32, Fate)>) -> Result<()> {
         let mut pieces = Vec::new();
         for (vm, fate) in &fates {
@@ -201,7 +204,7 @@ impl Run<'_> {
                         self.fleet.groups[g].pass_time(vm);
                     }
                     if let Some(slot) = &mut self.fleet.groups[g].slots[vm] {
-                        slot.state = State::Ready(status);
+                        slot.phase = Phase::Ready(status);
                     }
                 }
                 Fate::Enter => {
@@ -212,23 +215,23 @@ impl Run<'_> {
                     if let Some(slot) = &mut group.slots[vm] {
                         slot.initialising = false;
                         slot.message = message(&slot.job.input.args);
-                        slot.state = State::Ready(Status::Start);
+                        slot.phase = Phase::Ready(Status::Start);
                         slot.refuel(&self.fleet.common, &mut group.words, vm);
                     }
                 }
-                Fate::Larger(room) => {
+                Fate::Larger(quota) => {
                     let fleet = &mut *self.fleet;
-                    let base = fleet.room.max(room);
-                    if fleet.groups.iter().all(|g| g.spares(&fleet.common, base)) {
-                        fleet.room = base;
+                    let base = fleet.quota.max(quota);
+                    if fleet.groups.iter().all(|g| g.keeps_most_vms(&fleet.common, base)) {
+                        fleet.quota = base;
                     }
                     if let Some(mut job) = self.again(g, vm) {
-                        job.room = room;
+                        job.quota = quota;
                         self.retry.push_back(job);
                     }
                 }
                 Fate::Unaligned => {
-                    self.fleet.take_less_for_true(g)?;
+                    self.fleet.drop_assumption(g)?;
                     if let Some(job) = self.again(g, vm) {
                         self.retry.push_back(job);
                     }
@@ -265,7 +268,7 @@ impl Run<'_> {
         Some(slot)
     }
 
-    /// Makes an outcome of a VM and delivers it.
+    /// Delivers the outcome of a VM that has ended.
     fn end(&mut self, g: usize, vm: usize, mut end: End, stdout: Vec<u8>, stderr: Vec<u8>, results: &[u8]) {
         let Some(Slot { mut job, .. }) = self.vacate(g, vm) else { return };
         let words = &self.fleet.groups[g].words;
@@ -317,7 +320,7 @@ impl Run<'_> {
         let group = &mut self.fleet.groups[g];
         group.pass_time(vm);
         if let Some(slot) = &mut group.slots[vm] {
-            slot.state = State::Ready(Status::Run);
+            slot.phase = Phase::Ready(Status::Run);
             slot.refuel(&self.fleet.common, &mut group.words, vm);
         }
     }
@@ -339,15 +342,15 @@ impl Run<'_> {
             Answer::At { time, answer } => {
                 slot.message = answer;
                 let wait = Duration::from_nanos(time.saturating_sub(clock));
-                // What a VM may sleep is bounded like what it may compute.
+                // The timeout bounds the time asleep as it bounds the time computing.
                 let rest = self.fleet.options.timeout.map(|limit| limit.saturating_sub(slot.job.slept));
                 let over = rest.is_some_and(|rest| wait > rest);
                 let wait = rest.map_or(wait, |rest| rest.min(wait));
                 slot.job.slept += wait;
                 let begin = Instant::now();
-                // A time that this computer cannot count to is as good as never.
+                // An instant beyond the clock's range: decades stand for never.
                 let wake = begin.checked_add(wait).unwrap_or_else(|| begin + Duration::from_secs(1 << 31));
-                slot.state = State::Asleep { wake, clock: time, over };
+                slot.phase = Phase::Asleep { wake, clock: time, over };
                 self.asleep += 1;
             }
         }

@@ -1,4 +1,4 @@
-//! How many VMs a fleet has, in how many groups, and how much output they have room for.
+//! How many VMs a fleet has, in how many groups, and the capacity of each VM's output.
 
 use super::image::SLACK;
 use crate::{DeviceInfo, DeviceKind, Error, FleetOptions, Result};
@@ -6,7 +6,7 @@ use vectorvisor_translate::abi::{Plan, Word};
 
 /// VMs for each core: enough that the work of a launch outweighs its overhead, few enough for the memory of a host.
 const VMS_PER_CORE: u64 = 64;
-/// Tiles for each one that can make progress: evens out inputs of different length.
+/// Tiles for each tile that can run at the same time: evens out inputs of different length.
 const TILES_PER_SLOT: u64 = 4;
 
 /// Sizes of a fleet.
@@ -14,7 +14,7 @@ const TILES_PER_SLOT: u64 = 4;
 pub struct Sizes {
     /// VMs of each group; multiples of a tile.
     pub groups: Vec<u32>,
-    /// Output bytes of a VM at first.
+    /// Initial output capacity of a VM in bytes.
     pub out_capacity: u64,
     /// Bytes that the buffers of a group may grow to.
     pub limits: Limits,
@@ -71,11 +71,12 @@ pub fn sizes(
                 DeviceKind::Cpu => (slots * VMS_PER_CORE).div_ceil(lanes).max(slots),
                 _ => slots * TILES_PER_SLOT,
             };
-            // The rest is for inputs, larger outputs, and whoever else uses the device.
+            // The rest is for inputs, larger outputs and other users of the device.
             let fit = info.memory / 10 * 6 / tile;
             let needed = inputs.map_or(u64::MAX, |n| (n as u64).div_ceil(lanes));
             let tiles = sensible.min(fit).max(1);
-            // A few tiles that begin when the others have ended would leave most of a GPU idle.
+            // A GPU gets a multiple of what it runs at once: a few tiles left over would run last and leave most of it
+            // idle.
             let whole = tiles / slots * slots;
             if info.kind == DeviceKind::Cpu || whole == 0 { tiles.min(needed) } else { whole.min(needed) }.max(1)
         }

@@ -1,4 +1,5 @@
-//! The start function and `_initialize`: run once for the image that all VMs begin with, where that does for all.
+//! The start function and `_initialize`: run once, to make the image that all VMs begin with, where the result holds
+//! for all.
 
 use super::Fleet;
 use super::gather::Piece;
@@ -10,26 +11,27 @@ use crate::{Error, Outcome, Result};
 use vectorvisor_translate::abi::{Area, SAW_INPUT, Word};
 use vectorvisor_translate::{Entry, Image};
 
-/// What comes before the entry of an input.
+/// What runs before the entry of an input.
 pub enum Init {
-    /// Nothing, or the image holds what came of it.
+    /// Nothing: there is no start function, or the image holds its result.
     Done,
-    /// The start function, at this state; whether one run of it does for all is not known yet.
+    /// The start function, at this state; it is not known yet whether one run holds for all inputs.
     Untried(u32),
-    /// The start function, in each VM.
+    /// The start function, at this state, in each VM.
     Each(u32),
-    /// A start function that ends so whatever the input is, so nothing comes after it.
+    /// Nothing: the start function ends like this without seeing an input, so this is the outcome of every input.
     Ended(Box<Outcome>),
 }
 
 impl Fleet {
-    /// Runs the start function in one VM, once, before the first input of `entry`. If it saw nothing of an input, what it came to holds for
-    /// all inputs: an end that is no return is the outcome of each (so one that never ends costs its time once), and what it left in memory
-    /// is the image. Where it also wrote output, grew the memory, closed a descriptor or called the host, each VM runs it for itself.
+    /// Runs the start function in one VM, once, before the first input of `entry`. If it saw nothing of an input, its
+    /// result holds for all inputs: if it did not return, its end is the outcome of each (so a start function that
+    /// never ends costs its time once); if it returned, its memory becomes the image. If it also wrote output, grew the
+    /// memory, closed a descriptor or called the host, each VM runs it itself.
     pub(super) fn initialise(&mut self, entry: &Entry) -> Result<()> {
         let Init::Untried(state) = self.init else { return Ok(()) };
         let mut job = Job::new(0, Default::default(), key_of(&seed(self.options.seed)?, 0));
-        // There is nobody whom it could disturb, so nothing is learnt from running it again.
+        // It is alone in the fleet, so a rerun alone would tell nothing new.
         job.solo = true;
         let mut ended = None;
         let (mut none, mut sink) = (std::iter::empty(), |outcome| ended = Some(Box::new(outcome)));
@@ -44,14 +46,14 @@ impl Fleet {
         };
         match ended {
             Some(outcome) => self.init = Init::Ended(outcome),
-            // The image was taken, or nobody knows more than before.
+            // The image was taken, or a cancelled run says nothing.
             None if cancelled || matches!(self.init, Init::Done) => {}
             None => self.init = Init::Each(state),
         }
         Ok(())
     }
 
-    /// Makes the image of a VM in which the start function has returned, if all that it did is in memory.
+    /// Makes an image from a VM in which the start function has returned, if its only effects are in memory.
     fn take_image(&mut self, g: usize, vm: usize) -> Result<()> {
         let group = &mut self.groups[g];
         let plan = &self.common.program.meta().plan;
@@ -78,7 +80,8 @@ impl Fleet {
 }
 
 impl Run<'_> {
-    /// In a run for the image: takes the VM out once it is known whether what it does holds for all, and leaves the other fates.
+    /// In a run for the image: vacates the VM once it is known whether its result holds for all inputs. Returns the
+    /// other fates.
     pub fn settle_image(&mut self, g: usize, fates: Vec<(u32, Fate)>) -> Result<Vec<(u32, Fate)>> {
         let mut left = Vec::new();
         for (vm, fate) in fates {
@@ -88,7 +91,7 @@ impl Run<'_> {
                 _ if saw_input => _ = self.vacate(g, vm as usize),
                 Fate::Enter => {
                     let slot = self.vacate(g, vm as usize);
-                    // What was taken out of its buffer is output too.
+                    // Output that was flushed counts as output too.
                     if slot.is_some_and(|slot| slot.job.stdout.is_empty() && slot.job.stderr.is_empty()) {
                         self.fleet.take_image(g, vm as usize)?;
                     }

@@ -8,7 +8,7 @@ use vectorvisor_driver::HostVisible;
 use vectorvisor_translate::abi::{STOP_TIME, TIME_STEP};
 
 #[derive(Default, Clone, Copy, PartialEq)]
-enum State {
+enum Mode {
     /// No kernel runs.
     #[default]
     Idle,
@@ -16,18 +16,19 @@ enum State {
     Quit,
 }
 
-type Both = (Mutex<State>, Condvar);
+/// The mode, and what wakes the thread when it changes.
+type Both = (Mutex<Mode>, Condvar);
 
 /// The thread, and the memory in which one group's kernels see the time.
 pub struct Timekeeper {
-    state: Arc<Both>,
+    mode: Arc<Both>,
     begun: Instant,
     shared: Arc<HostVisible>,
     thread: Option<JoinHandle<()>>,
 }
 
-fn lock(state: &Both) -> MutexGuard<'_, State> {
-    state.0.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(mode: &Both) -> MutexGuard<'_, Mode> {
+    mode.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn tell(shared: &HostVisible, begun: Instant) {
@@ -35,15 +36,15 @@ fn tell(shared: &HostVisible, begun: Instant) {
 }
 
 fn keep(both: &Both, shared: &HostVisible, begun: Instant) {
-    let mut state = lock(both);
+    let mut mode = lock(both);
     loop {
-        state = match *state {
-            State::Quit => return,
-            State::Idle => both.1.wait(state).unwrap_or_else(PoisonError::into_inner),
-            State::Running => {
+        mode = match *mode {
+            Mode::Quit => return,
+            Mode::Idle => both.1.wait(mode).unwrap_or_else(PoisonError::into_inner),
+            Mode::Running => {
                 tell(shared, begun);
                 let step = Duration::from_nanos(TIME_STEP);
-                both.1.wait_timeout(state, step).unwrap_or_else(PoisonError::into_inner).0
+                both.1.wait_timeout(mode, step).unwrap_or_else(PoisonError::into_inner).0
             }
         };
     }
@@ -52,37 +53,37 @@ fn keep(both: &Both, shared: &HostVisible, begun: Instant) {
 impl Timekeeper {
     /// Starts the thread.
     pub fn new(shared: &Arc<HostVisible>) -> Result<Self> {
-        let (state, begun, shared) = (Arc::new(Both::default()), Instant::now(), shared.clone());
-        let (both, word) = (state.clone(), shared.clone());
+        let (mode, begun, shared) = (Arc::new(Both::default()), Instant::now(), shared.clone());
+        let (both, word) = (mode.clone(), shared.clone());
         let thread =
             std::thread::Builder::new().name("vv-timekeeper".into()).spawn(move || keep(&both, &word, begun)).map_err(
                 |e| Error::System { what: "cannot start the thread that keeps the time", reason: e.to_string() },
             )?;
-        Ok(Self { state, begun, shared, thread: Some(thread) })
+        Ok(Self { mode, begun, shared, thread: Some(thread) })
     }
 
-    fn enter(&self, state: State) {
-        *lock(&self.state) = state;
-        self.state.1.notify_all();
+    fn enter(&self, mode: Mode) {
+        *lock(&self.mode) = mode;
+        self.mode.1.notify_all();
     }
 
     /// A launch begins, and finds the time there.
     pub fn start(&self) {
         tell(&self.shared, self.begun);
-        self.enter(State::Running);
+        self.enter(Mode::Running);
     }
 
     /// It has ended.
     pub fn stop(&self) {
-        self.enter(State::Idle);
+        self.enter(Mode::Idle);
     }
 }
 
 impl Drop for Timekeeper {
     fn drop(&mut self) {
-        self.enter(State::Quit);
+        self.enter(Mode::Quit);
         if let Some(thread) = self.thread.take() {
-            // It cannot have panicked; if it had, nobody would need it now.
+            // It cannot have panicked; if it had, the time is no longer needed.
             _ = thread.join();
         }
     }

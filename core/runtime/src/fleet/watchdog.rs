@@ -13,28 +13,29 @@ struct Alarm {
 }
 
 #[derive(Default)]
-struct State {
-    alarms: Vec<Alarm>,
+struct Alarms {
+    list: Vec<Alarm>,
     quit: bool,
 }
 
-type Both = (Mutex<State>, Condvar);
+/// The alarms, and what wakes the thread when they change.
+type Both = (Mutex<Alarms>, Condvar);
 
 /// The thread and its alarms, at most one a group.
 pub struct Watchdog {
-    state: Arc<Both>,
+    alarms: Arc<Both>,
     thread: Option<JoinHandle<()>>,
 }
 
-fn lock(state: &Both) -> MutexGuard<'_, State> {
-    state.0.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(alarms: &Both) -> MutexGuard<'_, Alarms> {
+    alarms.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn watch(both: &Both) {
-    let mut state = lock(both);
-    while !state.quit {
+    let mut alarms = lock(both);
+    while !alarms.quit {
         let now = Instant::now();
-        state.alarms.retain(|alarm| {
+        alarms.list.retain(|alarm| {
             let due = alarm.at <= now;
             if due {
                 // Under the lock: once `disarm` has returned, no alarm of the past sets the word.
@@ -42,11 +43,11 @@ fn watch(both: &Both) {
             }
             !due
         });
-        state = match state.alarms.iter().map(|a| a.at).min() {
+        alarms = match alarms.list.iter().map(|a| a.at).min() {
             Some(at) => {
-                both.1.wait_timeout(state, at.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0
+                both.1.wait_timeout(alarms, at.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0
             }
-            None => both.1.wait(state).unwrap_or_else(PoisonError::into_inner),
+            None => both.1.wait(alarms).unwrap_or_else(PoisonError::into_inner),
         };
     }
 }
@@ -54,33 +55,33 @@ fn watch(both: &Both) {
 impl Watchdog {
     /// Starts the thread.
     pub fn new() -> Result<Self> {
-        let state = Arc::new(Both::default());
-        let shared = state.clone();
+        let alarms = Arc::new(Both::default());
+        let shared = alarms.clone();
         let thread =
             std::thread::Builder::new().name("vv-watchdog".into()).spawn(move || watch(&shared)).map_err(|e| {
                 Error::System { what: "cannot start the thread that watches the time", reason: e.to_string() }
             })?;
-        Ok(Self { state, thread: Some(thread) })
+        Ok(Self { alarms, thread: Some(thread) })
     }
 
     /// At a time, sets a group's stop word.
     pub fn arm(&self, group: usize, at: Instant, stop: &Arc<HostVisible>) {
-        let mut state = lock(&self.state);
-        state.alarms.retain(|a| a.group != group);
-        state.alarms.push(Alarm { group, at, stop: stop.clone() });
-        self.state.1.notify_all();
+        let mut alarms = lock(&self.alarms);
+        alarms.list.retain(|a| a.group != group);
+        alarms.list.push(Alarm { group, at, stop: stop.clone() });
+        self.alarms.1.notify_all();
     }
 
     /// Forgets a group's alarm.
     pub fn disarm(&self, group: usize) {
-        lock(&self.state).alarms.retain(|a| a.group != group);
+        lock(&self.alarms).list.retain(|a| a.group != group);
     }
 }
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        lock(&self.state).quit = true;
-        self.state.1.notify_all();
+        lock(&self.alarms).quit = true;
+        self.alarms.1.notify_all();
         if let Some(thread) = self.thread.take() {
             // It cannot have panicked; if it had, there is nothing left to stop.
             _ = thread.join();

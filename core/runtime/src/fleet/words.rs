@@ -1,4 +1,4 @@
-//! The host's copy of a group's state words, in the memory that they are transferred from and to.
+//! The host's copy of a group's state words, in page-locked memory for transfers.
 
 use std::sync::Arc;
 use vectorvisor_driver::{Device, Pinned, Result};

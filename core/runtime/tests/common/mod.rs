@@ -32,14 +32,14 @@ pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engi
     (engine, faults)
 }
 
-#[allow(dead_code, reason = "not every test makes trials")]
+#[allow(dead_code, reason = "not every test autotunes")]
 impl Faults {
     /// Lets each launch say that it took so many nanoseconds.
     pub fn launches_take(&self, nanoseconds: impl FnMut() -> u64 + Send + 'static) {
         *self.kernel.lock().expect("unlocked") = Some(Box::new(nanoseconds));
     }
 
-    /// Lets each launch say that it was faster than the one before, so that the last way of a trial wins.
+    /// Lets each launch say that it was faster than the one before, so that the last candidate of autotuning wins.
     pub fn ever_faster(&self) {
         let mut nanoseconds = 1 << 60;
         self.launches_take(move || {

@@ -1,0 +1,328 @@
+//! Autotuning during a run: times the candidate [`Tuning`]s on the first inputs, and runs the rest with the fastest.
+
+use super::job::{Job, Jobs, Quota};
+use super::{CancelHandle, Fleet};
+use crate::cache::{Key, key};
+use crate::tune::{Measured, Pace, SHORT, TELLING, limit, pays};
+use crate::{Autotuning, End, Error, FleetOptions, Input, Outcome, Program, Result, Stage, Summary, Tuning};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::{self, Builder, Scope};
+use std::time::{Duration, Instant};
+
+/// A candidate must be faster by at least this fraction, and by at least this time, to be chosen.
+const NOISE: f64 = 0.03;
+const JITTER: Duration = Duration::from_micros(100);
+/// How often a measurement checks whether the whole run was cancelled.
+const LOOK: Duration = Duration::from_millis(20);
+
+type Sink<'a> = &'a mut dyn FnMut(Outcome);
+type Progress<'a> = &'a mut dyn FnMut(Stage<'_>);
+
+impl Fleet {
+    /// Like [`Fleet::run`], and autotunes the program during the run when `when` says so: the next inputs, as many as
+    /// there are VMs, run with the present tuning; then the program is compiled with each other candidate and runs the
+    /// same inputs; the rest of the inputs run with the fastest. Each input's outcome is delivered once. A candidate
+    /// whose outcomes differ is rejected, and if the inputs take less than a millisecond in the kernel, the present
+    /// tuning stays. The choice is kept in the cache for later [`Program::new`] with the same module, options and
+    /// device. `total` is the number of inputs, exact or estimated; only [`Autotuning::Auto`] uses it.
+    ///
+    /// # Errors
+    /// Those of [`Fleet::run`]; with [`Autotuning::Now`] also if there is nothing to choose. A candidate that fails is
+    /// rejected and is no error.
+    pub fn run_autotuned(
+        &mut self,
+        entry: &str,
+        when: Autotuning,
+        total: Option<usize>,
+        inputs: &mut dyn Iterator<Item = Input>,
+        sink: Sink<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Summary> {
+        let begin = Instant::now();
+        let candidates = Tuning::candidates(&self.made);
+        when.check(self.made.asked(), self.made.engine().info())?;
+        let mut jobs = self.jobs(inputs)?;
+        let mut summary = Summary::default();
+        let due = match when {
+            Autotuning::Never => false,
+            Autotuning::Now => true,
+            Autotuning::Auto if candidates.is_empty() || !self.made.may_autotune(self.vms()) => false,
+            Autotuning::Auto => {
+                self.run_until_it_pays(entry, candidates.len(), total, &mut jobs, &mut summary, sink)?
+            }
+        };
+        if due {
+            let sample = jobs.sample(self.vms());
+            let (first, expected) = self.run_sample(entry, &sample, sink)?;
+            summary += first;
+            // These inputs may take far longer than those before them, on which the decision to autotune was based.
+            let worth = match when {
+                Autotuning::Auto => {
+                    !jobs.ended
+                        && pays(candidates.len(), self.made.compile_time(), first.elapsed, pace(&summary, total))
+                }
+                _ => !sample.is_empty(),
+            };
+            if worth && !first.cancelled {
+                summary.cancelled = !self.autotune(entry, &candidates, &sample, first, &expected, progress)?;
+            }
+        }
+        if !summary.cancelled {
+            summary += self.run_jobs(entry, &mut jobs, sink)?;
+        }
+        summary.elapsed = begin.elapsed();
+        Ok(summary)
+    }
+
+    /// Runs inputs until autotuning pays (`true`) or the inputs end. It checks rarely, since VMs run idle before each
+    /// check.
+    fn run_until_it_pays(
+        &mut self,
+        entry: &str,
+        candidates: usize,
+        total: Option<usize>,
+        jobs: &mut Jobs<'_>,
+        summary: &mut Summary,
+        sink: Sink<'_>,
+    ) -> Result<bool> {
+        let sample = self.vms();
+        let mut count = sample;
+        loop {
+            *summary += self.run_jobs(entry, &mut jobs.take(count), sink)?;
+            if summary.cancelled || jobs.ended {
+                return Ok(false);
+            }
+            let pace = pace(summary, total);
+            if pays(candidates, self.made.compile_time(), pace.of(sample), pace) {
+                return Ok(true);
+            }
+            count = count.saturating_mul(2);
+        }
+    }
+
+    /// Runs a sample, which ran with the present tuning already, with each other candidate, and replaces this fleet by
+    /// one of the fastest. `false` if it was cancelled.
+    fn autotune(
+        &mut self,
+        entry: &str,
+        candidates: &[Tuning],
+        sample: &[Job],
+        first: Summary,
+        expected: &Checksums,
+        progress: Progress<'_>,
+    ) -> Result<bool> {
+        let total = candidates.len();
+        progress(Stage::Autotuning { done: 0, total });
+        let mut best = self.again(entry, sample, first);
+        let mut measured: Vec<Measured> = vec![(candidates[0], Ok(time(&best)))];
+        if self.cancel.cancelled() {
+            return Ok(false);
+        }
+        if time(&best) < TELLING {
+            progress(Stage::Autotuned { candidates: &measured, chosen: candidates[0], remembered: false });
+            return Ok(true);
+        }
+        let present = self.common.program.clone();
+        let (mut program, mut chosen) = (present.clone(), candidates[0]);
+        let others = self.others(&candidates[1..]);
+        let learnt = Learnt::of(self);
+        self.release();
+        for (done, (candidate, made)) in others.into_iter().enumerate() {
+            progress(Stage::Autotuning { done: done + 1, total });
+            if self.cancel.cancelled() {
+                break;
+            }
+            let limit = limit(best.elapsed);
+            let ran = made.and_then(|made| {
+                let ran = run_candidate(
+                    &mut learnt.fleet(&made, CancelHandle::default())?,
+                    entry,
+                    sample,
+                    limit,
+                    &self.cancel,
+                )?;
+                Ok((made, ran))
+            });
+            let why = match ran {
+                Err(error) => error.to_string(),
+                Ok((_, (ran, _))) if ran.cancelled => format!("more than {:.1} s", limit.as_secs_f64()),
+                Ok((_, (_, checksums))) if checksums != *expected => "other outcomes".into(),
+                Ok((made, (ran, _))) => {
+                    measured.push((candidate, Ok(time(&ran))));
+                    if time(&ran) < time(&best).mul_f64(1.0 - NOISE).min(time(&best).saturating_sub(JITTER)) {
+                        (program, chosen, best) = (made, candidate, ran);
+                    }
+                    continue;
+                }
+            };
+            measured.push((candidate, Err(why)));
+        }
+        if self.cancel.cancelled() {
+            return Ok(false);
+        }
+        let mut next = learnt.fleet(&program, self.cancel.clone());
+        let remembered = match &next {
+            // Its measurement found enough memory, and the next run may too: the fallback is not kept in the cache.
+            Err(error) if chosen != candidates[0] => {
+                let out = measured.iter_mut().filter(|(candidate, _)| *candidate == chosen);
+                out.for_each(|(_, time)| *time = Err(error.to_string()));
+                chosen = candidates[0];
+                next = learnt.fleet(&present, self.cancel.clone());
+                false
+            }
+            _ => self.made.remember_tuning(chosen),
+        };
+        progress(Stage::Autotuned { candidates: &measured, chosen, remembered });
+        let mut next = next?;
+        next.exact_left = self.exact_left;
+        std::mem::swap(&mut next.exact, &mut self.exact);
+        *self = next;
+        Ok(true)
+    }
+
+    /// Runs a sample. All of it counts as taken, also inputs that did not start before an error or a cancellation.
+    fn run_sample(&mut self, entry: &str, sample: &[Job], sink: Sink<'_>) -> Result<(Summary, Checksums)> {
+        let mut checksums = Checksums::of(sample);
+        let mut record_and_deliver = |outcome: Outcome| {
+            checksums.add(&outcome);
+            sink(outcome);
+        };
+        match self.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut record_and_deliver) {
+            Ok(summary) => Ok((Summary { inputs: sample.len(), ..summary }, checksums)),
+            Err(Error::Lost { source, .. }) => Err(Error::Lost { lost: checksums.missing().collect(), source }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs a sample a second time if the first measurement is unreliable (short, or with reruns); returns the faster
+    /// of the two.
+    fn again(&mut self, entry: &str, sample: &[Job], first: Summary) -> Summary {
+        if first.cancelled || first.elapsed >= SHORT && first.reruns == 0 {
+            return first;
+        }
+        // The outcomes of this run are discarded, so exact places of traps are not needed.
+        let exact_left = std::mem::take(&mut self.exact_left);
+        // An error is dropped here: if it persists, the next run reports it.
+        let second = self.run_jobs(entry, &mut sample.iter().map(Job::fresh), &mut |_| ());
+        self.exact_left = exact_left;
+        second.ok().filter(|second| !second.cancelled && time(second) < time(&first)).unwrap_or(first)
+    }
+
+    /// The program compiled with each other candidate, all at the same time.
+    fn others(&self, candidates: &[Tuning]) -> Vec<(Tuning, Result<Program>)> {
+        let (made, now) = (&self.made, self.common.program.options());
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                candidates.iter().map(|candidate| (*candidate, spawn(scope, || made.tuned(*candidate, now)))).collect();
+            let end = |thread: Result<thread::ScopedJoinHandle<'_, Result<Program>>>| {
+                let panicked =
+                    |_| Error::System { what: "compiling for autotuning", reason: "its thread panicked".into() };
+                thread?.join().map_err(panicked)?
+            };
+            threads.into_iter().map(|(candidate, thread)| (candidate, end(thread))).collect()
+        })
+    }
+}
+
+/// What a fleet learnt about its inputs, for another fleet that runs the same inputs.
+struct Learnt {
+    options: FleetOptions,
+    vms: usize,
+    rate: f64,
+    quota: Quota,
+}
+
+impl Learnt {
+    fn of(fleet: &Fleet) -> Self {
+        let out_capacity = u32::try_from(fleet.quota.output).ok();
+        let options = FleetOptions { out_capacity, ..fleet.options.clone() };
+        Self { options, vms: fleet.vms(), rate: fleet.rate, quota: fleet.quota }
+    }
+
+    /// A fleet with as many VMs; with fewer only if the caller left their number open and memory does not suffice.
+    fn fleet(&self, program: &Program, cancel: CancelHandle) -> Result<Fleet> {
+        let mut fleet = Fleet::with_cancel(program, &self.options, Some(self.vms), cancel)?;
+        fleet.rate = self.rate;
+        fleet.quota = fleet.quota.max(self.quota);
+        Ok(fleet)
+    }
+}
+
+/// Runs a sample with another candidate; cancels it after `limit`.
+fn run_candidate(
+    fleet: &mut Fleet,
+    entry: &str,
+    sample: &[Job],
+    limit: Duration,
+    cancel: &CancelHandle,
+) -> Result<(Summary, Checksums)> {
+    let (own, until) = (fleet.cancel_handle(), Instant::now() + limit);
+    let (ended, wait) = channel::<()>();
+    thread::scope(|scope| {
+        spawn(scope, move || {
+            while Instant::now() < until && !cancel.cancelled() {
+                if wait.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+            own.cancel();
+        })?;
+        let ran = fleet.run_sample(entry, sample, &mut |_| ());
+        let ran = ran.map(|(first, checksums)| (fleet.again(entry, sample, first), checksums));
+        drop(ended);
+        ran
+    })
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<thread::ScopedJoinHandle<'scope, T>> {
+    let failed =
+        |e: std::io::Error| Error::System { what: "cannot start a thread for autotuning", reason: e.to_string() };
+    Builder::new().name("vv-autotune".into()).spawn_scoped(scope, work).map_err(failed)
+}
+
+/// The progress of a run.
+fn pace(summary: &Summary, total: Option<usize>) -> Pace {
+    Pace { ran: time(summary), done: summary.inputs, total }
+}
+
+/// Time in the kernel, or all of it where the driver cannot say.
+fn time(summary: &Summary) -> Duration {
+    if summary.kernel.is_zero() { summary.elapsed } else { summary.kernel }
+}
+
+/// A checksum of each input's outcome, to compare candidates in little memory.
+#[derive(PartialEq)]
+struct Checksums {
+    first: usize,
+    keys: Vec<Key>,
+}
+
+impl Checksums {
+    fn of(sample: &[Job]) -> Self {
+        Self { first: sample.first().map_or(0, |job| job.index), keys: vec![Key::default(); sample.len()] }
+    }
+
+    /// Inputs that have no outcome.
+    fn missing(&self) -> impl Iterator<Item = usize> {
+        self.keys.iter().zip(self.first..).filter(|(checksum, _)| **checksum == Key::default()).map(|(_, index)| index)
+    }
+
+    /// Leaves out the places of traps, which need not be exact.
+    fn add(&mut self, outcome: &Outcome) {
+        let end = match &outcome.end {
+            End::Exit(code) => format!("exit {code}"),
+            End::Trap(trap) => format!("{:?}", trap.kind),
+            End::OutOfFuel(_) => "fuel".into(),
+            End::Timeout(_) => "time".into(),
+            End::Failed(_) => "failed".into(),
+        };
+        let values = format!("{:?}", outcome.values);
+        let index = outcome.index.checked_sub(self.first);
+        if let Some(checksum) = index.and_then(|index| self.keys.get_mut(index)) {
+            *checksum = key(&[end.as_bytes(), values.as_bytes(), &outcome.stdout, &outcome.stderr]);
+        }
+    }
+}
