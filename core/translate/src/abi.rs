@@ -31,17 +31,18 @@ pub enum Arg {
     Env = 5,
     /// [`Par`] as u64.
     Par = 6,
-    /// A u32 that the host may set to 1 while `vv_run` runs, so that every VM stops soon after; at [`STOP_TIME`] a time.
+    /// The stop word: a u32 that the host may set to 1 while `vv_run` runs, so that every VM stops soon after. At
+    /// [`STOP_TIME`] lies a time.
     Stop = 7,
     /// Destination of `vv_gather`. Null elsewhere.
     Pack = 8,
 }
 
-/// Where in [`Arg::Stop`] a u64 lies that the host keeps for programs with [`crate::Meta::kept_time`] while `vv_run` runs: nanoseconds, of which
-/// only differences mean something.
+/// Byte offset in [`Arg::Stop`] of a u64 that the host updates while `vv_run` runs, for programs with
+/// [`crate::Meta::kept_time`]: nanoseconds, of which only differences mean something.
 pub const STOP_TIME: usize = 8;
 
-/// Nanoseconds from one such time to the next.
+/// Nanoseconds between two updates of that time.
 pub const TIME_STEP: u64 = 1_000_000;
 
 /// Number of kernel arguments.
@@ -59,14 +60,16 @@ pub enum Word {
     State = 2,
     /// Fuel left. `u64::MAX >> 1` is "unlimited".
     Fuel = 3,
-    /// Bytes of output: low 32 bits stdout (ascending from 0), high 32 bits stderr (descending from the end of the buffer).
+    /// Bytes of output: low 32 bits stdout (ascending from 0), high 32 bits stderr (descending from the end of the
+    /// buffer).
     Out = 4,
-    /// Low 32 bits: current size of linear memory in bytes. High 32 bits: 1 if `memory.grow` was refused although the module allows so
-    /// much memory.
+    /// Low 32 bits: current size of linear memory in bytes. High 32 bits: 1 if `memory.grow` was refused although the
+    /// module allows so much memory.
     Memory = 5,
     /// Frame pointer: byte offset into the frame area.
     Frame = 6,
-    /// Bytes of stdin already read; above them the prelude's marks, [`SAW_INPUT`], and what became of the descriptors 0, 1 and 2.
+    /// Bytes of stdin already read; above them the prelude's marks, [`SAW_INPUT`], and what became of the descriptors
+    /// 0, 1 and 2.
     Stdin = 7,
     /// The clock, nanoseconds since 1970. The host sets it before a start, and advances it before a resume.
     Clock = 8,
@@ -90,7 +93,8 @@ pub enum Word {
     MessageOffset = 17,
     /// Their bytes (host).
     MessageLength = 18,
-    /// 0 = nothing; 1 = restore the whole initial memory; 2 = memory is all zero, copy only the image's nonzero span (host).
+    /// 0 = nothing; 1 = restore the whole initial memory; 2 = memory is all zero, copy only the image's nonzero span
+    /// (host).
     Reset = 19,
     /// `--profile`: loop back-edges executed in direct functions.
     EdgesDirect = 20,
@@ -105,8 +109,8 @@ impl Word {
     pub const COUNT: usize = 23;
 }
 
-/// In [`Word::Stdin`]: the VM was shown something that may differ from one input to the next (standard input, or that it has ended; the
-/// clock; random numbers).
+/// In [`Word::Stdin`]: the VM has read something that may differ from one input to the next (standard input, or that it
+/// has ended; the clock; random numbers).
 pub const SAW_INPUT: u64 = 1 << 57;
 
 /// Parameters that are the same for all VMs of a launch.
@@ -148,8 +152,8 @@ pub enum Status {
     Start = 1,
     /// Go on at [`Word::State`].
     Run = 2,
-    /// Ended; the code is the exit code. The entry returned if [`Word::Where`] names no function, and its results lie at
-    /// `plan.frames_at + 8`, one u64 each; else `proc_exit` was called there.
+    /// Ended; the code is the exit code. The entry returned if [`Word::Where`] names no function, and its results lie
+    /// at `plan.frames_at + 8`, one u64 each; else `proc_exit` was called there.
     Exit = 3,
     /// Trapped; the code is a [`TrapKind`].
     Trap = 4,
@@ -161,9 +165,9 @@ pub enum Status {
     Stopped = 7,
     /// Used up its fuel.
     Fuel = 8,
-    /// Broke what the text takes for true: made an access that is not aligned as its hint says, in a program translated with
-    /// [`crate::Alignment::Natural`], or stored into data that all VMs share ([`crate::Opt::SharedData`]). Nothing that it did since its
-    /// start counts.
+    /// Broke an assumption of the text: made an access that is not aligned as its hint says, in a program translated
+    /// with [`crate::Alignment::Natural`], or stored into data that all VMs share ([`crate::Opt::SharedData`]).
+    /// Everything that it did since its start must be discarded.
     Unaligned = 9,
 }
 
@@ -206,9 +210,9 @@ pub enum TrapKind {
     UndefinedElement = 7,
     /// `call_indirect` of a null element.
     UninitializedElement = 8,
-    /// `call_indirect` with another signature than the function has.
+    /// `call_indirect` of a function that has another signature.
     IndirectCallType = 9,
-    /// No room for another frame.
+    /// The frame area has no space for another frame.
     StackExhausted = 10,
 }
 
@@ -289,8 +293,8 @@ impl Segment {
     }
 }
 
-/// The layout of a VM's region and of a tile. Sizes and offsets in bytes. The frame area comes last, so that its size can
-/// differ from one launch to the next with the same kernels.
+/// The layout of a VM's region and of a tile. Sizes and offsets in bytes. The frame area comes last, so that its size
+/// can differ from one launch to the next with the same kernels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// VMs in a tile.
@@ -313,7 +317,7 @@ pub struct Plan {
     pub frames_at: u64,
     /// Its size at first.
     pub frames: u64,
-    /// Its largest size: more than `frames` if the program recurses and its inputs may run again.
+    /// The most that it can be: more than `frames` if the program recurses and its inputs may run again.
     pub frames_limit: u64,
     /// Addresses within an area of a tile need 64 bits.
     pub wide: bool,

@@ -1,8 +1,9 @@
-//! The host calls of both versions of WASI's first generation: their names, signatures, and who answers them.
+//! The host calls of both versions of WASI preview 1: their names, signatures, and who answers them.
 //!
-//! The prelude answers a call of the device in a function `vv_SYMBOL`, which gives an errno. For a call of the host, its
-//! `vv_ask_SYMBOL` packs a request into the VM's slot, or sets an errno, and then nobody is asked; its `vv_take_SYMBOL` makes an errno,
-//! and what goes to memory, of the answer. Requests and answers are a few u64: bytes of VM memory stay where they are.
+//! A call that the device answers is a function `vv_SYMBOL` in the prelude, which returns an errno. For a remote call,
+//! which the host answers, the prelude has two functions: `vv_ask_SYMBOL` packs a request into the VM's slot, or sets
+//! an errno, and then the host is not asked; `vv_take_SYMBOL` turns the answer into an errno and into what the guest
+//! finds in memory. Requests and answers are a few u64: bytes of VM memory are not copied to the host.
 
 use crate::{Clock, Target, ValType};
 
@@ -13,8 +14,8 @@ pub enum AnsweredBy {
     Device,
     /// The host, a *remote* call: the VM suspends.
     Host,
-    /// Nobody has to: with all that a guest can have, which is standard input, output and error, it always fails or succeeds with this
-    /// errno.
+    /// Nobody has to: with all that a guest can have, which is standard input, output and error, it always fails or
+    /// succeeds with this errno.
     Nobody(u16),
 }
 
@@ -36,7 +37,7 @@ pub struct HostCall {
     pub name: &'static str,
     /// Where it is imported from.
     pub version: Version,
-    /// Its name in the prelude and in dumps, where both versions meet.
+    /// Its name in the prelude and in dumps, in which the two versions of a call differ.
     pub symbol: &'static str,
     /// Its parameters.
     pub params: &'static [ValType],
@@ -138,7 +139,7 @@ impl HostCall {
         }
     }
 
-    /// Answered on the device with work whose length the guest chooses, so that the VM may have to stop in it.
+    /// The device does work whose length the guest chooses to answer it, so the VM may have to stop in the middle.
     pub fn works(&self) -> bool {
         matches!(self.name, "args_get" | "environ_get" | "fd_read" | "fd_write" | "random_get")
     }

@@ -1,4 +1,4 @@
-//! Where everything of a VM lies: head, slot, linear memory, guard, frames; and the numbers of the states.
+//! The memory layout of a VM (head, slot, linear memory, guard, frames), and the numbers of the states.
 
 use crate::abi::Plan;
 use crate::analysis::{Colours, World, post_order};
@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Room for the request of one remote call.
 const SLOT: u64 = (8 * REQUEST as u64).next_multiple_of(64);
-/// Frames of a program that recurses, at first: enough for most, and little beside its memory.
+/// Bytes of frames that a program that recurses gets at first: enough for most, and little beside its memory.
 const FRAMES: u64 = 64 << 10;
 /// States 0 (halt), 1 (finish) and 2 (return from a nested trampoline) are fixed.
 pub const FIRST_STATE: u32 = 3;
 
-/// Layout and numbering of a program whose framed functions were cut.
+/// Layout and state numbers of a program whose framed functions were cut into states.
 pub struct Layout {
     /// For the runtime.
     pub plan: Plan,
@@ -41,7 +41,7 @@ pub struct Layout {
     pub recursive: bool,
     /// For each world and node of the call graph: the largest frame that a call of it can push.
     largest_frames: [Vec<u32>; 2],
-    /// Hints of alignment are taken for true, and tested.
+    /// Accesses are assumed to be aligned as their hints say, and that is tested.
     pub natural: bool,
 }
 
@@ -135,12 +135,12 @@ impl Layout {
         let entered: BTreeSet<u32> = states.keys().chain(upper.keys()).chain(lower.keys()).copied().collect();
         let largest = entered.iter().map(|f| own_frame(program, *f)).max().unwrap_or(0);
         let bounded = deepest(program, &calls, &entered);
-        // A nested trampoline pushes frames above those of whoever called.
+        // A nested trampoline pushes frames above those of its caller.
         let bounded = bounded.filter(|_| !nests && colours.cuts.is_empty());
         let recursive = bounded.is_none();
         // Only pushes are checked, so the first frame fits whatever `--stack` says.
         let frames_limit = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096).max(largest)), 64);
-        // What the host was asked cannot run again with more.
+        // A program that makes remote calls cannot run again with more frames.
         let frames =
             if recursive && !colours.remote { align(FRAMES.max(largest), 64).min(frames_limit) } else { frames_limit };
 
@@ -149,7 +149,8 @@ impl Layout {
         let slot = if colours.remote { SLOT } else { 0 };
         let memory_at = slot_at + slot;
         let cell = u64::from(options.cell).max(16);
-        // A bad check leads to the guard's start, and what it covers reaches from there; funnel loads read beyond.
+        // A failed check leads to the start of the guard, and the accesses that it covers go on from there; funnel
+        // loads read beyond them.
         let guard = align(WINDOW + 16 + cell + 16, 64);
         let memory = program.memory.capacity + guard;
         let plan = Plan {
@@ -236,7 +237,7 @@ fn largest_frames(program: &Program, colours: &Colours, world: World) -> Vec<u32
 fn deepest(program: &Program, calls: &[BTreeSet<u32>], entered: &BTreeSet<u32>) -> Option<u64> {
     let mut known: Vec<Option<u64>> = vec![None; calls.len()];
     for node in post_order(calls.len(), |node| calls[node as usize].iter().copied().collect()) {
-        // What is not known yet calls this one in turn.
+        // A callee that is not known yet calls this node: they are on a cycle.
         let below =
             calls[node as usize].iter().try_fold(0, |most, callee| known[*callee as usize].map(|d| most.max(d)))?;
         let own = if entered.contains(&node) { own_frame(program, node) } else { 0 };

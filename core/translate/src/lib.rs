@@ -44,7 +44,7 @@ pub enum Clock {
     Asked,
 }
 
-/// What the device can do, as far as text depends on it.
+/// What the device can do, as far as the kernel text depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// The language.
@@ -55,9 +55,9 @@ pub struct Target {
     pub clock: Clock,
     /// A branch costs less than the two loads and the shift of an unaligned access: true for CPUs.
     pub cheap_branches: bool,
-    /// The kernel compiler walks every path of calls, so its time grows exponentially with the depth of a program (PoCL 3.1: 16
-    /// levels of two calls take 10 s). A direct function then has at most so many paths below it, the rest is framed, and
-    /// there are no nested trampolines.
+    /// The kernel compiler walks every path of calls, so its time grows exponentially with the depth of a program (PoCL
+    /// 3.1: 16 levels of two calls take 10 s). A direct function then has at most so many paths below it, other
+    /// functions are framed, and there are no nested trampolines.
     pub call_paths: Option<u32>,
 }
 
@@ -75,19 +75,20 @@ pub enum Traps {
 pub enum Bounds {
     /// The current size, as the spec says.
     Size,
-    /// The capacity: isolation whole, an access between size and capacity not caught.
+    /// The capacity: VMs stay isolated, but an access between size and capacity is not caught.
     Capacity,
-    /// Nothing: a program that strays writes over other VMs, or faults the device. For measuring what the tests cost.
+    /// Nothing: a bad access writes over other VMs, or faults the device. For measuring what the tests cost.
     None,
 }
 
-/// What an access is taken to be aligned to.
+/// What an access is assumed to be aligned to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Alignment {
-    /// Nothing that is not proven.
+    /// Only what is proven.
     Any,
-    /// What its hint says, which C and Rust keep to. A VM that does otherwise ends as [`abi::Status::Unaligned`], and its input has to run
-    /// again in a program translated with `Any`. Programs that can suspend are translated with `Any` themselves.
+    /// What its hint says, as compilers of C and Rust ensure. A VM that breaks the assumption ends as
+    /// [`abi::Status::Unaligned`], and its input has to run again in a program translated with `Any`. Programs that can
+    /// suspend are always translated with `Any`.
     Natural,
 }
 
@@ -96,21 +97,21 @@ pub enum Alignment {
 pub enum Opt {
     /// One check for neighbouring accesses.
     MergeChecks,
-    /// A store waits for a load of the same place.
+    /// A store waits for an earlier load of the same address.
     StoreAfterLoad,
     /// Loads move up over stores.
     LoadsFirst,
-    /// Checks of addresses that change by a constant in each turn of a loop are made in front of it.
+    /// Checks of addresses that change by a constant in each iteration of a loop are made in front of the loop.
     HoistChecks,
     /// Functions of the same signature and code become one. Messages name all of them.
     MergeFunctions,
-    /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Unaligned`], and its input has to run
-    /// again in a program translated without. Not on by itself: it pays for few programs.
+    /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Unaligned`], and
+    /// its input has to run again in a program translated without this. Off by default: it pays for few programs.
     SharedData,
 }
 
 impl Opt {
-    /// All of them, by the names under which they are left out or added.
+    /// All of them, with the names that the options `--without` and `--opt` know.
     pub const ALL: [(&'static str, Self); 6] = [
         ("merge-checks", Self::MergeChecks),
         ("store-after-load", Self::StoreAfterLoad),
@@ -149,13 +150,13 @@ pub struct Options {
     pub without: BTreeSet<Opt>,
     /// Optimisations to add to the ones that are [on by default](Opt::on_by_default).
     pub with: BTreeSet<Opt>,
-    /// [`link::Linker`] made the module, which may so have several memories.
+    /// The module was made by [`link::Linker`], so it may have several memories.
     pub linked: bool,
     /// Frame every function, and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
     pub profile: bool,
-    /// Exports that can be entered. Empty: all of them. What they do not reach is not translated.
+    /// Exports that can be entered. Empty: all of them. Functions that they do not reach are not translated.
     pub roots: Vec<String>,
 }
 
@@ -165,7 +166,8 @@ impl Options {
         (opt.on_by_default() || self.with.contains(&opt)) && !self.without.contains(&opt)
     }
 
-    /// Whether hints of alignment are taken for true in a program that can suspend (`remote`) or cannot.
+    /// Whether accesses are assumed to be aligned as their hints say, in a program that makes remote calls (`remote`)
+    /// or none.
     pub fn natural(&self, remote: bool) -> bool {
         self.alignment == Alignment::Natural && self.traps == Traps::Sticky && !remote
     }
@@ -211,7 +213,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// What the ends of `memory` are multiples of.
+    /// Both ends of `memory` are multiples of it. Bytes.
     pub(crate) const LINE: usize = 64;
 
     /// Keeps the nonzero span of `bytes`, which begin at address `base`, a multiple of 64, in whole lines of 64 bytes.
@@ -241,18 +243,18 @@ pub struct Meta {
     pub remote: bool,
     /// The program reads a time that the host has to keep at [`abi::STOP_TIME`] while it runs.
     pub kept_time: bool,
-    /// If [`Opt::SharedData`] was asked for: what came of it, or why nothing did.
+    /// If [`Opt::SharedData`] is on: what is shared, or why nothing is.
     pub shared: Option<Result<SharedData, String>>,
 }
 
-/// Read-only data that all VMs read from one copy, and the accesses of the text that have to do with it.
+/// Read-only data that all VMs read from one copy, and counts of the accesses to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedData {
     /// Its address.
     pub at: u32,
     /// Its size.
     pub bytes: u32,
-    /// Loads that read it.
+    /// Loads that read this copy.
     pub loads: u32,
     /// Loads that became constants.
     pub constants: u32,
@@ -273,7 +275,7 @@ impl fmt::Display for SharedData {
 pub struct Kernel {
     /// Prelude, small inline functions, declarations.
     pub header: String,
-    /// Function bodies in pieces of bounded size, kernels last.
+    /// Translation units of bounded size: function bodies, the kernels last.
     pub units: Vec<String>,
     /// For the runtime.
     pub meta: Meta,
@@ -301,7 +303,7 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
-    /// An import that nobody provides.
+    /// VectorVisor does not provide an import.
     #[error(
         "unknown import {module:?} {name:?}: VectorVisor provides WASI preview 1, as wasi_snapshot_preview1 and wasi_unstable"
     )]
@@ -324,7 +326,7 @@ pub enum Error {
     Limit(String),
 }
 
-/// A program on its way, for `inspect` and tests.
+/// A program after all passes, not yet printed; for `inspect` and tests.
 pub struct Lowered {
     /// The IR after all passes.
     pub program: ir::Program,
@@ -339,7 +341,8 @@ pub struct Lowered {
 /// Passes descend into nested blocks, 5000 deep at most: a hostile module must not overflow the caller's stack.
 const STACK: usize = 256 << 20;
 
-/// The most bytes of text or image that a module of so many bytes may become: a few bytes can ask for many.
+/// The most bytes of text or image that a module of so many bytes may become: a few bytes of a hostile one can ask for
+/// many.
 fn bound(module: usize) -> usize {
     (16 << 20) + 64 * module
 }
@@ -400,11 +403,12 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
                 if data.is_some() {
                     pass::shared::test_stores(body);
                 }
-                // A processor that runs one VM at a time reorders for itself.
+                // A processor that runs one VM at a time reorders loads itself.
                 if options.has(Opt::LoadsFirst) && options.lanes > 1 {
                     pass::hoist::run(body);
                 }
-                // What a VM leaves in memory when it traps is not exact then, so its memory must go with it.
+                // A hoisted check fails before the access would, so what a VM leaves in memory when it traps is not
+                // exact. That is only right where such memory is discarded.
                 if options.has(Opt::HoistChecks) && natural {
                     pass::stride::run(body, program.memory.capacity);
                 }
@@ -420,7 +424,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     Ok(Lowered { program, colours: facts.of.clone(), facts, layout, image, shared })
 }
 
-/// Why a VM that breaks what is taken for true could not run again, with what would help.
+/// Why a VM that breaks an assumption could not run again, and what would help.
 fn unrepeatable(options: &Options, remote: bool) -> Option<&'static str> {
     if remote {
         Some(

@@ -1,10 +1,12 @@
-//! Links several modules into one: imports become what they name, and what instances share exists once.
+//! Links several modules into one: imports are resolved, and a memory, table or global that instances share exists
+//! once.
 //!
-//! A [`Linker`] takes modules in the order in which they would be instantiated. [`Linker::link`] then makes one ordinary
-//! binary module of some of them. Its segments are all passive; what instantiating instance `n` does (apply its active segments
-//! in order, call its start function) is an exported function named by [`Linker::instantiate`]. So whoever runs the program
-//! says when that happens, a trap in it leaves what was written before, as the spec says, and instances that were
-//! linked but not yet instantiated are not seen. Only numbers in instructions change; the rest of a body is copied.
+//! A [`Linker`] takes modules in the order in which they would be instantiated. [`Linker::link`] then makes one
+//! ordinary binary module of some of them. Its segments are all passive; what instantiating instance `n` does (apply
+//! its active segments in order, call its start function) is an exported function named by [`Linker::instantiate`]. So
+//! the caller decides when that happens, a trap in it leaves what was written before, as the spec says, and instances
+//! that were linked but not yet instantiated have no effect. Only numbers in instructions change; the rest of a body is
+//! copied.
 //!
 //! Sizes of imported tables and memories are compared as they are at the start: tables cannot grow, and a memory
 //! that has grown since still has at least that size.
@@ -25,7 +27,7 @@ pub enum LinkError {
     /// It cannot be decoded.
     #[error(transparent)]
     Module(#[from] Error),
-    /// Nobody exports what it imports.
+    /// No instance exports what it imports.
     #[error("unknown import {module:?} {name:?}")]
     Unknown {
         /// Its module.
@@ -33,7 +35,7 @@ pub enum LinkError {
         /// Its name.
         name: String,
     },
-    /// What is exported by that name is something else.
+    /// The export of that name has another type.
     #[error("incompatible import type: {module:?} {name:?} is {found}, and {wanted} is wanted")]
     Incompatible {
         /// Its module.
@@ -50,7 +52,7 @@ pub enum LinkError {
     Incomplete(u32, u32),
 }
 
-/// A thing by the instance that defines it, and its index there.
+/// A function, table, memory or global: the instance that defines it, and its index there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Def {
     owner: u32,
@@ -97,7 +99,7 @@ pub struct Linker<'a> {
 }
 
 impl<'a> Linker<'a> {
-    /// Adds an instance of a module, whose imports are looked up in what is registered by now.
+    /// Adds an instance of a module, whose imports are looked up in what is registered so far.
     ///
     /// # Errors
     /// The module is invalid, or an import is unknown or of another type. The linker is then as before.
@@ -128,7 +130,7 @@ impl<'a> Linker<'a> {
         Ok(Instance(owner))
     }
 
-    /// Lets the exports of instances be imported under a module name, and nothing else under it from now on.
+    /// Registers the exports of instances under a module name, in place of what was registered under it.
     pub fn register(&mut self, name: &str, instances: &[Instance]) {
         let exports = instances.iter().flat_map(|i| self.instances[i.0 as usize].exports());
         let exports = exports.map(|(name, entity)| (name.clone(), entity)).collect();
@@ -235,7 +237,7 @@ impl<'a> Linker<'a> {
     }
 }
 
-/// Whether what is there satisfies an import.
+/// Whether an export satisfies an import.
 fn fits(found: Limits, wanted: Limits) -> bool {
     let most = wanted.max.is_none_or(|wanted| found.max.is_some_and(|found| found <= wanted));
     found.min >= wanted.min && most
@@ -382,7 +384,7 @@ struct Writer<'l, 'a> {
     first: BTreeMap<Instance, [u32; 3]>,
 }
 
-/// A function of ours.
+/// A function that the linker adds.
 struct Made {
     name: String,
     ty: u32,

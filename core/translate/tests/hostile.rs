@@ -1,4 +1,5 @@
-//! Modules made to make the translator slow or fat. Sizes are such that work or memory beyond proportion takes minutes.
+//! Modules that are made to cost the translator much time or memory. They are so large that work out of proportion to
+//! their size would take minutes.
 
 mod common;
 
@@ -28,9 +29,9 @@ fn repeat(n: usize, bytes: &[u8]) -> Vec<u8> {
     bytes.repeat(n)
 }
 
-/// Functions: for each its type, its number of i32 locals, and instructions without the last `end`. Type 0 is `() -> ()`, type 1
-/// has a thousand i32 parameters and results. Function 0 is an import that suspends, function 1 is exported, all are in the
-/// table.
+/// For each function its type, its number of i32 locals, and its instructions without the last `end`. Type 0 is `() ->
+/// ()`, type 1 has a thousand i32 parameters and results. Function 0 is an import that suspends, function 1 is
+/// exported, all are in the table.
 struct Module {
     functions: Vec<(u8, usize, Vec<u8>)>,
 }
@@ -199,7 +200,7 @@ fn hostile_modules_are_translated_in_proportion_or_refused() {
             let options = Options { force_framed, ..common::options() };
             let refused = translate(&wasm, &options).err();
             let needed = ALLOCATED.peak_usage() - before;
-            // Text alone is up to 64 bytes for a byte.
+            // Text alone is up to 64 bytes for each byte of the module.
             let most = (32 << 20) + 512 * wasm.len();
             assert!(needed <= most, "{what}: {needed} bytes for a module of {} bytes; {refused:?}", wasm.len());
         }

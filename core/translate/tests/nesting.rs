@@ -1,4 +1,5 @@
-//! However deep a program nests, its text nests no deeper than compilers take: Clang refuses more than 256 brackets in one another.
+//! However deep a program nests, its text nests no deeper than compilers allow: Clang refuses more than 256 nested
+//! brackets.
 
 mod common;
 
@@ -48,7 +49,7 @@ fn deep() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The most brackets in one another.
+/// The most nested brackets.
 fn brackets(text: &str) -> usize {
     let (mut depth, mut most) = (0usize, 0);
     for byte in text.bytes() {
@@ -81,7 +82,7 @@ fn text_does_not_nest_as_deep_as_programs() {
             let mut options = Options { traps, alignment, force_framed, ..common::options() };
             options.target.language = language;
             let kernel = translate(&wasm, &options).unwrap();
-            // Macros open a few more.
+            // Macros open a few more brackets.
             let most = kernel.units.iter().map(|unit| brackets(unit)).max().unwrap();
             assert!(most < 220, "{what}, {language:?}, {traps:?}, framed {force_framed}: {most} brackets");
         }

@@ -1,4 +1,5 @@
-//! One self-contained `.wat` a case in `snapshots/`: options in `;;!` lines, the module, and after it the expected text in `;;=` lines.
+//! One self-contained `.wat` a case in `snapshots/`: options in `;;!` lines, the module, and after it the expected text
+//! in `;;=` lines.
 //!
 //! Only what comes from the module is expected: no prelude, no kernels. `VECTORVISOR_BLESS=1 cargo nextest run -p
 //! vectorvisor-translate` writes the text anew; the review is `git diff`.

@@ -48,7 +48,8 @@ fn first(stmts: &mut [Stmt], change: &mut impl FnMut(&mut Stmt) -> bool) -> bool
     stmts.iter_mut().any(|stmt| change(stmt) || stmt.children_mut().into_iter().any(|child| first(child, change)))
 }
 
-/// What the verifier says after a change in one of the programs, which is given an f32 and an i64 expression and a variable of each.
+/// What the verifier says after a change in one of the programs, which is given an f32 and an i64 expression and a
+/// variable of each.
 fn refusal(programs: &[Program], name: &str, change: impl Fn(&mut Stmt, [ExprId; 2], [Var; 2]) -> bool) -> String {
     for (program, i) in programs.iter().flat_map(|p| (0..p.functions.len()).map(move |i| (p, i))) {
         let mut program = program.clone();

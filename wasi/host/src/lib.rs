@@ -1,7 +1,8 @@
 //! The host's side of WASI: answers the calls for which a VM suspends.
 //!
-//! A request and an answer are u64 words, as [`vectorvisor_translate::host`] says; what a guest does wrong is found by the device, which
-//! then asks nobody. This crate has no clock and never blocks: an answer that belongs to a later time says so, and the caller waits.
+//! A request and an answer are u64 words, as [`vectorvisor_translate::host`] says; the device finds what a guest does
+//! wrong, and then does not ask the host. This crate reads no clock and never blocks: an answer that is due later says
+//! when, and the caller waits.
 //!
 //! ```
 //! use vectorvisor_translate::host::find;
@@ -31,9 +32,9 @@ impl std::error::Error for Malformed {}
 /// What to give back to a VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// This, now.
+    /// This answer, now.
     Ready(Vec<u8>),
-    /// This, when the VM's clock has reached a time.
+    /// This answer, when the VM's clock has reached a time.
     At {
         /// Nanoseconds since 1970.
         time: u64,
@@ -45,7 +46,8 @@ pub enum Answer {
 /// Answers a call. `call` is its index in [`CALLS`], `now` the VM's clock in nanoseconds since 1970.
 ///
 /// # Errors
-/// [`Malformed`] if the call or its request is not in the form agreed on, which only a faulty translator or device makes.
+/// [`Malformed`] if the call or its request is not in the form agreed on, which only a faulty translator or device
+/// makes.
 pub fn answer(call: usize, request: &[u8], now: u64) -> Result<Answer, Malformed> {
     match CALLS.get(call).map(|call| call.name) {
         Some("clock_time_get") => words(request).map(|[]: [u64; 0]| Answer::Ready(now.to_le_bytes().to_vec())),

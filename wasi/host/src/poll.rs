@@ -2,8 +2,8 @@
 
 use crate::Answer;
 
-/// The request: the shortest timeout, the earliest absolute time (`u64::MAX`: none), and whether a stream is ready. The answer: for how
-/// long the VM waited, and its clock.
+/// The request: the shortest timeout, the earliest absolute time (`u64::MAX`: none), and whether a stream is ready. The
+/// answer: for how long the VM waited, and its clock.
 pub fn oneoff([shortest, earliest, ready]: [u64; 3], now: u64) -> Answer {
     // Both clocks run on one time base.
     let time = if ready != 0 { now } else { now.saturating_add(shortest).min(earliest).max(now) };

@@ -1,13 +1,13 @@
-//! Words side by side. A load or store of a word goes through a GPU's caches as often as one of 16 bytes: on an H200 scrypt takes 28 to 38 ms
-//! by words, depending on what stands between them.
+//! Adjacent words, which one access of 16 bytes can move: a load or store of a word costs a GPU's caches as much as one
+//! of 16 bytes. On an H200 scrypt takes 28 to 38 ms by words, depending on what stands between them.
 
 use crate::ir::{Body, Expr, LoadOp, Stmt, StoreOp, Var};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Statements that are looked at, so that the time stays linear.
+/// Statements that are searched, so that the time stays linear.
 const AHEAD: usize = 256;
 
-/// Loads or stores that follow each other, of words off one checked address.
+/// Consecutive loads, or consecutive stores, of words off one checked address.
 pub struct Adjacent<'a> {
     /// The address.
     pub base: Var,
@@ -15,13 +15,13 @@ pub struct Adjacent<'a> {
     pub bytes: u32,
     /// Offsets and statements, by offset.
     pub words: Vec<(u32, &'a Stmt)>,
-    /// The computations between them, which come behind loads and in front of stores.
+    /// The computations between them, which are printed behind loads and in front of stores.
     pub between: Vec<&'a Stmt>,
-    /// So many from the first on are 16 bytes each, side by side.
+    /// So many words from the first on are adjacent, and a multiple of 16 bytes.
     pub wide: usize,
 }
 
-/// What the words of a run have in common, and the offset.
+/// The base, the width, and whether it is a load, which all the words must share; and the offset.
 fn word(body: &Body, stmt: &Stmt) -> Option<(Var, u32, bool, u32)> {
     let (mem, bytes, load) = match stmt {
         Stmt::Load { op: LoadOp::I32Load, mem, .. } => (mem, 4, true),
@@ -37,11 +37,12 @@ fn word(body: &Body, stmt: &Stmt) -> Option<(Var, u32, bool, u32)> {
 }
 
 impl<'a> Adjacent<'a> {
-    /// The run with which these statements begin, if it has 32 bytes side by side.
+    /// The adjacent words with which these statements begin, if they are 32 bytes or more.
     pub fn find(body: &Body, stmts: &'a [Stmt]) -> Option<Self> {
         let (base, bytes, load, _) = word(body, stmts.first()?)?;
         let (mut words, mut between) = (BTreeMap::new(), Vec::new());
-        // What a load must not set, since a computation moves behind it; what a computation must not set, since it moves in front of a store.
+        // Variables that a later load must not set, since computations move behind the loads; or that a later
+        // computation must not set, since it moves in front of the stores.
         let mut used = BTreeSet::from([base]);
         let mut length = 0;
         for stmt in stmts.iter().take(AHEAD) {

@@ -1,10 +1,11 @@
 //! The kinds of function.
 //!
-//! A function that can *suspend* (it makes a remote call, or calls a function that does and returns) exists only as states
-//! under the kernel's trampoline. Every other function exists as a plain *direct* function. One that lies on a cycle of calls,
-//! or calls into one, exists as states *too*: natively it may run once at a time, and where a call would close the cycle
-//! (see [`super::Cuts`]) the direct function enters a nested trampoline, in which the states of the cycle run. Signatures alone
-//! put half of a Rust program on cycles through its formatting code; so its loops still run in plain functions.
+//! A function that can *suspend* (it makes a remote call, or calls a function that does and returns) exists only as
+//! states under the kernel's trampoline. Every other function exists as a plain *direct* function. One that lies on a
+//! cycle of calls, or calls into one, exists as states *too*: natively each function is active at most once at a time,
+//! and where a call would close the cycle (see [`super::Cuts`]) the direct function enters a nested trampoline, in
+//! which the states of the cycle run. So loops run in plain functions even though the signatures of indirect calls put
+//! half of a Rust program on cycles through its formatting code.
 
 use super::{Cuts, Graph, never_returns, post_order};
 use crate::Target;
@@ -126,7 +127,8 @@ impl Colours {
                 *colour = Colour::Recursive(with);
             }
         }
-        // ...but natively they would recurse: so such a function on a cycle is framed itself, and entered by abandonment.
+        // ...but natively they would recurse: so such a function on a cycle is framed itself, and entered by
+        // abandonment.
         let cycles = Cycles::new(&graph, |_| true);
         for (f, colour) in of.iter_mut().enumerate().filter(|(f, colour)| never[*f] && **colour == Colour::Direct) {
             if let Some(with) = cycles.of(&graph, f) {
@@ -189,7 +191,8 @@ impl Colours {
         self.splits[world as usize][self.graph.node(callee) as usize]
     }
 
-    /// Whether a function that is called in this world is entered as states: in the upper one, all that cannot suspend are direct.
+    /// Whether a call from states of this world enters the states of a function. In the upper world, functions that
+    /// cannot suspend are called as direct ones.
     pub fn in_states(&self, world: World, function: u32) -> bool {
         match world {
             World::Upper => self.suspends(function) || self.abandoned(function),
@@ -236,7 +239,7 @@ impl Cycles {
 
 /// The direct functions with more than so many paths of calls below them.
 fn many_paths(graph: &Graph, of: &[Colour], most: u32) -> Vec<u32> {
-    /// Every function also calls a handful of helpers.
+    /// Paths through the helpers that every function calls.
     const HELPERS: u32 = 8;
     let direct = |node: u32| of.get(node as usize).is_none_or(|c| *c == Colour::Direct);
     let called = |node: u32| if direct(node) { graph.calls[node as usize].clone() } else { Vec::new() };

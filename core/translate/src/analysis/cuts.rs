@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 pub struct Cuts(BTreeSet<(u32, u32)>);
 
 impl Cuts {
-    /// Searches depth first from the entries, so that what a program does first stays whole, and cuts the edges back to an
-    /// open node. Functions come before signatures: it is the calls through the table that should be cut. `direct` says which
-    /// functions exist as plain functions.
+    /// Searches depth first from the entries, so that the outermost functions of a program are not cut from each other,
+    /// and cuts the edges back to an open node. Edges to functions come before those to signatures, so that calls
+    /// through the table are cut rather than others. `direct` says which functions exist as plain functions.
     pub fn new(program: &Program, graph: &Graph, direct: impl Fn(u32) -> bool) -> Self {
         let mut cuts = BTreeSet::new();
         let exists = |node: u32| match program.functions.get(node as usize) {

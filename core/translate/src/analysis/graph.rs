@@ -3,8 +3,9 @@
 use crate::ir::{Callee, Program, Stmt, walk};
 use std::collections::BTreeSet;
 
-/// The call graph of the reached functions. Its nodes are the functions by their index, and behind them the signatures, each
-/// for whatever function of that signature the table holds; so its size is that of the program.
+/// The call graph of the reached functions. Its nodes are the functions by their index, and behind them the signatures,
+/// each of which stands for all functions of that signature in the table; so the size of the graph is that of the
+/// program.
 pub struct Graph {
     /// What each node calls, functions first.
     pub calls: Vec<Vec<u32>>,
@@ -62,7 +63,8 @@ impl Graph {
         self.functions + ty
     }
 
-    /// Asks `spread(caller, callee)` about the functions that call those in `todo`; those that it accepts follow.
+    /// Calls `spread(caller, callee)` for the functions that call those in `todo`, and then for the callers of those
+    /// that it accepts.
     pub fn spread(&self, mut todo: Vec<u32>, mut spread: impl FnMut(u32, u32) -> bool) {
         let mut asked = BTreeSet::new();
         while let Some(callee) = todo.pop() {

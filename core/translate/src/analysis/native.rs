@@ -1,10 +1,10 @@
-//! The deepest native stack that plain functions can need: they do not recurse, so it has a bound.
+//! The deepest native stack that direct functions can need: they do not recurse, so it has a bound.
 
 use super::{Colours, post_order};
 use crate::ir::{Body, Program, Stmt, walk};
 use std::collections::BTreeSet;
 
-/// Bytes, estimated from above: each variable has a place of its own.
+/// An upper bound in bytes: each variable counts as if it had a stack slot of its own.
 pub fn native_stack(program: &Program, colours: &Colours) -> u64 {
     let native = Native { program, colours };
     let mut depth = vec![0; colours.graph.calls.len()];
@@ -48,7 +48,7 @@ impl Native<'_> {
         called.into_iter().collect()
     }
 
-    /// The need of a body and of what it calls.
+    /// Bytes that a body and its callees need.
     fn below(&self, body: &Body, depth: &[u64]) -> u64 {
         const LINKAGE: u64 = 128;
         let below = self.called(body).into_iter().map(|node| depth[node as usize]).max().unwrap_or(0);

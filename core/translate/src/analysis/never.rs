@@ -5,12 +5,13 @@ use crate::host;
 use crate::ir::{Callee, Label, Program, Stmt};
 use std::collections::BTreeSet;
 
-/// So often each function is looked at. Once is enough where calls have no cycle; a hostile program can ask for as many rounds as it
-/// has functions, and who was not found by then is one that may return.
+/// Most rounds over all functions. One is enough where calls have no cycle; a hostile program can need as many rounds
+/// as it has functions. A function that is not found by then counts as one that may return.
 const ROUNDS: u32 = 8;
 
-/// The least fixpoint, so a function that only recurses is none of them: it must run out of stack, not for ever. After a call
-/// of such a function compilers put `unreachable`, so for panic paths nothing is lost.
+/// By function index. It is the least fixpoint, so a function that only recurses is none of them: it must exhaust the
+/// stack, not run for ever. Compilers put `unreachable` behind a call of a function that never returns, so panic paths
+/// are found.
 pub fn never_returns(program: &Program, graph: &Graph) -> Vec<bool> {
     let functions = &program.functions;
     let mut never = vec![false; functions.len()];

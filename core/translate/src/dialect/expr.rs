@@ -122,8 +122,8 @@ fn unary(op: UnOp, a: &str) -> String {
     }
 }
 
-/// Arithmetic with 0 and 1 that gives the other operand, or its negation. Compilers take such for nothing and let a signalling
-/// NaN through, which the spec makes quiet.
+/// Arithmetic with 0 and 1 that gives the other operand, or its negation. Compilers remove such operations and let a
+/// signalling NaN through, which the spec makes quiet.
 fn same(body: &Body, op: BinOp, a: ExprId, b: ExprId) -> Option<String> {
     use BinOp::*;
     let constant = |e| match body.expr(e) {
@@ -193,16 +193,18 @@ fn binary(op: BinOp, a: &str, b: &str) -> String {
     }
 }
 
-/// Where an access goes: an effective address, or a checked address, the offset above it, and how many bytes are aligned there.
+/// The memory operand of a load or store.
 #[derive(Clone, Copy)]
 pub enum MemoryOperand<'a> {
+    /// An effective address of unknown alignment.
     Address(&'a str),
+    /// A checked address, an offset above it, and the alignment of their sum in bytes.
     Checked(&'a str, u32, u32),
-    /// In data that all VMs share, aligned.
+    /// An address in data that all VMs share, and an offset above it; their sum is aligned.
     Shared(&'a str, u32),
 }
 
-/// The begin of a call that loads or stores so many bytes.
+/// The beginning of the call of a helper that loads or stores so many bytes.
 fn access(load: bool, bytes: u32, at: MemoryOperand<'_>) -> String {
     let bits = 8 * bytes;
     let (near, any) = if load { ("", "ld") } else { ("s", "st") };
@@ -232,7 +234,7 @@ pub fn load(op: LoadOp, at: MemoryOperand<'_>) -> String {
     }
 }
 
-/// A store. `after` is a value of the same type that it has to wait for.
+/// A store. `after` is a variable of the same type whose load it has to wait for.
 pub fn store(op: StoreOp, at: MemoryOperand<'_>, value: &str, after: Option<&str>) -> String {
     use StoreOp::*;
     let cast = match op {

@@ -1,4 +1,5 @@
-//! IR to text: one C-family writer. The dialects differ in a prelude and a capability record; bodies are the same.
+//! IR to text: one writer for the C family. The languages differ in a prelude and in what [`Target`] says; function
+//! bodies are the same.
 
 mod expr;
 mod parts;

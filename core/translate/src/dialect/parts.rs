@@ -1,22 +1,23 @@
-//! The functions of a program, and how they are put into units.
+//! Divides the functions of a program into translation units.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Text of a unit after which the next one begins. NVRTC takes some 1.5 s for as much, so 16 processors share the work evenly.
+/// Bytes of text after which a new unit begins. NVRTC takes some 1.5 s for as much, so 16 processors share the work
+/// evenly.
 const UNIT_BYTES: usize = 96 << 10;
 
-/// Text of a program in which functions that are called once are inlined.
+/// Most bytes of text of a program in which functions that are called once are inlined.
 const INLINED_BYTES: usize = 2 * UNIT_BYTES;
 
-/// A function with so many cases is not inlined: NVRTC takes 35 s for 12,000 that are, and 4 s else.
+/// A function with so many cases is not inlined: NVRTC takes 35 s for 12,000 inlined cases, and 4 s otherwise.
 const CASES: usize = 1000;
 
 /// Functions in the order in which they are printed.
 #[derive(Default)]
 pub struct Parts {
-    /// Definitions of functions that are called, each from `VV_FN` on.
+    /// Definitions of functions that are not inlined everywhere, each from `VV_FN` on.
     pub bodies: Vec<String>,
-    /// Tables, each by the word that those have who use it.
+    /// Tables, each with the word by which text refers to it.
     pub tables: Vec<(String, String)>,
     /// Names and definitions of leaves that are inlined everywhere.
     pub small: Vec<(String, String)>,
@@ -35,13 +36,14 @@ impl Parts {
         self.declarations.push(format!("VV_FN {head};\n"));
     }
 
-    /// Inlines functions that are called once, by one that is not reached through a table: in a small program the kernel then holds all
-    /// from `main` to the innermost loops. In functions that are called, ptxas takes the descriptor of global memory out of a register
-    /// for each access (two instructions of 15 on sm_90), and what a calling convention wants saved costs registers.
+    /// Inlines functions that are called once, unless the caller is a dispatcher of indirect calls: in a small program
+    /// the kernel then holds all code from `main` to the innermost loops. In functions that are called, ptxas moves the
+    /// descriptor of global memory out of a register for each access (two instructions of 15 on sm_90), and the
+    /// registers that the calling convention saves are lost.
     fn inline_once(&mut self, kernels: &str) {
         let count = self.bodies.len();
         let number: HashMap<&str, usize> = self.bodies.iter().map(|body| name(body)).zip(0..).collect();
-        // How often each is called, and by whom at last; the kernels have the number behind all.
+        // How often each is called, and its last caller; the kernels have the number behind all functions.
         let mut calls = vec![(0, 0); count];
         for (caller, text) in self.bodies.iter().map(String::as_str).chain([kernels]).enumerate() {
             let head = text.find('(').map_or(0, |at| at + 1);
@@ -62,9 +64,10 @@ impl Parts {
         }
     }
 
-    /// What all units begin with, and the units; `last` ends the last one. Where calls are `dear`, a small program is one unit.
-    pub fn units(mut self, mut header: String, last: &[&str], dear: bool) -> (String, Vec<String>) {
-        let whole = dear && self.bodies.iter().map(String::len).sum::<usize>() <= INLINED_BYTES;
+    /// The header that all units begin with, and the units; `last` ends the last one. Where calls are `costly`, a small
+    /// program is one unit.
+    pub fn units(mut self, mut header: String, last: &[&str], costly: bool) -> (String, Vec<String>) {
+        let whole = costly && self.bodies.iter().map(String::len).sum::<usize>() <= INLINED_BYTES;
         if whole {
             self.inline_once(&last.concat());
         }
@@ -89,8 +92,8 @@ impl Parts {
             header.extend(small.into_iter().map(|(_, body)| body));
             return (header, units);
         }
-        // Each unit has the declarations that it needs: those of all functions took NVRTC a fifth of its time for 22,000 of them.
-        // Where units are compiled as one, tables and leaves must be there only once.
+        // Each unit has only the declarations that it needs: those of 22,000 functions took a fifth of NVRTC's time.
+        // Tables and leaves are guarded, since the units may also be compiled as one.
         let mut known: HashMap<&str, String> = HashMap::new();
         for text in &declarations {
             known.insert(name(text), text.clone());
@@ -113,7 +116,7 @@ fn name(declaration: &str) -> &str {
     head.rsplit(' ').next().unwrap_or_default()
 }
 
-/// All words that are called or indexed in a text, those in comments too.
+/// All words that are called or indexed in a text, also those in comments.
 fn used(text: &str) -> impl Iterator<Item = &str> {
     let opened = text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'(' | b'['));
     opened.map(|(at, _)| {

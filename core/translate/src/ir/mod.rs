@@ -65,7 +65,7 @@ pub enum Expr {
     },
 }
 
-/// Who is called.
+/// What a call calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callee {
     /// A function of the program.
@@ -86,20 +86,22 @@ pub struct Access {
     pub addr: ExprId,
     /// Bytes above it.
     pub offset: u32,
-    /// As lowered: the hint of the module, in bytes, at most the access's own width. Once checked: what is sure.
+    /// In bytes. As lowered: the hint of the module, at most the width of the access. Once checked: the alignment that
+    /// is known.
     pub align: u32,
-    /// Good by proof, or by a [`Stmt::Check`] whose result `addr` is.
+    /// In bounds by proof, or by a [`Stmt::Check`] whose result is `addr`.
     pub checked: bool,
-    /// Made by `pass::shared`: a load that surely lies in read-only data, or a store that may, until a [`Stmt::Unshared`] stands in front.
+    /// Made by `pass::shared`: a load that surely lies in read-only data, or a store that may, until a
+    /// [`Stmt::Unshared`] stands in front.
     pub shared: bool,
 }
 
-/// What [`Stmt::Check`] asks of an address, of one that `step` is added to in each turn of a loop.
+/// What [`Stmt::Check`] requires of an address, for an address to which each iteration of a loop adds `step`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stride {
-    /// i32: what it is in the next turn.
+    /// i32: the address in the next iteration.
     pub addr: ExprId,
-    /// What each turn adds; a multiple of `align`.
+    /// What each iteration adds; a multiple of `align`.
     pub step: i32,
     /// The bytes from `addr` to `addr + end` must lie in the memory; at most its capacity.
     pub end: Option<u64>,
@@ -121,7 +123,7 @@ pub enum Stmt {
     SetGlobal { global: u32, value: ExprId },
     /// `var = memory[addr + offset]`.
     Load { var: Var, op: LoadOp, mem: Access, at: u32 },
-    /// `memory[addr + offset] = value`, not before the load that set `after` has come back.
+    /// `memory[addr + offset] = value`, once the load that set `after` has completed.
     Store { op: StoreOp, mem: Access, value: ExprId, after: Option<Var>, at: u32 },
     /// `var = op(a, b)`, which can trap.
     Trapping { var: Var, op: TrapOp, a: ExprId, b: Option<ExprId>, at: u32 },
@@ -151,7 +153,7 @@ pub enum Stmt {
     Block { label: Label, body: Vec<Stmt> },
     /// Repeated by `Branch` to its label, left by its end.
     Loop { label: Label, body: Vec<Stmt>, at: u32 },
-    /// Two ways.
+    /// Two arms.
     If { cond: ExprId, then: Vec<Stmt>, otherwise: Vec<Stmt> },
     /// Leaves a block or repeats a loop.
     Branch { label: Label },
@@ -162,19 +164,21 @@ pub enum Stmt {
     /// Ends the VM.
     Trap { kind: TrapKind, at: u32 },
 
-    /// Made by `pass::access`: `var` is `addr - residue` if that is a multiple of `align` and, with `bounds`, the bytes from `addr + low`
-    /// up to `addr + high` lie in the memory; else a flag is set and `var` leads into the guard, or to an aligned place.
+    /// Made by `pass::access`: `var` is `addr - residue` if that is a multiple of `align` and, with `bounds`, the bytes
+    /// from `addr + low` up to `addr + high` lie in the memory; else a flag is set, and `var` points into the guard or
+    /// is rounded down to a multiple of `align`.
     Check { var: Var, addr: ExprId, bounds: Option<(u64, u64)>, align: u32, residue: u32 },
 
     /// Made by `pass::shared`: a flag is set if one of the `bytes` from `addr + low` on is data that all VMs share.
     Unshared { addr: ExprId, low: u32, bytes: u32 },
 
-    /// Made by `pass::stride`, first in a loop without calls: for how many turns the addresses stay good. If one is not in the next, a flag
-    /// is set and the VM ends.
+    /// Made by `pass::stride`, the first statement of a loop without calls: computes for how many iterations the
+    /// addresses stay good. If one is bad in the next iteration, a flag is set and the VM ends.
     Strides(Vec<Stride>),
 
     // The rest is made by `pass::frame` and only occurs in states.
-    /// Charges fuel and looks at the sticky flag, as a loop back-edge does; `head`: of a loop that became a state.
+    /// Charges fuel and looks at the sticky flags, as a loop back-edge does; `head`: at the head of a loop that became
+    /// a state.
     Edge { head: bool, at: u32 },
     /// Reads variables from the frame.
     Restore { vars: Vec<Var> },
@@ -207,7 +211,7 @@ pub struct Body {
     pub vars: Vec<ValType>,
     /// The arena.
     pub exprs: Vec<Expr>,
-    /// What happens.
+    /// The statements of a direct function.
     pub stmts: Vec<Stmt>,
     /// States, once a framed function was cut; `stmts` is then empty.
     pub states: Vec<Vec<Stmt>>,
@@ -260,7 +264,7 @@ impl Body {
         }
     }
 
-    /// Both are the same computation; they are worth the same as long as no variable in them changes.
+    /// Whether both are the same computation; their values are equal as long as no variable in them changes.
     pub fn same(&self, a: ExprId, b: ExprId) -> bool {
         let pairs = |p: &[(ExprId, ExprId)]| p.iter().all(|(a, b)| self.same(*a, *b));
         match (self.expr(a), self.expr(b)) {
@@ -369,7 +373,7 @@ impl Stmt {
         }
     }
 
-    /// Nothing but values, checks and checked accesses.
+    /// Belongs to straight-line code: values, checks and checked accesses only.
     pub fn straight(&self) -> bool {
         match self {
             Self::Set { .. }
@@ -382,7 +386,7 @@ impl Stmt {
         }
     }
 
-    /// Other functions, or what runs the VM, go on, for good or for a while, and use fuel.
+    /// Control leaves the printed function, for good or for a while, and code that reads or charges `vm->fuel` runs.
     pub fn leaves(&self) -> bool {
         matches!(
             self,
@@ -407,7 +411,7 @@ impl Stmt {
         )
     }
 
-    /// Something that is not printed in place happens, and control comes back.
+    /// Control [leaves](Self::leaves) the printed function and comes back.
     pub fn calls(&self) -> bool {
         self.leaves() && !self.ends()
     }
@@ -438,7 +442,7 @@ impl Stmt {
         }
     }
 
-    /// The state in which the function goes on, or may.
+    /// The state in which the function goes on, or may go on.
     pub fn next(&self) -> Option<State> {
         match self {
             Self::Goto { state } => Some(*state),
@@ -501,11 +505,11 @@ impl Function {
 /// One function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
-    /// Of all functions of the module that have this code, its own first.
+    /// The names of all functions of the module that have this code, its own first.
     pub names: Vec<String>,
     /// Canonical signature, an index into [`Program::types`].
     pub ty: u32,
-    /// The code as a plain function; `None` if nobody calls it natively.
+    /// The code as a direct function; `None` if no call enters that.
     pub body: Option<Body>,
     /// The code as states; `None` if no trampoline enters it.
     pub states: Option<Body>,
@@ -540,7 +544,7 @@ pub struct Global {
     pub ty: ValType,
     /// Its first value, as bits.
     pub bits: u64,
-    /// Whether it changes; the rest was folded into the code.
+    /// Whether it changes; the value of another one was folded into the code.
     pub mutable: bool,
 }
 

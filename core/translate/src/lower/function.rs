@@ -1,4 +1,4 @@
-//! One function body.
+//! Lowers one function body.
 
 use super::several::{Span, Spans};
 use crate::abi::TrapKind;
@@ -8,14 +8,14 @@ use crate::{Error, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use wasmparser::{BlockType, FunctionBody, MemArg, MemArgTarget, Operator};
 
-/// Larger trees are cut into temporaries: C compilers bound the nesting of parentheses (clang at 256), and a change of a local
-/// looks through all that wait on the stack.
+/// Larger trees are cut into temporaries: C compilers limit the nesting of parentheses (Clang: 256), and setting a
+/// local searches all expressions on the operand stack.
 const MAX_SIZE: u32 = 40;
 
-/// So many stack entries wait; those below are evaluated into temporaries.
+/// Most unevaluated entries on the operand stack; those below them are evaluated into temporaries.
 const MAX_WAITING: usize = 40;
 
-/// Passes and the writer go down one level of their own stack for each: see [`crate::STACK`].
+/// Most nested blocks. Passes and the writer recurse once for each level: see [`crate::STACK`].
 const MAX_NESTING: usize = 5000;
 
 /// What lowering a function needs to know about the module.
@@ -25,7 +25,7 @@ pub struct Context<'a> {
     pub canonical: &'a [u32],
     /// Host call of each imported function.
     pub host: &'a [usize],
-    /// Where its memories and tables lie.
+    /// Where its memories and tables lie in the program's.
     pub spans: &'a Spans,
 }
 
@@ -55,7 +55,7 @@ struct Frame {
     results: Vec<Var>,
     /// Parameters as they were at the start (for `else`).
     params: Vec<Entry>,
-    /// Where the statements of the construct, or of its present arm, begin.
+    /// Where the statements of the construct, or of its current arm, begin.
     start: usize,
     at: u32,
 }
@@ -129,13 +129,14 @@ struct Lower<'a> {
     budget: usize,
 }
 
-/// Expressions and variables: what a body needs memory for. Each statement comes with at least one, or with a byte of wasm.
+/// Memory that a body needs, counted in expressions and variables. Each statement comes with at least one of them, or
+/// with a byte of wasm.
 pub fn weighs(body: &Body) -> usize {
     body.exprs.len() + body.vars.len()
 }
 
 fn malformed() -> Error {
-    // The validator has passed the module, so this is our own mistake; say so without a panic.
+    // The validator has passed the module, so this is a mistake of the translator; say so without a panic.
     Error::Limit("internal error: the operand stack does not match the validated module".into())
 }
 
@@ -145,7 +146,7 @@ impl Lower<'_> {
         Label(self.labels - 1)
     }
 
-    /// A few bytes can ask for many variables and jumps with many values.
+    /// Refuses a body over the budget: a few bytes can ask for many variables, and for jumps with many values.
     fn within_budget(&self) -> Result<(), Error> {
         if weighs(&self.body) <= self.budget {
             return Ok(());
@@ -199,7 +200,7 @@ impl Lower<'_> {
         self.body.var(ty)
     }
 
-    /// Constant, or a temporary that is set once: can be evaluated later, and more than once.
+    /// A constant, or a temporary that is set once: can be evaluated later, and more than once.
     fn stable(&self, expr: ExprId) -> bool {
         match self.body.expr(expr) {
             Expr::Const(..) => true,
@@ -237,7 +238,7 @@ impl Lower<'_> {
         }
     }
 
-    /// A constant or temporary may be used twice: gives it a handle of its own.
+    /// A new handle for a constant or temporary that is used once more.
     fn again(&mut self, expr: ExprId) -> ExprId {
         let e = self.body.expr(expr);
         self.body.add(e)
@@ -366,7 +367,7 @@ impl Lower<'_> {
         self.trap_if(bad, kind, at);
     }
 
-    /// The present size of one of several memories in bytes.
+    /// The current size of one of several memories in bytes.
     fn bytes(&mut self, span: Span) -> ExprId {
         let pages = self.temp(ValType::I32);
         self.out.push(Stmt::GetGlobal { var: pages, global: span.size });

@@ -1,7 +1,7 @@
-//! wasm to IR: a symbolic operand stack whose entries are pure expressions not yet evaluated.
+//! WebAssembly to IR, with a symbolic operand stack whose entries are pure expressions that are not yet evaluated.
 //!
-//! An entry stays unevaluated until it is consumed, or until something it reads may change: a local before it is
-//! set, and everything that is no constant or temporary before control splits.
+//! An entry stays unevaluated until it is consumed or may change: entries that read a local are evaluated before the
+//! local is set, and all but constants and temporaries before control flow splits.
 
 mod function;
 mod module;

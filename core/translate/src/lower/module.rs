@@ -1,4 +1,4 @@
-//! The module around the functions: signatures, globals, memory, table, segments, and what is reached at all.
+//! Lowers a module: signatures, globals, memory, table, segments, and those functions that are reached.
 
 use super::function::{Context, lower as lower_function, weighs};
 use super::several::Spans;
@@ -9,11 +9,11 @@ use crate::{Error, Image, Options, host};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub const PAGE: u64 = 65536;
-/// Default room to grow, beyond the initial size.
+/// Bytes that a memory can grow by default, beyond the initial size.
 const DEFAULT_GROWTH: u64 = 16 << 20;
-/// Sizes are kept in 32 bits, so one page less than all of them.
+/// Most bytes of memory: sizes are kept in 32 bits, so one page less than the whole address space.
 pub const MAX_MEMORY: u64 = (1 << 32) - PAGE;
-/// Tables are kept as kernel constants or in each VM.
+/// Most elements of a table, which becomes a kernel constant or a part of each VM.
 const MAX_TABLE: u64 = 1 << 20;
 
 /// Lowers a module. The image has its `memory` and `segments`; the head is laid out later.
@@ -154,8 +154,8 @@ fn import_body(call: usize, ty: &FuncType) -> Body {
 const COMMAND: &str = "_start";
 const INITIALIZE: &str = "_initialize";
 
-/// What can be entered; nothing if to instantiate the module is all that there is to do: a command's entry is asked for, there is none, and
-/// something runs at the instantiation, or nothing else could be called.
+/// What can be entered; nothing if to instantiate the module is all that there is to do: a command's entry is asked
+/// for, there is none, and something runs at the instantiation, or nothing else could be called.
 fn entries(module: &Module<'_>, options: &Options) -> Result<Vec<(String, u32)>, Error> {
     let exports = |name: &str| module.exports.iter().any(|(n, _)| n == name);
     let runs = module.start.is_some() || exports(INITIALIZE);
@@ -191,7 +191,7 @@ fn memory(module: &Module<'_>, options: &Options, grows: bool, spans: &Spans) ->
     Ok(Memory { initial, capacity, declared: declared(limits), grows: capacity > initial })
 }
 
-/// Bytes that a memory could grow to where nothing else bounds it.
+/// Bytes that the module lets a memory grow to.
 fn declared(limits: &Limits) -> u64 {
     limits.max.map_or(MAX_MEMORY, |most| most.saturating_mul(PAGE).min(MAX_MEMORY))
 }
@@ -214,7 +214,7 @@ pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64,
     Ok((initial, if grows { (wanted / PAGE * PAGE).min(declared(limits)).max(initial) } else { initial }))
 }
 
-/// What function bodies may [weigh](weighs) together, beside twice the bytes of the module.
+/// What all function bodies together may [weigh](weighs), in addition to twice the bytes of the module.
 const BUDGET: usize = 1 << 17;
 
 /// The image, the passive segments, and the trap of an active one that does not fit.

@@ -1,8 +1,9 @@
-//! Several memories and tables in the one that a VM has.
+//! Puts several memories and tables into the one memory and the one table that a VM has.
 //!
-//! Only a linked module ([`crate::link`]) has several memories; any module may have several tables. The tables lie one behind the other in the program's table, the
-//! memories one behind the other in the program's memory, each with room to grow. The size of each memory is a global of our
-//! own, and each access is tested in the IR; so passes, layout and writers know of one memory and one table.
+//! Only a linked module ([`crate::link`]) has several memories; any module may have several tables. The tables lie one
+//! behind the other in the program's table, the memories one behind the other in the program's memory, each with room
+//! to grow. The size of each memory is a global that lowering adds, and each access is tested in the IR; so passes,
+//! layout and the writer know of one memory and one table.
 
 use super::module::{MAX_MEMORY, PAGE, capacity};
 use crate::ir::Global;
@@ -10,7 +11,7 @@ use crate::wasm::Module;
 use crate::{Error, Options, ValType};
 use wasmparser::Operator;
 
-/// A memory within the program's memory.
+/// The part of the program's memory that one of its memories has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Its first byte.
@@ -23,7 +24,7 @@ pub struct Span {
     pub initial: u32,
 }
 
-/// Where memories and tables lie.
+/// The parts of all memories and tables.
 #[derive(Debug, Default)]
 pub struct Spans {
     /// Empty if there are fewer than two: then the memory is the program's own.
@@ -33,12 +34,12 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// Gives each memory and table its span.
+    /// Lays them out one behind the other.
     pub fn new(module: &Module<'_>, options: &Options) -> Result<Self, Error> {
         let mut spans = Self::default();
         let mut begin = 0u32;
         for table in &module.tables {
-            // What does not fit is refused when the table is made.
+            // A length that does not fit is refused when the table is made.
             let length = u32::try_from(table.min).unwrap_or(u32::MAX);
             spans.tables.push((begin, length));
             begin = begin.saturating_add(length);
@@ -67,12 +68,12 @@ impl Spans {
         Ok(spans)
     }
 
-    /// The place of a memory, if there are several.
+    /// The span of a memory, if there are several.
     pub fn several(&self, memory: u32) -> Option<Span> {
         self.memories.get(memory as usize).copied()
     }
 
-    /// First byte and initial bytes of a memory, for data; `only` is the size of the only one.
+    /// First byte and initial bytes of a memory, for data segments; `only` is the size if there is only one memory.
     pub fn memory(&self, memory: u32, only: u64) -> (u64, u64) {
         self.several(memory).map_or((0, only), |p| (p.base.into(), u64::from(p.initial) * PAGE))
     }

@@ -1,9 +1,10 @@
-//! Memory accesses: which are proven good, which share one check, and which stores wait for a load.
+//! Memory accesses: which are proven to be in bounds, which share one check, and which stores wait for a load.
 //!
-//! Neighbours off one address, as fields of a struct or words of a block are, become one [`Stmt::Check`] and accesses at constant
-//! offsets from its result, which a kernel compiler folds into the instructions. A check covers what surely follows it: what lies behind
-//! a branch or a call gets its own. Addresses `a + 4` and `a + 8` are neighbours too: the check is made of the lowest, so if that is in
-//! memory, none of the others has wrapped around. In `exact` mode each access is tested by itself, so this pass is not run.
+//! Neighbouring accesses off one address, such as to the fields of a struct or the words of a block, become one
+//! [`Stmt::Check`] and accesses at constant offsets from its result, which a kernel compiler folds into the
+//! instructions. A check covers the accesses that surely follow it: one behind a branch or a call gets its own.
+//! Addresses `a + 4` and `a + 8` are neighbours too: the check begins at the lowest, so if that is in memory, none of
+//! the others has wrapped around. In `exact` mode each access is tested by itself, so this pass is not run.
 
 use super::facts::Facts;
 use crate::abi::TrapKind;
@@ -15,9 +16,9 @@ use std::collections::BTreeSet;
 pub const WINDOW: u64 = 256;
 /// Checks and loads remembered at a time, so that the pass stays linear.
 const REMEMBERED: usize = 32;
-/// Statements that a check looks ahead for others to cover, for the same reason.
+/// Statements that are searched for accesses which a new check can cover, for the same reason.
 const AHEAD: usize = 256;
-/// In deeper nests nothing is remembered, which saves walking what lies inside once for each level.
+/// In deeper nests nothing is remembered, so that the statements inside are not walked once for each level.
 const DEEP: usize = 256;
 
 /// Rewrites the accesses of a body, plain or in states.
@@ -35,7 +36,7 @@ struct Pass<'a> {
     body: &'a mut Body,
     facts: Facts,
     memory: &'a Memory,
-    /// Hints of alignment are taken for true, and tested.
+    /// Accesses are assumed to be aligned as their hints say, and that is tested.
     natural: bool,
     options: &'a Options,
     /// Levels of blocks around the present statement.
@@ -49,7 +50,7 @@ struct Seen {
     loads: Vec<Loaded>,
 }
 
-/// An address that was checked: `var + residue` is good from `low` to `high` bytes above it.
+/// An address that was checked: the bytes from `low` to `high` above `var + residue` are in memory.
 #[derive(Clone)]
 struct Checked {
     base: Base,
@@ -83,7 +84,7 @@ struct Loaded {
 }
 
 impl Align {
-    /// What an access at an offset wants of its address.
+    /// What an access at an offset requires of its address.
     fn of(bytes: u32, offset: u32) -> Self {
         Self { bytes, residue: offset.wrapping_neg() & (bytes - 1) }
     }
@@ -100,7 +101,7 @@ impl Align {
     }
 }
 
-/// Control goes on to the next statement, which happens at the same size of the memory.
+/// Control goes on to the next statement, and the memory has the same size there.
 fn plain(stmt: &Stmt) -> bool {
     matches!(
         stmt,
@@ -143,7 +144,8 @@ impl Pass<'_> {
         *stmts = done;
     }
 
-    /// Statements inside a statement. What they set is unknown behind them, and in a loop in front of them too.
+    /// Rewrites the statements inside a statement. Facts about variables that they set do not hold behind them, nor at
+    /// the head of a loop.
     fn inside(&mut self, stmt: &mut Stmt, seen: &mut Seen) {
         if stmt.children().is_empty() {
             return;
@@ -185,13 +187,13 @@ impl Pass<'_> {
         self.body.same(addr.root, other.root).then(|| addr.plus.wrapping_sub(other.plus) as i32)
     }
 
-    /// Whether an access is in memory whatever happens.
+    /// Whether an access is always in memory.
     fn bounded(&self, mem: &Access, bytes: u32) -> bool {
         let high = u64::from(mem.offset) + u64::from(bytes);
         self.options.bounds == Bounds::None || self.facts.most(self.body, mem.addr) + high <= self.memory.initial
     }
 
-    /// Makes an access good: by proof, by a check that was made, or by a new one in front of it.
+    /// Makes an access checked: by proof, by an earlier check, or by a new one in front of it.
     fn check(&mut self, mem: &mut Access, bytes: u32, rest: &[Stmt], seen: &mut Seen, done: &mut Vec<Stmt>) {
         let proven = self.facts.zeros(self.body, mem.addr).min(3);
         let wanted = if self.natural { mem.align } else { 1 };
@@ -261,7 +263,7 @@ impl Pass<'_> {
         seen.checks.push(check);
     }
 
-    /// Rewrites an access to go through a checked address that is not above its own.
+    /// Rewrites an access to use a checked address that is not above its own.
     fn through(&mut self, mem: &mut Access, own: Base, check: &Checked, wanted: u32) {
         mem.addr = self.body.add(Expr::Var(check.var));
         mem.offset += own.plus.wrapping_sub(check.base.plus) + check.align.residue;
@@ -271,8 +273,8 @@ impl Pass<'_> {
         mem.checked = true;
     }
 
-    /// A store that follows a load of the same place without needing its value collapses the memory system of an H200 (LZ4: 7 times
-    /// slower): it is made to need it.
+    /// Makes a store wait for an earlier load of the same address. Without that dependence such a store collapses the
+    /// memory throughput of an H200 (LZ4: 7 times slower).
     fn wait(&mut self, stmt: &mut Stmt, place: Base, bytes: u32, seen: &mut Seen) {
         match stmt {
             Stmt::Load { var, .. } if !reads_any(self.body, place.root, &BTreeSet::from([*var])) => {
@@ -298,13 +300,13 @@ impl Pass<'_> {
 }
 
 impl Seen {
-    /// Variables get new values.
+    /// Forgets what depends on variables that get new values.
     fn forget(&mut self, body: &Body, vars: &BTreeSet<Var>) {
         self.checks.retain(|c| !reads_any(body, c.base.root, vars));
         self.loads.retain(|l| !vars.contains(&l.var) && !reads_any(body, l.place.root, vars));
     }
 
-    /// A statement has happened.
+    /// Updates the facts after a statement.
     fn pass(&mut self, body: &Body, stmt: &Stmt) {
         if !plain(stmt) {
             self.loads.clear();

@@ -2,7 +2,7 @@
 
 use crate::ir::{BinOp, Body, Expr, ExprId, LoadOp, Stmt, Var, walk};
 
-/// Definitions that are followed, one behind the other.
+/// Longest chain of definitions that is followed.
 const DEPTH: u32 = 6;
 /// A variable with more definitions is unknown.
 const DEFINITIONS: usize = 3;
@@ -65,7 +65,7 @@ impl Facts {
             }),
             Expr::Binary(BinOp::I32And, a, b) => of(a).min(of(b)),
             Expr::Binary(BinOp::I32Add, a, b) => exact(of(a) + of(b)),
-            // At most the sum, and no longer than the longer one.
+            // At most the sum, and no more bits than the longer operand.
             Expr::Binary(BinOp::I32Or | BinOp::I32Xor, a, b) => {
                 let (a, b) = (of(a), of(b));
                 (a + b).min((a.max(b) + 1).next_power_of_two() - 1)

@@ -1,8 +1,8 @@
 //! Cuts a function into states.
 //!
-//! A *split* is a call that enters states and returns, or a remote call. A label (the end of a block or an `if`, a loop's
-//! head) becomes a state exactly when a split lies inside its construct, so no statement is duplicated. Inside a state control
-//! stays structured. A variable that lives into a state goes through the frame:
+//! A *split* is a call that enters states and returns, or a remote call. A label (the end of a block or an `if`, a
+//! loop's head) becomes a state exactly when a split lies inside its construct, so no statement is duplicated. Inside a
+//! state control stays structured. A variable that lives into a state goes through the frame:
 //!
 //! ```text
 //! word 0            state to return to
@@ -21,7 +21,7 @@ use std::vec::IntoIter;
 /// Cuts `body` into states.
 ///
 /// # Errors
-/// What lives across its states would need too much memory to find out.
+/// Finding out which variables live across its states would need too much memory.
 pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, world: World, at: u32) -> Result<(), TooLarge> {
     let stmts = std::mem::take(&mut body.stmts);
     let (marks, todo) = (Vec::new(), Vec::new());
@@ -33,7 +33,7 @@ pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, world: World, at: 
     while let Some(Part { state, begin, rest, number, next }) = cut.todo.pop() {
         let mut out = begin;
         cut.flow(rest, number, next, &mut out);
-        // A program can have a state for each two of its bytes.
+        // A hostile program can have a state for each two of its bytes.
         out.shrink_to_fit();
         cut.states[state.0 as usize] = out;
     }
@@ -41,11 +41,11 @@ pub fn run(body: &mut Body, ty: &FuncType, colours: &Colours, world: World, at: 
     save_and_restore(body, ty)
 }
 
-/// What is known of a statement before its function is cut.
+/// What is known of a statement before its function is cut into states.
 struct Mark {
-    /// It is a split, or one lies inside.
+    /// It is a split, or a split lies inside.
     split: bool,
-    /// The number of the statement behind it: they are numbered in the order of the text.
+    /// The number of the statement behind it; statements are numbered in the order of the text.
     end: usize,
 }
 
@@ -54,7 +54,7 @@ struct Part {
     state: State,
     begin: Vec<Stmt>,
     rest: IntoIter<Stmt>,
-    /// Of the first statement in `rest`.
+    /// The number of the first statement in `rest`.
     number: usize,
     /// Where control goes behind the list.
     next: Option<State>,
@@ -107,7 +107,7 @@ impl Cut<'_> {
         any
     }
 
-    /// Operands that must survive a suspension are put into variables.
+    /// Puts operands that must survive a suspension into variables.
     fn in_vars(&mut self, args: Vec<ExprId>, out: &mut Vec<Stmt>) -> Vec<Var> {
         args.into_iter()
             .map(|value| {
@@ -129,8 +129,8 @@ impl Cut<'_> {
         state
     }
 
-    /// Adds the statements of the current state; every path ends in a jump. `number` is that of the first, `next` is where
-    /// control goes behind the list.
+    /// Appends statements to the current state; every path ends in a jump. `number` is that of the first, `next` is
+    /// where control goes behind the list.
     fn flow(&mut self, mut stmts: IntoIter<Stmt>, mut number: usize, next: Option<State>, out: &mut Vec<Stmt>) {
         while let Some(mut stmt) = stmts.next() {
             let Mark { split, end } = self.marks[number];
@@ -199,7 +199,7 @@ impl Cut<'_> {
         }
     }
 
-    /// Branches to labels that became states, and returns, in a statement without splits.
+    /// Rewrites the branches to labels that became states, and the returns, in a statement without splits.
     fn retarget(&self, stmt: &mut Stmt) {
         match stmt {
             Stmt::Branch { label } => {
@@ -247,7 +247,7 @@ fn save_and_restore(body: &mut Body, ty: &FuncType) -> Result<(), TooLarge> {
         mentioned.extend(&set);
         let vars: Vec<Var> = mentioned.into_iter().filter(|v| live.at(state, *v)).collect();
         if !vars.is_empty() {
-            // The results of a call lie in the callee's frame, which must be popped before ours is read.
+            // The results of a call lie in the callee's frame, which must be popped before this function's own is read.
             let first = usize::from(matches!(stmts.first(), Some(Stmt::Results { .. })));
             stmts.insert(first, Stmt::Restore { vars });
         }

@@ -1,15 +1,15 @@
-//! Loads before stores: a processor that issues in order waits at each load whose value it needs, so loads that stand between stores
-//! cost one trip to the memory each, and next to each other one trip together.
+//! Loads before stores: a processor that issues in order waits at each load whose value it needs, so loads that stand
+//! between stores cost the latency of the memory each, and loads next to each other cost it once.
 //!
-//! A load moves up over the stores in front of it, in straight code. A store off another address may turn out to go to the same
-//! place; that is tested once for two addresses, and such a load happens again where it stood. Compilers do not do this: they
-//! cannot tell the addresses apart, nor that a load ahead of its time is harmless.
+//! A load moves up over the stores in front of it, in straight-line code. A store off another base may turn out to
+//! alias the load: that is tested once for each pair of bases, and then the load is repeated where it stood. Compilers
+//! do not do this: they cannot tell the addresses apart, nor know that a speculative load is harmless.
 
 use crate::ValType;
 use crate::ir::{BinOp, Body, Expr, ExprId, Stmt, Var, walk};
 use std::collections::HashMap;
 
-/// How far a load moves, in statements. Bounds the time of the pass, and the registers that wait.
+/// How far a load moves, in statements. Bounds the time of the pass, and the registers that hold loaded values.
 const REACH: usize = 96;
 
 /// Moves the loads of a body whose accesses were checked.
@@ -47,7 +47,7 @@ struct Overlap {
 impl Pass<'_> {
     fn list(&mut self, stmts: &mut Vec<Stmt>) {
         let mut done: Vec<Stmt> = Vec::with_capacity(stmts.len());
-        // Where straight code begins, and the overlaps that are known in it.
+        // Where the present straight-line code begins, and the overlaps that were tested in it.
         let (mut begin, mut known) = (0, Vec::new());
         for mut stmt in std::mem::take(stmts) {
             for child in stmt.children_mut() {
@@ -66,7 +66,8 @@ impl Pass<'_> {
         *stmts = done;
     }
 
-    /// How far up a load can go, and the addresses of the stores on its way that it may meet. `None`: it has no reason to move.
+    /// How many statements a load can move up, and the bases of the stores on its way that may alias it. `None`: it has
+    /// no reason to move.
     fn up(&self, stmt: &Stmt, before: &[Stmt], known: &[Overlap]) -> Option<(usize, Vec<Var>)> {
         let Stmt::Load { var, op, mem, .. } = stmt else { return None };
         let base = self.base(mem.addr)?;
@@ -126,7 +127,7 @@ impl Pass<'_> {
         done.insert(at, load);
     }
 
-    /// `a - b < what b covers || b - a < what a covers`, of the bytes at which the windows begin.
+    /// `a - b < what b covers || b - a < what a covers`, where `a` and `b` are the first bytes that each covers.
     fn overlap(&mut self, a: Var, b: Var) -> ExprId {
         let begin = |pass: &mut Self, v: Var| {
             let (low, high) = pass.windows.get(&v).copied().unwrap_or_default();

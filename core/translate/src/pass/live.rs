@@ -53,14 +53,14 @@ impl Live {
     }
 }
 
-/// Too many variables for so many states, blocks and branches.
+/// The sets would need too much memory: there are too many variables for so many states, blocks and branches.
 pub struct TooLarge;
 
 /// Bits in all sets: 128 MiB.
 const MAX_BITS: usize = 1 << 30;
 
-/// Numbers the variables that may live from one state into another: the first `params`, and those that occur in two. Of the others
-/// none is read in its state before it is set there: locals are set at the start of the function.
+/// Numbers the variables that may live from one state into another: the first `params`, and those that occur in two. No
+/// other variable is read in its state before it is set there, since locals are set at the start of the function.
 fn number(body: &Body, params: usize) -> (usize, Vec<Option<usize>>) {
     let mut count = params;
     let mut only: Vec<Option<usize>> = vec![None; body.vars.len()];
@@ -81,8 +81,8 @@ fn number(body: &Body, params: usize) -> (usize, Vec<Option<usize>>) {
     (count, numbers)
 }
 
-/// What is live into each state of a function of `params` parameters. Sets only grow from one round to the next, so nested
-/// loops need no rounds of their own.
+/// What is live into each state of a function of `params` parameters. Sets only grow from one round to the next, so a
+/// nested loop needs no fixpoint of its own.
 pub fn live_in(body: &Body, params: usize) -> Result<Live, TooLarge> {
     let count = body.states.len();
     let (n, numbers) = number(body, params);
@@ -136,7 +136,7 @@ struct Flow<'a> {
     loops: HashMap<Label, Set>,
     blocks: HashMap<Label, Set>,
     empty: Set,
-    /// More lives into a loop of this state than was thought.
+    /// A set of a loop in this state grew, so the state has to be visited again.
     again: bool,
 }
 

@@ -1,12 +1,13 @@
-//! Where the bits of an f32 NaN show: only there are they made canonical.
+//! Makes f32 NaNs canonical where a program can see their bits, and only there.
 //!
-//! NVIDIA's f32 units give a NaN that the spec does not allow. Between two operations that is nobody's concern, so a sum of products
-//! is made canonical once, where it is stored, passed on or returned, and not at all if it is only compared.
+//! NVIDIA's f32 units give a NaN that the spec does not allow. Between two operations its bits do not matter, so a sum
+//! of products is made canonical once, where it is stored, passed on or returned, and not at all if it is only
+//! compared.
 
 use crate::ValType;
 use crate::ir::{BinOp, Body, Expr, ExprId, Stmt, TrapOp, UnOp, Var, walk};
 
-/// Wraps the f32 operations of a body whose bits show.
+/// Wraps the f32 operations of a body whose result bits can be seen.
 pub fn run(body: &mut Body) {
     if !body.exprs.iter().any(|e| arithmetic(*e)) {
         return;
@@ -73,7 +74,7 @@ fn arithmetic(expr: Expr) -> bool {
     matches!(expr, Expr::Binary(F32Add | F32Sub | F32Mul | F32Div, ..) | Expr::Unary(UnOp::F32Sqrt, _))
 }
 
-/// Lists the f32 operations and variables in an expression, each with whether its bits show.
+/// Lists the f32 operations and variables in an expression, each with whether its bits can be seen.
 fn visit(body: &Body, e: ExprId, shows: Shows, uses: &mut Vec<(ExprId, Shows)>) {
     use BinOp::{F32Eq, F32Ge, F32Gt, F32Le, F32Lt, F32Max, F32Min, F32Ne};
     use UnOp::*;

@@ -1,8 +1,9 @@
-//! Read-only data that is read from the image, of which there is one for all VMs: lanes then share cache lines, and what lies at a
-//! constant address is a constant.
+//! Reads read-only data from the image, of which there is one for all VMs: lanes then share cache lines, and a load of
+//! a constant address becomes a constant.
 //!
-//! What the linker calls `.rodata` is not read-only in WebAssembly. So a store that may go there is tested: a VM that does it ends as one
-//! whose accesses are not aligned does, and its input runs again in a program that shares nothing. Whatever is shared, results are right.
+//! What the linker calls `.rodata` is not read-only in WebAssembly. So a store that may go there is tested: a VM that
+//! stores there ends as `Unaligned`, and its input runs again in a program that shares nothing. Results are right in
+//! any case.
 
 use super::access::WINDOW;
 use super::facts::Facts;
@@ -11,9 +12,10 @@ use crate::wasm::{Mode, Module};
 use crate::{Image, SharedData, ValType};
 use std::ops::Range;
 
-/// Loads from tables of at most so many bytes are not worth the tests of stores, which take an eighth of the time of scrypt on an H200.
+/// Loads from tables of at most so many bytes are not worth the tests of stores, which take an eighth of the time of
+/// scrypt on an H200.
 const SMALL: u64 = 64;
-/// Statements that a test looks ahead for other stores off the same address.
+/// Statements that are searched for other stores off the same address, which one test can cover.
 const AHEAD: usize = 256;
 
 /// The data that is shared.
@@ -24,7 +26,7 @@ pub struct Data {
 }
 
 impl Data {
-    /// Finds it, or says why there is none. Inputs that break what is taken for true must be able to run again.
+    /// Finds it, or says why there is none. An input that stores there must be able to run again.
     pub fn new(module: &Module<'_>, program: &Program, image: &Image) -> Result<Self, &'static str> {
         if module.memories.len() > 1 {
             return Err("the program has several memories");
@@ -39,7 +41,8 @@ impl Data {
             "no data of the program is called .rodata; if its names were stripped, link it without -s, --strip-all or, \
              with Cargo, strip = true",
         )?;
-        // An image begins and ends with its first and last line that is not zero, also after the start function has changed the rest.
+        // The image begins and ends with its first and last nonzero line, also after the start function has changed the
+        // rest.
         let inside = |at: u64| (at.saturating_sub(image.low) as usize).min(image.memory.len());
         let bytes = image.memory.get(inside(all.start)..inside(all.end)).unwrap_or_default();
         let base = all.start.max(image.low);
@@ -64,7 +67,7 @@ impl Data {
         (at, inside)
     }
 
-    /// Whether a body looks something up in a table that is large enough.
+    /// Whether a body has a load that surely lies in a table which is large enough.
     fn pays(&self, body: &Body, params: usize) -> bool {
         let lists = || body.states.iter().chain([&body.stmts]);
         let facts = Facts::new(body, params, lists());
@@ -102,7 +105,8 @@ impl Data {
     }
 }
 
-/// Marks the loads that surely lie in the data and the stores that may, and counts them. Comes before accesses are checked.
+/// Marks the loads that surely lie in the data and the stores that may, and counts them. Must run before
+/// `pass::access`.
 pub fn mark(body: &mut Body, params: usize, data: &Data, counts: &mut SharedData) {
     let mut lists = body.take_lists();
     let facts = Facts::new(body, params, lists.iter());
@@ -140,8 +144,8 @@ fn mark_list(body: &mut Body, facts: &Facts, data: &Data, counts: &mut SharedDat
     }
 }
 
-/// Puts tests in front of the marked stores, one for neighbours off one address that surely follow each other. Far ones have their own: what
-/// lies between them is not stored to.
+/// Puts tests in front of the marked stores, one for neighbours off one address that surely follow each other. Stores
+/// far apart have a test each, since nothing is stored to the bytes between them.
 pub fn test_stores(body: &mut Body) {
     let mut lists = body.take_lists();
     lists.iter_mut().for_each(|list| test_list(body, list));

@@ -1,10 +1,12 @@
-//! Moves checks out of loops: those of addresses that grow or shrink by a constant in each iteration are made once for many iterations.
+//! Moves checks out of loops: those of addresses that grow or shrink by a constant in each iteration are made once for
+//! many iterations.
 //!
-//! In front of a loop without calls stands `Stmt::Strides`. It computes for how many iterations all such addresses stay in memory, and
-//! tests whether they are aligned; after so many iterations the loop comes back to it. An address that is out of memory in the next
-//! iteration then counts as a bad access before the access happens. So a check only moves if each iteration reaches it, past nothing but
-//! values and other accesses. Checks of stores stay where they are: on an H200, 32 stores of an iteration that wait for no check crowd the
-//! memory system (scrypt with cells of 32 bytes: 28 ms become 47).
+//! In front of a loop without calls stands `Stmt::Strides`. It computes for how many iterations all such addresses stay
+//! in memory, and tests whether they are aligned; after so many iterations the loop comes back to it. An address that
+//! is out of memory in the next iteration then counts as a bad access before the access happens. So a check only moves
+//! if each iteration reaches it, past nothing but values and other accesses. Checks of stores stay where they are: on
+//! an H200, 32 stores of an iteration that wait for no check crowd the memory system (scrypt with cells of 32 bytes: 28
+//! ms become 47).
 
 use crate::ValType;
 use crate::ir::{BinOp, Body, Expr, ExprId, Label, Stmt, Stride, Var, walk};
@@ -138,8 +140,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// One stride for two off the same base. It is good exactly if both are: nothing in between wraps around if both ends are in memory.
-    /// As any check, it must end within the capacity.
+    /// One stride for two off the same base. It is good exactly if both are: nothing in between wraps around if both
+    /// ends are in memory. As any check, it must end within the capacity.
     fn and(self, other: Self, capacity: u64) -> Option<Self> {
         let (low, high) = if self.above <= other.above { (self, other) } else { (other, self) };
         let apart = high.above.abs_diff(low.above);
@@ -172,7 +174,8 @@ impl Wanted {
 }
 
 impl Iteration<'_> {
-    /// The value of an expression at statement `at`, in terms of the variables at the start of the iteration, and what each iteration adds.
+    /// The value of an expression at statement `at`, in terms of the variables at the start of the iteration, and what
+    /// each iteration adds.
     fn linear(&mut self, e: ExprId, at: usize, depth: u32) -> Option<(ExprId, i64)> {
         let depth = depth.checked_sub(1)?;
         match self.body.expr(e) {

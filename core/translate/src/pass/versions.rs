@@ -1,4 +1,4 @@
-//! Makes the versions of each function that somebody enters: plain, as states, or both.
+//! Makes the versions of each function that are entered: direct, as states, or both.
 
 use super::{charge, frame};
 use crate::Error;
@@ -6,12 +6,12 @@ use crate::analysis::{Colours, World};
 use crate::ir::{Body, Callee, Program, Stmt, walk};
 use std::collections::BTreeSet;
 
-/// The functions that trampolines enter though they are plain ones.
+/// The direct functions that trampolines enter; each needs an adapter state.
 #[derive(Default)]
 pub struct Adapters {
-    /// From the kernel's trampoline only: what may enter a nested trampoline.
+    /// Entered by the kernel's trampoline only, since they may enter a nested one.
     pub upper: BTreeSet<u32>,
-    /// From any.
+    /// Entered by any trampoline.
     pub lower: BTreeSet<u32>,
 }
 
@@ -58,7 +58,7 @@ struct Needs<'a> {
     colours: &'a Colours,
     /// A function, and whether as states.
     todo: BTreeSet<(u32, bool)>,
-    /// Signatures whose functions were looked at: as called plainly, or as entered in a world.
+    /// Signatures whose functions were visited: as called natively (`None`), or as entered in a world.
     seen: BTreeSet<(u32, Option<World>)>,
     adapters: Adapters,
 }
@@ -74,7 +74,7 @@ impl<'a> Needs<'a> {
         }
     }
 
-    /// What a call may enter, unless it was given before.
+    /// The functions that a call may enter, unless they were visited before.
     fn unseen<'c>(&mut self, callee: &'c Callee, world: Option<World>) -> &'c [u32]
     where
         'a: 'c,
@@ -109,7 +109,7 @@ impl<'a> Needs<'a> {
     }
 }
 
-/// Marks calls of functions that never return and exist as states: the caller is abandoned.
+/// Rewrites calls of functions that never return and exist as states: they abandon the frames of their callers.
 fn abandon(stmts: &mut Vec<Stmt>, colours: &Colours) {
     let mut end = None;
     for (i, stmt) in stmts.iter_mut().enumerate() {
@@ -129,7 +129,7 @@ fn abandon(stmts: &mut Vec<Stmt>, colours: &Colours) {
     }
 }
 
-/// Marks the calls of a direct function that are cut.
+/// Rewrites the calls of a direct function that are cut.
 fn nest(stmts: &mut [Stmt], colours: &Colours, from: u32) {
     for stmt in stmts {
         if let Stmt::Call { callee, args, results, at } = stmt

@@ -30,7 +30,7 @@ pub struct Import {
     pub name: String,
 }
 
-/// What an import asks for.
+/// What an import requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// A function of this type index.
@@ -48,7 +48,7 @@ pub enum Wanted {
     },
 }
 
-/// What a module exports beside functions.
+/// An export that is not a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OtherExport {
     /// A table, by index.
@@ -135,9 +135,9 @@ pub struct Module<'a> {
     pub data: Vec<(Mode, &'a [u8])>,
     /// Data segments that the linker calls read-only.
     pub read_only: BTreeSet<u32>,
-    /// Functions for which [another](Self::merge_functions) stands, and that.
+    /// For each function that was [merged](Self::merge_functions) into another one: that one.
     pub merged: BTreeMap<u32, u32>,
-    /// What is known to name functions: the name section, else the import, else the first export.
+    /// Names of functions: from the name section, else from the import, else from the first export.
     names: BTreeMap<u32, String>,
 }
 
@@ -169,12 +169,12 @@ pub(crate) fn val_type(ty: wasmparser::ValType, at: u64) -> Result<ValType, Erro
     }
 }
 
-/// Answers an import.
+/// Resolves an import.
 pub(crate) type Resolve<'r> = dyn FnMut(&Module<'_>, &Import, Wanted) -> Result<u64, Error> + 'r;
 
 impl<'a> Module<'a> {
-    /// Decodes and validates a module that imports functions only; one with several memories if it is `linked`, that is,
-    /// made by [`crate::link`].
+    /// Decodes and validates a module that imports functions only; one with several memories if it is `linked`, that
+    /// is, made by [`crate::link`].
     pub fn decode(bytes: &'a [u8], linked: bool) -> Result<Self, Error> {
         validate_with(bytes, linked)?;
         Self::read(bytes, &mut |_, import, wanted| match wanted {
@@ -183,8 +183,8 @@ impl<'a> Module<'a> {
         })
     }
 
-    /// Decodes a valid module. `resolve` is asked for each import, with the module as it is known so far; of a global that
-    /// cannot change it gives the bits.
+    /// Decodes a valid module. `resolve` is called for each import, with the part of the module that is known so far;
+    /// for an immutable global it returns the bits.
     pub(crate) fn read(bytes: &'a [u8], resolve: &mut Resolve<'_>) -> Result<Self, Error> {
         let mut m = Module { size: bytes.len(), ..Module::default() };
         for payload in Parser::new(0).parse_all(bytes) {
@@ -331,7 +331,7 @@ impl<'a> Module<'a> {
                 }
             }
             Payload::CustomSection(section) if section.name() == "name" => {
-                // A broken name section must not refuse a good program: names are only for messages.
+                // A good program with a broken name section is not refused: names are only for messages.
                 let reader =
                     NameSectionReader::new(wasmparser::BinaryReader::new(section.data(), section.data_offset()));
                 for name in reader.into_iter().map_while(Result::ok) {
@@ -398,8 +398,8 @@ impl<'a> Module<'a> {
         &self.types[self.functions[function as usize] as usize]
     }
 
-    /// Lets the first of all functions of the same signature and code stand for them. Functions are only called, directly or through the
-    /// table, so nobody can tell them apart.
+    /// Merges functions of the same signature and code into the first of them. Functions are only called, directly or
+    /// through the table, so a program cannot tell them apart.
     pub fn merge_functions(&mut self) {
         let mut seen = HashMap::new();
         let mut merged = BTreeMap::new();
@@ -417,7 +417,7 @@ impl<'a> Module<'a> {
         self.merged = merged;
     }
 
-    /// The function that stands for this one, as a rule itself.
+    /// The function that this one was merged into, else itself.
     pub fn first(&self, function: u32) -> u32 {
         self.merged.get(&function).copied().unwrap_or(function)
     }

@@ -20,10 +20,10 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::REFERENCE_TYPES
 }
 
-/// What of reference types is not supported.
+/// The part of reference types that is not supported.
 pub(crate) const REFERENCES: &str = "reference types (references as values)";
 
-/// The proposals that are not, with what they need.
+/// The proposals that are not supported, with the features that each needs.
 const UNSUPPORTED: &[(&str, WasmFeatures)] = &[
     ("SIMD", WasmFeatures::SIMD),
     ("relaxed SIMD", WasmFeatures::SIMD.union(WasmFeatures::RELAXED_SIMD)),
@@ -49,7 +49,7 @@ pub(crate) fn unsupported(at: u64, proposal: &'static str) -> Error {
     Error::Unsupported { offset: at as usize, proposal }
 }
 
-/// Checks that bytes are a valid module that uses supported proposals only. What it imports is not looked at.
+/// Checks that bytes are a valid module that uses supported proposals only. Imports are not resolved.
 pub fn validate(bytes: &[u8]) -> Result<(), Error> {
     validate_with(bytes, false)
 }
@@ -71,7 +71,7 @@ pub(crate) fn validate_with(bytes: &[u8], linked: bool) -> Result<(), Error> {
     })
 }
 
-/// Why a module is not valid, and where.
+/// What is invalid in a module, and where.
 struct Fault {
     offset: u64,
     message: String,
@@ -83,9 +83,10 @@ impl From<wasmparser::BinaryReaderError> for Fault {
     }
 }
 
-/// Validates a module of these features, and lets constant expressions read earlier immutable globals of the module itself: that came
-/// with garbage collection, and is all of it that needs no references. So globals and segments are validated with that proposal, and
-/// [looked through](no_gc) for the rest of it; everything else is validated without.
+/// Validates a module of these features, and lets constant expressions read earlier immutable globals of the module
+/// itself: that came with the garbage collection proposal, and is the only part of it that needs no references. So
+/// globals and segments are validated with that proposal, and [searched](no_gc) for its other parts; everything else is
+/// validated without it.
 fn check(bytes: &[u8], features: WasmFeatures) -> Result<(), Fault> {
     let mut strict = Validator::new_with_features(features);
     let mut validator = Validator::new_with_features(features | WasmFeatures::GC);
@@ -94,7 +95,7 @@ fn check(bytes: &[u8], features: WasmFeatures) -> Result<(), Fault> {
     let mut functions = Vec::new();
     for payload in parser.parse_all(bytes) {
         let payload = payload?;
-        // In a module these come before all globals, so that the strict validator misses nothing that they refer to.
+        // In a module these sections come before all globals, so the strict validator knows all that they refer to.
         if matches!(
             payload,
             Payload::Version { .. }
@@ -124,7 +125,7 @@ fn check(bytes: &[u8], features: WasmFeatures) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses what of garbage collection stands in globals and segments, beside `global.get`.
+/// Refuses the parts of garbage collection, other than `global.get`, in globals and segments.
 fn no_gc(payload: &Payload<'_>, features: WasmFeatures) -> Result<(), Fault> {
     match payload {
         Payload::GlobalSection(globals) => {
@@ -167,7 +168,7 @@ fn no_gc_type(ty: HeapType, features: WasmFeatures, offset: u64) -> Result<(), F
     let gc = match ty {
         HeapType::Concrete(_) => !features.function_references(),
         HeapType::Abstract { ty, .. } => matches!(ty, Any | Array | Eq | I31 | NoExtern | NoFunc | None | Struct),
-        HeapType::Exact(_) => false, // validation knows a feature for these
+        HeapType::Exact(_) => false, // validation asks for a feature for these
     };
     if gc { Err(Fault { offset, message: format!("the type {ty:?} needs garbage collection") }) } else { Ok(()) }
 }
@@ -177,7 +178,7 @@ fn no_gc_expression(expr: &ConstExpr<'_>, features: WasmFeatures) -> Result<(), 
         let (op, offset) = op?;
         match op {
             Operator::RefNull { hty } => no_gc_type(hty, features, offset)?,
-            // Validation knows features for those of them that are not always there.
+            // Validation asks for a feature where one of these needs it.
             Operator::I32Const { .. }
             | Operator::I64Const { .. }
             | Operator::F32Const { .. }

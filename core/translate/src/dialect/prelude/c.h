@@ -1,4 +1,4 @@
-/* GNU C11 for the system's compiler. A thread ends by longjmp to its kernel. */
+/* GNU C11 for the system's compiler. A thread exits by longjmp to its kernel. */
 #include <setjmp.h>
 #include <stdint.h>
 #include <string.h>

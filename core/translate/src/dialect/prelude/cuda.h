@@ -27,9 +27,10 @@ typedef volatile u64 *vv_gpv64;
 #define VV_BODY VV_INLINE
 #define VV_UNROLL _Pragma("unroll")
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
-/* Buffers lie in global memory and the VM in local memory: once the compiler knows, a store to the one leaves the other in
-   registers (half as many local loads in sha256). Told of a base, since a told access costs compile time: a thousand in one
-   function take minutes. Generic addresses of global memory are its addresses. */
+/* Buffers lie in global memory and the VM in local memory: if the compiler knows, a store to a buffer leaves fields of
+   the VM in registers (half as many local loads in sha256). It is told once for each base, not for each access, which
+   costs compile time: a thousand in one function take minutes. A generic address of global memory is equal to the
+   global address. */
 #define VV_BASE(p) ((vv_gp)__cvta_global_to_generic((size_t)(p)))
 #define VV_PRIVATE(p) __builtin_assume(__isLocal(p))
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
@@ -42,7 +43,7 @@ VV_INLINE void vv_wr32(vv_gp p, u32 v) { *(u32 *)p = v; }
 VV_INLINE void vv_wr64(vv_gp p, u64 v) { *(u64 *)p = v; }
 VV_INLINE void vv_rd128(vv_gp p, u64 *low, u64 *high) { ulonglong2 v = *(ulonglong2 *)p; *low = v.x; *high = v.y; }
 VV_INLINE void vv_wr128(vv_gp p, u64 low, u64 high) { *(ulonglong2 *)p = make_ulonglong2(low, high); }
-#define VV_RO(bits, p) __ldg((const u##bits *)(p)) /* may move over stores */
+#define VV_RO(bits, p) __ldg((const u##bits *)(p)) /* a compiler may move it over stores */
 VV_INLINE u32 vv_i32_reinterpret(f32 f) { return __float_as_uint(f); }
 VV_INLINE u64 vv_i64_reinterpret(f64 f) { return (u64)__double_as_longlong(f); }
 VV_INLINE f32 vv_f32(u32 v) { return __uint_as_float(v); }
@@ -64,7 +65,7 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__popcll(v); }
 VV_INLINE u64 vv_timer(void) { u64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
 #define VV_EXIT_STATE
 #define VV_EXIT(vm) do { vv_end(vm); asm volatile("exit;"); __builtin_unreachable(); } while (0)
-/* An empty statement would be gone before PTX is compiled. */
+/* Not empty: an empty statement would be removed before PTX is compiled. */
 #define VV_APART asm volatile("mov.b32 %0, %0;" : "+r"(fuel));
 #define VV_ENTER(vm)
 #define VV_KERNEL(name) \

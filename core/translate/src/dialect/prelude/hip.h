@@ -1,10 +1,10 @@
-/* HIP C++, with the compiler's builtins only: hipRTC and plain clang both take it. A wave ends as one, so no thread exits
-   alone, and a wave is a tile. */
+/* HIP C++, with the compiler's builtins only: hipRTC and plain clang both compile it. A wave ends as a whole, so no
+   thread exits alone, and a wave is a tile. */
 #define __device__ __attribute__((device))
 #define __global__ __attribute__((global))
 #define __constant__ __attribute__((constant))
-/* Buffers lie in global memory and the VM in private memory. A compiler that does not know uses flat accesses, which ask at run
-   time: 3,601 in wordcount on gfx90a, 155 once it knows. */
+/* Buffers lie in global memory and the VM in private memory. A compiler that does not know that uses flat accesses,
+   which look at the address at run time: 3,601 in wordcount on gfx90a, 155 if it knows. */
 #define VV_SPACE __attribute__((address_space(1)))
 #define VV_PRIVATE(p) __builtin_assume(__builtin_amdgcn_is_private(p))
 typedef unsigned char u8;
@@ -64,7 +64,7 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__builtin_popcountll(v); }
 #define vv_raw_sqrt __builtin_sqrt
 #define VV_EXIT_STATE
 #define VV_ENTER(vm)
-/* Without the attribute the compiler keeps room for blocks of 1,024 threads, and so half of the registers. */
+/* Without the attribute the compiler allows for blocks of 1,024 threads, and so uses half of the registers only. */
 #define VV_KERNEL(name) \
     extern "C" __global__ __attribute__((amdgpu_flat_work_group_size(VV_LANES, VV_LANES))) \
     void name(vv_gp a0, vv_gp64 a1, vv_gp a2, vv_gp a3, vv_gp a4, vv_gp a5, vv_gp64 a6, vv_gpv a7, vv_gp a8) { \

@@ -1,4 +1,5 @@
-/* Host calls that the device answers itself (WASI). Each returns an errno. */
+/* The host calls (WASI) that the device answers, and the device's half of those that the host answers. Each returns an
+   errno. */
 #define VV_EBADF 8u
 #define VV_EINVAL 28u
 #define VV_ENOTDIR 54u
@@ -41,25 +42,26 @@ VV_HELPER u32 vv_string_sizes(VM *vm, u32 which, u32 count, u32 length) {
 #endif
 
 #define vv_clock_res_get(vm, id, p) ((id) > 3 ? VV_EINVAL : vv_store_u64(vm, p, VV_CLOCK_RES))
-/* What a start function does after it saw something of its input is that input's own, so its memory is no image for all VMs. */
+/* Once a start function has read something of its input, its memory depends on the input and is no image for all VMs.
+   */
 #define VV_SEES_INPUT(vm) (VV_WORD(vm, VV_WORD_STDIN) |= VV_SAW_INPUT)
 #define vv_clock_time_get(vm, id, precision, p) \
     ((id) > 3 ? VV_EINVAL : (VV_SEES_INPUT(vm), vv_store_u64(vm, p, vv_now(vm))))
-/* Where nothing tells a running kernel the time, the host is asked, with no words, and answers with its clock. */
+/* Where a running kernel cannot read a clock, the host is asked, with an empty request, and answers with its clock. */
 VV_INLINE void vv_ask_clock_time_get(VM *vm, u32 id, u64 precision, u32 p) {
     if (id > 3) vm->error = VV_EINVAL;
     else if (!vv_writable(vm, p, 8)) vm->error = VV_EFAULT;
 }
 #define vv_take_clock_time_get(vm, id, precision, p) vv_store_u64(vm, p, vv_answer_word(vm, 0))
 
-/* Which of the three streams a descriptor is, or 0 if it is not open. At first 0 to 2 are standard input, output and error. In the upper
-   6 bits of the word, two for each hold what it is, xor what it was; VV_SAW_INPUT is the next, then VV_INPUT_KNOWN; below is the count of
-   bytes read. */
+/* Which of the three streams a descriptor is, or 0 if it is not open. At first 0 to 2 are standard input, output and
+   error. The upper 6 bits of the word hold two bits for each: what it is now, xor what it was at first. Below them are
+   VV_SAW_INPUT, VV_INPUT_KNOWN, and the count of bytes read. */
 #define VV_STDIN 1u
 #define VV_STDOUT 2u
 #define VV_STDERR 3u
 #define VV_STREAMS 58u
-/* The program asked whether there is input, and did not read it all since; or it read that there is no more. */
+/* The program asked whether there is input, and has not read all of it since; or it read the end of the input. */
 #define VV_INPUT_KNOWN ((u64)1 << 56)
 #define VV_INPUT_READ(vm) (VV_WORD(vm, VV_WORD_STDIN) & (VV_INPUT_KNOWN - 1))
 VV_INLINE u32 vv_stream(VM *vm, u32 fd) {
@@ -86,7 +88,7 @@ VV_INLINE u32 vv_fd_renumber(VM *vm, u32 from, u32 to) {
     return 0;
 }
 
-/* What is wrong with a stream, or with a descriptor that is none. */
+/* The errno of a call that is wrong for a stream, or for a descriptor that is not open. */
 #define VV_WRONG(vm, fd, errno_) (vv_stream(vm, fd) ? (errno_) : VV_EBADF)
 #define vv_fd_seek(vm, fd, offset, whence, p) VV_WRONG(vm, fd, VV_ESPIPE)
 #define vv_fd_tell(vm, fd, p) VV_WRONG(vm, fd, VV_ESPIPE)
@@ -97,7 +99,7 @@ VV_INLINE u32 vv_fd_renumber(VM *vm, u32 from, u32 to) {
 #define vv_sock_recv(vm, fd, iovs, n, flags, p, q) VV_WRONG(vm, fd, VV_ENOTSOCK)
 #define vv_sock_send(vm, fd, iovs, n, flags, p) VV_WRONG(vm, fd, VV_ENOTSOCK)
 #define vv_sock_shutdown(vm, fd, how) VV_WRONG(vm, fd, VV_ENOTSOCK)
-/* A time that is given and now, both. */
+/* Both "this time" and "now" are asked for. */
 #define VV_BAD_TIMES(flags) (((flags) & 3) == 3 || ((flags) & 12) == 12 ? VV_EINVAL : VV_EBADF)
 #define vv_fd_filestat_set_times(vm, fd, accessed, modified, flags) VV_BAD_TIMES(flags)
 #define vv_path_filestat_set_times(vm, fd, follow, path, n, accessed, modified, flags) VV_BAD_TIMES(flags)
@@ -121,9 +123,9 @@ VV_HELPER u32 vv_filestat(VM *vm, u32 fd, u32 p, u32 bytes) {
 #define vv_fd_filestat_get(vm, fd, p) vv_filestat(vm, fd, p, 64u)
 #define vv_fd_filestat_get_0(vm, fd, p) vv_filestat(vm, fd, p, 56u)
 
-/* The i-th buffer of a read or write; 0 if it, or what describes it, is not in memory. An empty one may point anywhere. A call that has
-   already moved bytes then ends with their count: after an error a program would move them again, or never see them. Buffers are charged
-   also for being looked at, since there can be many empty ones. */
+/* The i-th buffer of a read or write; 0 if it, or its descriptor in the guest's list, is not in memory. An empty one
+   may point anywhere. A call that has already moved bytes then ends with their count: after an error a program would
+   move them again, or never see them. Looking at a buffer is charged, too, since there can be many empty ones. */
 VV_INLINE u32 vv_buffer(VM *vm, u32 iovs, u32 i, u32 *p, u32 *n) {
     u64 at = iovs + (u64)i * 8;
     if (vv_must_end(vm, vv_charge(vm, 1)) || at + 8 > vm->size) return 0;
@@ -136,7 +138,7 @@ VV_INLINE u32 vv_buffer(VM *vm, u32 iovs, u32 i, u32 *p, u32 *n) {
 VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (vv_stream(vm, fd) != VV_STDIN) return VV_EBADF;
     if (!vv_writable(vm, result, 4)) return VV_EFAULT;
-    VV_SEES_INPUT(vm); /* also that it has ended */
+    VV_SEES_INPUT(vm); /* also if it has ended */
     u64 pos = VV_INPUT_READ(vm), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
     vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
     u32 total = 0, asked = 0, p, n;
@@ -164,7 +166,7 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
 #endif
 
 #ifdef VV_HAS_fd_write
-/* Behind what was written to both streams before. */
+/* Appends to what was written to the stream before. */
 VV_INLINE void vv_write_piece(VM *vm, u32 stream, u32 p, u32 n) {
     u32 j = 0;
     if (stream == VV_STDERR) {
@@ -187,13 +189,14 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (!vv_writable(vm, result, 4)) return VV_EFAULT;
     u32 total = 0, p, n;
 #ifdef VV_REMOTE
-    /* What finds no room behind earlier output waits for an empty buffer, so that only a write larger than the buffer is a short one. */
+    /* A write that does not fit behind earlier output waits for an empty buffer, so that only a write larger than the
+       buffer is a short one. */
     u64 wanted = (u64)vm->out_len + vm->err_len;
     if (wanted) {
         u64 fuel = vm->fuel_left + VV_FUEL(vm);
         for (u32 i = 0; i < count && wanted <= vm->out_cap && vv_buffer(vm, iovs, i, &p, &n); i++) wanted += n;
         if (vm->end) return 0;
-        vm->fuel_left = fuel - VV_FUEL(vm); /* charged below, and so once, whatever room there is */
+        vm->fuel_left = fuel - VV_FUEL(vm); /* charged below, so once, whether or not it fits */
         if (wanted > vm->out_cap) {
             vm->flush = 1;
             return 0;
@@ -228,11 +231,11 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
 #endif
 
 #ifdef VV_REMOTE
-/* poll_oneoff: the device reads subscriptions and writes events, any number of them; the host says how long the VM waits. A request: the
-   shortest timeout, the earliest time (all ones: none), and what is ready. The answer: for how long the VM waited, and its clock. In a
-   clock's subscription of snapshot 0, 8 bytes more stand before all that follows the tag. */
-#define VV_READY 1u /* a stream is, from the first moment on; then no clock is looked at */
-#define VV_INPUT 2u /* standard input will be, if nothing else was before it */
+/* poll_oneoff: the device reads subscriptions and writes events, any number of them; the host says how long the VM
+   waits. A request: the shortest timeout, the earliest time (all ones: none), and what is ready. The answer: for how
+   long the VM waited, and its clock. In snapshot 0, the subscription of a clock has 8 more bytes behind the tag. */
+#define VV_READY 1u /* a stream is ready at once; then no clock is looked at */
+#define VV_INPUT 2u /* standard input will be ready, if nothing else is before it */
 VV_HELPER void vv_ask_poll(VM *vm, u32 from, u32 to, u32 count, u32 result, u32 more) {
     u64 shortest = ~(u64)0, earliest = ~(u64)0;
     u32 ready = 0, bytes = 48 + more;
@@ -245,7 +248,7 @@ VV_HELPER void vv_ask_poll(VM *vm, u32 from, u32 to, u32 count, u32 result, u32 
         if (kind == 0) {
             u32 clock = vv_ld32(vm->mem, from + 16 + more), absolute = vv_ld16(vm->mem, from + 40 + more);
             u64 time = vv_ld64(vm->mem, from + 24 + more);
-            if (clock > 1 || absolute > 1) vm->error = VV_EINVAL; /* what the processor has worked cannot be waited for */
+            if (clock > 1 || absolute > 1) vm->error = VV_EINVAL; /* CPU time cannot be waited for */
             else if (absolute) earliest = time < earliest ? time : earliest;
             else shortest = time < shortest ? time : shortest;
         } else if (kind > 2) {
@@ -272,7 +275,7 @@ VV_HELPER u32 vv_take_poll(VM *vm, u32 from, u32 to, u32 count, u32 result, u32 
         if (!is) continue;
         vv_st64(vm->mem, to, user);
         vv_st64(vm->mem, to + 8, (u64)kind << 16);
-        vv_st64(vm->mem, to + 16, kind != 0); /* at least one byte: who is told of none would wait for ever */
+        vv_st64(vm->mem, to + 16, kind != 0); /* at least one byte: a guest that is told of none would wait for ever */
         vv_st64(vm->mem, to + 24, 0);
         to += 32;
         events++;
@@ -288,7 +291,8 @@ VV_HELPER u32 vv_take_poll(VM *vm, u32 from, u32 to, u32 count, u32 result, u32 
 #endif
 
 #ifdef VV_HAS_random_get
-/* ChaCha20 (RFC 8439) with a key for each input, so it needs no nonce, and the counter is 64 bits. The position counts bytes of the stream. */
+/* ChaCha20 (RFC 8439) with a key for each input, so it needs no nonce, and the counter is 64 bits. The position counts
+   bytes of the stream. */
 #define VV_QUARTER(a, b, c, d) \
     a += b; d = vv_rotl32(d ^ a, 16); c += d; b = vv_rotl32(b ^ c, 12); \
     a += b; d = vv_rotl32(d ^ a, 8); c += d; b = vv_rotl32(b ^ c, 7);
@@ -318,7 +322,7 @@ VV_HELPER u32 vv_random_get(VM *vm, u32 p, u32 n) {
     u32 x[16];
     for (u32 i = 0; i < n; i++, pos++) {
         if (i == 0 || (pos & 63) == 0) {
-            if (vv_must_end(vm, vv_charge(vm, 16))) return 0; /* a block takes as long as so many iterations of a loop */
+            if (vv_must_end(vm, vv_charge(vm, 16))) return 0; /* as long as so many iterations of a loop */
             vv_chacha(vm, x, pos >> 6);
         }
         vv_st8(vm->mem, p + i, x[pos >> 2 & 15] >> ((pos & 3) * 8));

@@ -10,7 +10,7 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
         u32 next = vv_dispatch(vm, vm->state);
         if (!vm->stop) vm->state = next;
 #ifdef VV_FORCE
-        if (!vm->stop && !VV_STRAYED(vm) && !vm->error) break; /* a bad access and an errno are dealt with first: they do not outlive a launch */
+        if (!vm->stop && !VV_STRAYED(vm) && !vm->error) break; /* first handle those two: neither outlives a launch */
 #endif
     }
     vv_end(vm);
@@ -31,7 +31,8 @@ VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 th
 }
 
 #if defined(VV_BRANCHY) && !VV_LINEAR && VV_CELL >= 8
-/* On a processor one thread resets a whole tile: neighbouring bytes belong to neighbouring lanes, and all get the same. */
+/* On a processor one thread resets a whole tile: neighbouring bytes belong to neighbouring lanes, and all lanes get the
+   same values. */
 VV_INLINE void vv_spread(vv_gp to, vv_gp from, u32 n) {
     for (u32 i = 0; i < n; i += VV_CELL)
         for (u32 lane = 0; lane < VV_LANES; lane++)

@@ -12,14 +12,15 @@ typedef u32 vv_off;
 #define VV_AT(a) ((vv_off)(a) + ((vv_off)(a) & ~(vv_off)(VV_CELL - 1)) * (VV_LANES - 1))
 #define VV_AT64(a) ((u64)(a) + ((u64)(a) & ~(u64)(VV_CELL - 1)) * (VV_LANES - 1))
 #endif
-/* At a constant offset `o` from a checked address, where `w` bytes are aligned: whole cells fold into the instruction. */
+/* At a constant offset `o` from a checked address, where the sum is aligned to `w` bytes: whole cells of the offset
+   fold into the instruction. */
 #if VV_LINEAR
 #define VV_NEAR(a, o, w) ((u64)(a) + (o))
 #else
 #define VV_NEAR_(p, w) ((w) == 1 ? VV_AT(p) : (((vv_off)((p) & ~(u32)(VV_CELL - 1)) << VV_LOG_LANES) + ((p) & (VV_CELL - 1) & ~((w) - 1))))
 #define VV_NEAR(a, o, w) ((u64)VV_NEAR_((a) + ((o) & (VV_CELL - 1)), w) + (u64)((o) & ~(u32)(VV_CELL - 1)) * VV_LANES)
 #endif
-/* Where a lane's memory of `bytes` a VM begins. */
+/* Where the memory of a lane begins, with `bytes` of memory for each VM. */
 #if VV_LINEAR
 #define VV_LANE_BASE(p, thread, bytes) ((p) + (u64)(thread) * (bytes))
 #else
@@ -33,7 +34,7 @@ typedef u32 vv_off;
 #define VV_SKIP(bytes) ((u64)(bytes) * VV_LANES)
 #endif
 
-/* Aligned accesses: a multiple of the width. */
+/* Aligned accesses: the address is a multiple of the width. */
 VV_INLINE u32 vv_w32(vv_gp m, u32 a) { return vv_rd32(m + VV_AT(a)); }
 VV_INLINE void vv_sw32(vv_gp m, u32 a, u32 v) { vv_wr32(m + VV_AT(a), v); }
 #if !VV_LINEAR && VV_CELL == 4
@@ -61,14 +62,15 @@ VV_INLINE u64 vv_a64(vv_gp m, u32 a, u32 o) { return vv_rd64(m + VV_NEAR(a, o, 8
 VV_INLINE void vv_sa64(vv_gp m, u32 a, u32 o, u64 v) { vv_wr64(m + VV_NEAR(a, o, 8u), v); }
 #endif
 
-/* 16 bytes, where they lie side by side. */
+/* 16 bytes, if they are contiguous. */
 #if VV_PAIRS
 #define VV_PAIRED(a) (!((a) & 15u))
 VV_INLINE void vv_a128(vv_gp m, u32 a, u32 o, u64 *low, u64 *high) { vv_rd128(m + VV_NEAR(a, o, 16u), low, high); }
 VV_INLINE void vv_sa128(vv_gp m, u32 a, u32 o, u64 low, u64 high) { vv_wr128(m + VV_NEAR(a, o, 16u), low, high); }
 #endif
 
-/* Accesses of any alignment: two aligned words and a funnel shift without a branch; where branches are cheap, a test. */
+/* Accesses of any alignment: two aligned words and a funnel shift, without a branch; where branches are cheap, only if
+   a test finds it necessary. */
 #ifdef VV_BRANCHY
 #define VV_SLOW VV_HELPER
 #else
@@ -125,7 +127,7 @@ VV_INLINE void vv_st64(vv_gp m, u32 a, u64 v) {
 
 /* Device buffers that are not tiled (inputs, image). */
 #ifndef VV_RO
-#define VV_RO(bits, p) vv_rd##bits(p) /* of what no kernel changes while it is read */
+#define VV_RO(bits, p) vv_rd##bits(p) /* reads memory that no kernel changes meanwhile */
 #endif
 VV_INLINE u32 vv_ro8(vv_gp p, u32 a) { return VV_RO(8, p + a); }
 VV_INLINE u32 vv_ro16(vv_gp p, u32 a) { return VV_RO(16, p + a); }

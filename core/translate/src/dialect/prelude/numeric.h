@@ -25,7 +25,7 @@ VV_INLINE f32 vv_nan32(f32 v) { return v != v ? vv_f32(0x7fc00000u) : v; }
 #else
 #define VV_NAN32(v) (v)
 #endif
-/* NVIDIA's OpenCL compiler takes x / 2 * 2 for x, also where x / 2 is not exact. */
+/* NVIDIA's OpenCL compiler folds x / 2 * 2 to x, also where x / 2 is not exact. */
 #if defined(VV_NVIDIA) && defined(__OPENCL_VERSION__)
 VV_INLINE f32 vv_f32_div(f32 a, f32 b) {
     f32 r;
@@ -37,7 +37,7 @@ VV_INLINE f32 vv_f32_div(f32 a, f32 b) { return a / b; }
 #endif
 VV_INLINE f32 vv_f32_same(f32 v) { return v != v ? vv_quiet32(v) : v; }
 VV_INLINE f64 vv_f64_same(f64 v) { return v != v ? vv_quiet64(v) : v; }
-/* Compilers take a demotion of a promotion for nothing at all, and then a signalling NaN would stay one. */
+/* Compilers remove a demotion of a promotion, and then a signalling NaN would stay one. */
 VV_INLINE f32 vv_f32_demote(f64 v) {
     return VV_NAN32(vv_f32_same((f32)v));
 }
@@ -51,7 +51,8 @@ VV_ROUND(vv_f64_trunc, f64, vv_quiet64, vv_raw_trunc)
 VV_ROUND(vv_f32_nearest, f32, vv_quiet32, vv_raw_rintf)
 VV_ROUND(vv_f64_nearest, f64, vv_quiet64, vv_raw_rint)
 #ifdef VV_PATCH
-/* A compiler whose square root is only nearly right (clang 17 and older for AMD): bit by bit, of the mantissa and as many zeros. */
+/* For a compiler whose square root is not correctly rounded (clang 17 and older for AMD): computed bit by bit, from the
+   mantissa followed by as many zeros. */
 VV_HELPER f64 vv_f64_sqrt(f64 v) {
     if (v != v) return vv_quiet64(v);
     u64 bits = vv_i64_reinterpret(v);
@@ -71,7 +72,7 @@ VV_HELPER f64 vv_f64_sqrt(f64 v) {
         if (fits) rest -= test;
         root = root << 1 | fits;
     }
-    /* The last bit rounds; a root is never halfway. */
+    /* The last bit rounds; a root is never halfway between two numbers. */
     return vv_f64(((u64)((exponent + 1021) >> 1) << 52) + ((root + 1) >> 1));
 }
 VV_INLINE f32 vv_f32_sqrt(f32 v) { return vv_f32_demote(vv_f64_sqrt((f64)v)); }
@@ -103,7 +104,7 @@ VV_INLINE f64 vv_f64_max(f64 a, f64 b) {
     if (a == b) return vv_f64(vv_i64_reinterpret(a) & vv_i64_reinterpret(b));
     return a > b ? a : b;
 }
-/* Saturating conversions; a cast is only made of a value that fits. Bounds are exact in the float's type. */
+/* Saturating conversions; only a value that fits is cast. Bounds are exact in the float's type. */
 #define VV_SAT(name, f, i, s, low, low_value, high, high_value) \
     VV_INLINE i name(f v) { \
         if (v != v) return 0; \

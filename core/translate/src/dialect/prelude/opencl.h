@@ -51,8 +51,8 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return popcount(v); }
 #define vv_raw_truncf trunc
 #define vv_raw_trunc trunc
 #ifdef VV_BRANCHY
-/* PoCL's rint branches on a conversion to int that overflows for large numbers. That is undefined, and where the operand is
-   a constant, the compiler removes all that follows. */
+/* PoCL's rint branches on a conversion to int that overflows for large numbers. That is undefined, and where the
+   operand is a constant, the compiler removes all that follows. */
 VV_INLINE f32 vv_raw_rintf(f32 v) { return fabs(v) < 0x1p23f ? copysign((fabs(v) + 0x1p23f) - 0x1p23f, v) : v; }
 VV_INLINE f64 vv_raw_rint(f64 v) { return fabs(v) < 0x1p52 ? copysign((fabs(v) + 0x1p52) - 0x1p52, v) : v; }
 #else

@@ -15,16 +15,16 @@ typedef struct VM {
     vv_gp64 par;
     vv_gpv host_stop;
     u64 vms;        /* distance of state words */
-    u32 fuel;       /* of the current slice, below 2^30; above it VV_OOB or VV_SKEW, so that a back-edge looks at both in one */
+    u32 fuel;       /* of the current slice, below 2^30; above are VV_OOB and VV_SKEW, for one test of both */
     u32 size;       /* bytes of linear memory */
     u32 refused;    /* memory.grow failed for our limit, not the module's */
     u32 fp;         /* frame pointer: bytes into the frame area */
     u32 frames_end; /* bytes of the frame area */
     u32 state;      /* trampoline state */
-    u32 zero;       /* 0, which no compiler knows */
+    u32 zero;       /* 0, but no compiler knows that */
     u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
     u32 status, code, func, at;
-    u64 fuel_left;  /* beyond it */
+    u64 fuel_left;  /* beyond the current slice */
     u32 out_len, err_len, out_cap;
     u32 request;    /* bytes packed so far */
     u32 error;      /* errno of a request that is not made */
@@ -38,8 +38,8 @@ typedef struct VM {
     VV_GLOBALS
 } VM;
 
-/* Sticky flags: a bad access happened, or one that is not aligned as its hint says or stored into shared data. `vv_halt` makes a status
-   of them. */
+/* Sticky flags: a bad access happened; an access that is not aligned as its hint says, or a store into shared data.
+   `vv_halt` turns them into a status. */
 #define VV_OOB 0x80000000u
 #define VV_SKEW 0xc0000000u
 #define VV_STRAYED(vm) ((s32)(vm)->fuel < 0)
@@ -51,7 +51,7 @@ typedef struct VM {
 #ifdef VV_TIMER
 #define VV_TIME(vm) vv_timer()
 #else
-#define VV_TIME(vm) (*(vv_gpv64)((vm)->host_stop + VV_STOP_TIME / 4)) /* the host keeps it */
+#define VV_TIME(vm) (*(vv_gpv64)((vm)->host_stop + VV_STOP_TIME / 4)) /* the host updates it */
 #endif
 #define VV_HALT 0u
 #define VV_FINISH 1u
@@ -126,7 +126,7 @@ VV_HELPER u64 vv_now(VM *vm) {
 }
 #endif
 
-/* Everything that a VM is goes back to memory. */
+/* Writes the state of the VM back to memory. */
 VV_HELPER void vv_end(VM *vm) {
     VV_WORD(vm, VV_WORD_STATUS) = vm->status | (u64)vm->code << 32;
     VV_WORD(vm, VV_WORD_WHERE) = vm->func | (u64)vm->at << 32;
@@ -158,7 +158,7 @@ VV_COLD void vv_halt(VM *vm, u32 status, u32 code, u32 func, u32 at) {
     if (VV_STRAYED(vm)) {
         status = VV_TRAP;
         code = VV_OUT_OF_BOUNDS_MEMORY;
-        if (vm->fuel >= VV_SKEW) status = VV_UNALIGNED; /* whatever came of it is not the program's doing */
+        if (vm->fuel >= VV_SKEW) status = VV_UNALIGNED; /* results after a broken assumption are not the program's */
     }
     vm->status = status;
     vm->code = code;
@@ -173,7 +173,7 @@ VV_COLD void vv_trap(VM *vm, u32 kind, u32 func, u32 at) { vv_halt(vm, VV_TRAP, 
 
 /* Goes on at another state with no frames; the caller has written the new frame. */
 VV_COLD void vv_abandon(VM *vm, u32 state) {
-    if (VV_STRAYED(vm)) { /* the flag does not outlive a thread that exits */
+    if (VV_STRAYED(vm)) { /* the flag would be lost when the thread exits */
         vv_halt(vm, VV_TRAP, 0, 0xffffffffu, 0xffffffffu);
         return;
     }
@@ -186,7 +186,8 @@ VV_COLD void vv_abandon(VM *vm, u32 state) {
 #endif
 }
 
-/* Takes more fuel than is left of the slice, so the next one begins. 0, or the status with which the VM has to end, of a bad access VV_TRAP. */
+/* Charges more fuel than is left of the slice, so the next slice begins. Returns 0, or the status with which the VM has
+   to end: VV_TRAP after a bad access. */
 VV_COLD u32 vv_spend(VM *vm, u32 units) {
     if (VV_STRAYED(vm)) return VV_TRAP;
     u32 more = units - vm->fuel;
@@ -203,7 +204,7 @@ VV_COLD u32 vv_spend(VM *vm, u32 units) {
     vm->fuel = (u32)slice;
     return 0;
 }
-/* A back-edge that has no fuel in its slice, or follows a bad access. Nonzero: the VM stops. */
+/* A back-edge that finds no fuel in the slice, or follows a bad access. Nonzero: the VM stops. */
 VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
     vm->fuel = fuel;
     u32 end = vv_spend(vm, 1);
@@ -215,17 +216,17 @@ VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
 #else
 #define VV_COUNT(vm, kind)
 #endif
-/* In a function the fuel is in a variable, between the points where somebody else reads `vm->fuel`. */
+/* In a function the fuel is in a variable, which is written back where other code reads `vm->fuel`. */
 #define VV_SPENT VV_UNLIKELY((s32)fuel-- <= 0)
 #define VV_SPENT_OR(test) VV_UNLIKELY(((s32)fuel-- <= 0) | (test))
 #define VV_EDGE(func, at, ret) \
     if (VV_SPENT) { VV_REFUEL(func, at, ret) }
 #ifdef VV_THREAD_EXIT
-#define VV_REFUEL(func, at, ret) vv_edge(vm, fuel + 1, func, at); fuel = vm->fuel; /* it returns only if the VM goes on */
+#define VV_REFUEL(func, at, ret) vv_edge(vm, fuel + 1, func, at); fuel = vm->fuel; /* returns only if the VM goes on */
 #else
 #define VV_REFUEL(func, at, ret) if (vv_edge(vm, fuel + 1, func, at)) ret; fuel = vm->fuel;
 #endif
-/* Keeps a compiler from making one loop of two. */
+/* Keeps a compiler from merging two loops into one. */
 #ifndef VV_APART
 #ifdef VV_BRANCHY
 #define VV_APART
@@ -234,7 +235,8 @@ VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
 #endif
 #endif
 
-/* Bounds of the bytes from `a` to `a + high`, a constant that is at most the capacity, so nothing wraps around. */
+/* Whether the bytes from `a` to `a + high` leave the memory. `high` is a constant that is at most the capacity, so
+   nothing wraps around. */
 #if VV_FIXED
 VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return a > (u32)(VV_CAPACITY - high); }
 #else
@@ -243,8 +245,8 @@ VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return high > VV_INITIAL ? a +
 #ifndef VV_PRIVATE
 #define VV_PRIVATE(p) /* tells the compiler that a pointer is to the thread's own memory */
 #endif
-/* The base of accesses from `low` to `high` bytes above it. A bad one leads into the guard as a whole: a store that only begins in
-   memory must not change it, and one beyond the size must not be found there after memory has grown. */
+/* The base of accesses from `low` to `high` bytes above it. If a part is bad, all of it goes to the guard: a store that
+   only begins in memory must not change it, and one beyond the size must not be seen after memory has grown. */
 VV_INLINE u32 vv_aligned(u32 *fuel, u32 a, u32 align, u32 residue) {
 #ifdef VV_NATURAL
     if ((a - residue) & (align - 1)) *fuel |= VV_SKEW;
@@ -257,8 +259,8 @@ VV_INLINE u32 vv_check(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align,
     a = vv_aligned(fuel, a, align, residue);
     return bad ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
 }
-/* The same for an address to which each iteration of a loop adds `step`. Lowers `iterations` to the number of iterations after the next in which the
-   address is good too. */
+/* The same for an address to which each iteration of a loop adds `step`. Lowers `iterations` to the number of
+   iterations after the next in which the address is good too. */
 VV_INLINE void vv_stride(u32 *fuel, u32 *iterations, u32 size, u32 a, s32 step, u64 high, u32 align, u32 residue) {
     if (vv_bad(size, a, high)) *fuel |= VV_OOB;
     (void)vv_aligned(fuel, a, align, residue);
@@ -274,7 +276,8 @@ VV_INLINE void vv_stride(u32 *fuel, u32 *iterations, u32 size, u32 a, s32 step, 
 }
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
 #ifdef VV_SHARED_AT
-/* Whether one of `n` bytes is data that all VMs share. A VM that stores there has to run again in a program that shares nothing. */
+/* Whether any of `n` bytes is data that all VMs share. A VM that stores there has to run again in a program that shares
+   nothing. */
 VV_INLINE u32 vv_shares(u32 a, u32 n) { return n && a - (VV_SHARED_AT - n + 1) < VV_SHARED_END - VV_SHARED_AT + n - 1; }
 VV_INLINE u32 vv_writable(VM *vm, u32 p, u64 length) {
     u32 good = vv_in_bounds(vm, p, length);
@@ -285,8 +288,8 @@ VV_INLINE u32 vv_writable(VM *vm, u32 p, u64 length) {
 #define vv_writable vv_in_bounds
 #endif
 
-/* Work of a length that the guest chooses is charged before it is done, by the bytes, as loops are by their iterations. Long work goes in
-   pieces, so that a VM can be stopped between two of them. */
+/* Work of a length that the guest chooses is charged before it is done, by the byte, as loops are by the iteration.
+   Long work is done in pieces, so that a VM can be stopped between two of them. */
 #define VV_PIECE 65536u
 #define VV_FIRST(n) ((n) < VV_PIECE ? (n) : VV_PIECE)
 VV_INLINE u32 vv_charge(VM *vm, u32 units) {
@@ -298,12 +301,12 @@ VV_INLINE u32 vv_charge(VM *vm, u32 units) {
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
 #if !VV_LINEAR || !defined(VV_HOST)
-/* Words that are loaded before the first is stored: one by one, each waits for the memory. */
+/* Words that are loaded before the first is stored: loaded one by one, each would wait for the memory. */
 #define VV_BATCH 8u
 #ifndef VV_UNROLL
 #define VV_UNROLL /* keeps the batch in registers */
 #endif
-/* A batch to a multiple of 8. */
+/* Copies a batch to a multiple of 8. */
 VV_INLINE void vv_copy_batch(vv_gp m, u32 to, u32 from) {
     u64 words[VV_BATCH];
     if (from & 7) {
@@ -362,12 +365,12 @@ VV_INLINE void vv_copy_in_piece(vv_gp m, u32 to, vv_gp from, u32 n) {
     while (n--) vv_st8(m, to++, *from++);
 #endif
 }
-/* Not charged: of a length that no guest chooses. */
+/* Not charged: no guest chooses the length. */
 VV_HELPER void vv_zero(vv_gp m, u32 to, u32 n) { vv_fill_piece(VV_BASE(m), to, 0, n); }
-/* Charged. Each gives 0, or the status with which the VM has to end; VV_TRAP means that the range is bad. */
+/* Charged. Each returns 0, or the status with which the VM has to end; VV_TRAP means that the range is bad. */
 VV_HELPER u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     m = VV_BASE(m);
-    u32 backwards = to - from < n; /* the last piece first: its bytes are where an earlier one goes */
+    u32 backwards = to - from < n; /* the last piece first: an earlier one overwrites its source */
     while (n) {
         u32 piece = VV_FIRST(n), end = vv_charge(vm, VV_WORK(piece));
         if (end) return end;
@@ -417,8 +420,8 @@ VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, 
     if ((u64)from + n > length || !vv_writable(vm, to, n)) return VV_TRAP;
     return vv_copy_in(vm, vm->mem, to, vm->image + vm->par[VV_PAR_SEGMENTS] + segment + from, n);
 }
-/* Pages beyond the size hold whatever a stray store or an earlier VM left, so growing clears them, before the size says that they are
-   there. The old size in pages; above it the status with which the VM has to end, or 0. */
+/* Pages beyond the size hold whatever a bad store or an earlier VM left, so growing clears them before it changes the
+   size. Returns the old size in pages, and in the upper half the status with which the VM has to end, or 0. */
 VV_HELPER u64 vv_memory_grow(VM *vm, u32 delta) {
     u32 old = vm->size >> 16;
     if ((u64)old + delta > VV_CAPACITY >> 16) {
@@ -435,13 +438,14 @@ VV_HELPER u64 vv_memory_grow(VM *vm, u32 delta) {
 VV_INLINE u64 vv_get(VM *vm, u32 at) { return vv_w64(VV_BASE(vm->frames), vm->fp + at); }
 VV_INLINE void vv_put(VM *vm, u32 at, u64 v) { vv_sw64(VV_BASE(vm->frames), vm->fp + at, v); }
 
-/* Inside a host call: whether it has to return since the VM ends, with this status. */
+/* Inside a host call: whether it has to return, since the VM ends with this status. */
 VV_INLINE u32 vv_must_end(VM *vm, u32 status) {
     if (status) vm->end = status;
     return status;
 }
 
-/* Requests and answers of remote calls. The slot has room for every request; it keeps its words until the next. */
+/* Requests and answers of remote calls. The slot has space for every request, and keeps its words until the next
+   request. */
 VV_INLINE void vv_request_word(VM *vm, u64 v) {
     vv_sw64(vm->slot, vm->request, v);
     vm->request += 8;

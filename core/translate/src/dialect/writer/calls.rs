@@ -1,4 +1,4 @@
-//! Calls: of the host, and of functions that may suspend.
+//! Writes calls of the host, and of functions that may suspend.
 
 use super::{Scope, Writer, entry_dispatcher};
 use crate::analysis::World;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 impl Writer<'_> {
     pub(super) fn host(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>, at: u32) {
         let host = &CALLS[call];
-        // What a program says after a bad access must not reach anybody.
+        // A host call after a bad access must have no effect outside the VM.
         line!(
             s,
             "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
@@ -39,7 +39,7 @@ impl Writer<'_> {
         self.refuel(s);
     }
 
-    /// Results in the frame of a function that has returned.
+    /// Reads results from the frame of a function that has returned.
     pub(super) fn take(&self, s: &mut Scope<'_>, vars: &[Var]) {
         for (i, v) in vars.iter().enumerate() {
             let value = from_bits(s.body.vars[v.0 as usize], &format!("vv_get(vm, {}u)", 8 + 8 * i));

@@ -81,7 +81,7 @@ impl Writer<'_> {
         s.out
     }
 
-    /// A direct function entered by the trampoline: parameters come from the frame, results go there.
+    /// The state that enters a direct function: parameters come from the frame, results go there.
     pub(super) fn adapter(&self, f: u32, head: &str) -> String {
         let ty = &self.p.types[self.p.functions[f as usize].ty as usize];
         let mut out = format!("VV_FN {head} {{ /* enters {} */\n", comment(&self.p.functions[f as usize].name()));
@@ -115,7 +115,7 @@ impl Writer<'_> {
         format!("{} ci{ty}(VM *vm, u32 i, u32 func, u32 at{params})", self.result_type(ty))
     }
 
-    /// `call_indirect` from a direct function.
+    /// A `call_indirect` in a direct function.
     pub(super) fn dispatcher(&self, ty: u32, head: &str) -> String {
         let leave = self.leave(ty);
         let value = if leave == "return" { "" } else { "return " };
@@ -170,7 +170,7 @@ impl Writer<'_> {
         out
     }
 
-    /// `call_indirect` that goes through a trampoline: the entry state of the function, or halt after a trap.
+    /// A `call_indirect` through a trampoline: finds the entry state of the function, or halts after a trap.
     pub(super) fn entry_dispatcher(&self, ty: u32, world: World, head: &str) -> String {
         let mut out = format!("VV_FN {head} {{\n");
         let _ = writeln!(
@@ -226,8 +226,8 @@ fn switch(parts: &mut Parts, name: &str, states: Range<u32>) -> String {
     out + "  }\n"
 }
 
-/// Finds one of these states by halves. NVIDIA's compiler makes a table in constant memory of each two neighbouring cases of a switch, and a
-/// kernel has 64 KiB for them.
+/// Finds one of these states by halves. NVIDIA's compiler makes a table in constant memory of each two neighbouring
+/// cases of a switch, and a kernel has 64 KiB for them.
 fn tree(out: &mut String, states: Range<u32>) {
     let half = states.start + states.len() as u32 / 2;
     if half == states.start {

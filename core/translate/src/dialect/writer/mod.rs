@@ -1,4 +1,4 @@
-//! A program as text: its header here, functions and dispatchers, statements, and calls in files of their own.
+//! Writes a program as text: the header here; functions and dispatchers, statements, and calls in their own files.
 
 use super::expr::{ctype, from_bits, to_bits};
 use super::parts::Parts;
@@ -12,16 +12,17 @@ use crate::{Bounds, Clock, Error, Options};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// States that one switch runs. NVRTC's time grows with the square of a switch's calls: 19 s for one of 4,500 states, 3 s in such
-/// pieces, and more than 4 GiB and two minutes for one of 22,000.
+/// States in one switch. NVRTC's time grows with the square of a switch's calls: 19 s for one of 4,500 states, 3 s in
+/// such pieces, and more than 4 GiB and two minutes for one of 22,000.
 const SWITCH: u32 = 256;
 /// Elements of a table in constant memory.
 const CONSTANT: usize = 1024;
-/// Statements of a leaf that is inlined everywhere.
+/// Most statements of a leaf function that is inlined everywhere.
 const SMALL: usize = 24;
 
-/// Ifs and loops deeper than this in a function are printed without braces, as jumps to labels: Clang refuses more than 256 brackets in one
-/// another, and one expression may have 100. The jumps go where structured control goes, so that a compiler finds the same loops.
+/// Ifs and loops deeper than this in a function are printed without braces, as jumps to labels: Clang refuses more than
+/// 256 nested brackets, and one expression may have 100. The jumps follow the structured control flow, so that a
+/// compiler finds the same loops.
 const BRACES: usize = 64;
 
 /// Header and units, of so many bytes at most.
@@ -53,7 +54,7 @@ struct Writer<'a> {
 struct Scope<'a> {
     body: &'a Body,
     function: u32,
-    /// How to leave after a stop.
+    /// The statement that leaves the function after the VM has stopped.
     leave: &'static str,
     framed: bool,
     refresh: bool,
@@ -62,13 +63,13 @@ struct Scope<'a> {
     out: String,
     /// Open braces, or nearly: some statements open one or two more of their own.
     depth: usize,
-    /// Ifs without braces.
+    /// How many ifs were printed without braces; numbers their labels.
     flat: u32,
 }
 
 macro_rules! line {
     ($s:expr, $($t:tt)*) => {{
-        // Deeper nests are not indented further: the text of a hostile program would be quadratic.
+        // Deeper nests are not indented further: the text of a hostile program would be of quadratic size.
         for _ in 0..$s.depth.min(20) { $s.out.push_str("  "); }
         // Writing to a String cannot fail.
         let _ = writeln!($s.out, $($t)*);
@@ -84,7 +85,7 @@ fn join(items: impl IntoIterator<Item = String>) -> String {
 }
 
 impl Scope<'_> {
-    /// Before somebody else reads the fuel.
+    /// Writes the fuel back, before other code reads it.
     fn put(&self) -> &'static str {
         if self.fuel { "vm->fuel = fuel; " } else { "" }
     }
@@ -164,8 +165,8 @@ impl Writer<'_> {
             parts.add(&head, self.entry_dispatcher(ty, world, &head));
         }
         let trampolines = self.trampolines(&mut parts);
-        let dear = self.o.target.language != crate::Language::C;
-        Ok(parts.units(header, &[&trampolines, include_str!("../prelude/kernels.h")], dear))
+        let costly = self.o.target.language != crate::Language::C;
+        Ok(parts.units(header, &[&trampolines, include_str!("../prelude/kernels.h")], costly))
     }
 
     fn defines(&self) -> String {
@@ -186,7 +187,7 @@ impl Writer<'_> {
         def("VV_FRAMES_AT", plan.frames_at, if plan.frames_at >> 32 == 0 { "u" } else { "ul" });
         def("VV_CAPACITY", plan.memory_capacity, "u");
         def("VV_DECLARED_PAGES", self.p.memory.declared >> 16, "u");
-        // What a VM can reach must not show what the one before it left; `memory.grow` clears the rest.
+        // Memory that a VM can reach must not show what an earlier VM left there; `memory.grow` clears the rest.
         let reached = match self.o.bounds {
             Bounds::Size => plan.memory_initial,
             Bounds::Capacity | Bounds::None => plan.memory_capacity,
@@ -362,7 +363,7 @@ fn is_small(body: &Body) -> bool {
     let mut leaf = true;
     walk(&body.stmts, &mut |s| {
         count += 1;
-        // NVRTC takes 35 s for a switch of 12,000 values that is inlined, and 4 s else.
+        // NVRTC takes 35 s for a switch of 12,000 values that is inlined, and 4 s otherwise.
         if let Stmt::Switch { cases, .. } = s {
             count += cases.iter().map(|(values, _)| values.len()).sum::<usize>();
         }
@@ -373,7 +374,7 @@ fn is_small(body: &Body) -> bool {
                 | Stmt::Loop { .. }
                 | Stmt::Abandon { .. }
                 | Stmt::Host { .. }
-                | Stmt::TableInit { .. } // its segment would be needed wherever the leaf is
+                | Stmt::TableInit { .. } // every unit that has the leaf would need its segment
         );
     });
     leaf && count <= SMALL

@@ -1,4 +1,4 @@
-//! Statements.
+//! Writes statements.
 
 use super::{BRACES, Scope, Writer, trap_name};
 use crate::ValType;
@@ -21,18 +21,18 @@ impl Writer<'_> {
             from += 1;
             self.stmt(s, stmt);
             if stmt.ends() || s.out.len() > self.most {
-                break; // what follows cannot be reached, or will be refused
+                break; // the rest cannot be reached, or the text will be refused
             }
         }
     }
 
-    /// Whether 16 bytes lie side by side, so that one instruction moves them.
+    /// Whether 16 bytes of a VM are contiguous, so that one instruction moves them.
     pub(super) fn paired(&self) -> bool {
         let plan = &self.l.plan;
         plan.lanes == 1 || plan.cell == 0 || plan.cell >= 16
     }
 
-    /// Words side by side, by 16 bytes where they are aligned so far, which shows when the program runs.
+    /// Adjacent words: 16 bytes at a time if a test at run time finds the address aligned to 16.
     fn adjacent(&self, s: &mut Scope<'_>, words: &Adjacent<'_>) {
         let Adjacent { base, bytes, words, between, wide } = words;
         let (wide, odd) = words.split_at(*wide);
@@ -93,14 +93,14 @@ impl Writer<'_> {
         }
     }
 
-    /// After something that used fuel.
+    /// Reads the fuel again, after other code has charged it.
     pub(super) fn refuel(&self, s: &mut Scope<'_>) {
         if s.fuel {
             line!(s, "fuel = vm->fuel;");
         }
     }
 
-    /// Work that is charged, which gives 0 or the status with which the VM ends.
+    /// Calls a helper that charges for its work, and returns 0 or the status with which the VM ends.
     fn charged(&self, s: &mut Scope<'_>, work: &str, at: u32) {
         line!(s, "{{");
         s.depth += 1;
@@ -280,7 +280,8 @@ impl Writer<'_> {
                     *at,
                 );
                 if items > 0 {
-                    // NVRTC 13.0 never ends where it unrolls this loop in a kernel and reads the pointer anew after each store.
+                    // The pointer is copied: NVRTC 13.0 does not terminate if it unrolls this loop in a kernel and
+                    // reloads the pointer after each store.
                     line!(s, "vv_gp head = vm->head;");
                     line!(s, "for (u32 i = 0, piece; i < n; i += piece) {{");
                     s.depth += 1;
@@ -342,7 +343,7 @@ impl Writer<'_> {
                 line!(s, "L{}: ;", label.0);
             }
             Stmt::Loop { label, body, at } => self.repeat(s, *label, body, *at),
-            Stmt::Strides(_) => {} // by the loop
+            Stmt::Strides(_) => {} // printed with the loop
             Stmt::If { cond, then, otherwise } => {
                 let cond = condition(s.body, *cond);
                 let (first, second, cond) = if then.is_empty() && !otherwise.is_empty() {
@@ -456,7 +457,7 @@ impl Writer<'_> {
         }
     }
 
-    /// An if with a first arm and perhaps a second.
+    /// An `if` with a first arm and perhaps a second.
     fn either(&self, s: &mut Scope<'_>, cond: &str, first: &[Stmt], second: &[Stmt]) {
         if s.depth > BRACES {
             let n = s.flat;
@@ -487,7 +488,7 @@ impl Writer<'_> {
         line!(s, "}}");
     }
 
-    /// A loop. Around one without calls stands another that gets new fuel, so that it stays without calls.
+    /// A loop. One without calls stands inside an outer loop that gets new fuel, since that is a call.
     fn repeat(&self, s: &mut Scope<'_>, label: Label, body: &[Stmt], at: u32) {
         let quiet = Stmt::quiet(body);
         let (strides, body) = match body {
@@ -551,7 +552,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The length of a segment, 0 once it was dropped.
+    /// The length of a segment, 0 after it was dropped.
     fn alive(&self, flag: u32, length: u32) -> String {
         if self.l.drops {
             format!("(vv_w32(vm->head, {}u) ? 0u : {length}u)", self.l.dropped + 4 * flag)
