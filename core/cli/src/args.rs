@@ -1,4 +1,4 @@
-//! The command line: options, their help, and the small languages their values are written in.
+//! The command line: options, their help, and the syntax of their values.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -142,7 +142,7 @@ pub struct VmArgs {
     /// Print nothing but the guest's output and errors.
     #[arg(long, short)]
     pub quiet: bool,
-    /// Other runtimes have it.
+    /// An option of other runtimes, refused with an explanation.
     #[arg(long, hide = true, value_name = "DIR", value_parser = no_files)]
     pub dir: Option<String>,
 }
@@ -247,7 +247,7 @@ pub struct DevicesArgs {
     /// Only this driver, or only this of its devices.
     #[arg(long, value_name = "NAME[:INDEX]")]
     pub backend: Option<vectorvisor::BackendSpec>,
-    /// Also run known work on every device, and say what passes.
+    /// Also run known-answer cases on every device, and print which pass.
     #[arg(long)]
     pub check: bool,
     /// A driver's plugin (libvectorvisor_NAME.so), or a folder with plugins; can be repeated.
@@ -286,8 +286,8 @@ pub struct InspectArgs {
 }
 
 const INSPECT_HELP: &str = "\
-What is printed is what `run` makes of the program with the same options, for --backend's device: alignment that an earlier run broke and
-what earlier autotuning chose included. If the device is not there, and with --arch, it is for a typical one of its kind; so is text in a
+What is printed is what `run` makes of the program with the same options, for --backend's device, including what earlier runs found out
+(that the program violates natural alignment, and what autotuning chose). If the device is not there, and with --arch, it is for a typical one of its kind; so is text in a
 language that is not that of --backend.";
 
 /// What `inspect` prints.

@@ -63,7 +63,7 @@ fn show(args: &InspectArgs) -> Result<i32> {
 struct Device {
     backend: String,
     info: DeviceInfo,
-    /// For people.
+    /// Its description in the output.
     what: String,
 }
 

@@ -19,7 +19,7 @@ pub fn line(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// An error and its causes, each once: some say their cause themselves.
+/// An error and its causes, each once: some messages already contain their cause.
 pub fn chain(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -171,7 +171,7 @@ pub fn failure(outcome: &Outcome) -> Option<String> {
     })
 }
 
-/// What may help a program that failed for what it says itself.
+/// A hint for a program that failed with an error of its own.
 pub fn advice(outcome: &Outcome) -> Option<String> {
     let refused = outcome.refused_at.filter(|_| outcome.end != End::Exit(0));
     refused.map(|bytes| {

@@ -305,7 +305,7 @@ fn the_name_says_lines_or_a_folder() {
         map(lines);
         assert!(there(lines).is_file(), "{lines}");
     }
-    // What is a folder already stays one.
+    // An existing folder stays a folder.
     for (output, folder) in
         [("d", "d"), ("v1.2/", "v1.2"), ("v1.2", "v1.2"), ("e.jsonl/", "e.jsonl"), ("e.jsonl", "e.jsonl")]
     {
@@ -353,7 +353,7 @@ fn inspect_prints_text_and_plan() {
     assert_eq!(ran.out.lines().filter(|line| line.as_bytes().get(17) != Some(&b' ')).count(), 0, "{}", ran.out);
 }
 
-/// One load that is not where its hint says.
+/// One load whose address does not have the alignment of its hint.
 const ODD: &str = r#"(module
   (memory (export "memory") 1 1)
   (func (export "_start") (drop (i32.load (i32.add (i32.load8_u (i32.const 8)) (i32.const 17))))))"#;
@@ -481,7 +481,7 @@ fn the_cache_keeps_to_its_size() {
     assert_eq!(ran.code, Some(2), "{}", ran.err);
 }
 
-/// 0 / 0 is not itself, whatever `CC` asks for; and what one command compiled is not another's.
+/// 0 / 0 is NaN, whatever options `CC` asks for; and each list of the compiler's arguments has its own cache entry.
 #[test]
 fn the_cache_knows_the_compilers_arguments() {
     let temp = folder();
@@ -502,7 +502,7 @@ fn the_cache_knows_the_compilers_arguments() {
             assert_eq!((ran.code, ran.out.trim(), binaries()), (Some(0), "1", place + 1), "{cc}: {}", ran.err);
         }
     }
-    // What a wrapper adds comes after our options.
+    // A wrapper's options come after the driver's.
     let wrapper = temp.path().join("fast");
     write(wrapper.clone(), "#!/bin/sh\nexec cc \"$@\" -ffast-math\n");
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("a mode");

@@ -21,7 +21,7 @@ pub enum Error {
     Backend {
         /// Its name.
         backend: String,
-        /// What the driver says.
+        /// The driver's error.
         source: vectorvisor_driver::Error,
     },
     /// `auto` found no device at all.
@@ -59,7 +59,7 @@ pub enum Error {
         /// What is expected instead.
         expected: &'static str,
     },
-    /// The device has not the memory for so many VMs, or not even for one tile.
+    /// The device has too little memory for the VMs, or even for one tile.
     #[error("{0}")]
     Memory(String),
     /// The device failed during a run. Outcomes already delivered stand; these inputs have none.
@@ -67,7 +67,7 @@ pub enum Error {
     Lost {
         /// Indices of the inputs that were taken and not delivered, ascending.
         lost: Vec<usize>,
-        /// What the device said.
+        /// The device's error.
         source: Box<Error>,
     },
     /// A VM's state as read back from the device makes no sense.
@@ -80,7 +80,7 @@ pub enum Error {
     System {
         /// What was wanted.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
 }

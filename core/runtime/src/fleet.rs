@@ -101,7 +101,7 @@ impl Fleet {
         Self::with_frames(program, options, program.meta().plan.frames, inputs, cancel)
     }
 
-    /// With so many bytes of frames a VM at first.
+    /// With an initial call stack of `frames` bytes for each VM.
     fn with_frames(
         program: &Program,
         options: &FleetOptions,
@@ -224,7 +224,7 @@ impl Fleet {
         Self::with_cancel(&program, &options, Some(1), self.cancel.clone())
     }
 
-    /// Frees the VMs. Nothing can run any more.
+    /// Frees the VMs. No input can run afterwards.
     fn release(&mut self) {
         for group in self.groups.drain(..) {
             self.cancel.forget(&group.stop);
@@ -251,8 +251,8 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     Ok(Common { program: program.clone(), env, image, fuel })
 }
 
-/// Allocates the groups, with so many bytes of frames a VM; if the caller left the number of VMs open, fewer when
-/// memory is short.
+/// Allocates the groups, with `frames` bytes of call stack for each VM; if the caller left the number of VMs open,
+/// fewer when memory is short.
 fn allocate(
     common: &Common,
     options: &FleetOptions,

@@ -74,12 +74,12 @@ impl Default for ProgramOptions {
     }
 }
 
-/// Most bytes of the cache, unless the caller says otherwise: ccache's.
+/// Default of the largest size of the cache in bytes: ccache's.
 const CACHE_LIMIT: u64 = 5 << 30;
 
 /// Paths of calls below one direct function on PoCL, whose compile time grows with them (lz4: 31 s at 40, 43 s at 300).
 const POCL_PATHS: u32 = 64;
-/// Most frames of a recursive program, unless the caller says otherwise: what runs in Wasmtime, which gives 512 KiB,
+/// Default of the largest call stack in bytes of a recursive program: what runs in Wasmtime, which gives 512 KiB,
 /// runs here (a frame here is up to twice as large, since each value takes 8 bytes).
 const STACK: u32 = 1 << 20;
 

@@ -119,7 +119,7 @@ pub struct Summary {
     pub cancelled: bool,
     /// Duration of the run.
     pub elapsed: Duration,
-    /// Time that the device spent in the program's kernel, where the driver can say.
+    /// Time that the device spent in the program's kernel, where the driver can measure it.
     pub kernel: Duration,
 }
 

@@ -99,7 +99,7 @@ fn neighbours_at_the_ends_of_memory_and_beyond() {
     let (word, byte, half) = ("i32.load", "i32.load8_u", "i32.load16_u");
     let cases = [
         neighbours(&[(word, 0, 8), (word, 0, 4), (word, 0, -4), (byte, 0, 0)]),
-        // The first is in memory while the base of the second has wrapped, so the second is far out of it.
+        // The first is in memory; the base of the second has wrapped, so the second is far out of memory.
         neighbours(&[(byte, 0, 8), (byte, 8, 4), (byte, 4, 0), (byte, 12, -8)]),
         neighbours(&[(half, 20, -20), (byte, 0, 3), (half, 2, -2), (word, 100, -40)]),
         neighbours(&[(byte, 0, -1), (byte, 1, 0), (word, 4, 200), (word, 300, -20)]),
@@ -129,7 +129,7 @@ fn words(kind: &str, bytes: u32) -> String {
         stores += &format!(
             "({kind}.store offset={at} (local.get $q) ({kind}.xor (local.get $v{n}) (local.get $v{other})))\n"
         );
-        // Some change what a store before needs, or what a load behind sets.
+        // Some instructions change what an earlier store needs, or what a later load sets.
         let change = format!("(local.set $v{other} ({kind}.add (local.get $v{n}) (local.get $v{})))\n", n / 2);
         loads += if n % 4 == 1 { &change } else { "(local.set $s (i32.add (local.get $s) (i32.const 3)))\n" };
         stores += if n % 5 == 3 { &change } else { "" };

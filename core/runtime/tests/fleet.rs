@@ -222,7 +222,7 @@ fn a_loop_without_end_is_the_only_one_to_time_out() {
     }
 }
 
-/// Of the device, of a word that the host keeps, and asked of the host.
+/// The three clocks: the device's, a word that the host keeps current, and a call to the host.
 #[test]
 fn a_guest_sees_time_pass_wherever_it_comes_from() {
     const SPIN: &str = include_str!("../../cli/tests/cases/spin_clock.wat");
@@ -244,7 +244,7 @@ fn a_guest_sees_time_pass_wherever_it_comes_from() {
     }
 }
 
-/// Each kind of work that one instruction or host call of a guest can do much of.
+/// Each instruction or host call that can do much work at once.
 const WORK: &str = include_str!("../../cli/tests/cases/work_for_ever.wat");
 const KINDS: i32 = 11;
 
@@ -295,7 +295,7 @@ fn work_of_every_kind_is_cancelled() {
 }
 
 /// Two neighbours that are slow, but not too slow each: the second is stopped and runs alone, and only then proves to
-/// write more than the buffer holds. By then the first group flies, so that it runs again in the second.
+/// write more than the buffer holds. By then the first group is in flight, so that it runs again in the second.
 #[test]
 fn who_runs_alone_may_run_again_in_any_group() {
     let text = r#"(module
@@ -322,7 +322,7 @@ fn who_runs_alone_may_run_again_in_any_group() {
         1 => (600_000_000, 3000),
         _ => (0, 10),
     };
-    // When the last few fill the first group, the second is free.
+    // When the last few inputs fill the first group, the second is free.
     let inputs = (0..165).map(work).map(|(time, bytes)| Input::args(vec![Value::I64(time), Value::I32(bytes)]));
     let (outcomes, summary) = run(&mut fleet, "work", inputs.collect());
     for outcome in outcomes {
@@ -401,7 +401,7 @@ fn a_device_that_fails_names_what_it_lost() {
     }
 }
 
-/// The start function writes memory and a global; `draw` makes it draw a random number too, which is each VM's own.
+/// The start function writes memory and a global; with `draw` it also draws a random number, which differs by VM.
 fn with_start(draw: bool) -> String {
     let draw = if draw { "(drop (call $random (i32.const 16) (i32.const 8)))" } else { "" };
     format!(
@@ -530,7 +530,7 @@ fn sleepers_wake_at_their_own_times() {
             assert_eq!((event, outcome.end), (123, End::Exit(0)));
             assert!(slept >= asked, "slept {slept} of {asked} ms");
         }
-        // One after another it would be seconds.
+        // One after another they would take seconds.
         assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
         let (outcomes, _) = run(&mut fleet, "nap", vec![Input::args(vec![])]);
         assert!(matches!(outcomes[0].end, End::Failed(_)));
@@ -583,7 +583,7 @@ const LATE_COPY: &str = r#"(module
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
         (br $more))))))"#;
 
-/// 20 MB of inputs, on a device that gives out at most 8 MiB at once: for VMs that all wait before they read, and for
+/// 20 MB of inputs, on a device that allocates at most 8 MiB at once: for VMs that all wait before they read, and for
 /// VMs that cannot wait and so run again when their output is too long.
 #[test]
 fn large_inputs_are_sent_a_part_at_a_time() {
@@ -602,7 +602,7 @@ fn large_inputs_are_sent_a_part_at_a_time() {
     }
 }
 
-/// As wasmtime has it.
+/// Wasmtime's results.
 #[test]
 fn a_closed_descriptor_is_bad_and_the_others_stay() {
     const BADF: i32 = 8;
@@ -646,8 +646,8 @@ fn a_closed_descriptor_is_bad_and_the_others_stay() {
     }
 }
 
-/// In a program that can suspend, a write of two buffers is whole also where the room for output ends; only one that is
-/// larger than that is short.
+/// In a program that can suspend, a write of two buffers is complete even where the output buffer ends; only one that
+/// is larger than the buffer is short.
 #[test]
 fn writes_are_whole_across_a_flush() {
     let text = r#"(module

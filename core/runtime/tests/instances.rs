@@ -67,7 +67,7 @@ fn state_lasts_from_call_to_call() -> Result<(), Error> {
             let calls = all.invoke("calls", &vec![Vec::new(); 40])?;
             assert!(calls.iter().all(|r| r.values == [Value::I32(round)]), "{calls:?}");
         }
-        // Instantiating again begins anew.
+        // Instantiating again resets the VMs.
         all.instantiate()?;
         assert_eq!(all.invoke("add", &args)?[39].values, [Value::I32(44)]);
     }
@@ -98,7 +98,7 @@ fn each_vm_may_call_something_else() -> Result<(), Error> {
     Ok(())
 }
 
-/// Turns `n` times; for ever if that is 0.
+/// Loops `n` times; for ever if `n` is 0.
 const COUNT: &str = r#"(module (func (export "count") (param $n i32) (result i32) (local $i i32)
   (loop $more
     (local.set $i (i32.add (local.get $i) (i32.const 1)))
@@ -109,7 +109,7 @@ const COUNT: &str = r#"(module (func (export "count") (param $n i32) (result i32
 fn a_call_that_loops_comes_to_its_timeout_and_no_other() -> Result<(), Error> {
     for live in [true, false] {
         let program = program_on(&common::engine(move |info| info.live_shared = live).0, COUNT.as_bytes(), false);
-        // All calls together take longer than one may.
+        // All calls together take longer than the timeout of one.
         let (timeout, iterations) = if live { (1000, 50_000_000) } else { (20, 1) };
         let timeout = Some(Duration::from_millis(timeout));
         let mut all = Instances::new(&program, 40, &FleetOptions { timeout, ..Default::default() })?;
@@ -213,7 +213,7 @@ fn memories_of_linked_modules_are_apart() -> Result<(), Box<dyn std::error::Erro
     call(Linker::instantiate(b), &[])?;
     assert_eq!(call(Linker::export(a, "grow"), &[1])?.values, [Value::I32(1)]);
     assert_eq!(call(Linker::export(a, "grow"), &[2])?.values, [Value::I32(-1)]);
-    // What the first memory has beyond its page is not the second memory.
+    // An access beyond the first memory's page does not reach the second memory.
     for at in [65536, 131068] {
         assert_eq!(call(Linker::export(a, "put"), &[at, -1])?.end, End::Exit(0));
     }
@@ -250,7 +250,7 @@ fn what_cannot_be_linked_says_why() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Growing is work as well, and what has not been cleared must not become memory.
+/// Growing takes time as well, and memory that has not been cleared must not become accessible.
 #[test]
 fn memory_that_could_not_be_paid_for_did_not_grow() -> Result<(), Error> {
     let text = r#"(module

@@ -8,7 +8,7 @@ use vectorvisor::{
     ProgramOptions, Stage, Traps, Value,
 };
 
-/// Each entry looks numbers up in a table in `.rodata`, does one thing to address `p`, and looks them up again.
+/// Each entry looks numbers up in a table in `.rodata`, accesses address `p` in one way, and looks them up again.
 const ENTRIES: [(&str, &str); 8] = [
     ("nothing", ""),
     ("store", "(i32.store (local.get $p) (local.get $n))"),
@@ -47,7 +47,7 @@ fn text(start: &str) -> String {
     text + ")"
 }
 
-/// What each input ends with, and how many ran again.
+/// How each input ended, and the number of reruns.
 fn ends(text: &str, entry: &str, with: &[Opt], inputs: &[(i32, i32)]) -> (Vec<Option<Value>>, u64) {
     let (engine, _) = common::engine(|_| ());
     let options = ProgramOptions {
@@ -79,7 +79,8 @@ fn run(program: &Program, entry: &str, inputs: &[(i32, i32)]) -> (Vec<Option<Val
 
 #[test]
 fn who_stores_into_shared_data_runs_again() {
-    // Around both ends of the table and inside, and far away; multiples of 8, so that only what is shared can break.
+    // Around both ends of the table and inside, and far away; multiples of 8, so that only the assumption of shared
+    // data can be violated.
     let far = (0..70).map(|i| (8192 + 8 * i, i));
     let near = [1024 - 72, 1024 - 8, 1024, 1032, 1500 & !7, 2040, 2048, 2056];
     let near: Vec<(i32, i32)> = near.into_iter().flat_map(|p| (0..9).map(move |n| (p, n * 8))).collect();
@@ -95,7 +96,7 @@ fn who_stores_into_shared_data_runs_again() {
 
 #[test]
 fn what_lies_between_two_stores_is_not_stored_to() {
-    // Off one address that needs no check, in front of the table and behind it.
+    // Offsets from one address whose access needs no check, to before the table and behind it.
     let around = "(func (export \"around\") (param $p i32) (param $n i32) (result i32) (local $q i32)
         (local.set $q (i32.and (local.get $p) (i32.const 120)))
         (i32.store offset=960 (local.get $q) (local.get $n)) (i32.store offset=2000 (local.get $q) (local.get $n))
@@ -109,7 +110,7 @@ fn what_lies_between_two_stores_is_not_stored_to() {
     }
 }
 
-/// A program with a cache, and what it says of shared data.
+/// A program with a cache, and its message about shared data.
 fn made(engine: &Engine, text: &str, shared: bool, cache: &Path) -> (Program, String) {
     let options = ProgramOptions {
         alignment: Some(Alignment::Natural),
@@ -137,7 +138,7 @@ fn alignment(program: &Program) -> Alignment {
 
 #[test]
 fn who_stores_there_is_remembered_as_that_alone() {
-    // One tile a group, so that launches which began before the program changed end after it.
+    // Each group has one tile, so that launches which began before the program changed end after the change.
     let (engine, _) = common::engine(|info| info.max_alloc = 3 << 20);
     let cache = tempfile::tempdir().expect("a folder");
     let text = text("");

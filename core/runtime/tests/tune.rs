@@ -40,10 +40,10 @@ fn program(engine: &Engine, text: &str, options: &ProgramOptions) -> Program {
     Program::new(engine, text.as_bytes(), options, &mut |_| {}).expect("the program compiles")
 }
 
-/// What came of a run.
+/// The results of a run.
 struct Ran {
     summary: Summary,
-    /// In the order of the inputs, each there once.
+    /// In the order of the inputs, one for each.
     outcomes: Vec<Outcome>,
     autotuned: Option<(Vec<Measured>, Tuning)>,
     remembered: bool,
@@ -107,7 +107,7 @@ fn the_choice_is_remembered_and_used() {
     }
     assert_eq!((ran.vms, chosen.interleave, ran.remembered), (64, 0, true));
 
-    // Later programs follow it, and try nothing unasked.
+    // Later programs use the choice, and `Auto` measures nothing.
     let later = program(&engine, FACTORIAL, &open);
     assert_eq!((later.tuning(), later.options().interleave), (Some(*chosen), Some(chosen.interleave)));
     assert!(later.cached());
@@ -115,7 +115,7 @@ fn the_choice_is_remembered_and_used() {
     assert!(again.autotuned.is_none());
     assert_eq!(ends(&again), ends(&ran));
 
-    // Options that leave nothing open, or other options, do not know of it.
+    // The choice does not apply to options that leave nothing open, nor to other options.
     let fixed = program(&engine, FACTORIAL, &ProgramOptions { interleave: Some(8), ..open.clone() });
     assert_eq!((fixed.tuning(), fixed.options().interleave), (None, Some(8)));
     let refused = run(&fixed, &few, "factorial", Autotuning::Now, None, &args).err().map(|e| e.to_string());
@@ -152,7 +152,7 @@ fn without_a_cache_nothing_is_remembered() {
     assert!(ran.autotuned.is_some_and(|(_, chosen)| chosen.interleave == 0) && !ran.remembered);
 }
 
-/// What is faster by less than 3% or 0.1 ms, or took no time to speak of, is not faster.
+/// A candidate that is faster by less than 3% or 0.1 ms is not chosen, and nothing is where kernel times are too short.
 #[test]
 fn noise_chooses_nothing() {
     let (engine, faults) = engine(|_| ());
@@ -259,8 +259,8 @@ fn a_way_that_fails_is_only_out() {
     assert!(ran.outcomes.iter().all(|o| o.values == [Value::I64(120)]));
 }
 
-/// A device that fails with the present tuning: no outcome is there twice, and each input that was taken has one or is
-/// named.
+/// A device that fails with the present tuning: no outcome is delivered twice, and each input that was taken
+/// has one or is named.
 #[test]
 fn a_run_that_fails_while_autotuning_names_what_it_lost() {
     let (engine, faults) = engine(|_| ());
@@ -355,7 +355,7 @@ fn a_choice_without_memory_leaves_the_present_way() {
             Err(why) => assert!(fail && why.contains("out of memory"), "{why}"),
             Ok(_) => assert!(!fail, "{candidates:?}"),
         }
-        // What has no memory this time may have it the next.
+        // A candidate without memory in this run may have it in the next.
         let later = self::program(&engine, FACTORIAL, &options(temp.path()));
         assert_eq!(later.tuning(), if fail { None } else { Some(*last) });
     }
@@ -369,7 +369,7 @@ fn how_fast_fuel_burns_is_found_out_once() {
     let program = program(&engine, DRAW, &options(temp.path()));
     let half = Duration::from_millis(500);
     let few = FleetOptions { vms: Some(32), timeout: Some(half), ..Default::default() };
-    // More iterations than half a second is taken to have at first.
+    // More iterations than the initial estimate for half a second.
     let ran = run(&program, &few, "draw", Autotuning::Now, None, &[1_000_000; 96]).expect("a run");
     assert!(ran.autotuned.is_some() && ran.outcomes.iter().all(|o| o.end == End::Exit(0)));
     assert!((32..64).contains(&ran.summary.reruns), "{:?}", ran.summary);

@@ -20,7 +20,7 @@ pub struct Done<'a> {
     pub exit: Option<i32>,
     /// Why there is no output.
     pub error: Option<&'a str>,
-    /// What may help beside what the guest says itself.
+    /// A hint beside the guest's own message.
     pub note: Option<&'a str>,
     /// What the guest wrote.
     pub stdout: &'a [u8],
@@ -171,7 +171,7 @@ impl Lines {
             stdout_base64: text
                 .is_some_and(|t| t.is_err())
                 .then(|| base64::engine::general_purpose::STANDARD.encode(done.stdout)),
-            // The exit code says it.
+            // The exit code reports the failure.
             error: done.error.filter(|_| done.exit.is_none()).map(one_line),
             note: done.note,
             stderr: (!done.stderr.is_empty()).then(|| String::from_utf8_lossy(done.stderr).into_owned()),
@@ -227,7 +227,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     };
     let written = file.and_then(|mut f| f.write_all(bytes)).and_then(|()| fs::rename(&partial, path));
     if written.is_err() {
-        // The first error is the one to tell.
+        // Reports the first error.
         let _ = fs::remove_file(&partial);
     }
     written

@@ -288,7 +288,7 @@ fn pace(summary: &Summary, total: Option<usize>) -> Pace {
     Pace { ran: time(summary), done: summary.inputs, total }
 }
 
-/// Time in the kernel, or all of it where the driver cannot say.
+/// Time in the kernel, or the elapsed time where the driver cannot measure that.
 fn time(summary: &Summary) -> Duration {
     if summary.kernel.is_zero() { summary.elapsed } else { summary.kernel }
 }

@@ -260,7 +260,7 @@ impl Group {
         if let Some(timekeeper) = &self.timekeeper {
             timekeeper.start();
         }
-        // SAFETY: nobody touches `words` and `input_host` until `finish`, which every way out of here goes through:
+        // SAFETY: no code touches `words` and `input_host` until `finish`, which every path out of here reaches:
         // the owner calls it while `in_flight` is set, and so does `drop`.
         unsafe {
             self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;

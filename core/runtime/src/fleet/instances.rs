@@ -13,9 +13,9 @@ use vectorvisor_translate::abi::{Area, FINISH, Status, Word};
 use vectorvisor_translate::{Alignment, Entry};
 
 /// Many instances of one program, in VMs side by side. Where a [`crate::Fleet`] gives each input a fresh VM, here the
-/// caller says which exported function each VM calls next, and finds there what earlier calls left; also after a trap.
-/// The functions may not make host calls that the host answers, nor write more output than a VM's capacity
-/// ([`FleetOptions::out_capacity`]).
+/// caller chooses which exported function each VM calls next; the function finds the state that earlier calls left,
+/// even after a trap. The functions may not make host calls that the host answers, nor write more output than a VM's
+/// capacity ([`FleetOptions::out_capacity`]).
 ///
 /// A call that takes longer than [`FleetOptions::timeout`] ends as [`End::Timeout`], and what it has done to the VM's
 /// memory stays. So that each call gets its time, only as many calls are launched together as the device runs at the

@@ -73,7 +73,7 @@ impl Fleet {
             };
             self.account(g, *vm as usize, time.mul_f64(share), fate);
         }
-        // Short launches say more about the overhead than about the program.
+        // Short launches measure the overhead rather than the program.
         if elapsed > Duration::from_millis(1) {
             self.rate = self.rate.max(most as f64 / elapsed.as_secs_f64());
         }

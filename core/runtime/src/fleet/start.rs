@@ -31,7 +31,7 @@ impl Fleet {
     pub(super) fn initialise(&mut self, entry: &Entry) -> Result<()> {
         let Init::Untried(state) = self.init else { return Ok(()) };
         let mut job = Job::new(0, Default::default(), key_of(&seed(self.options.seed)?, 0));
-        // It is alone in the fleet, so a rerun alone would tell nothing new.
+        // It is alone in the fleet already, so a rerun alone would not help.
         job.solo = true;
         let mut ended = None;
         let (mut none, mut sink) = (std::iter::empty(), |outcome| ended = Some(Box::new(outcome)));
@@ -46,7 +46,7 @@ impl Fleet {
         };
         match ended {
             Some(outcome) => self.init = Init::Ended(outcome),
-            // The image was taken, or a cancelled run says nothing.
+            // The image was taken, or the run was cancelled before it was known.
             None if cancelled || matches!(self.init, Init::Done) => {}
             None => self.init = Init::Each(state),
         }

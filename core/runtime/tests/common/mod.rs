@@ -34,12 +34,12 @@ pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engi
 
 #[allow(dead_code, reason = "not every test autotunes")]
 impl Faults {
-    /// Lets each launch say that it took so many nanoseconds.
+    /// Makes each launch report this kernel time, in nanoseconds.
     pub fn launches_take(&self, nanoseconds: impl FnMut() -> u64 + Send + 'static) {
         *self.kernel.lock().expect("unlocked") = Some(Box::new(nanoseconds));
     }
 
-    /// Lets each launch say that it was faster than the one before, so that the last candidate of autotuning wins.
+    /// Makes each launch report half the kernel time of the one before, so that the last candidate of autotuning wins.
     pub fn ever_faster(&self) {
         let mut nanoseconds = 1 << 60;
         self.launches_take(move || {
