@@ -1,4 +1,5 @@
-//! `inspect --emit plan --arch`: what a driver's compiler makes of a program without a device, and how long it takes.
+//! `inspect --emit plan --arch`: compiles a program with a driver's compiler, without a device, and shows what each
+//! unit and function costs.
 
 use crate::args::DeviceArgs;
 use crate::{report, setup};

@@ -8,7 +8,7 @@ use vectorvisor::driver::conformance::{self, NoKernels};
 use vectorvisor::driver::{Driver, Error, Language};
 use vectorvisor::{DeviceInfo, DeviceKind};
 
-/// Prints the list; the exit code.
+/// Runs the subcommand; returns the exit code.
 pub fn devices(args: &DevicesArgs) -> Result<i32> {
     let drivers = setup::drivers(&args.driver_path)?;
     let wanted = args.backend.as_ref().filter(|spec| spec.name != "auto");
@@ -82,7 +82,7 @@ fn print(out: &mut StdoutLock, driver: &dyn Driver, d: &DeviceInfo) -> Result<()
     Ok(())
 }
 
-/// Runs the quick cases of the suite that every driver passes, and prints each; whether none failed.
+/// Runs the quick cases of the suite that every driver passes, and prints each; returns whether none failed.
 fn check(out: &mut StdoutLock, driver: &dyn Driver, index: usize) -> Result<bool> {
     let (mut broken, mut passed, mut failed, mut skipped) = (Ok(()), 0, 0, None);
     let mut case = |name: &str, outcome: &conformance::Outcome| {

@@ -12,7 +12,7 @@ use vectorvisor::driver::{Error as DriverError, Language};
 use vectorvisor::translate::{self, Bounds, Colour, Meta, Options, Traps};
 use vectorvisor::{Choice, DeviceInfo, DeviceKind, Edges, End, Error, Fleet, FleetOptions, Input};
 
-/// Prints it; the exit code.
+/// Runs the subcommand; returns the exit code.
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
     show(args).map_err(setup::usage)
 }

@@ -15,7 +15,7 @@ use vectorvisor::{End, Entry, Fleet, Input, Outcome, Program, Stage, ValType, Va
 /// Wasmtime's exit code after a trap, which is a shell's after SIGABRT.
 const TRAPPED: i32 = 134;
 
-/// Runs it; the exit code.
+/// Runs the subcommand; returns the exit code.
 pub fn run(args: &RunArgs) -> Result<i32> {
     let (path, guest) = program_and_arguments(args)?;
     // After an explicit `--` there is no note. The parser removes one in front of the guest's arguments, so it is
@@ -291,7 +291,7 @@ impl Results {
         }
     }
 
-    /// Prints what could only be known at the end; the exit code.
+    /// Prints the results that are only known at the end; returns the exit code.
     fn finish(mut self) -> Result<i32> {
         // Only if the run ended early.
         for outcome in std::mem::take(&mut self.held).into_values() {

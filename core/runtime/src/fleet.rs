@@ -47,7 +47,7 @@ use watchdog::Watchdog;
 /// # }
 /// ```
 pub struct Fleet {
-    // Before `common`: what is in flight uses its buffers, and groups wait when they are dropped.
+    // Dropped before `common`: launches in flight use its buffers, and a group waits for its launch when it is dropped.
     groups: Vec<Group>,
     common: Common,
     options: FleetOptions,

@@ -77,7 +77,7 @@ impl Value {
         }
     }
 
-    /// From what the kernel gives back.
+    /// A value from a 64-bit word that the kernel returned.
     pub(crate) fn of_word(ty: ValType, word: u64) -> Self {
         match ty {
             ValType::I32 => Self::I32(word as u32 as i32),

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use vectorvisor::{End, Fleet, Input, Outcome};
 
-/// Runs it; the exit code.
+/// Runs the subcommand; returns the exit code.
 pub fn map(args: &MapArgs) -> Result<i32> {
     let quiet = args.vm_args.quiet;
     if same_place(&args.input, &args.output) {

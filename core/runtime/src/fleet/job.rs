@@ -27,7 +27,7 @@ impl Quota {
     }
 }
 
-/// An input and what must be the same each time it runs.
+/// An input, the state that must be the same each time it runs, and the progress of its present run.
 pub struct Job {
     /// Its number in this run.
     pub index: usize,
@@ -39,7 +39,7 @@ pub struct Job {
     /// Output that was taken out of the VM while it ran.
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
-    /// It must not run again: a remote call was answered, or what a VM holds lasts beyond it.
+    /// It must not run again: a host call was answered, or its VM is an instance, whose state outlasts the call.
     pub answered: bool,
     /// It was stopped once, and now runs alone in its tile.
     pub solo: bool,
@@ -97,13 +97,13 @@ impl Job {
 /// The inputs of a run, each with its number and its key.
 pub struct Jobs<'a> {
     inputs: Enumerate<&'a mut dyn Iterator<Item = Input>>,
-    /// What their keys are derived from.
+    /// The seed from which their keys are derived.
     seed: StreamKey,
     /// There are no more, and the iterator is not asked again.
     pub ended: bool,
 }
 
-/// Bytes of standard input that a sample has at most, and one input more.
+/// A sample ends with the input that reaches this many bytes of standard input in all.
 const SAMPLE: usize = 1 << 30;
 
 impl<'a> Jobs<'a> {
@@ -146,7 +146,7 @@ pub enum Phase {
     /// A time.
     Asleep {
         wake: Instant,
-        /// What its clock must show by then.
+        /// The least time that its clock must show then.
         clock: u64,
         /// It has then used up the time it may sleep.
         over: bool,

@@ -29,7 +29,7 @@ impl Fleet {
             return Ok(false);
         }
         if let Err(error) = group.submit(&self.common) {
-            // What was begun uses the buffers until it has ended.
+            // Transfers and kernels that were begun use the buffers until they have ended.
             _ = group.finish();
             return Err(error);
         }
