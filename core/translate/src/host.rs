@@ -139,7 +139,7 @@ impl HostCall {
         }
     }
 
-    /// The device does work whose length the guest chooses to answer it, so the VM may have to stop in the middle.
+    /// To answer it, the device does work whose length the guest chooses, so the VM may have to stop in the middle.
     pub fn works(&self) -> bool {
         matches!(self.name, "args_get" | "environ_get" | "fd_read" | "fd_write" | "random_get")
     }

@@ -347,7 +347,7 @@ fn bound(module: usize) -> usize {
     (16 << 20) + 64 * module
 }
 
-/// Native stack of plain functions; the `cpu` driver's workers have 64 MiB.
+/// Most bytes of native stack that direct functions may need; the `cpu` driver's workers have 64 MiB.
 const MAX_NATIVE_STACK: u64 = 48 << 20;
 
 fn with_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {

@@ -1,11 +1,11 @@
 //! The kinds of function.
 //!
 //! A function that can *suspend* (it makes a remote call, or calls a function that does and returns) exists only as
-//! states under the kernel's trampoline. Every other function exists as a plain *direct* function. One that lies on a
-//! cycle of calls, or calls into one, exists as states *too*: natively each function is active at most once at a time,
-//! and where a call would close the cycle (see [`super::Cuts`]) the direct function enters a nested trampoline, in
-//! which the states of the cycle run. So loops run in plain functions even though the signatures of indirect calls put
-//! half of a Rust program on cycles through its formatting code.
+//! states under the kernel's trampoline. Every other function exists as a *direct* one, a plain C function. One that
+//! lies on a cycle of calls, or calls into one, exists as states *too*: natively each function is active at most once
+//! at a time, and where a call would close the cycle (see [`super::Cuts`]) the direct function enters a nested
+//! trampoline, in which the states of the cycle run. So loops run in direct functions even though the signatures of
+//! indirect calls put half of a Rust program on cycles through its formatting code.
 
 use super::{Cuts, Graph, never_returns, post_order};
 use crate::Target;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub enum Colour {
     /// No entry reaches it.
     Unreached,
-    /// Only a plain function.
+    /// Exists as a direct function only.
     Direct,
     /// Suspends: `--force-framed`.
     Forced,
@@ -32,12 +32,12 @@ pub enum Colour {
     AbandonedTo(u32),
     /// Calls this function, which lies on a cycle or calls into one, and returns.
     Calls(u32),
-    /// More paths of calls below it than the kernel compiler should see in one piece.
+    /// More paths of calls lie below it than the kernel compiler can walk: see [`Target::call_paths`].
     Paths,
 }
 
 impl Colour {
-    /// Exists as states (also).
+    /// Exists as states, perhaps also as a direct function.
     pub fn framed(&self) -> bool {
         !matches!(self, Self::Unreached | Self::Direct)
     }
@@ -71,7 +71,7 @@ pub struct Colours {
     pub remote: bool,
     /// What the colours are for.
     pub target: Target,
-    /// There are no nested trampolines: what is framed at all exists as states only.
+    /// There are no nested trampolines: every framed function exists as states only.
     flat: bool,
     /// For each world and node of the call graph: a call of it enters states and comes back.
     splits: [Vec<bool>; 2],

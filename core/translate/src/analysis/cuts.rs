@@ -1,4 +1,4 @@
-//! Which calls of direct functions would close a cycle: those enter a nested trampoline, the rest are plain calls.
+//! Which calls of direct functions would close a cycle: those enter a nested trampoline, the others are native calls.
 
 use super::Graph;
 use crate::ir::Program;
@@ -10,7 +10,7 @@ pub struct Cuts(BTreeSet<(u32, u32)>);
 impl Cuts {
     /// Searches depth first from the entries, so that the outermost functions of a program are not cut from each other,
     /// and cuts the edges back to an open node. Edges to functions come before those to signatures, so that calls
-    /// through the table are cut rather than others. `direct` says which functions exist as plain functions.
+    /// through the table are cut rather than others. `direct` says which functions exist as direct ones.
     pub fn new(program: &Program, graph: &Graph, direct: impl Fn(u32) -> bool) -> Self {
         let mut cuts = BTreeSet::new();
         let exists = |node: u32| match program.functions.get(node as usize) {

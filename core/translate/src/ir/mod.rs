@@ -227,7 +227,8 @@ impl Body {
         self.exprs[id.0 as usize]
     }
 
-    /// Takes the statements out, to rewrite them while the arenas grow: those of the states, then the plain ones.
+    /// Takes the statements out, to rewrite them while the arenas grow: those of the states, then those of the direct
+    /// function.
     pub fn take_lists(&mut self) -> Vec<Vec<Stmt>> {
         let mut lists = std::mem::take(&mut self.states);
         lists.push(std::mem::take(&mut self.stmts));

@@ -1,4 +1,5 @@
-//! Checks that a body is well formed: types agree, variables and labels exist, nothing stands behind a jump unseen.
+//! Checks that a body is well formed: types agree; variables, labels, states and segments exist; each expression is
+//! used once.
 
 use super::{Body, Callee, Expr, ExprId, Label, Program, State, Stmt, Var};
 use crate::ValType;

@@ -154,8 +154,8 @@ fn import_body(call: usize, ty: &FuncType) -> Body {
 const COMMAND: &str = "_start";
 const INITIALIZE: &str = "_initialize";
 
-/// What can be entered; nothing if to instantiate the module is all that there is to do: a command's entry is asked
-/// for, there is none, and something runs at the instantiation, or nothing else could be called.
+/// The exports that can be entered. None if the entry of a command is asked for, the module exports none, and it runs
+/// something at its instantiation or exports nothing at all: then instantiating the module is all there is to do.
 fn entries(module: &Module<'_>, options: &Options) -> Result<Vec<(String, u32)>, Error> {
     let exports = |name: &str| module.exports.iter().any(|(n, _)| n == name);
     let runs = module.start.is_some() || exports(INITIALIZE);

@@ -21,7 +21,7 @@ const AHEAD: usize = 256;
 /// In deeper nests nothing is remembered, so that the statements inside are not walked once for each level.
 const DEEP: usize = 256;
 
-/// Rewrites the accesses of a body, plain or in states.
+/// Rewrites the accesses of a body, direct or in states.
 pub fn run(body: &mut Body, params: usize, memory: &Memory, natural: bool, options: &Options) {
     let mut lists = body.take_lists();
     let facts = Facts::new(body, params, lists.iter());
