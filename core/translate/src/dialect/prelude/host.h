@@ -210,9 +210,10 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         }
         u32 space = vm->out_cap - vm->out_len - vm->err_len;
         u32 fits = n < space ? n : space;
+        if (vv_must_end(vm, vv_charge(vm, VV_WORK(fits)))) return 0;
         for (u32 j = 0, piece; j < fits; j += piece) {
+            if (VV_INTERRUPTED(vm, fits - j)) return vv_must_end(vm, VV_STOP);
             piece = VV_FIRST(fits - j);
-            if (vv_must_end(vm, vv_charge(vm, VV_WORK(piece)))) return 0;
             vv_write_piece(vm, stream, p + j, piece);
         }
         total += fits;

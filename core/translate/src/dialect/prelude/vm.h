@@ -367,13 +367,15 @@ VV_INLINE void vv_copy_in_piece(vv_gp m, u32 to, vv_gp from, u32 n) {
 }
 /* Not charged: no guest chooses the length. */
 VV_HELPER void vv_zero(vv_gp m, u32 to, u32 n) { vv_fill_piece(VV_BASE(m), to, 0, n); }
-/* Charged. Each returns 0, or the status with which the VM has to end; VV_TRAP means that the range is bad. */
-VV_HELPER u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
+/* The work itself, which calls nothing: what a called function calls in turn costs every kernel registers. Each returns 0,
+   or VV_STOP if the VM was stopped between two pieces. */
+#define VV_INTERRUPTED(vm, left) ((left) > VV_PIECE && *(vm)->host_stop)
+VV_HELPER u32 vv_copy_pieces(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     m = VV_BASE(m);
     u32 backwards = to - from < n; /* the last piece first: an earlier one overwrites its source */
     while (n) {
-        u32 piece = VV_FIRST(n), end = vv_charge(vm, VV_WORK(piece));
-        if (end) return end;
+        if (VV_INTERRUPTED(vm, n)) return VV_STOP;
+        u32 piece = VV_FIRST(n);
         n -= piece;
         if (backwards) {
             vv_copy_piece(m, to + n, from + n, piece);
@@ -385,28 +387,32 @@ VV_HELPER u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     }
     return 0;
 }
-VV_HELPER u32 vv_fill(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
+VV_HELPER u32 vv_fill_pieces(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
     m = VV_BASE(m);
     while (n) {
-        u32 piece = VV_FIRST(n), end = vv_charge(vm, VV_WORK(piece));
-        if (end) return end;
+        if (VV_INTERRUPTED(vm, n)) return VV_STOP;
+        u32 piece = VV_FIRST(n);
         vv_fill_piece(m, to, value, piece);
         to += piece;
         n -= piece;
     }
     return 0;
 }
-VV_HELPER u32 vv_copy_in(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
-    m = VV_BASE(m);
-    while (n) {
-        u32 piece = VV_FIRST(n), end = vv_charge(vm, VV_WORK(piece));
-        if (end) return end;
-        vv_copy_in_piece(m, to, from, piece);
-        to += piece;
-        from += piece;
-        n -= piece;
-    }
-    return 0;
+/* At once: there is no more of it than the input or a segment has. */
+VV_HELPER void vv_copy_in_all(vv_gp m, u32 to, vv_gp from, u32 n) { vv_copy_in_piece(VV_BASE(m), to, from, n); }
+/* Charged. Each returns 0, or the status with which the VM has to end; VV_TRAP means that the range is bad. */
+VV_INLINE u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
+    u32 end = vv_charge(vm, VV_WORK(n));
+    return end ? end : vv_copy_pieces(vm, m, to, from, n);
+}
+VV_INLINE u32 vv_fill(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
+    u32 end = vv_charge(vm, VV_WORK(n));
+    return end ? end : vv_fill_pieces(vm, m, to, value, n);
+}
+VV_INLINE u32 vv_copy_in(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
+    u32 end = vv_charge(vm, VV_WORK(n));
+    if (!end) vv_copy_in_all(m, to, from, n);
+    return end;
 }
 VV_INLINE u32 vv_memory_copy(VM *vm, u32 to, u32 from, u32 n) {
     if (!vv_in_bounds(vm, from, n) || !vv_writable(vm, to, n)) return VV_TRAP;
