@@ -524,7 +524,8 @@ fn a_cache_that_others_may_write_is_not_used() {
     let ran = run();
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "120\n"), "{}", ran.err);
     let advice = format!("chmod go-w {}; or choose another folder with --cache-dir", cache.display());
-    assert!(ran.err.contains(&advice) && ran.err.lines().count() == 1, "{}", ran.err);
+    // A slow machine also reports progress.
+    assert_eq!(ran.err.matches(&advice).count(), 1, "{}", ran.err);
     let line = vv_in(b"x\n", &["map", "--cache-dir", text(&cache), "--in", "-", "--out", "-", &nothing]);
     assert!(line.err.contains(&advice), "also where outputs go to standard output: {}", line.err);
     mode(&cache, 0o700);
@@ -630,7 +631,7 @@ fn what_was_delivered_before_an_interrupt_stands() {
             "--out",
             text(&at(out)),
         ]);
-        for _ in 0..600 {
+        for _ in 0..2400 {
             if at(seen).exists() {
                 break;
             }
