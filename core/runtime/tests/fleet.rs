@@ -422,7 +422,11 @@ fn with_start(draw: bool) -> String {
 fn the_start_function_runs_before_every_entry() {
     for draw in [false, true] {
         for lanes in [1, 32] {
-            let mut fleet = fleet(&with_start(draw), lanes, &FleetOptions { vms: Some(40), ..Default::default() });
+            // Several groups of VMs.
+            let (engine, _) = common::engine(|info| info.max_alloc = 64 << 20);
+            let program = program(&engine, &with_start(draw), &options(lanes));
+            let vms = FleetOptions { vms: Some(96), ..Default::default() };
+            let mut fleet = Fleet::new(&program, &vms, None).expect("there is room");
             for outcome in run(&mut fleet, "sum", vec![Input::default(); 200]).0 {
                 assert_eq!((outcome.end, outcome.values), (End::Exit(0), vec![Value::I32(42)]));
             }
