@@ -623,6 +623,8 @@ fn what_was_delivered_before_an_interrupt_stands() {
             "map",
             "--backend",
             backend,
+            "--lanes",
+            "1",
             "--vms",
             "1",
             &example("misbehave.wasm"),
@@ -648,4 +650,50 @@ fn what_was_delivered_before_an_interrupt_stands() {
             assert!(ran.err.contains("incomplete") && at(seen).exists() && !at(out).exists(), "{}", ran.err);
         }
     }
+}
+
+/// Reads a byte: `l` loops for ever, all but `a` spin for 2 s, all but `m` recurse deeper than a VM's first call stack. Prints its data
+/// segment, and what a counter in memory that was zero has become.
+const RUNS_AGAIN: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\00\01\00\00\10\00\00\00")
+  (data (i32.const 64) "data is here\n")
+  (data (i32.const 32) "\40\00\00\00\0d\00\00\00")
+  (func $now (result i64) (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 512))) (i64.load (i32.const 512)))
+  (func $deep (param i32) (result i32)
+    (if (result i32) (local.get 0)
+      (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+      (else (i32.const 0))))
+  (func $spin (local $t i64)
+    (local.set $t (i64.add (call $now) (i64.const 2000000000)))
+    (loop $l (br_if $l (i64.lt_u (call $now) (local.get $t)))))
+  (func (export "_start") (local $c i32)
+    (i32.store (i32.const 16) (i32.const 256))
+    (i32.store (i32.const 20) (i32.const 1))
+    (drop (call $fd_read (i32.const 0) (i32.const 16) (i32.const 1) (i32.const 24)))
+    (local.set $c (i32.load8_u (i32.const 256)))
+    (if (i32.eq (local.get $c) (i32.const 108)) (then (loop $ever (br $ever))))
+    (if (i32.ne (local.get $c) (i32.const 97)) (then (call $spin)))
+    (if (i32.ne (local.get $c) (i32.const 109)) (then (drop (call $deep (i32.const 10000)))))
+    (i32.store (i32.const 48) (i32.add (i32.load (i32.const 48)) (i32.const 1)))
+    (i32.store (i32.const 52) (i32.load (i32.const 48)))
+    (i32.store (i32.const 52) (i32.add (i32.const 48) (i32.load (i32.const 48))))
+    (i32.store (i32.const 40) (i32.const 52)) (i32.store (i32.const 44) (i32.const 1))
+    (drop (call $fd_write (i32.const 1) (i32.const 32) (i32.const 2) (i32.const 24)))))"#;
+
+#[test]
+fn what_runs_again_for_several_reasons_begins_with_fresh_memory() {
+    let temp = folder();
+    let program = write(temp.path().join("again.wat"), RUNS_AGAIN);
+    let input = b"{\"stdin\":\"a\"}\n{\"stdin\":\"l\"}\n{\"stdin\":\"m\"}\n{\"stdin\":\"s\"}\n";
+    let ran = vv_in(input, &["map", "-q", "--timeout", "3s", "--lanes", "1", "--in", "-", "--out", "-", &program]);
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 4, "{}{}", ran.out, ran.err);
+    for line in [lines[0], lines[2], lines[3]] {
+        assert!(line.contains(r#""stdout":"data is here\n1""#), "{line}");
+    }
+    assert!(lines[1].contains("out of time"), "{}", lines[1]);
 }

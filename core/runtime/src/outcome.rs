@@ -18,7 +18,7 @@ pub struct Outcome {
     pub stderr: Vec<u8>,
     /// The entry's results, if it returned.
     pub values: Vec<Value>,
-    /// Loop back-edges and calls that were charged.
+    /// Loop iterations, calls and bulk work that were charged.
     pub fuel_used: u64,
     /// `memory.grow` was refused at this many bytes, the VM's capacity, although the module allows more: a larger
     /// [`crate::ProgramOptions::heap`] may help.

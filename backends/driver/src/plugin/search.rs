@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The environment variable that names files and folders, separated as in `PATH`.
 const VARIABLE: &str = "VECTORVISOR_DRIVER_PATH";
 
-/// HostRanges to look in, first ones first.
+/// Files and folders to look in, first ones first.
 #[derive(Debug, Default)]
 pub struct Search {
     /// Files and folders that the user named.

@@ -287,7 +287,10 @@ impl Group {
             timekeeper.stop();
         }
         let elapsed = self.begun.elapsed();
-        self.words.clear(Word::Reset);
+        // Others, which wait for a launch of their own, may lie in tiles that this one did not reach.
+        for &vm in &self.launched {
+            self.words.set(Word::Reset, vm as usize, 0);
+        }
         // A driver may be unable to measure the kernel's time.
         let times = self.run.take().and_then(|event| event.times().ok());
         ended?;

@@ -19,7 +19,7 @@ VV_HELPER u32 vv_strings(VM *vm, u32 which, u32 pointers, u32 bytes) {
     if (!vv_writable(vm, pointers, (u64)count * 4) || !vv_writable(vm, bytes, length)) return VV_EFAULT;
     u32 begins = 1;
     for (u32 i = 0; i < length; i++) {
-        if ((i & 63) == 0 && vv_must_end(vm, vv_charge(vm, 1))) return 0;
+        if ((i & 63) == 0 && vv_must_end(vm, vv_charge(vm, 64))) return 0; /* byte by byte, as a guest's loop would */
         if (begins) {
             vv_st32(vm->mem, pointers, bytes + i);
             pointers += 4;
