@@ -144,7 +144,7 @@ pub fn beside_program(path: &Path) -> Result<(), String> {
     if program.is_ok_and(|owner| owner == file.uid()) { Ok(()) } else { owned(path, &file) }
 }
 
-/// Opens a file of a trusted folder for reading, if [`file`] trusts it too; a symbolic link is refused.
+/// Opens a file of a trusted folder for reading, if [`file()`] trusts it too; a symbolic link is refused.
 ///
 /// # Errors
 /// The system's, or [`io::ErrorKind::PermissionDenied`] with the reason.
