@@ -23,7 +23,7 @@ pub struct ProgramOptions {
     /// Capacity of linear memory in bytes; `None` is the initial size and 16 MiB.
     pub heap: Option<u64>,
     /// Most bytes for the frames of a recursive program; `None` is 1 MiB. A VM begins with 64 KiB, and an input that
-    /// needs more runs again.
+    /// needs more runs again; a program that can suspend, and [`crate::Instances`], begin with all of it.
     pub stack: Option<u32>,
     /// When a bad memory access is reported.
     pub traps: Traps,
