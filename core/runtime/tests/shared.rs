@@ -3,6 +3,8 @@
 mod common;
 
 use std::path::Path;
+use std::process::Command;
+use vectorvisor::translate::translate;
 use vectorvisor::{
     Alignment, Autotuning, CachePolicy, Choice, End, Engine, Fleet, FleetOptions, Input, Opt, Outcome, Program,
     ProgramOptions, Stage, Traps, Value,
@@ -214,6 +216,50 @@ fn who_breaks_alignment_beside_shared_data_is_remembered_as_that() {
         assert_eq!(said.contains("--alignment natural"), shared, "{said}");
         assert_eq!(run(&later, "store", &odd), (want.clone(), 0));
     }
+}
+
+/// Where bulk memory and host calls write, in a memory of almost 4 GiB, which would take seconds to fill: only the test of
+/// the range is compiled and called.
+#[test]
+fn a_range_of_any_length_is_tested() {
+    let (engine, _) = common::engine(|_| ());
+    let table = "x".repeat(0x2_0000);
+    let text = format!(
+        r#"(module (memory 65535 65535) (data $.rodata (i32.const 1024) "{table}")
+             (func (export "f") (param i32) (result i32)
+               (memory.fill (i32.const 0) (i32.const 9) (local.get 0))
+               (i32.load8_u offset=1024 (i32.and (local.get 0) (i32.const 0xffff)))))"#
+    );
+    let options = ProgramOptions {
+        alignment: Some(Alignment::Natural),
+        with: [Opt::SharedData].into(),
+        heap: Some(65535 << 16),
+        ..Default::default()
+    };
+    let wasm = vectorvisor::to_wasm(text.as_bytes()).expect("a module");
+    let kernel = translate(&wasm, &options.for_device(engine.info())).expect("a kernel");
+    assert!(matches!(kernel.meta.shared, Some(Ok(_))));
+
+    let (at, end, size) = (1024, 1024 + 0x2_0000, 65535u64 << 16);
+    let places = [0, 1, at - 1, at, at + 1, end - 1, end, end + 1, size - 1, size, 0xffff_ffff];
+    let ranges: Vec<(u64, u64)> = places.iter().flat_map(|from| places.map(|length| (*from, length))).collect();
+    let expected = ranges.iter().map(|(from, length)| {
+        let good = from + length <= size;
+        let touches = good && *length > 0 && *from < end && from + length > at;
+        format!("{from} {length} {} {}", u32::from(good), u32::from(touches))
+    });
+    let calls: String = ranges.iter().map(|(from, length)| format!("try({from}u, {length}u);\n")).collect();
+    let main = format!(
+        "#include <stdio.h>\nstatic void try(u32 p, u32 n) {{ VM vm = {{0}}; vm.size = {size}u; u32 good = vv_writable(&vm, p, n);
+           printf(\"%u %u %u %u\\n\", p, n, good, vm.fuel >= VV_SKEW); }}\nint main(void) {{ {calls} return 0; }}\n"
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let (source, binary) = (folder.path().join("ranges.c"), folder.path().join("ranges"));
+    std::fs::write(&source, kernel.header + &main).expect("the source is written");
+    let compiled = Command::new("cc").args(["-w", "-o"]).args([&binary, &source]).arg("-lm").output().expect("cc runs");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let said = Command::new(&binary).output().expect("the program runs").stdout;
+    assert_eq!(String::from_utf8_lossy(&said).lines().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
 #[test]

@@ -276,12 +276,13 @@ VV_INLINE void vv_stride(u32 *fuel, u32 *iterations, u32 size, u32 a, s32 step, 
 }
 VV_INLINE u32 vv_in_bounds(VM *vm, u32 p, u64 length) { return (u64)p + length <= vm->size; }
 #ifdef VV_SHARED_AT
-/* Whether any of `n` bytes is data that all VMs share. A VM that stores there has to run again in a program that shares
-   nothing. */
-VV_INLINE u32 vv_shares(u32 a, u32 n) { return n && a - (VV_SHARED_AT - n + 1) < VV_SHARED_END - VV_SHARED_AT + n - 1; }
+/* Whether any of `n` bytes is data that all VMs share; `n` is a small constant, and the address may be out of bounds. A
+   VM that stores there has to run again in a program that shares nothing. */
+VV_INLINE u32 vv_shares(u32 a, u32 n) { return a - (VV_SHARED_AT - n + 1) < VV_SHARED_END - VV_SHARED_AT + n - 1; }
+/* Here the length is the guest's, up to 4 GiB, and would overflow there; in bounds, the end does not. */
 VV_INLINE u32 vv_writable(VM *vm, u32 p, u64 length) {
     u32 good = vv_in_bounds(vm, p, length);
-    if (good && vv_shares(p, (u32)length)) vm->fuel |= VV_SKEW;
+    if (good && length && p < VV_SHARED_END && p + (u32)length > VV_SHARED_AT) vm->fuel |= VV_SKEW;
     return good;
 }
 #else
