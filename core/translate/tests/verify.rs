@@ -3,6 +3,7 @@
 mod common;
 
 use vectorvisor_translate::ValType::{F32, I64};
+use vectorvisor_translate::host::find;
 use vectorvisor_translate::ir::verify::verify;
 use vectorvisor_translate::ir::{Body, Callee, Expr, ExprId, Program, State, Stmt, Var};
 use vectorvisor_translate::{Alignment, Opt, Options, lower_module};
@@ -85,6 +86,7 @@ fn what_is_not_well_formed_is_refused() {
         })*};
     }
     const NO: State = State(99);
+    let yields = find("wasi_snapshot_preview1", "sched_yield").expect("a call without arguments");
     refused! {
         "not I": Stmt::Set { value, .. }, |[f, _], _| *value = f;
         "no variable": Stmt::Set { var, .. }, |_, _| *var = Var(9999);
@@ -137,11 +139,14 @@ fn what_is_not_well_formed_is_refused() {
         "not I32": Stmt::Suspend { args, .. }, |[f, _], _| args[3] = f;
         "operands for": Stmt::Suspend { args, .. }, |_, _| args.truncate(1);
         "no state": Stmt::Suspend { then, .. }, |_, _| *then = NO;
+        "take the answer of": Stmt::Suspend { then, .. }, |_, _| *then = State(0);
+        "take the answer of": Stmt::Answer { call, args, .. }, |_, _| (*call, *args) = (yields, Vec::new());
         "operands for": Stmt::Answer { args, .. }, |_, _| args.truncate(1);
         "is set to": Stmt::Answer { result: Some(result), .. }, |_, [f, _]| *result = f;
         "operands for": Stmt::Write { args, .. }, |_, _| args.truncate(1);
         "is set to": Stmt::Write { result, .. }, |_, [_, l]| *result = l;
         "no state": Stmt::Write { again, .. }, |_, _| *again = NO;
+        "does not repeat": Stmt::Write { again, .. }, |_, _| *again = State(0);
         "no state": Stmt::CallFramed { then, .. }, |_, _| *then = NO;
         "does not take": Stmt::CallFramed { then, .. }, |_, _| *then = State(0);
         "not I32": Stmt::CallFramed { args, .. }, |[f, _], _| args[0] = f;

@@ -117,6 +117,12 @@ impl Verify<'_> {
         }
     }
 
+    /// What a state does first, once its variables are restored.
+    fn first(&self, state: State) -> Result<Option<&Stmt>, String> {
+        self.state(state)?;
+        Ok(self.body.states[state.0 as usize].iter().find(|s| !matches!(s, Stmt::Restore { .. })))
+    }
+
     fn host(&mut self, call: usize, args: &[ExprId]) -> Result<(), String> {
         let call = CALLS.get(call).ok_or_else(|| format!("no host call {call}"))?;
         self.want_all(args, &call.signature().params)
@@ -218,12 +224,18 @@ impl Verify<'_> {
             }
             Stmt::Suspend { call, args, then, .. } => {
                 self.host(*call, args)?;
-                self.state(*then)
+                match self.first(*then)? {
+                    Some(Stmt::Answer { call: answered, .. }) if answered == call => Ok(()),
+                    _ => Err(format!("state {} does not take the answer of {}", then.0, CALLS[*call].name)),
+                }
             }
             Stmt::Write { args, result, again, .. } => {
                 self.want_all(args, &[I32; 4])?;
                 self.set(*result, I32)?;
-                self.state(*again)
+                match self.first(*again)? {
+                    Some(Stmt::Write { .. }) => Ok(()),
+                    _ => Err(format!("state {} does not repeat the write", again.0)),
+                }
             }
             Stmt::Call { callee, args, results, .. } | Stmt::CallNested { callee, args, results, .. } => {
                 let types = self.call(callee, args)?;

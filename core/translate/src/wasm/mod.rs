@@ -331,7 +331,8 @@ impl<'a> Module<'a> {
                 }
             }
             Payload::CustomSection(section) if section.name() == "name" => {
-                // A good program with a broken name section is not refused: names are only for messages.
+                // A good program with a broken name section is not refused, and a false name changes no result: names are
+                // for messages, and that of data for `pass::shared`, which tests each store.
                 let reader =
                     NameSectionReader::new(wasmparser::BinaryReader::new(section.data(), section.data_offset()));
                 for name in reader.into_iter().map_while(Result::ok) {
