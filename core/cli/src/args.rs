@@ -287,9 +287,9 @@ pub struct InspectArgs {
 }
 
 const INSPECT_HELP: &str = "\
-What is printed is what `run` makes of the program with the same options, for --backend's device, including what earlier runs found out
-(that the program violates natural alignment, and what autotuning chose). If the device is not there, and with --arch, it is for a typical one of its kind; so is text in a
-language that is not that of --backend.";
+What is printed is what `run` makes of the program with the same options, for --backend's device, including what earlier
+runs found out (that the program violates natural alignment or stores into shared data, and what autotuning chose). If the
+device is not there, and with --arch, it is for a typical one of its kind; so is text in a language that is not that of --backend.";
 
 /// What `inspect` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
