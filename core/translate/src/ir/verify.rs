@@ -117,10 +117,10 @@ impl Verify<'_> {
         }
     }
 
-    /// What a state does first, once its variables are restored.
+    /// What a state does first, apart from moving its variables from and to the frame.
     fn first(&self, state: State) -> Result<Option<&Stmt>, String> {
         self.state(state)?;
-        Ok(self.body.states[state.0 as usize].iter().find(|s| !matches!(s, Stmt::Restore { .. })))
+        Ok(self.body.states[state.0 as usize].iter().find(|s| !matches!(s, Stmt::Restore { .. } | Stmt::Save { .. })))
     }
 
     fn host(&mut self, call: usize, args: &[ExprId]) -> Result<(), String> {
