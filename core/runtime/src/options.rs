@@ -143,7 +143,8 @@ pub struct FleetOptions {
     pub env: Vec<(String, String)>,
     /// Makes random numbers the same in every run; `None` draws a seed for each run.
     pub seed: Option<u64>,
-    /// Loop iterations and calls that one input may use, and one more for every 16 bytes of bulk memory and output; `None` is
+    /// Loop iterations and calls that one input may use. Every 16 bytes of bulk memory, input and standard output count
+    /// as one more, and so does every byte of standard error, arguments, environment and random numbers. `None` is
     /// unlimited.
     pub fuel: Option<u64>,
     /// Time that one input may compute, in one launch and over all of them, and time that it may sleep.

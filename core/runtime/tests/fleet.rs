@@ -246,13 +246,15 @@ fn a_guest_sees_time_pass_wherever_it_comes_from() {
 
 /// Each instruction or host call that can do much work at once.
 const WORK: &str = include_str!("../../cli/tests/cases/work_for_ever.wat");
-const KINDS: i32 = 11;
+/// Those that can be done for ever.
+const KINDS: i32 = 13;
 
 #[test]
 fn work_of_every_kind_times_out() {
     for (lanes, live) in [(1, true), (32, true), (32, false)] {
         let (engine, _) = common::engine(move |info| info.live_shared = live);
         let options_ = FleetOptions { timeout: Some(Duration::from_millis(100)), ..Default::default() };
+        let begun = Instant::now();
         let program = program(&engine, WORK, &options(lanes));
         let mut fleet = Fleet::new(&program, &options_, Some(KINDS as usize)).expect("there is room");
         let inputs = (0..KINDS).map(|kind| Input::args(vec![Value::I32(kind)])).collect();
@@ -261,6 +263,49 @@ fn work_of_every_kind_times_out() {
                 End::Timeout(place) => assert_eq!(place.function.as_deref(), Some("work")),
                 end => panic!("kind {}: {end}", outcome.index),
             }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    }
+}
+
+/// Doing it once costs at least a unit for each 16 bytes, or for each byte where it goes byte by byte.
+#[test]
+fn work_of_every_kind_is_charged() {
+    const NOTHING: i32 = 15;
+    let text = |length: usize| "x".repeat(length - 1);
+    let least = [
+        0x100000 / 16, // memory.fill
+        0xfffff / 16,  // memory.copy, up and down
+        0xfffff / 16,
+        100 / 16,       // memory.init
+        19999 * 4 / 16, // table.copy
+        16 * 4 / 16,    // table.init
+        0x100000,       // random_get
+        5000 + 300,     // args_get
+        40_000,         // environ_get
+        0x1fff0,        // fd_read and fd_write of empty buffers
+        0x1fff0,
+        (8 << 16) / 16, // memory.grow
+        100_000 / 16,   // fd_read
+        100_000 / 16,   // fd_write to standard output
+        100_000,        // and to standard error, whose bytes lie backwards
+    ];
+    for lanes in [1, 32] {
+        let roomy = ProgramOptions { heap: Some(2 << 20), ..options(lanes) };
+        let roomy = program(&cpu(), WORK, &roomy);
+        let options = FleetOptions {
+            args: vec![text(5000), text(300)],
+            env: vec![("NAME".into(), text(40_000 - "NAME=".len()))],
+            ..Default::default()
+        };
+        let mut fleet = Fleet::new(&roomy, &options, None).expect("there is room");
+        let input = |kind| Input { stdin: vec![1; 100_000].into(), ..Input::args(vec![Value::I32(kind)]) };
+        let (outcomes, _) = run(&mut fleet, "once", (0..=NOTHING).map(input).collect());
+        assert!(outcomes.iter().all(|outcome| outcome.end == End::Exit(0)), "{outcomes:?}");
+        let nothing = outcomes[NOTHING as usize].fuel_used;
+        for (outcome, least) in outcomes.iter().zip(least) {
+            let used = outcome.fuel_used - nothing;
+            assert!(used >= least, "{lanes} lanes, kind {}: {used} of at least {least}", outcome.index);
         }
     }
 }

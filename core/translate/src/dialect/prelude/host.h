@@ -166,7 +166,8 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
 #endif
 
 #ifdef VV_HAS_fd_write
-/* Appends to what was written to the stream before. */
+/* Appends to what was written to the stream before: byte by byte where bytes lie backwards, and charged so. */
+#define VV_WRITE_WORK(stream, bytes) ((stream) == VV_STDERR ? (bytes) : VV_WORK(bytes))
 VV_INLINE void vv_write_piece(VM *vm, u32 stream, u32 p, u32 n) {
     u32 j = 0;
     if (stream == VV_STDERR) {
@@ -178,6 +179,8 @@ VV_INLINE void vv_write_piece(VM *vm, u32 stream, u32 p, u32 n) {
         for (; j < n && (at + j & 7); j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
 #if VV_LINEAR || VV_CELL > 4
         for (; j + 8 <= n; j += 8) vv_wr64(vm->out + VV_AT64(at + j), vv_ld64(vm->mem, p + j));
+#else
+        for (; j + 4 <= n; j += 4) vv_wr32(vm->out + VV_AT64(at + j), vv_ld32(vm->mem, p + j));
 #endif
         for (; j < n; j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
         vm->out_len += n;
@@ -210,7 +213,7 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         }
         u32 space = vm->out_cap - vm->out_len - vm->err_len;
         u32 fits = n < space ? n : space;
-        if (vv_must_end(vm, vv_charge(vm, VV_WORK(fits)))) return 0;
+        if (vv_must_end(vm, vv_charge(vm, VV_WRITE_WORK(stream, fits)))) return 0;
         for (u32 j = 0, piece; j < fits; j += piece) {
             if (VV_INTERRUPTED(vm, fits - j)) return vv_must_end(vm, VV_STOP);
             piece = VV_FIRST(fits - j);
@@ -323,7 +326,7 @@ VV_HELPER u32 vv_random_get(VM *vm, u32 p, u32 n) {
     u32 x[16];
     for (u32 i = 0; i < n; i++, pos++) {
         if (i == 0 || (pos & 63) == 0) {
-            if (vv_must_end(vm, vv_charge(vm, 16))) return 0; /* as long as so many iterations of a loop */
+            if (vv_must_end(vm, vv_charge(vm, 64))) return 0; /* a block is stored byte by byte */
             vv_chacha(vm, x, pos >> 6);
         }
         vv_st8(vm->mem, p + i, x[pos >> 2 & 15] >> ((pos & 3) * 8));
