@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
+use vectorvisor_driver::temporary::Temporary;
 use vectorvisor_driver::{Error, Result, Source, identity, longest_first};
 
 const OPTIMISATION: &str = "-O2";
@@ -45,6 +46,13 @@ fn compiler() -> Command {
     let mut words = named.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or("cc"));
     command.args(words).arg(OPTIMISATION).args(FLAGS.split_whitespace()).args(NATIVE);
+    command
+}
+
+/// The same, with a folder for the compiler's own temporary files, such as assembly.
+fn compiler_in(folder: &Path) -> Command {
+    let mut command = compiler();
+    command.env("TMPDIR", folder);
     command
 }
 
@@ -106,19 +114,18 @@ fn file_error(what: &'static str) -> impl Fn(std::io::Error) -> Error {
 
 /// Compiles a program to the bytes of a shared library, `jobs` units at a time.
 pub fn compile(source: Source<'_>, jobs: usize, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
-    // With a name that cannot be guessed, and without access for other users.
-    let folder = tempfile::Builder::new().prefix("vectorvisor-").tempdir().map_err(file_error("make a folder"))?;
+    let folder = Temporary::new().map_err(file_error("make a folder"))?;
     let library = folder.path().join("program.so");
     let link = ["-shared", "-Wl,-Bsymbolic", "-lm", "-o"];
     if let [unit] = source.units {
         // A single unit's functions can be static (no VV_UNITS), so the optimiser sees all their callers.
         progress(0, 1);
         let text = write_unit(folder.path(), 0, source.header, unit)?;
-        run(compiler().arg(text).args(link).arg(&library))?;
+        run(compiler_in(folder.path()).arg(text).args(link).arg(&library))?;
         progress(1, 1);
     } else {
         let objects = compile_units(folder.path(), source, jobs, progress)?;
-        run(compiler().args(objects).args(link).arg(&library))?;
+        run(compiler_in(folder.path()).args(objects).args(link).arg(&library))?;
     }
     std::fs::read(&library).map_err(file_error("read the library"))
 }
@@ -163,7 +170,7 @@ fn compile_units(
 fn compile_unit(folder: &Path, index: usize, header: &str, unit: &str) -> Result<PathBuf> {
     let text = write_unit(folder, index, header, unit)?;
     let object = text.with_extension("o");
-    run(compiler().args(["-DVV_UNITS=1", "-c"]).arg(&text).arg("-o").arg(&object))?;
+    run(compiler_in(folder).args(["-DVV_UNITS=1", "-c"]).arg(&text).arg("-o").arg(&object))?;
     Ok(object)
 }
 
@@ -179,8 +186,9 @@ fn write_unit(folder: &Path, index: usize, header: &str, unit: &str) -> Result<P
 /// # Safety
 /// The bytes are what [`compile`] gave, or no library.
 pub unsafe fn open(binary: &[u8]) -> Result<libloading::Library> {
-    // The name cannot be guessed, and other users cannot write to the file.
-    let file = tempfile::Builder::new().prefix("vectorvisor-").suffix(".so").tempfile();
+    let folder = Temporary::new().map_err(file_error("make a folder"))?;
+    // The dynamic loader takes a file of a name that it knows for the library that it has open.
+    let file = tempfile::Builder::new().prefix("program-").suffix(".so").tempfile_in(folder.path());
     let mut file = file.map_err(file_error("make a file"))?;
     file.write_all(binary).map_err(file_error("write a library"))?;
     // SAFETY: the caller's promise; a library that `compile` made has no constructors.

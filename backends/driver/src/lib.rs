@@ -12,6 +12,7 @@ pub mod identity;
 pub mod memory;
 mod owned;
 pub mod plugin;
+pub mod temporary;
 pub mod trust;
 pub use owned::{Buffer, Event, HostVisible, Module, Pinned, Queue};
 

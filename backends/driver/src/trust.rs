@@ -93,7 +93,8 @@ fn check(path: &Path, metadata: &Metadata, last: bool) -> Result<bool, String> {
     Ok(metadata.mode() & OTHERS_SEARCH == 0)
 }
 
-fn owned(path: &Path, metadata: &Metadata) -> Result<(), String> {
+/// Checks that a file or folder belongs to this user or root.
+pub(crate) fn owned(path: &Path, metadata: &Metadata) -> Result<(), String> {
     match metadata.uid() {
         uid if uid == me() || uid == 0 => Ok(()),
         uid => Err(format!("{} belongs to user {uid}, not to you (user {})", path.display(), me())),

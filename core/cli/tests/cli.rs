@@ -512,6 +512,20 @@ fn the_cache_knows_the_compilers_arguments() {
 }
 
 #[test]
+fn programs_are_compiled_where_others_may_write() {
+    let temp = folder();
+    let tmp = temp.path().join("tmp");
+    fs::create_dir(&tmp).expect("a folder");
+    for (path, mode) in [(temp.path(), 0o755), (&tmp, 0o777)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+    let words = ["run", "--no-cache", "--invoke", "factorial", &example("factorial.wat"), "5"];
+    let ran = ended(start_with(&[("TMPDIR", text(&tmp))], &words));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "120\n"), "{}", ran.err);
+    assert_eq!(fs::read_dir(&tmp).expect("a folder").count(), 0);
+}
+
+#[test]
 fn a_cache_that_others_may_write_is_not_used() {
     let temp = folder();
     let cache = temp.path().join("cache");

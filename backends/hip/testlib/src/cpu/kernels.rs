@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::{env, fs, io, slice};
 use vectorvisor_driver::gpu::library::{Library, RTLD_LOCAL, RTLD_NOW};
 use vectorvisor_driver::gpu::{Code, SUCCESS};
+use vectorvisor_driver::temporary::Temporary;
 
 /// How many pointers every kernel is called with.
 const ARGUMENTS: usize = 12;
@@ -21,12 +22,14 @@ type Run = unsafe extern "C" fn(*const c_void, *const u64, c_uint, c_uint, c_uin
 pub fn compile(text: &str, options: &[String]) -> Result<Vec<u8>, String> {
     let compiler = env::var("CXX").unwrap_or_else(|_| "c++".into());
     let build = || -> io::Result<Result<Vec<u8>, String>> {
-        let library = tempfile::NamedTempFile::new()?;
+        let folder = Temporary::new()?;
+        let library = folder.path().join("program.so");
         let mut child = Command::new(&compiler)
+            .env("TMPDIR", folder.path())
             .args(options)
             // -O0 compiles faster, except functions with very many locals, which take minutes.
             .args(["-O1", "-x", "c++", "-fPIC", "-shared", "-Wl,-Bsymbolic", "-fno-math-errno", "-Wno-narrowing", "-o"])
-            .arg(library.path())
+            .arg(&library)
             .arg("-")
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -39,7 +42,7 @@ pub fn compile(text: &str, options: &[String]) -> Result<Vec<u8>, String> {
         if !ended.status.success() {
             return Ok(Err(String::from_utf8_lossy(&ended.stderr).into_owned()));
         }
-        let library = fs::read(library.path())?;
+        let library = fs::read(&library)?;
         Ok(Ok([library.len().to_le_bytes().to_vec(), library].concat()))
     };
     build().unwrap_or_else(|error| Err(format!("error: {compiler}: {error}")))
@@ -66,7 +69,8 @@ pub unsafe extern "C" fn load(to: *mut Object, image: *const c_void) -> Code {
         let bytes = usize::from_le_bytes(*image.cast());
         let image = slice::from_raw_parts(image.cast::<u8>().add(size_of::<usize>()), bytes);
         let open = || -> Option<Module> {
-            let file = tempfile::NamedTempFile::new().ok()?;
+            let folder = Temporary::new().ok()?;
+            let file = tempfile::NamedTempFile::new_in(folder.path()).ok()?;
             fs::write(file.path(), image).ok()?;
             let library = Library::open(Some(file.path()), RTLD_NOW | RTLD_LOCAL).ok()?;
             let run = *library.get::<Run>(b"hip_test_run").ok()?;
