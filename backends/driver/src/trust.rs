@@ -101,9 +101,19 @@ pub(crate) fn owned(path: &Path, metadata: &Metadata) -> Result<(), String> {
     }
 }
 
+/// Who may write to a file or folder, and what to do.
 fn writable(path: &Path, metadata: &Metadata) -> String {
     let mode = metadata.mode() & 0o7777;
-    format!("others may write to {0} (mode {mode:04o}); to change that: chmod go-w {0}", path.display())
+    let (who, bits) = match (mode & 0o020 != 0, mode & 0o002 != 0) {
+        (true, false) => (format!("group {}", metadata.gid()), "g-w"),
+        (false, true) => ("every user".into(), "o-w"),
+        _ => ("every user".into(), "go-w"),
+    };
+    let what = format!("{who} may write to {} (mode {mode:04o})", path.display());
+    match me() {
+        me if me == metadata.uid() || me == 0 => format!("{what}; to change that: chmod {bits} {}", path.display()),
+        _ => format!("{what}, which only its owner (user {}) can change", metadata.uid()),
+    }
 }
 
 fn me() -> u32 {
@@ -199,7 +209,13 @@ mod tests {
         for bad in [0o777, 0o775, 0o757, 0o720, 0o702, 0o1777] {
             mode(&path, bad);
             let why = folder(&path).expect_err("others may write");
-            assert!(why.contains(&format!("chmod go-w {}", path.display())) && !why.contains('\n'), "{why}");
+            let bits = match bad & 0o022 {
+                0o020 => "g-w",
+                0o002 => "o-w",
+                _ => "go-w",
+            };
+            assert!(why.contains(&format!("chmod {bits} {}", path.display())) && !why.contains('\n'), "{why}");
+            assert!(why.contains(if bits == "g-w" { "group " } else { "every user" }), "{why}");
             assert!(create(&path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied));
         }
         let file = temp.path().join("file");

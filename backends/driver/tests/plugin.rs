@@ -479,8 +479,15 @@ fn what_others_could_have_put_there_is_not_opened() {
         for bits in refused {
             mode(folder, bits);
             let text = unavailable(&found());
+            let who = if bits & 0o020 == 0 {
+                "o-w"
+            } else if bits & 0o002 == 0 {
+                "g-w"
+            } else {
+                "go-w"
+            };
             assert!(
-                text.contains(&format!("chmod go-w {}; or name it with --driver-path", folder.display())),
+                text.contains(&format!("chmod {who} {}; or name it with --driver-path", folder.display())),
                 "{text}"
             );
             assert!(Plugin::new(file.clone()).devices().is_ok(), "a file that the user names is opened");

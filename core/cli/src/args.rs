@@ -110,8 +110,8 @@ pub struct TranslateArgs {
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,
-    /// Folder for compiled programs. Not used if others can write to it, since programs in it are executed
-    /// [default: vectorvisor in the user's cache folder].
+    /// Folder for compiled programs. Not used, with a warning, if others can write to it, since programs in it are
+    /// executed [default: VECTORVISOR_CACHE_DIR, or vectorvisor in the user's cache folder].
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     pub cache_dir: Option<PathBuf>,
     /// Most bytes of compiled programs in that folder, as 5GiB; the least recently used is evicted. 0: no limit

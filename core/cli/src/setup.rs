@@ -104,9 +104,9 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
         linked: args.linked,
         force_framed: args.force_framed,
         roots: roots.iter().map(ToString::to_string).collect(),
-        cache: match &args.cache_dir {
-            Some(folder) => CachePolicy::Dir(folder.clone()),
-            None if args.no_cache => CachePolicy::Off,
+        cache: match named_cache(args) {
+            _ if args.no_cache => CachePolicy::Off,
+            Some(folder) => CachePolicy::Dir(folder),
             None => CachePolicy::Default,
         },
         cache_limit: args.cache_size.unwrap_or(usual.cache_limit),
@@ -114,6 +114,12 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
     };
     autotuning(args).check(&options, device)?;
     Ok(options)
+}
+
+/// The cache folder that the user named. Clap would take the variable for a conflict with `--no-cache`.
+fn named_cache(args: &TranslateArgs) -> Option<PathBuf> {
+    let variable = || std::env::var_os("VECTORVISOR_CACHE_DIR").filter(|folder| !folder.is_empty());
+    args.cache_dir.clone().or_else(|| variable().map(PathBuf::from))
 }
 
 /// When a run autotunes the memory layout.

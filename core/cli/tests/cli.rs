@@ -540,6 +540,20 @@ fn a_cache_that_others_may_write_is_not_used() {
     let advice = format!("chmod go-w {}; or choose another folder with --cache-dir", cache.display());
     // A slow machine also reports progress.
     assert_eq!(ran.err.matches(&advice).count(), 1, "{}", ran.err);
+    let variable = [("VECTORVISOR_CACHE_DIR", text(&cache))];
+    for (more, times) in [(&[][..], 1), (&["--no-cache"], 0), (&["--cache-dir", text(&temp.path().join("other"))], 0)] {
+        let words = [&["run"], more, &["--invoke", "factorial", &factorial, "5"]].concat();
+        let ran = ended(start_with(&variable, &words));
+        assert_eq!(
+            (ran.out.as_str(), ran.err.matches(&advice).count()),
+            (
+                "120
+", times
+            ),
+            "{more:?}: {}",
+            ran.err
+        );
+    }
     let line = vv_in(b"x\n", &["map", "--cache-dir", text(&cache), "--in", "-", "--out", "-", &nothing]);
     assert!(line.err.contains(&advice), "also where outputs go to standard output: {}", line.err);
     mode(&cache, 0o700);

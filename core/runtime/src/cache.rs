@@ -91,8 +91,9 @@ impl Cache {
         match trust::folder(&dir) {
             Ok(_) => Ok(Some(Self { dir, limit })),
             Err(why) => Err(format!(
-                "the cache folder {} is not used, since compiled programs in it could be another user's work: {why}; \
-                 or choose another folder with --cache-dir",
+                "the cache folder {} is not used, so the program is compiled for this run alone: compiled programs in it \
+                 could be another user's work, since {why}; or choose another folder with --cache-dir or \
+                 VECTORVISOR_CACHE_DIR, or none with --no-cache",
                 dir.display()
             )),
         }
@@ -232,11 +233,12 @@ mod tests {
         cache.put("bin", &key, b"hello")?;
         let mode = |path: &Path| path.metadata().map(|about| about.mode() & 0o777);
         assert_eq!((mode(&dir)?, mode(&cache.path("bin", &key))?), (0o700, 0o600));
-        for bits in [0o777, 0o770, 0o702] {
+        for (bits, who) in [(0o777, "go-w"), (0o770, "g-w"), (0o702, "o-w")] {
             fs::set_permissions(&dir, Permissions::from_mode(bits))?;
             let warning = open().err().ok_or("no warning")?;
-            assert!(warning.contains(&format!("chmod go-w {}; or", dir.display())), "{warning}");
-            assert!(warning.contains("--cache-dir") && !warning.contains('\n'), "{warning}");
+            assert!(warning.contains(&format!("chmod {who} {}; or", dir.display())), "{warning}");
+            assert!(warning.contains("--cache-dir") && warning.contains("--no-cache"), "{warning}");
+            assert!(!warning.contains('\n'), "{warning}");
             assert!(cache.put("bin", &key, b"x").is_err(), "changed while it was open");
         }
         fs::set_permissions(&dir, Permissions::from_mode(0o755))?;
