@@ -496,4 +496,16 @@ fn what_others_could_have_put_there_is_not_opened() {
         mode(&file, 0o666);
         assert!(unavailable(&found()).contains(&format!("chmod go-w {}", file.display())));
     }
+    // Both are refused now. A good one later in the path is opened all the same.
+    let (deps, name) = (sub("beside/deps"), file_name("faulty"));
+    let search = Search { usual: vec![beside.clone(), deps.clone()], own: Some(own.clone()), ..Search::default() };
+    let found = || search.usual().pop().expect("a plugin");
+    assert!(unavailable(&found()).contains(&beside.join(&name).display().to_string()), "the first refusal is told");
+    for good in [own.join(&name), deps.join(&name)] {
+        if !good.exists() {
+            std::fs::copy(beside.join(&name), &good).expect("a copy");
+        }
+        mode(&good, 0o644);
+        assert_eq!((found().path(), found().devices().expect("a device").len()), (good.as_path(), 1));
+    }
 }

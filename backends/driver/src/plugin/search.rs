@@ -59,26 +59,42 @@ impl Search {
         }
         found.into_values().map(Plugin::new).collect()
     }
-    /// The drivers in the usual folders and the user's own: of each name the first one. But of those beside the
-    /// executable and in `deps/` the newer one: cargo leaves an old copy beside it after `cargo build --workspace`.
+    /// The drivers in the usual folders and the user's own: of each name the first one that nobody else could have put
+    /// there, or the first one, with the reason why it is not opened. But of those beside the executable and in `deps/`
+    /// the newer one comes first: cargo leaves an old copy beside it after `cargo build --workspace`.
     pub fn usual(&self) -> Vec<Plugin> {
-        let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+        let mut found: BTreeMap<String, Vec<(PathBuf, Trusts)>> = BTreeMap::new();
         for folder in &self.usual {
             for (name, path) in files(folder) {
-                let known = found.entry(name).or_insert_with(|| path.clone());
-                let below = folder.file_name().is_some_and(|name| name == "deps") && known.parent() == folder.parent();
-                if below && modified(&path) > modified(known) {
-                    *known = path;
-                }
+                let known = found.entry(name).or_default();
+                let below = folder.file_name().is_some_and(|name| name == "deps");
+                let older = |(other, _): &(PathBuf, Trusts)| {
+                    below && other.parent() == folder.parent() && modified(&path) > modified(other)
+                };
+                let at = known.iter().position(older).unwrap_or(known.len());
+                known.insert(at, (path, trust::beside_program));
             }
         }
-        let beside = |path: PathBuf| (trust::beside_program(&path), path);
-        let mut found: BTreeMap<_, _> = found.into_iter().map(|(name, path)| (name, beside(path))).collect();
         for (name, path) in self.own.iter().flat_map(|folder| files(folder)) {
-            found.entry(name).or_insert_with(|| (users_own(&path), path));
+            found.entry(name).or_default().push((path, users_own));
         }
-        found.into_values().map(|(trusted, path)| Plugin::found(path, trusted)).collect()
+        found.into_values().filter_map(first_trusted).collect()
     }
+}
+
+/// The rule for a file: why it is not opened, if so.
+type Trusts = fn(&Path) -> Result<(), String>;
+
+/// The first file that its rule accepts; else the first one, with the reason.
+fn first_trusted(files: Vec<(PathBuf, Trusts)>) -> Option<Plugin> {
+    let mut refused = None;
+    for (path, trusts) in files {
+        match trusts(&path) {
+            Ok(()) => return Some(Plugin::found(path, Ok(()))),
+            Err(why) => _ = refused.get_or_insert((path, why)),
+        }
+    }
+    refused.map(|(path, why)| Plugin::found(path, Err(why)))
 }
 
 /// Whether nobody but this user and root could have put a file there, or what it links to.
