@@ -173,11 +173,19 @@ pub fn failure(outcome: &Outcome) -> Option<String> {
 
 /// A hint for a program that failed with an error of its own.
 pub fn advice(outcome: &Outcome) -> Option<String> {
-    let refused = outcome.refused_at.filter(|_| outcome.end != End::Exit(0));
-    refused.map(|bytes| {
-        let mib = bytes as f64 / f64::from(1 << 20);
-        format!("memory.grow was refused: a VM's memory grows to {mib} MiB at most; a larger --heap allows more")
-    })
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    if let End::Trap(trap) = &outcome.end
+        && trap.kind == TrapKind::StackExhausted
+        && let Some(bytes) = outcome.stack_at
+    {
+        let mib = mib(bytes);
+        return Some(format!(
+            "the device had no memory for call stacks of more than {mib} MiB, whatever --stack allows; try fewer --vms"
+        ));
+    }
+    let bytes = outcome.refused_at.filter(|_| outcome.end != End::Exit(0))?;
+    let mib = mib(bytes);
+    Some(format!("memory.grow was refused: a VM's memory grows to {mib} MiB at most; a larger --heap allows more"))
 }
 
 fn why(end: &End) -> Option<String> {

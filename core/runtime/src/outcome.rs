@@ -23,6 +23,9 @@ pub struct Outcome {
     /// `memory.grow` was refused at this many bytes, the VM's capacity, although the module allows more: a larger
     /// [`crate::ProgramOptions::heap`] may help.
     pub refused_at: Option<u64>,
+    /// The device had no memory for a call stack of more than this many bytes, fewer than
+    /// [`crate::ProgramOptions::stack`], for which the input asked: fewer VMs may help.
+    pub stack_at: Option<u64>,
     /// With `profile`: loop back-edges by kind of function.
     pub edges: Option<Edges>,
 }

@@ -376,6 +376,47 @@ fn who_runs_alone_may_run_again_in_any_group() {
     assert!(summary.reruns >= 2, "{summary:?}");
 }
 
+/// The device gives no memory for larger call stacks.
+#[test]
+fn recursion_ends_as_a_trap_where_memory_is_short() {
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (memory 1 1)
+      (data (i32.const 0) "\08\00\00\00\05\00\00\00begun")
+      (func $deep (param i32) (result i32)
+        (if (result i32) (local.get 0)
+          (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+          (else (i32.const 0))))
+      (func (export "deep") (param i32) (result i32)
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
+        (call $deep (local.get 0))))"#;
+    for lanes in [1, 32] {
+        let (engine, faults) = common::engine(|_| ());
+        let program = program(&engine, text, &options(lanes));
+        let options = FleetOptions { vms: Some(64), ..Default::default() };
+        let mut fleet = Fleet::new(&program, &options, None).expect("there is room");
+        let plan = &program.meta().plan;
+        faults.largest.store(plan.region(plan.frames) * 64, Ordering::SeqCst);
+        let depth = |i: usize| [10, 1_000_000, 10_000][i % 3];
+        let (outcomes, _) = run(&mut fleet, "deep", (0..99).map(|i| Input::args(vec![Value::I32(depth(i))])).collect());
+        for outcome in &outcomes {
+            assert_eq!(outcome.stdout, b"begun", "{outcome:?}");
+            match depth(outcome.index) {
+                10 => assert_eq!((&outcome.end, &outcome.values[..]), (&End::Exit(0), &[Value::I32(10)][..])),
+                _ => {
+                    let End::Trap(trap) = &outcome.end else { panic!("{outcome:?}") };
+                    assert_eq!((trap.kind, trap.place.function.as_deref()), (TrapKind::StackExhausted, Some("deep")));
+                    assert_eq!(outcome.stack_at, Some(plan.frames), "{outcome:?}");
+                }
+            }
+        }
+        // Once there is memory again, later runs get it.
+        faults.largest.store(u64::MAX, Ordering::SeqCst);
+        let (outcomes, _) = run(&mut fleet, "deep", vec![Input::args(vec![Value::I32(10_000)])]);
+        assert_eq!((&outcomes[0].end, outcomes[0].stack_at), (&End::Exit(0), None));
+    }
+}
+
 #[test]
 fn more_vms_than_fit_are_refused_with_their_number() {
     let many = FleetOptions { vms: Some(1 << 30), ..Default::default() };

@@ -47,6 +47,8 @@ pub struct Job {
     pub slice: u64,
     /// The least that it needs, as far as is known.
     pub quota: Quota,
+    /// Bytes of frames that it has to do with, since the device had no memory for more.
+    pub most_frames: Option<u64>,
     /// Fuel used so far.
     pub spent: u64,
     /// Its share of the time of launches so far.
@@ -68,6 +70,7 @@ impl Job {
             solo: false,
             slice: u64::MAX,
             quota: Quota::default(),
+            most_frames: None,
             spent: 0,
             computed: Duration::ZERO,
             slept: Duration::ZERO,

@@ -158,6 +158,7 @@ impl<'a> Run<'a> {
             values: Vec::new(),
             fuel_used: 0,
             refused_at: None,
+            stack_at: None,
             edges: None,
         });
     }
@@ -273,20 +274,20 @@ impl<'a> Run<'a> {
         all / self.fleet.groups.len().max(1)
     }
 
-    /// The device has no memory for more than the quota that a group `has`: lowers the fleet's to it, and fails inputs
-    /// that need more.
+    /// The device has no memory for more than the quota that a group `has`: lowers the fleet's to it. Inputs that need
+    /// more output fail; those that need a larger call stack run once more with this one, and trap as at any limit.
     fn lower_quota(&mut self, has: Quota) {
         self.fleet.quota = has;
         let (keep, fail): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.retry).into_iter().partition(|job| has.covers(job.quota));
+            std::mem::take(&mut self.retry).into_iter().partition(|job| job.quota.output <= has.output);
         self.retry = keep.into();
+        for job in self.retry.iter_mut().filter(|job| job.quota.frames > has.frames) {
+            job.quota.frames = has.frames;
+            job.most_frames = Some(has.frames);
+        }
         for job in fail {
-            let (what, bytes) = match job.quota.output > has.output {
-                true => ("output is", has.output),
-                false => ("call stack is", has.frames),
-            };
             let why = "the device has no memory for more; try fewer --vms";
-            self.fail(&job, format!("its {what} longer than {bytes} bytes, and {why}"));
+            self.fail(&job, format!("its output is longer than {} bytes, and {why}", has.output));
         }
     }
 

@@ -78,8 +78,9 @@ impl Fleet {
             Status::Exit => Fate::End(End::Exit(code as i32)),
             Status::Trap => {
                 let kind = TrapKind::of(code).ok_or_else(|| Error::Corrupt(format!("trap {code}")))?;
-                if kind == TrapKind::StackExhausted && quota.frames < most.frames && !job.answered {
-                    return Ok(Fate::Larger(Quota { frames: (quota.frames * 16).min(most.frames), ..quota }));
+                let most = job.most_frames.map_or(most.frames, |frames| frames.min(most.frames));
+                if kind == TrapKind::StackExhausted && quota.frames < most && !job.answered {
+                    return Ok(Fate::Larger(Quota { frames: (quota.frames * 16).min(most), ..quota }));
                 }
                 let exact = kind != TrapKind::OutOfBoundsMemory || program.options().traps == Traps::Exact;
                 Fate::End(End::Trap(Trap { kind, place: at, exact }))
@@ -310,6 +311,7 @@ impl Run<'_> {
             stderr: append(&mut job.stderr, stderr),
             fuel_used: job.spent,
             refused_at,
+            stack_at: job.most_frames,
             edges,
             end,
         });

@@ -1,6 +1,6 @@
 //! A device that is the cpu's but says of itself what a test wants, and fails when a test wants.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use vectorvisor::driver::{
     BufferId, Device, DeviceInfo, Driver, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Quirks, Result, Source,
@@ -13,6 +13,8 @@ pub struct Faults {
     pub launches: AtomicI64,
     /// Allocations of device memory until one fails, likewise.
     pub allocations: AtomicI64,
+    /// The largest allocation of device memory that does not fail.
+    pub largest: AtomicU64,
     /// How long each launch says it took in the kernel, if not the truth.
     pub kernel: Mutex<Option<Box<dyn FnMut() -> u64 + Send>>>,
 }
@@ -25,7 +27,12 @@ fn due(left: &AtomicI64) -> bool {
 /// An engine on the cpu whose device was changed by `change`, and its faults, at first none.
 pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engine, Arc<Faults>) {
     let never = || AtomicI64::new(-1);
-    let faults = Arc::new(Faults { launches: never(), allocations: never(), kernel: Mutex::default() });
+    let faults = Arc::new(Faults {
+        launches: never(),
+        allocations: never(),
+        largest: AtomicU64::new(u64::MAX),
+        kernel: Mutex::default(),
+    });
     let driver = Changed { inner: vectorvisor_cpu::driver(), change: Arc::new(change), faults: faults.clone() };
     let spec = "cpu".parse().expect("cpu names a backend");
     let engine = Engine::open(&Drivers(vec![Box::new(driver)]), &spec, Quirks::default()).expect("the cpu opens");
@@ -98,7 +105,8 @@ impl Device for ChangedDevice {
         self.inner.kernel(module, name)
     }
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
-        if bytes > self.info.max_alloc || due(&self.faults.allocations) {
+        let most = self.info.max_alloc.min(self.faults.largest.load(Ordering::SeqCst));
+        if bytes > most || due(&self.faults.allocations) {
             return Err(Error::OutOfMemory { wanted: bytes, what: "one allocation" });
         }
         self.inner.alloc(bytes)
