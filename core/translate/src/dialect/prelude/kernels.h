@@ -24,8 +24,8 @@ VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 th
     u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
     vv_gp data = image + VV_HEAD;
     if (how == 1) {
-        vv_zero(m, 0, low);
-        vv_zero(m, high, VV_RESET_END - high);
+        vv_fill_short(m, 0, 0, low);
+        vv_fill_short(m, high, 0, VV_RESET_END - high);
     }
     for (u32 i = low; i < high; i += 8) vv_sw64(m, i, vv_rd64(data + (i - low)));
 }
