@@ -1,6 +1,6 @@
 //! `vectorvisor inspect`: what a program is translated to, and which of its functions can suspend.
 
-use crate::args::{DeviceArgs, Emit, InspectArgs};
+use crate::args::{DeviceArgs, Emit, InspectArgs, Interleave};
 use crate::costs;
 use crate::report::{self, Progress};
 use crate::setup;
@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::Path;
 use vectorvisor::driver::{Error as DriverError, Language};
 use vectorvisor::translate::{self, Bounds, Colour, Meta, Options, Traps};
-use vectorvisor::{Choice, DeviceInfo, DeviceKind, Edges, End, Error, Fleet, FleetOptions, Input};
+use vectorvisor::{BackendSpec, Choice, DeviceInfo, DeviceKind, Edges, End, Error, Fleet, FleetOptions, Input};
 
 /// Runs the subcommand; returns the exit code.
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
@@ -26,6 +26,10 @@ fn show(args: &InspectArgs) -> Result<i32> {
     }
     if args.arch.is_some() && args.emit != Emit::Plan {
         return Err(crate::Usage("--arch only goes with --emit plan".into()).into());
+    }
+    if args.translate.interleave == Interleave::Tune {
+        let why = "--interleave tune measures during a run; auto shows what an earlier run chose";
+        return Err(crate::Usage(why.into()).into());
     }
     let wasm = setup::read(&args.program)?;
     let device = device(args)?;
@@ -77,6 +81,8 @@ fn device(args: &InspectArgs) -> Result<Device> {
         Emit::Ir | Emit::Plan | Emit::Calls => None,
     };
     let spec = &args.device.backend;
+    // Also where no driver is needed, a path that does not exist is an error.
+    setup::drivers(&args.device.driver_path)?;
     let its = match spec.name.as_str() {
         "cpu" => Some(Language::C),
         "opencl" => Some(Language::OpenCl),
@@ -90,13 +96,22 @@ fn device(args: &InspectArgs) -> Result<Device> {
         what: format!("a typical one of {}{why}", spec.name),
     };
     match (wanted, its) {
-        (Some(wanted), Some(its)) if wanted != its => return Ok(typical(wanted, "")),
-        (None, Some(its)) if args.arch.is_some() => return Ok(typical(its, "")),
+        (Some(wanted), Some(its)) if wanted != its => {
+            unnumbered(spec, "the text is in a language that is not that of its devices")?;
+            return Ok(typical(wanted, ""));
+        }
+        (None, Some(its)) if args.arch.is_some() => {
+            unnumbered(spec, "--arch opens no device")?;
+            return Ok(typical(its, ""));
+        }
         _ => {}
     }
     match (setup::engine(&args.device), its) {
         (Ok(engine), _) => Ok(match wanted {
-            Some(wanted) if wanted != engine.info().language => typical(wanted, ""),
+            Some(wanted) if wanted != engine.info().language => {
+                unnumbered(spec, "the text is in a language that is not that of its devices")?;
+                typical(wanted, "")
+            }
             _ => {
                 let info = engine.info().clone();
                 let what = format!("{}:{}, {}", engine.backend(), info.index, info.name);
@@ -108,6 +123,13 @@ fn device(args: &InspectArgs) -> Result<Device> {
         }
         (Err(error), _) => Err(error),
     }
+}
+
+/// Where no device of the backend is used, its number would be ignored.
+fn unnumbered(spec: &BackendSpec, why: &str) -> Result<()> {
+    let Some(index) = spec.index else { return Ok(()) };
+    let what = format!("--backend {spec}: {why}, so device {index} does not matter; write --backend {}", spec.name);
+    Err(crate::Usage(what).into())
 }
 
 fn unavailable(error: &anyhow::Error) -> bool {

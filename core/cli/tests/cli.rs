@@ -47,6 +47,14 @@ fn wrong_command_lines_end_with_2() {
         (vec!["inspect", "--emit", "ir", "--arch", "sm_90", &misbehave], "--emit plan"),
         (vec!["inspect", "--emit", "plan", "--backend", "abacus", &misbehave], "known are: auto, cpu, "),
         (vec!["inspect", "--emit", "cuda", "--backend", "abacus", &misbehave], "known are: auto, cpu, "),
+        (vec!["inspect", "--emit", "cuda", "--backend", "opencl:7", &misbehave], "device 7 does not matter; write "),
+        (
+            vec!["inspect", "--emit", "plan", "--arch", "sm_90", "--backend", "cuda:1", &misbehave],
+            "opens no device, so ",
+        ),
+        (vec!["inspect", "--emit", "c", "--driver-path", "no/such", &misbehave], "there is no such file or folder"),
+        (vec!["inspect", "--emit", "cuda", "--driver-path", "no/such", &misbehave], "there is no such file or folder"),
+        (vec!["inspect", "--emit", "plan", "--interleave", "tune", &misbehave], "measures during a run"),
     ] {
         let ran = vv(&words);
         assert_eq!(ran.code, Some(2), "{words:?}: {}", ran.err);
