@@ -251,7 +251,7 @@ fn a_range_of_any_length_is_tested() {
     let calls: String = ranges.iter().map(|(from, length)| format!("try({from}u, {length}u);\n")).collect();
     let main = format!(
         "#include <stdio.h>\nstatic void try(u32 p, u32 n) {{ VM vm = {{0}}; vm.size = {size}u; u32 good = vv_writable(&vm, p, n);
-           printf(\"%u %u %u %u\\n\", p, n, good, vm.fuel >= VV_SKEW); }}\nint main(void) {{ {calls} return 0; }}\n"
+           printf(\"%u %u %u %u\\n\", p, n, good, vm.fuel >= VV_VIOLATION); }}\nint main(void) {{ {calls} return 0; }}\n"
     );
     let folder = tempfile::tempdir().expect("a folder");
     let (source, binary) = (folder.path().join("ranges.c"), folder.path().join("ranges"));

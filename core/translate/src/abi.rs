@@ -165,17 +165,17 @@ pub enum Status {
     Stopped = 7,
     /// Used up its fuel.
     Fuel = 8,
-    /// Broke an assumption of the text: made an access that is not aligned as its hint says, in a program translated
+    /// Violated an assumption of the text: made an access that is not aligned as its hint says, in a program translated
     /// with [`crate::Alignment::Natural`], or stored into data that all VMs share ([`crate::Opt::SharedData`]).
     /// Everything that it did since its start must be discarded.
-    Unaligned = 9,
+    Violated = 9,
 }
 
 impl Status {
     /// The status in the low half of a status word.
     pub fn of(word: u64) -> Option<Self> {
         use Status::*;
-        [Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Unaligned]
+        [Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Violated]
             .into_iter()
             .find(|s| *s as u32 == word as u32)
     }

@@ -86,8 +86,8 @@ pub enum Bounds {
 pub enum Alignment {
     /// Only what is proven.
     Any,
-    /// What its hint says, as compilers of C and Rust ensure. A VM that breaks the assumption ends as
-    /// [`abi::Status::Unaligned`], and its input has to run again in a program translated with `Any`. Programs that can
+    /// What its hint says, as compilers of C and Rust ensure. A VM that violates the assumption ends as
+    /// [`abi::Status::Violated`], and its input has to run again in a program translated with `Any`. Programs that can
     /// suspend are always translated with `Any`.
     Natural,
 }
@@ -105,7 +105,7 @@ pub enum Opt {
     HoistChecks,
     /// Functions of the same signature and code become one. Messages name all of them.
     MergeFunctions,
-    /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Unaligned`], and
+    /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Violated`], and
     /// its input has to run again in a program translated without this. Off by default: it pays for few programs.
     SharedData,
 }

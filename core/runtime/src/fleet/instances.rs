@@ -259,7 +259,7 @@ impl Instances {
                 let at = place(&self.fleet.common.program, group.words.get(Word::Where, vm));
                 End::Failed(format!("it made a host call that is not answered here, in {at}"))
             }
-            Fate::Larger(_) | Fate::Unaligned | Fate::Longer(_) | Fate::Alone(_) => {
+            Fate::Larger(_) | Fate::Violated | Fate::Longer(_) | Fate::Alone(_) => {
                 return Err(Error::Corrupt("a VM that cannot run again has to".into()));
             }
         }))

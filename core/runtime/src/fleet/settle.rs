@@ -25,7 +25,7 @@ pub enum Fate {
     /// Its input runs again with this quota.
     Larger(Quota),
     /// It violated an assumption: its input runs again in a program without it ([`Fleet::drop_assumption`]).
-    Unaligned,
+    Violated,
     /// Its input runs again with this much fuel per launch.
     Longer(u64),
     /// Its input runs again alone in its tile, so that other VMs use none of its time, with this much fuel per launch.
@@ -112,7 +112,7 @@ impl Fleet {
                     _ => Fate::Longer(more),
                 }
             }
-            Status::Unaligned => Fate::Unaligned,
+            Status::Violated => Fate::Violated,
             Status::Idle => return Err(Error::Corrupt("a VM that was launched is idle".into())),
         })
     }
@@ -231,7 +231,7 @@ impl Run<'_> {
                         self.retry.push_back(job);
                     }
                 }
-                Fate::Unaligned => {
+                Fate::Violated => {
                     self.fleet.drop_assumption(g)?;
                     if let Some(job) = self.again(g, vm) {
                         self.retry.push_back(job);

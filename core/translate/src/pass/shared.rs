@@ -2,7 +2,7 @@
 //! a constant address becomes a constant.
 //!
 //! What the linker calls `.rodata` is not read-only in WebAssembly. So a store that may go there is tested: a VM that
-//! stores there ends as `Unaligned`, and its input runs again in a program that shares nothing. Results are right in
+//! stores there ends as `Violated`, and its input runs again in a program that shares nothing. Results are right in
 //! any case.
 
 use super::access::WINDOW;

@@ -79,7 +79,7 @@
 ;;=   u32 size = vm->size;
 ;;=   u32 fuel = vm->fuel;
 ;;=   v1 = vv_check(&fuel, size, v0, 0u, 24u, 8u, 0u);
-;;=   if (VV_UNLIKELY(vv_shares(v1 + 0u, 24u))) fuel |= VV_SKEW;
+;;=   if (VV_UNLIKELY(vv_shares(v1 + 0u, 24u))) fuel |= VV_VIOLATION;
 ;;=   vv_sa32(mem, v1, 0u, (1u));
 ;;=   vv_sa64(mem, v1, 16u, ((u64)0x2u));
 ;;=   vv_sa32(mem, 0x7d0u, 0u, (3u));
@@ -87,7 +87,7 @@
 ;;=   vv_sa8(mem, v2, 2000u, (4u));
 ;;=   vv_sa16(mem, (v0 & 0x1feu), 0u, (5u));
 ;;=   v3 = (v0 & 0x7ffu);
-;;=   if (VV_UNLIKELY(vv_shares(v3 + 0u, 1u))) fuel |= VV_SKEW;
+;;=   if (VV_UNLIKELY(vv_shares(v3 + 0u, 1u))) fuel |= VV_VIOLATION;
 ;;=   vv_sa8(mem, v3, 0u, (6u));
 ;;=   vm->fuel = fuel;
 ;;=   return;
@@ -100,9 +100,9 @@
 ;;=   u32 fuel = vm->fuel;
 ;;=   v1 = 0u;
 ;;=   v1 = (v0 & 0xf8u);
-;;=   if (VV_UNLIKELY(vv_shares(v1 + 800u, 12u))) fuel |= VV_SKEW;
+;;=   if (VV_UNLIKELY(vv_shares(v1 + 800u, 12u))) fuel |= VV_VIOLATION;
 ;;=   vv_sa32(mem, v1, 800u, (7u));
-;;=   if (VV_UNLIKELY(vv_shares(v1 + 1140u, 4u))) fuel |= VV_SKEW;
+;;=   if (VV_UNLIKELY(vv_shares(v1 + 1140u, 4u))) fuel |= VV_VIOLATION;
 ;;=   vv_sa32(mem, v1, 1140u, (8u));
 ;;=   vv_sa32(mem, v1, 808u, (9u));
 ;;=   vm->fuel = fuel;

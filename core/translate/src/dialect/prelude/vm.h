@@ -15,7 +15,7 @@ typedef struct VM {
     vv_gp64 par;
     vv_gpv host_stop;
     u64 vms;        /* distance of state words */
-    u32 fuel;       /* of the current slice, below 2^30; above are VV_OOB and VV_SKEW, for one test of both */
+    u32 fuel;       /* of the current slice, below 2^30; above are VV_OOB and VV_VIOLATION, for one test of both */
     u32 size;       /* bytes of linear memory */
     u32 refused;    /* memory.grow failed for our limit, not the module's */
     u32 fp;         /* frame pointer: bytes into the frame area */
@@ -41,9 +41,9 @@ typedef struct VM {
 /* Sticky flags: a bad access happened; an access that is not aligned as its hint says, or a store into shared data.
    `vv_halt` turns them into a status. */
 #define VV_OOB 0x80000000u
-#define VV_SKEW 0xc0000000u
+#define VV_VIOLATION 0xc0000000u
 #define VV_STRAYED(vm) ((s32)(vm)->fuel < 0)
-#define VV_FUEL(vm) ((vm)->fuel & ~VV_SKEW)
+#define VV_FUEL(vm) ((vm)->fuel & ~VV_VIOLATION)
 #ifndef VV_BASE
 #define VV_BASE(p) (p) /* tells the compiler that a pointer is to a buffer of the device */
 #endif
@@ -158,7 +158,7 @@ VV_COLD void vv_halt(VM *vm, u32 status, u32 code, u32 func, u32 at) {
     if (VV_STRAYED(vm)) {
         status = VV_TRAP;
         code = VV_OUT_OF_BOUNDS_MEMORY;
-        if (vm->fuel >= VV_SKEW) status = VV_UNALIGNED; /* results after a broken assumption are not the program's */
+        if (vm->fuel >= VV_VIOLATION) status = VV_VIOLATED; /* results after a violated assumption are not the program's */
     }
     vm->status = status;
     vm->code = code;
@@ -249,7 +249,7 @@ VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return high > VV_INITIAL ? a +
    only begins in memory must not change it, and one beyond the size must not be seen after memory has grown. */
 VV_INLINE u32 vv_aligned(u32 *fuel, u32 a, u32 align, u32 residue) {
 #ifdef VV_NATURAL
-    if ((a - residue) & (align - 1)) *fuel |= VV_SKEW;
+    if ((a - residue) & (align - 1)) *fuel |= VV_VIOLATION;
 #endif
     return a & ~(align - 1);
 }
@@ -282,7 +282,7 @@ VV_INLINE u32 vv_shares(u32 a, u32 n) { return a - (VV_SHARED_AT - n + 1) < VV_S
 /* Here the length is the guest's, up to 4 GiB, and would overflow there; in bounds, the end does not. */
 VV_INLINE u32 vv_writable(VM *vm, u32 p, u64 length) {
     u32 good = vv_in_bounds(vm, p, length);
-    if (good && length && p < VV_SHARED_END && p + (u32)length > VV_SHARED_AT) vm->fuel |= VV_SKEW;
+    if (good && length && p < VV_SHARED_END && p + (u32)length > VV_SHARED_AT) vm->fuel |= VV_VIOLATION;
     return good;
 }
 #else

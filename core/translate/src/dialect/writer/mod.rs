@@ -247,7 +247,7 @@ impl Writer<'_> {
             ("FULL", Status::Full),
             ("STOP", Status::Stopped),
             ("OUT_OF_FUEL", Status::Fuel),
-            ("UNALIGNED", Status::Unaligned),
+            ("VIOLATED", Status::Violated),
         ];
         for (name, status) in statuses {
             def(&format!("VV_{name}"), status as u64, "u");

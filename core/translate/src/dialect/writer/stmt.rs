@@ -179,7 +179,7 @@ impl Writer<'_> {
             }
             Stmt::Unshared { addr, low, bytes } => {
                 let a = self.e(s, *addr);
-                line!(s, "if (VV_UNLIKELY(vv_shares({a} + {low}u, {bytes}u))) fuel |= VV_SKEW;");
+                line!(s, "if (VV_UNLIKELY(vv_shares({a} + {low}u, {bytes}u))) fuel |= VV_VIOLATION;");
             }
             Stmt::Load { var, op, mem, .. } if mem.checked => {
                 let a = self.e(s, mem.addr);
