@@ -73,7 +73,7 @@ impl Setup {
             alignment: Some(if self.natural { Alignment::Natural } else { Alignment::Any }),
             without: self.without.clone(),
             with: self.with.clone(),
-            linked: true,
+            linked: self.linked,
             force_framed: self.framed,
             cache: CachePolicy::Off,
             ..ProgramOptions::default()
