@@ -24,8 +24,9 @@ pub fn watch() -> Result<()> {
         while signals.wait().is_ok() {
             match &*RUN.lock().unwrap_or_else(PoisonError::into_inner) {
                 Some(run) if !run.cancelled() => run.cancel(),
-                // Exits without the drivers' destructors, which may wait for running kernels.
-                _ => signal_hook::low_level::exit(INTERRUPTED),
+                // Without the drivers' destructors, which may wait for running kernels.
+                // SAFETY: it does not return, and runs no code of the process.
+                _ => unsafe { nix::libc::_exit(INTERRUPTED) },
             }
         }
     };
