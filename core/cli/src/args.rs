@@ -217,6 +217,9 @@ pub struct MapArgs {
     /// memory].
     #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
+    /// Write figures of the run to this file, as a JSON object: seconds, inputs, VMs, bytes, launches.
+    #[arg(long, value_name = "FILE", long_help = STATS)]
+    pub stats: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -227,6 +230,13 @@ pub struct MapArgs {
     #[arg(last = true, value_name = "ARGS", help_heading = "Guest")]
     pub args: Vec<String>,
 }
+
+const STATS: &str = "\
+Write figures of the run to this file, as a JSON object. Seconds: `seconds` of the whole command, `run_seconds` of running the \
+inputs, `kernel_seconds` in the program's kernel (0 where the driver cannot tell), `compile_seconds` of the device's compiler, now or \
+when the program was put into the cache (`cached`). Counts: `inputs`, `failed`, `launches`, `reruns`, `vms` at the same time, `lanes` of a tile. \
+Bytes: `bytes_in` and `bytes_out` of standard input and output, `cell` of the interleaving (0: linear), `vm_bytes` of one VM's memory, \
+`device_bytes` of all VMs and their buffers. And `backend`, `device`, `version`.";
 
 const MAP_HELP: &str = "\
 A JSON line that is an object with a string `stdin` (or `stdin_base64`) gives that as the input; any line without

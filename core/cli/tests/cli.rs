@@ -208,8 +208,16 @@ fn map_writes_a_file_for_each_file() {
     for lanes in ["1", "32"] {
         let words =
             ["map", &example("misbehave.wasm"), "--in", text(&input), "--out", text(&output), "--lanes", lanes, "-q"];
-        let ran = vv(&words);
+        let stats = temp.path().join("stats");
+        let ran = vv(&[&words[..], &["--stats", text(&stats)]].concat());
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "", ""));
+        let stats: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(&stats).expect("figures")).expect("a JSON object");
+        let figure = |name: &str| stats[name].as_u64().unwrap_or_else(|| panic!("no {name} in {stats}"));
+        assert_eq!((figure("inputs"), figure("failed"), figure("lanes").to_string().as_str()), (100, 0, lanes));
+        assert_eq!(figure("bytes_in") - figure("bytes_out"), 3 * 100, "{stats}");
+        assert!(figure("device_bytes") >= figure("vms") * figure("vm_bytes"), "{stats}");
+        assert!(stats["seconds"].as_f64() >= stats["run_seconds"].as_f64(), "{stats}");
         for i in 0..100 {
             let got = fs::read_to_string(output.join(name(i))).expect("an output");
             assert_eq!(got, format!("file {i}\n{}", "x".repeat(i * 37)), "{lanes} lanes");

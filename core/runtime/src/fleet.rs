@@ -139,6 +139,17 @@ impl Fleet {
         self.groups.iter().map(|g| g.vms).sum()
     }
 
+    /// Device memory of the VMs and of the groups' buffers, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.groups.iter().map(Group::device_memory).sum()
+    }
+
+    /// The program that the VMs run: after autotuning, or after a VM broke an assumption, not the one given to
+    /// [`Fleet::new`].
+    pub fn program(&self) -> &Program {
+        &self.common.program
+    }
+
     /// Ends runs of this fleet early, from any thread.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()

@@ -2,6 +2,7 @@
 
 mod output;
 mod source;
+mod stats;
 
 use crate::args::MapArgs;
 use crate::report::{self, Failures, Progress};
@@ -12,11 +13,12 @@ use source::Source;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use vectorvisor::{End, Fleet, Input, Outcome};
 
 /// Runs the subcommand; returns the exit code.
 pub fn map(args: &MapArgs) -> Result<i32> {
-    let quiet = args.vm_args.quiet;
+    let (quiet, begin) = (args.vm_args.quiet, Instant::now());
     if same_place(&args.input, &args.output) {
         let text = format!(
             "--in and --out are both {}, so outputs would replace inputs; name another --out",
@@ -45,8 +47,14 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let output = Output::open(&args.output)?;
     progress.begin(count);
 
-    let batch =
-        RefCell::new(Batch { output, progress, pending: HashMap::new(), done: 0, failures: Failures::default() });
+    let batch = RefCell::new(Batch {
+        output,
+        progress,
+        pending: HashMap::new(),
+        done: 0,
+        failures: Failures::default(),
+        bytes: (0, 0),
+    });
     let mut inputs = Inputs { source, batch: &batch, taken: 0 };
     let ran = fleet.run_autotuned(
         "_start",
@@ -56,7 +64,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         &mut |outcome| batch.borrow_mut().outcome(&outcome),
         &mut |stage| batch.borrow_mut().progress.stage(stage),
     );
-    let Batch { output, progress, pending, done, mut failures } = batch.into_inner();
+    let Batch { output, progress, pending, done, mut failures, bytes } = batch.into_inner();
     let elapsed = progress.end();
 
     let cancelled = ran.as_ref().is_ok_and(|summary| summary.cancelled);
@@ -80,6 +88,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let (kernel, launches) = (summary.kernel.as_secs_f64(), report::count(summary.launches, "launch", "launches"));
     let text = format!("{ok} of {done} inputs succeeded, in {seconds:.2} s on {vms} ({kernel:.3} s in {launches})");
     report::note(quiet, &text);
+    if let Some(path) = &args.stats {
+        stats::write(path, begin, &fleet, &summary, stats::Inputs { done, failed: failures.count, bytes })?;
+    }
     Ok(i32::from(failures.count > 0))
 }
 
@@ -106,11 +117,14 @@ struct Batch {
     pending: HashMap<usize, (usize, Option<PathBuf>)>,
     done: usize,
     failures: Failures,
+    /// Of standard input and output.
+    bytes: (u64, u64),
 }
 
 impl Batch {
     fn outcome(&mut self, outcome: &Outcome) {
         let Some((index, name)) = self.pending.remove(&outcome.index) else { return };
+        self.bytes.1 += outcome.stdout.len() as u64;
         let why = report::failure(outcome);
         let exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
         let note = report::advice(outcome).filter(|_| exit.is_some());
@@ -154,6 +168,7 @@ impl Iterator for Inputs<'_> {
             match item.stdin {
                 Ok(stdin) => {
                     batch.pending.insert(self.taken, (item.index, item.name));
+                    batch.bytes.0 += stdin.len() as u64;
                     self.taken += 1;
                     return Some(Input::stdin(stdin));
                 }

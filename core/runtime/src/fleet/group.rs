@@ -191,6 +191,12 @@ impl Group {
         self.write_par(common)
     }
 
+    /// Bytes of all buffers that grow with the number of VMs or with their inputs.
+    pub fn device_memory(&self) -> u64 {
+        let always = [&self.words_device, &self.input].into_iter();
+        always.chain(&self.memory).chain(&self.output).map(Buffer::bytes).sum()
+    }
+
     /// Occupied VMs.
     pub fn occupied(&self) -> usize {
         self.slots.iter().flatten().count()
