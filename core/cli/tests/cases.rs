@@ -39,6 +39,7 @@ macro_rules! cases {
     };
 }
 cases! {
+    copy_leaves_memory
     deep_nesting
     else_if_400
     errnos

@@ -1,6 +1,7 @@
 //! IR to IR, one file a pass.
 
 pub mod access;
+pub mod bulk;
 mod charge;
 mod facts;
 mod frame;
