@@ -140,6 +140,10 @@ pub struct VmArgs {
     /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds [default: no limit].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
+    /// VMs that share a warp, the threads of a GPU that run in step; its other threads are idle. 1 to the lanes of a tile
+    /// [default: as few as keep the device busy].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub vms_per_warp: Option<u32>,
     /// Print nothing but the guest's output and errors.
     #[arg(long, short)]
     pub quiet: bool,

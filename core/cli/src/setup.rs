@@ -139,6 +139,7 @@ pub fn fleet_options(args: &VmArgs, path: &Path, guest: &[String], vms: Option<u
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     Ok(FleetOptions {
         vms,
+        vms_per_warp: args.vms_per_warp,
         args: std::iter::once(name).chain(guest.iter().cloned()).collect(),
         env: args.env.clone(),
         seed: args.seed,

@@ -259,7 +259,7 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     queue.write(&env, 0, &environment)?;
     let image = image::ImageBuffer::new(device, &queue, &meta.image, meta.plan.head)?;
     let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
-    Ok(Common { program: program.clone(), env, image, fuel })
+    Ok(Common { program: program.clone(), env, image, fuel, width: options.vms_per_warp })
 }
 
 /// Allocates the groups, with `frames` bytes of call stack for each VM; if the caller left the number of VMs open,
@@ -278,8 +278,9 @@ fn allocate(
     loop {
         let sizes = sizes::sizes(info, plan, frames, resident, &options, inputs)?;
         let quota = Quota { output: sizes.out_capacity, frames };
+        let warps = sizes::busy_warps(info, resident) / sizes.groups.len().max(1) as u32;
         let groups: Result<Vec<Group>> =
-            sizes.groups.iter().map(|&vms| Group::new(common, vms, quota, sizes.limits)).collect();
+            sizes.groups.iter().map(|&vms| Group::new(common, vms, warps, quota, sizes.limits)).collect();
         let total: u32 = sizes.groups.iter().sum();
         match groups {
             Err(Error::Driver(vectorvisor_driver::Error::OutOfMemory { .. })) if !fixed && total > plan.lanes => {

@@ -137,6 +137,9 @@ impl ProgramOptions {
 pub struct FleetOptions {
     /// Number of VMs, rounded up to whole tiles; `None` is as many as inputs, memory and device make sensible.
     pub vms: Option<u32>,
+    /// VMs that one warp runs (on a processor: one tile), 1 to the tile's lanes; the other lanes are idle. `None` is as
+    /// few as keep the device busy, since lanes wait for each other.
+    pub vms_per_warp: Option<u32>,
     /// The program's arguments, its own name first.
     pub args: Vec<String>,
     /// The program's environment.
@@ -160,6 +163,7 @@ impl Default for FleetOptions {
     fn default() -> Self {
         Self {
             vms: None,
+            vms_per_warp: None,
             args: Vec::new(),
             env: Vec::new(),
             seed: None,

@@ -116,6 +116,8 @@ pub struct Summary {
     pub delivered: usize,
     /// Launches of the program's kernel.
     pub launches: u64,
+    /// The most VMs that shared a warp in a launch.
+    pub vms_per_warp: u32,
     /// Reruns of inputs (larger output, alone in its tile, exact place of a trap).
     pub reruns: u64,
     /// The run was cancelled by its [`crate::CancelHandle`].
@@ -132,6 +134,7 @@ impl std::ops::AddAssign for Summary {
         self.inputs += more.inputs;
         self.delivered += more.delivered;
         self.launches += more.launches;
+        self.vms_per_warp = self.vms_per_warp.max(more.vms_per_warp);
         self.reruns += more.reruns;
         self.cancelled |= more.cancelled;
         self.elapsed += more.elapsed;

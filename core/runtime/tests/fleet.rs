@@ -100,11 +100,13 @@ fn each_vm_gets_its_own_arguments() {
 
 #[test]
 fn vms_do_not_see_each_other() {
-    for lanes in [1, 32, 64] {
-        let mut fleet = fleet(GUEST, lanes, &FleetOptions { vms: Some(70), ..Default::default() });
+    for (lanes, vms_per_warp) in [(1, None), (32, None), (32, Some(3)), (64, Some(1)), (64, Some(99))] {
+        let mut fleet = fleet(GUEST, lanes, &FleetOptions { vms: Some(70), vms_per_warp, ..Default::default() });
         let texts = ["echo", "x7", "unreachable", "memory", "", "eagain and again", "m", "b"];
         let inputs = (0..1000).map(|i| Input::stdin(texts[i % texts.len()])).collect();
-        for outcome in run(&mut fleet, "_start", inputs).0 {
+        let (outcomes, summary) = run(&mut fleet, "_start", inputs);
+        assert!(vms_per_warp.is_none_or(|most| summary.vms_per_warp == most.min(lanes)), "{summary:?}");
+        for outcome in outcomes {
             let text = texts[outcome.index % texts.len()];
             assert_eq!(outcome.stderr, b"clean", "{text}");
             assert!(outcome.stdout.starts_with(text.as_bytes()), "{text}");

@@ -135,11 +135,14 @@ pub enum Par {
     Region = 7,
     /// Bytes of its frame area, `plan.frames` to `plan.frames_limit`.
     Frames = 8,
+    /// VMs that one warp runs in `vv_run`, 1 to `plan.lanes`: as many of its first threads, with neighbouring VMs. The
+    /// launch then has that much more tiles.
+    Width = 9,
 }
 
 impl Par {
     /// Number of parameters.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 }
 
 /// What a VM is doing.

@@ -85,8 +85,13 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     finished?;
     let ok = done - failures.count;
     let (seconds, vms) = (elapsed.as_secs_f64(), report::count(fleet.vms() as u64, "VM", "VMs"));
+    let warp = match summary.vms_per_warp {
+        0 | 1 => String::new(),
+        most => format!(", {most} a warp"),
+    };
     let (kernel, launches) = (summary.kernel.as_secs_f64(), report::count(summary.launches, "launch", "launches"));
-    let text = format!("{ok} of {done} inputs succeeded, in {seconds:.2} s on {vms} ({kernel:.3} s in {launches})");
+    let text =
+        format!("{ok} of {done} inputs succeeded, in {seconds:.2} s on {vms}{warp} ({kernel:.3} s in {launches})");
     report::note(quiet, &text);
     if let Some(path) = &args.stats {
         stats::write(path, begin, &fleet, &summary, stats::Inputs { done, failed: failures.count, bytes })?;

@@ -25,6 +25,8 @@ pub struct Common {
     pub image: ImageBuffer,
     /// Total fuel of an input.
     pub fuel: u64,
+    /// How many VMs a warp runs; `None` is as few as keep the device busy.
+    pub width: Option<u32>,
 }
 
 /// How a VM begins.
@@ -42,6 +44,10 @@ pub struct Group {
     /// VMs, padded to whole tiles.
     pub vms: usize,
     lanes: u32,
+    /// Warps of this group that keep the device busy.
+    warps: u32,
+    /// VMs that a warp runs in the present or last launch.
+    pub width: u32,
     memory: Option<Buffer>,
     words_device: Buffer,
     pub words: Words,
@@ -70,8 +76,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// Allocates everything for `vms` VMs.
-    pub fn new(common: &Common, vms: u32, quota: Quota, limits: Limits) -> Result<Self> {
+    /// Allocates everything for `vms` VMs, where so many `warps` keep the device busy.
+    pub fn new(common: &Common, vms: u32, warps: u32, quota: Quota, limits: Limits) -> Result<Self> {
         let device = common.program.engine().device();
         let plan = &common.program.meta().plan;
         let vms = vms as usize;
@@ -83,6 +89,8 @@ impl Group {
             queue: Queue::new(device)?,
             vms,
             lanes: plan.lanes,
+            warps,
+            width: plan.lanes,
             memory: None,
             words_device: Buffer::new(device, words.bytes() as u64)?,
             words,
@@ -118,6 +126,7 @@ impl Group {
         par[Par::FuelSlice as usize] = FUEL_SLICE;
         par[Par::Region as usize] = common.program.meta().plan.region(self.quota.frames);
         par[Par::Frames as usize] = self.quota.frames;
+        par[Par::Width as usize] = self.width.into();
         par
     }
 
@@ -246,15 +255,18 @@ impl Group {
     pub fn submit(&mut self, common: &Common) -> Result<()> {
         self.stage()?;
         self.words.clear(Word::Status);
-        let mut last = 0;
+        let last = self.launched.iter().copied().max().unwrap_or(0);
+        let width = common.width.unwrap_or_else(|| width(last + 1, self.warps)).min(self.lanes);
+        if width != self.width {
+            self.width = width;
+            self.write_par(common)?;
+        }
         for &vm in &self.launched {
             let vm = vm as usize;
             if let Some(Slot { phase: Phase::Ready(status), .. }) = &self.slots[vm] {
                 self.words.set(Word::Status, vm, *status as u64);
-                last = last.max(vm);
             }
         }
-        let tiles = (last / self.lanes as usize + 1) as u32;
         let reset = self.launched.iter().any(|&vm| self.words.get(Word::Reset, vm as usize) != 0);
         let profile = common.program.options().profile;
         let args = self.args(common)?;
@@ -271,9 +283,9 @@ impl Group {
         unsafe {
             self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
             if reset {
-                self.queue.launch(kernels.reset, &args, tiles, self.lanes)?;
+                self.queue.launch(kernels.reset, &args, last / self.lanes + 1, self.lanes)?;
             }
-            self.run = Some(self.queue.launch(kernels.run, &args, tiles, self.lanes)?);
+            self.run = Some(self.queue.launch(kernels.run, &args, last / width + 1, self.lanes)?);
             let bytes = self.words.changed_bytes(profile);
             self.queue.read_async(&self.words_device, 0, &mut self.words.pinned, bytes)?;
         }
@@ -409,6 +421,12 @@ impl Group {
     }
 }
 
+/// How many of `vms` VMs a warp runs, a power of two, where so many `warps` keep the device busy: lanes of a warp wait for
+/// each other where their VMs take different ways, so few VMs go to that many warps.
+fn width(vms: u32, warps: u32) -> u32 {
+    vms.div_ceil(warps.max(1)).next_power_of_two()
+}
+
 /// Each part of the packed input begins aligned, for wide loads.
 fn padded(bytes: usize) -> usize {
     bytes.next_multiple_of(16)
@@ -428,5 +446,15 @@ impl Drop for Group {
             // The pinned buffers must outlive the transfers; an error changes nothing about that.
             _ = self.queue.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn few_vms_go_to_as_many_warps_as_keep_the_device_busy() {
+        let width = |vms| super::width(vms, 100);
+        assert_eq!([1, 100, 101, 200, 300, 1700, 5000].map(width), [1, 1, 2, 2, 4, 32, 64]);
+        assert_eq!(super::width(3, 0), 4);
     }
 }

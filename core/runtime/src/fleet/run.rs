@@ -358,6 +358,7 @@ impl<'a> Run<'a> {
         self.flying.retain(|f| *f != g);
         let (elapsed, kernel) = self.fleet.finish(g)?;
         self.summary.launches += 1;
+        self.summary.vms_per_warp = self.summary.vms_per_warp.max(self.fleet.groups[g].width);
         self.summary.kernel += kernel;
         let mut fates = self.fleet.fates(g, elapsed, kernel)?;
         if self.for_image {

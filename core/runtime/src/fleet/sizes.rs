@@ -9,6 +9,16 @@ const VMS_PER_CORE: u64 = 64;
 /// Tiles for each tile that can run at the same time: evens out inputs of different length.
 const TILES_PER_SLOT: u64 = 4;
 
+/// Of the warps that a GPU can hold, how large a part keeps it busy: 4 for each scheduler of an H200, which holds 16.
+/// With a third of that, its schedulers often wait; more warps for the same VMs would cost programs whose VMs go the
+/// same way more time than they save others.
+const BUSY: u32 = 4;
+
+/// How many warps keep the device busy, if so many of a program are `resident`, run at the same time.
+pub fn busy_warps(info: &DeviceInfo, resident: u32) -> u32 {
+    if info.kind == DeviceKind::Cpu { resident } else { resident.min(info.parallel_tiles / BUSY) }.max(1)
+}
+
 /// Sizes of a fleet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sizes {

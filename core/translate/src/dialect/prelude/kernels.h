@@ -2,6 +2,10 @@
 VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp image, vv_gp env, vv_gp64 par, vv_gpv stop, vv_gp pack, u32 thread) {
     VM vm_;
     VM *vm = &vm_;
+    /* Few VMs are spread over many warps, whose other threads end here: the lanes of a warp wait for each other. */
+    u32 width = (u32)par[VV_PAR_WIDTH], lane = thread % VV_LANES;
+    if (lane >= width) return;
+    thread = thread / VV_LANES * width + lane;
     if (!vv_begin(vm, mem, words, in, out, image, env, par, stop, thread)) return;
     VV_ENTER(vm); /* a thread that exits from inside a function comes back here */
     for (;;) {

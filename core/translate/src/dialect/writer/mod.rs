@@ -244,6 +244,7 @@ impl Writer<'_> {
             ("SLICE", Par::FuelSlice),
             ("REGION", Par::Region),
             ("FRAMES", Par::Frames),
+            ("WIDTH", Par::Width),
         ];
         for (name, par) in pars {
             def(&format!("VV_PAR_{name}"), par as u64, "");
