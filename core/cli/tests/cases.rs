@@ -39,7 +39,6 @@ macro_rules! cases {
     };
 }
 cases! {
-    copy_leaves_memory
     deep_nesting
     else_if_400
     errnos

@@ -103,9 +103,6 @@ pub enum Opt {
     LoadsFirst,
     /// Checks of addresses that change by a constant in each iteration of a loop are made in front of the loop.
     HoistChecks,
-    /// Functions that copy or fill memory in loops of their own, as C's `memcpy`, `memmove` and `memset` do, do so as
-    /// `memory.copy` and `memory.fill` do.
-    CopyFunctions,
     /// Functions of the same signature and code become one. Messages name all of them.
     MergeFunctions,
     /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Violated`], and
@@ -115,12 +112,11 @@ pub enum Opt {
 
 impl Opt {
     /// All of them, with the names that the options `--without` and `--opt` know.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("merge-checks", Self::MergeChecks),
         ("store-after-load", Self::StoreAfterLoad),
         ("loads-first", Self::LoadsFirst),
         ("hoist-checks", Self::HoistChecks),
-        ("copy-functions", Self::CopyFunctions),
         ("merge-functions", Self::MergeFunctions),
         ("shared-data", Self::SharedData),
     ];
@@ -375,13 +371,6 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     }
     let (mut program, image) = lower::lower(&module, options)?;
     verify("lowering", &program)?;
-    if options.has(Opt::CopyFunctions) {
-        for (f, moves) in analysis::moves(&program) {
-            if let Some(body) = &mut program.functions[f as usize].body {
-                pass::bulk::run(body, moves, module.code_offset(f));
-            }
-        }
-    }
     let facts = analysis::Colours::new(&program, options.force_framed, options.target);
     let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f))?;
     verify("framing", &program)?;

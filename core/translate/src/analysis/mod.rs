@@ -4,17 +4,14 @@ mod adjacent;
 mod colour;
 mod cuts;
 mod graph;
-mod moves;
 mod native;
 mod never;
 mod stops;
-mod trial;
 
 pub use adjacent::Adjacent;
 pub use colour::{Colour, Colours, World};
 pub use cuts::Cuts;
 pub use graph::{Graph, post_order};
-pub use moves::{Moves, moves};
 pub use native::native_stack;
 pub use never::never_returns;
 pub use stops::may_stop;

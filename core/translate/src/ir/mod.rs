@@ -30,7 +30,7 @@ use crate::wasm::FuncType;
 pub struct Var(pub u32);
 
 /// An expression in [`Body::exprs`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ExprId(pub u32);
 
 /// A label of a `Block` or `Loop`, unique in its function.
@@ -131,8 +131,6 @@ pub enum Stmt {
     MemorySize { var: Var },
     /// `var` = old size in pages, or -1.
     MemoryGrow { var: Var, delta: ExprId, at: u32 },
-    /// Made by `pass::bulk`: `var` is 1 if the `length` bytes from `addr` on lie in memory, else 0.
-    InBounds { var: Var, addr: ExprId, length: ExprId },
     /// `memory.copy`.
     MemoryCopy { to: ExprId, from: ExprId, length: ExprId, at: u32 },
     /// `memory.fill`.
@@ -229,14 +227,6 @@ impl Body {
         self.exprs[id.0 as usize]
     }
 
-    /// How many statements `pass::bulk` has put in front of a direct function.
-    pub fn bulk(&self) -> usize {
-        match self.stmts.first() {
-            Some(Stmt::InBounds { .. }) => 1 + self.stmts.iter().take_while(|s| !matches!(s, Stmt::If { .. })).count(),
-            _ => 0,
-        }
-    }
-
     /// Takes the statements out, to rewrite them while the arenas grow: those of the states, then those of the direct
     /// function.
     pub fn take_lists(&mut self) -> Vec<Vec<Stmt>> {
@@ -317,7 +307,6 @@ impl Stmt {
             Self::Store { mem, value, .. } => vec![mem.addr, *value],
             Self::Check { addr, .. } | Self::Unshared { addr, .. } => vec![*addr],
             Self::Strides(ranges) => ranges.iter().map(|r| r.addr).collect(),
-            Self::InBounds { addr, length, .. } => vec![*addr, *length],
             Self::Trapping { a, b, .. } => [Some(*a), *b].into_iter().flatten().collect(),
             Self::MemoryGrow { delta, .. } => vec![*delta],
             Self::MemoryFill { to, value, length, .. } => vec![*to, *value, *length],
@@ -366,7 +355,6 @@ impl Stmt {
             | Self::Load { var, .. }
             | Self::Trapping { var, .. }
             | Self::Check { var, .. }
-            | Self::InBounds { var, .. }
             | Self::MemorySize { var }
             | Self::MemoryGrow { var, .. } => vec![*var],
             Self::Call { results, .. } | Self::CallNested { results, .. } => results.clone(),

@@ -196,10 +196,6 @@ impl Verify<'_> {
                 self.want_all(&operands, op.operands())?;
                 self.set(*var, op.result())
             }
-            Stmt::InBounds { var, addr, length } => {
-                self.want_all(&[*addr, *length], &[I32; 2])?;
-                self.set(*var, I32)
-            }
             Stmt::MemorySize { var } => self.set(*var, I32),
             Stmt::MemoryGrow { var, delta, .. } => {
                 self.want(*delta, I32)?;

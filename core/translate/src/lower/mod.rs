@@ -7,4 +7,4 @@ mod function;
 mod module;
 mod several;
 
-pub use module::{MAX_MEMORY, lower};
+pub use module::lower;

@@ -2,7 +2,7 @@
 
 use crate::ir::{Body, Stmt, walk};
 
-/// Puts an `Edge` in front of what a body does itself, if it calls; a bulk operation is charged by the byte.
+/// Puts an `Edge` in front of a body that calls.
 pub fn run(body: &mut Body) {
     let mut at = None;
     walk(&body.stmts, &mut |s| {
@@ -11,6 +11,6 @@ pub fn run(body: &mut Body) {
         }
     });
     if let Some(at) = at {
-        body.stmts.insert(body.bulk(), Stmt::Edge { head: false, at });
+        body.stmts.insert(0, Stmt::Edge { head: false, at });
     }
 }

@@ -1,7 +1,6 @@
 //! IR to IR, one file a pass.
 
 pub mod access;
-pub mod bulk;
 mod charge;
 mod facts;
 mod frame;

@@ -56,16 +56,13 @@ impl Writer<'_> {
         }
     }
 
-    /// Some of the statements of a direct function as a C function, which control leaves with `leave` at their end.
-    pub(super) fn direct(&self, f: u32, body: &Body, stmts: &[Stmt], head: &str, leave: Option<&str>) -> String {
+    pub(super) fn direct(&self, f: u32, body: &Body, head: &str) -> String {
         let function = &self.p.functions[f as usize];
         let mut s = self.scope(f, body, self.leave(function.ty), false);
         let _ = writeln!(s.out, "{head} {{ /* {} */", comment(&function.name()));
-        self.prologue(&mut s, stmts, self.p.types[function.ty as usize].params.len());
-        self.list(&mut s, stmts);
-        if let Some(leave) = leave {
-            line!(s, "{}{leave};", s.put());
-        } else if !stmts.last().is_some_and(Stmt::ends) {
+        self.prologue(&mut s, &body.stmts, self.p.types[function.ty as usize].params.len());
+        self.list(&mut s, &body.stmts);
+        if !body.stmts.last().is_some_and(Stmt::ends) {
             line!(s, "{}{};", s.put(), s.leave);
         }
         s.out.push_str("}\n");

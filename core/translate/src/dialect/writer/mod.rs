@@ -136,21 +136,10 @@ impl Writer<'_> {
             }
             if let Some(body) = &function.body {
                 let head = self.signature(i);
-                let (small, called) = (format!("VV_SMALL {head}"), format!("VV_FN {head}"));
-                let bulk = body.bulk();
-                if bulk > 0 && self.splits_bulk() {
-                    // Callers make the test, and then one call of either: what a called function calls in turn costs
-                    // every kernel registers.
-                    let own = head.replacen(&format!("fn{i}("), &format!("fn{i}_loops("), 1);
-                    let (first, rest) = body.stmts.split_at(bulk);
-                    let leave = format!("return fn{i}_loops(vm, v0, v1, v2)");
-                    parts.add(&own, self.direct(i, body, rest, &format!("VV_FN {own}"), None));
-                    let inlined = self.direct(i, body, first, &small, Some(&leave));
-                    parts.small.push((format!("fn{i}"), format!("VV_FN {own};\n{inlined}")));
-                } else if is_small(body) {
-                    parts.small.push((format!("fn{i}"), self.direct(i, body, &body.stmts, &small, None)));
+                if is_small(body) {
+                    parts.small.push((format!("fn{i}"), self.direct(i, body, &format!("VV_SMALL {head}"))));
                 } else {
-                    parts.add(&head, self.direct(i, body, &body.stmts, &called, None));
+                    parts.add(&head, self.direct(i, body, &format!("VV_FN {head}")));
                 }
             }
             bytes += parts.bodies[before..].iter().map(String::len).sum::<usize>();
@@ -176,7 +165,8 @@ impl Writer<'_> {
             parts.add(&head, self.entry_dispatcher(ty, world, &head));
         }
         let trampolines = self.trampolines(&mut parts);
-        Ok(parts.units(header, &[&trampolines, include_str!("../prelude/kernels.h")], self.costly()))
+        let costly = self.o.target.language != crate::Language::C;
+        Ok(parts.units(header, &[&trampolines, include_str!("../prelude/kernels.h")], costly))
     }
 
     fn defines(&self) -> String {
@@ -306,17 +296,6 @@ impl Writer<'_> {
             "#define VV_GLOBALS {fields}\n#define VV_LOAD_GLOBALS {loads}\n#define VV_SAVE_GLOBALS {saves}"
         );
         d
-    }
-
-    /// Calls cost much more than on a processor.
-    fn costly(&self) -> bool {
-        self.o.target.language != crate::Language::C
-    }
-
-    /// Bulk operations are apart from the loops that they stand for; where the compiler walks all paths of calls, that
-    /// would add some.
-    fn splits_bulk(&self) -> bool {
-        self.costly() && self.o.target.call_paths.is_none()
     }
 
     fn table(&self, header: &mut String, parts: &mut Parts) {

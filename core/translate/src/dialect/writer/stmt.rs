@@ -220,10 +220,6 @@ impl Writer<'_> {
                 s.depth -= 1;
                 line!(s, "}}");
             }
-            Stmt::InBounds { var, addr, length } => {
-                let args = self.args(s, &[*addr, *length]);
-                line!(s, "v{} = vv_in_bounds(vm{args});", var.0);
-            }
             Stmt::MemorySize { var } => line!(s, "v{} = vm->size >> 16;", var.0),
             Stmt::MemoryGrow { var, delta, at } => {
                 let delta = self.e(s, *delta);
