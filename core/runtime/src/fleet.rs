@@ -1,6 +1,7 @@
 //! Fleet: device memory for many VMs of one program, and the loop that runs inputs through them.
 
 mod autotune;
+mod busy;
 mod cancel;
 mod gather;
 mod group;

@@ -121,6 +121,29 @@ fn vms_do_not_see_each_other() {
     }
 }
 
+/// A GPU's VMs are several groups, whose launches end in any order.
+#[test]
+fn several_groups_are_in_flight_at_once() {
+    let (gpu, _) = common::engine(|info| (info.kind, info.parallel_tiles) = (vectorvisor::DeviceKind::Gpu, 16));
+    let mut fleet =
+        Fleet::new(&program(&gpu, GUEST, &options(8)), &FleetOptions::default(), None).expect("there is room");
+    assert_eq!(fleet.vms(), 64 * 8);
+    // A few long ones among many short.
+    let inputs = (0..3000).map(|i| Input::stdin(if i % 211 == 0 { "b" } else { "echo" })).collect();
+    let (outcomes, summary) = run(&mut fleet, "_start", inputs);
+    assert!(summary.launches >= 3000_u64.div_ceil(64 * 8 / 4), "{summary:?}");
+    assert!(summary.kernel <= summary.elapsed, "time that launches share counts once: {summary:?}");
+    for outcome in outcomes {
+        let long = outcome.index % 211 == 0;
+        assert_eq!(
+            (outcome.end, outcome.stdout.len()),
+            (End::Exit(0), if long { 65537 } else { 4 }),
+            "{}",
+            outcome.index
+        );
+    }
+}
+
 #[test]
 fn output_that_is_too_long_runs_again() {
     for lanes in [1, 32] {

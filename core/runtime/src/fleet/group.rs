@@ -297,8 +297,15 @@ impl Group {
         self.program.is(program)
     }
 
-    /// Waits for the launch. Returns how long it took, and how long the device was in the program's kernel.
-    pub fn finish(&mut self) -> Result<(Duration, Duration)> {
+    /// Whether the launch has ended, so that `finish` need not wait.
+    pub fn ended(&self) -> bool {
+        // What went wrong `finish` tells.
+        self.run.as_ref().is_none_or(|event| event.reached().unwrap_or(true))
+    }
+
+    /// Waits for the launch. Returns how long it took, and when the program's kernel began and ended, in nanoseconds of the
+    /// device's clock.
+    pub fn finish(&mut self) -> Result<(Duration, (u64, u64))> {
         let ended = self.queue.finish();
         self.in_flight = false;
         if let Some(timekeeper) = &self.timekeeper {
@@ -312,8 +319,7 @@ impl Group {
         // A driver may be unable to measure the kernel's time.
         let times = self.run.take().and_then(|event| event.times().ok());
         ended?;
-        let kernel = times.map_or(0, |(begin, end)| end.saturating_sub(begin));
-        Ok((elapsed, Duration::from_nanos(kernel)))
+        Ok((elapsed, times.unwrap_or_default()))
     }
 
     /// Fetches pieces of VMs. Nothing may be in flight.

@@ -41,8 +41,8 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Waits for a launch. Returns how long it took, and how long the device was in the program's kernel.
-    pub fn finish(&mut self, g: usize) -> Result<(Duration, Duration)> {
+    /// Waits for a launch. Returns how long it took, and when the program's kernel began and ended.
+    pub fn finish(&mut self, g: usize) -> Result<(Duration, (u64, u64))> {
         let finished = self.groups[g].finish();
         if let Some(watchdog) = &self.watchdog {
             watchdog.disarm(g);
@@ -50,8 +50,8 @@ impl Fleet {
         finished
     }
 
-    /// The fate of each VM of a launch that took `elapsed`, of which `kernel` in the program's kernel.
-    pub fn fates(&mut self, g: usize, elapsed: Duration, kernel: Duration) -> Result<Vec<(u32, Fate)>> {
+    /// The fate of each VM of a launch that took `elapsed`, of which the interval `kernel` in the program's kernel.
+    pub fn fates(&mut self, g: usize, elapsed: Duration, kernel: (u64, u64)) -> Result<Vec<(u32, Fate)>> {
         let launched = std::mem::take(&mut self.groups[g].launched);
         let mut fates = Vec::with_capacity(launched.len());
         let mut used = Vec::with_capacity(launched.len());
@@ -63,6 +63,7 @@ impl Fleet {
         }
         let most = used.iter().copied().max().unwrap_or(0);
         // The launch may have ended long before `finish` was called, so the driver's time is better.
+        let kernel = Duration::from_nanos(kernel.1.saturating_sub(kernel.0));
         let time = if kernel.is_zero() { elapsed } else { kernel };
         for ((vm, fate), used) in fates.iter_mut().zip(used) {
             let share = match fate {

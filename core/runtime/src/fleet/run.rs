@@ -1,5 +1,6 @@
 //! One run: puts inputs into free VMs, launches them and settles the results, until all inputs have ended.
 
+use super::busy::Busy;
 use super::group::Start;
 use super::job::{Job, Phase, Quota};
 use super::settle::{Fate, message};
@@ -7,7 +8,7 @@ use super::start::Init;
 use super::{Fleet, now};
 use crate::{End, Error, Outcome, Place, Result, Summary};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vectorvisor_driver::Error as DriverError;
 use vectorvisor_translate::Entry;
 
@@ -39,6 +40,8 @@ pub struct Run<'a> {
     /// This run executes the start function in one VM, to make the image.
     pub for_image: bool,
     pub summary: Summary,
+    /// When the device was in the program's kernel.
+    busy: Busy,
 }
 
 /// Runs jobs until there are no more.
@@ -77,6 +80,7 @@ impl<'a> Run<'a> {
             flying: VecDeque::new(),
             for_image: false,
             summary: Summary::default(),
+            busy: Busy::default(),
         }
     }
 
@@ -91,6 +95,7 @@ impl<'a> Run<'a> {
         lost.extend(self.waiting.iter().chain(&self.retry).chain(&self.solo).map(|job| job.index));
         lost.sort_unstable();
         self.summary.elapsed = begin.elapsed();
+        self.summary.kernel = self.busy.total();
         match result {
             Ok(()) => Ok(self.summary),
             Err(source) => Err(Error::Lost { lost, source: Box::new(source) }),
@@ -123,7 +128,7 @@ impl<'a> Run<'a> {
                     self.launch(g, |job| !job.solo)?;
                 }
             }
-            if let Some(g) = self.flying.front().copied() {
+            if let Some(g) = self.first_ended() {
                 self.complete(g)?;
             } else if let Some(wake) = self.next_wake() {
                 self.fleet.cancel.sleep_until(wake);
@@ -353,13 +358,31 @@ impl<'a> Run<'a> {
         Ok(begun)
     }
 
+    /// Waits until one of the launches in flight has ended, and returns its group: that of the oldest may take much longer
+    /// than others.
+    fn first_ended(&self) -> Option<usize> {
+        let mut pause = Duration::from_micros(10);
+        loop {
+            match &self.flying {
+                flying if flying.len() < 2 => return flying.front().copied(),
+                flying => {
+                    if let Some(g) = flying.iter().copied().find(|g| self.fleet.groups[*g].ended()) {
+                        return Some(g);
+                    }
+                }
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_micros(500));
+        }
+    }
+
     /// Waits for a launch and settles its VMs.
     fn complete(&mut self, g: usize) -> Result<()> {
         self.flying.retain(|f| *f != g);
         let (elapsed, kernel) = self.fleet.finish(g)?;
         self.summary.launches += 1;
         self.summary.vms_per_warp = self.summary.vms_per_warp.max(self.fleet.groups[g].width);
-        self.summary.kernel += kernel;
+        self.busy.add(kernel);
         let mut fates = self.fleet.fates(g, elapsed, kernel)?;
         if self.for_image {
             fates = self.settle_image(g, fates)?;

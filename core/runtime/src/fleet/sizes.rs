@@ -19,6 +19,12 @@ pub fn busy_warps(info: &DeviceInfo, resident: u32) -> u32 {
     if info.kind == DeviceKind::Cpu { resident } else { resident.min(info.parallel_tiles / BUSY) }.max(1)
 }
 
+/// Groups of a GPU's VMs whose number was left open: while one's inputs are packed and its results taken, others run,
+/// and only the VMs of a group wait for its longest.
+const GROUPS: u64 = 8;
+/// The fewest tiles for which a group of their own pays.
+const GROUP_TILES: u64 = 16;
+
 /// Sizes of a fleet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -91,7 +97,8 @@ pub fn sizes(
             if info.kind == DeviceKind::Cpu || whole == 0 { tiles.min(needed) } else { whole.min(needed) }.max(1)
         }
     };
-    let count = tiles.div_ceil(per_group);
+    let several = info.kind != DeviceKind::Cpu && options.vms.is_none();
+    let count = tiles.div_ceil(per_group).max(if several { (tiles / GROUP_TILES).min(GROUPS) } else { 1 });
     // Even shares: a small last group would only be one more launch.
     let share = |i: u64| (tiles / count + u64::from(i < tiles % count)) * lanes;
     let groups: Option<Vec<u32>> = (0..count).map(|i| u32::try_from(share(i)).ok()).collect();
@@ -179,7 +186,8 @@ mod tests {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 34);
         for (resident, vms) in [(5, 20), (20, 60), (50, 50), (100, 76)] {
             let sizes = sizes(&gpu, &plan(32, 1 << 22), 0, resident, &FleetOptions::default(), None)?;
-            assert_eq!(sizes.groups, [vms * 32], "{resident}");
+            assert_eq!(sizes.groups.iter().sum::<u32>(), vms * 32, "{resident}");
+            assert_eq!(sizes.groups.len() as u32, vms / 16, "{resident}");
         }
         Ok(())
     }
