@@ -27,7 +27,11 @@ impl Temporary {
 
     fn new_in(parent: &Path) -> io::Result<Self> {
         let permissions = Permissions::from_mode(0o700);
-        let folder = tempfile::Builder::new().prefix("vectorvisor-").permissions(permissions).tempdir_in(parent)?;
+        let folder = tempfile::Builder::new().prefix("vectorvisor-").permissions(permissions).tempdir_in(parent);
+        let folder = folder.map_err(|error| {
+            let why = "cannot make a folder for temporary files";
+            io::Error::new(error.kind(), format!("{why} in {}, which TMPDIR can change: {error}", parent.display()))
+        })?;
         let Err(why) = trust::folder(folder.path()) else {
             return Ok(Self { path: folder.path().to_path_buf(), _open: None, _folder: folder });
         };

@@ -248,7 +248,7 @@ impl Results {
         }
         let why = match &outcome.end {
             // The exit code of the only VM becomes ours, as for any command.
-            End::Exit(_) if self.vms == 1 => report::advice(&outcome),
+            End::Exit(code) if self.vms == 1 && status(*code) == *code => report::advice(&outcome),
             _ => report::failure(&outcome),
         };
         let count = |map: &mut HashMap<String, (usize, usize)>, text| {
@@ -309,10 +309,21 @@ impl Results {
         }
         self.broken = self.broken.or_else(|| io::stdout().flush().err());
         report::failed_vms(self.failed.into_iter().map(|(why, (first, n))| (first, (why, n))).collect(), self.vms);
-        match self.broken {
-            Some(e) => Err(e).context("cannot write standard output"),
-            None => Ok(self.worst.map_or(0, |(_, code)| code)),
+        let worst = self.worst.map(|(_, code)| status(code));
+        match (self.broken, worst) {
+            // Whoever reads our output may stop, as `head` does, but that makes no success of a failure.
+            (Some(e), Some(code)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(code),
+            (Some(e), _) => Err(e).context("cannot write standard output"),
+            (None, worst) => Ok(worst.unwrap_or(0)),
         }
+    }
+}
+
+/// A guest's exit code as the status of a process, which has 8 bits: 1 if they would tell of success and it was none.
+fn status(code: i32) -> i32 {
+    match code & 0xff {
+        0 if code != 0 => 1,
+        low => low,
     }
 }
 

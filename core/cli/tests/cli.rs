@@ -141,6 +141,15 @@ fn exit_codes_are_the_guests() {
     let ran = vv_in(b"exit 3", &["run", "--vms", "40", "--lanes", "32", &misbehave]);
     assert_eq!(ran.code, Some(3));
     assert!(ran.err.contains("all 40 VMs: exit code 3"), "{}", ran.err);
+    let temp = folder();
+    let text = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1) (func (export "exit") (param i32) (call $exit (local.get 0))))"#;
+    let program = write(temp.path().join("exit.wat"), text);
+    for (code, status) in [("0", 0), ("255", 255), ("256", 1), ("259", 3), ("-1", 255)] {
+        let ran = vv(&["run", "--invoke", "exit", &program, code]);
+        // A status that says less than the code is explained.
+        assert_eq!((ran.code, ran.err.contains(code)), (Some(status), code != status.to_string()), "{}", ran.err);
+    }
 }
 
 #[test]
@@ -553,7 +562,7 @@ fn a_cache_that_others_may_write_is_not_used() {
     mode(&cache, 0o777);
     let ran = run();
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "120\n"), "{}", ran.err);
-    let advice = format!("chmod go-w {}; or choose another folder with --cache-dir", cache.display());
+    let advice = format!("chmod go-w {}. Or choose another folder with --cache-dir", cache.display());
     // A slow machine also reports progress.
     assert_eq!(ran.err.matches(&advice).count(), 1, "{}", ran.err);
     let variable = [("VECTORVISOR_CACHE_DIR", text(&cache))];

@@ -92,7 +92,7 @@ impl Cache {
             Ok(_) => Ok(Some(Self { dir, limit })),
             Err(why) => Err(format!(
                 "the cache folder {} is not used, so the program is compiled for this run alone: compiled programs in it \
-                 could be another user's work, since {why}; or choose another folder with --cache-dir or \
+                 could be another user's work, since {why}. Or choose another folder with --cache-dir or \
                  VECTORVISOR_CACHE_DIR, or none with --no-cache",
                 dir.display()
             )),
