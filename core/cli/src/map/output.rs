@@ -190,7 +190,17 @@ impl Lines {
     }
 
     fn finish(mut self, early: bool) -> Result<()> {
-        let whole = !early && !self.broken;
+        if let (true, Some((from, _))) = (self.broken, &self.moved) {
+            // Lines are written in blocks, so those of the block that failed are missing, too.
+            bail!(
+                "{} is incomplete: a write failed; up to {} KiB of lines before it are missing, and the last one that \
+                 there is in {} may be cut",
+                self.name,
+                self.writer.capacity() >> 10,
+                from.display()
+            );
+        }
+        let whole = !early;
         // Lines still wait only if the run ended early: they are written all the same, with a gap.
         let held = std::mem::take(&mut self.held);
         let written =
