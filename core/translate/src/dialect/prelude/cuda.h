@@ -31,7 +31,15 @@ typedef volatile u64 *vv_gpv64;
    the VM in registers (half as many local loads in sha256). It is told once for each base, not for each access, which
    costs compile time: a thousand in one function take minutes. A generic address of global memory is equal to the
    global address. */
-#define VV_BASE(p) ((vv_gp)__cvta_global_to_generic((size_t)(p)))
+#define VV_BASE_ONCE(p) ((vv_gp)__cvta_global_to_generic((size_t)(p)))
+#if VV_LINEAR
+/* Here NVRTC 13.0 may never end if the base comes from a conversion: thumbnail's JPEG decoder takes 5 s so, and was
+   not done after minutes. (In cells, SQLite runs 8% slower so.) */
+VV_INLINE vv_gp vv_global(vv_gp p) { __builtin_assume(__isGlobal(p)); return p; }
+#define VV_BASE(p) vv_global(p)
+#else
+#define VV_BASE VV_BASE_ONCE
+#endif
 #define VV_PRIVATE(p) __builtin_assume(__isLocal(p))
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
 VV_INLINE u32 vv_rd16(vv_gp p) { return *(u16 *)p; }

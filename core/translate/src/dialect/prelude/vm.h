@@ -46,6 +46,7 @@ typedef struct VM {
 #define VV_FUEL(vm) ((vm)->fuel & ~VV_VIOLATION)
 #ifndef VV_BASE
 #define VV_BASE(p) (p) /* tells the compiler that a pointer is to a buffer of the device */
+#define VV_BASE_ONCE(p) (p) /* the same for one access, of which a function may have thousands */
 #endif
 #define VV_WORD(vm, row) (vm)->words[(u64)(row) * (vm)->vms]
 #ifdef VV_TIMER
@@ -449,8 +450,8 @@ VV_HELPER u64 vv_memory_grow(VM *vm, u32 delta) {
 }
 
 /* Frames: words of 8 bytes at a byte offset from the frame pointer. */
-VV_INLINE u64 vv_get(VM *vm, u32 at) { return vv_w64(VV_BASE(vm->frames), vm->fp + at); }
-VV_INLINE void vv_put(VM *vm, u32 at, u64 v) { vv_sw64(VV_BASE(vm->frames), vm->fp + at, v); }
+VV_INLINE u64 vv_get(VM *vm, u32 at) { return vv_w64(VV_BASE_ONCE(vm->frames), vm->fp + at); }
+VV_INLINE void vv_put(VM *vm, u32 at, u64 v) { vv_sw64(VV_BASE_ONCE(vm->frames), vm->fp + at, v); }
 
 /* Inside a host call: whether it has to return, since the VM ends with this status. */
 VV_INLINE u32 vv_must_end(VM *vm, u32 status) {
