@@ -34,7 +34,7 @@ typedef volatile u64 *vv_gpv64;
 #define VV_BASE_ONCE(p) ((vv_gp)__cvta_global_to_generic((size_t)(p)))
 #if VV_LINEAR
 /* Here NVRTC 13.0 may never end if the base comes from a conversion: thumbnail's JPEG decoder takes 5 s so, and was
-   not done after minutes. (In cells, SQLite runs 8% slower so.) */
+   not done after 25 s. (In cells, SQLite runs 8% slower so.) */
 VV_INLINE vv_gp vv_global(vv_gp p) { __builtin_assume(__isGlobal(p)); return p; }
 #define VV_BASE(p) vv_global(p)
 #else
