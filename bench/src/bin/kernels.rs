@@ -286,7 +286,7 @@ fn measured(
     let times = best().with_context(|| format!("{vms} VMs"))?;
     let (options, plan) = (compiled.program.options(), &compiled.program.meta().plan);
     let launches = if times.launches > 1 { format!(", {} launches", times.launches) } else { String::new() };
-    let memory = plan.memory_capacity >> 10;
+    let memory = plan.memory_limit >> 10;
     let names = Opt::ALL.iter().filter(|(_, opt)| options.without.contains(opt)).map(|(name, _)| format!(" -{name}"));
     let without: String = if options.without.len() == Opt::ALL.len() { " -everything".into() } else { names.collect() };
     let with = Opt::ALL.iter().filter(|(_, opt)| options.with.contains(opt)).map(|(name, _)| format!(" +{name}"));

@@ -75,7 +75,9 @@ pub struct TranslateArgs {
     /// Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16, 32; or auto, tune or default.
     #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave, long_help = INTERLEAVE)]
     pub interleave: Interleave,
-    /// Most memory that a VM can grow to, as 16MiB, 64k or bytes [default: its initial memory + 16 MiB].
+    /// Most memory that a VM can grow to, as 16MiB, 64k or bytes. Where there is not so much for all VMs they begin with
+    /// less, and an input that needs more runs again; with all of it if the program can suspend [default: its initial
+    /// memory + 16 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub heap: Option<u64>,
     /// Most call stack of a VM whose program recurses, as 4MiB, 64k or bytes. A VM begins with 64 KiB, and an input that
@@ -85,7 +87,7 @@ pub struct TranslateArgs {
     /// When a bad memory access is noticed: soon after (sticky: fast), or at the access (exact).
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = TrapsArg::Sticky)]
     pub traps: TrapsArg,
-    /// What the bounds check of growable memory compares with: its current size, or its capacity (faster; isolation is
+    /// What the bounds check of growable memory compares with: its current size, or the most that --heap allows (faster; isolation is
     /// complete, but an access between the two is not noticed).
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = BoundsArg::Size)]
     pub bounds: BoundsArg,

@@ -198,12 +198,20 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
     row("lanes", p.lanes.to_string());
     let cell = if p.cell == 0 { "linear".into() } else { format!("{} bytes", p.cell) };
     row("cell", cell + if choice.tuning.is_some() { ", by earlier autotuning" } else { "" });
-    let region = p.region(p.frames);
-    row("VM", format!("{region} bytes; a tile {}", region * u64::from(p.lanes)));
+    let memory = choice.first_memory(p);
+    let region = p.region(memory, p.frames);
+    row("VM", format!("{region} bytes; a tile {}; {} VMs a GiB", region * u64::from(p.lanes), (1 << 30) / region));
     row("globals, tables", format!("0..{}", p.head));
     row("request slot", format!("{}..{}", p.slot_at, p.slot_at + p.slot));
-    row("memory", format!("from {}: {} bytes, can grow to {}", p.memory_at, p.memory_initial, p.memory_capacity));
-    let frames = format!("{}..{region}", p.frames_at);
+    let first = match (memory < p.memory_limit, choice.memory) {
+        (false, _) => String::new(),
+        (true, None) => format!(", of which a VM of many has room for {memory} at first"),
+        (true, Some(_)) => format!(", of which {memory} were enough for nearly all inputs of an earlier run"),
+    };
+    let limit =
+        if p.memory_initial < p.memory_limit { format!(", can grow to {}", p.memory_limit) } else { String::new() };
+    row("memory", format!("from {}: {} bytes{limit}{first}", p.memory_at, p.memory_initial));
+    let frames = format!("{}..{region}", p.frames_at(memory));
     row(
         "frames",
         match p.frames_limit - p.frames {

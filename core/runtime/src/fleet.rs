@@ -24,12 +24,14 @@ pub use instances::{Call, Instances, Returned};
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
 use group::{Common, Group};
 use job::{Job, Jobs, Quota};
+use sizes::Need;
 use start::Init;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
 use vectorvisor_translate::Entry;
-use vectorvisor_translate::abi::UNLIMITED_FUEL;
+use vectorvisor_translate::abi::{PAGE, UNLIMITED_FUEL};
 use watchdog::Watchdog;
 
 /// Many VMs of one program on one device.
@@ -52,8 +54,11 @@ pub struct Fleet {
     groups: Vec<Group>,
     common: Common,
     options: FleetOptions,
-    /// What each VM gets: the largest quota so far with which at least three quarters of the VMs can work.
+    /// What each VM gets: the largest quota so far with which at least three quarters of the VMs can work, or that many
+    /// inputs need.
     quota: Quota,
+    /// Bytes of memory that inputs had when they ended, each with the number of inputs.
+    memory_used: BTreeMap<u64, usize>,
     init: Init,
     watchdog: Option<Watchdog>,
     cancel: CancelHandle,
@@ -83,6 +88,10 @@ impl fmt::Debug for Fleet {
 /// A loop that takes a microsecond per iteration: slower than nearly all, so the first guess stops too early, not too
 /// late.
 const FIRST_RATE: f64 = 1e6;
+/// From so many inputs on, the memory that they used is remembered.
+const LEARNT_FROM: usize = 64;
+/// One in so many inputs may need more than the rest: it then runs again.
+const FEW: usize = 64;
 
 impl Fleet {
     /// Allocates memory for VMs and prepares them. `inputs_hint` bounds their number by how many inputs there will be.
@@ -99,20 +108,20 @@ impl Fleet {
         inputs: Option<usize>,
         cancel: CancelHandle,
     ) -> Result<Self> {
-        Self::with_frames(program, options, program.meta().plan.frames, inputs, cancel)
+        let need = Need::first(&program.meta().plan, program.first_memory());
+        Self::with_need(program, options, need, inputs, cancel)
     }
 
-    /// With an initial call stack of `frames` bytes for each VM.
-    fn with_frames(
+    fn with_need(
         program: &Program,
         options: &FleetOptions,
-        frames: u64,
+        need: Need,
         inputs: Option<usize>,
         cancel: CancelHandle,
     ) -> Result<Self> {
         let info = program.engine().info();
         let common = common(program, options)?;
-        let (groups, quota) = allocate(&common, options, frames, inputs)?;
+        let (groups, quota) = allocate(&common, options, need, inputs)?;
         for group in &groups {
             cancel.watch(&group.stop);
         }
@@ -125,6 +134,7 @@ impl Fleet {
             common,
             options: options.clone(),
             quota,
+            memory_used: BTreeMap::new(),
             init: program.meta().init.map_or(Init::Done, Init::Untried),
             watchdog,
             cancel,
@@ -133,6 +143,11 @@ impl Fleet {
             made: program.clone(),
             rate: FIRST_RATE,
         })
+    }
+
+    /// Bytes of the memory, globals, tables and call stack that each VM has, as far as they all fit.
+    pub fn vm_memory(&self) -> u64 {
+        self.quota.region(&self.common.program.meta().plan)
     }
 
     /// Number of VMs, in whole tiles.
@@ -169,7 +184,27 @@ impl Fleet {
         sink: &mut dyn FnMut(Outcome),
     ) -> Result<Summary> {
         let mut jobs = self.jobs(inputs)?;
-        self.run_jobs(entry, &mut jobs, sink)
+        let summary = self.run_jobs(entry, &mut jobs, sink)?;
+        self.remember_memory();
+        Ok(summary)
+    }
+
+    /// Lets later fleets begin with the memory that was enough for nearly all inputs of this one.
+    fn remember_memory(&self) {
+        let plan = &self.made.meta().plan;
+        let ended: usize = self.memory_used.values().sum();
+        if plan.memory_first == plan.memory_limit || ended < LEARNT_FROM {
+            return;
+        }
+        let mut more = ended;
+        for (bytes, count) in &self.memory_used {
+            more -= count;
+            if more <= ended / FEW {
+                let room = ((bytes - plan.memory_initial) / 8).next_multiple_of(PAGE).max(PAGE);
+                self.made.remember_memory((bytes + room).min(plan.memory_limit));
+                return;
+            }
+        }
     }
 
     /// Begins a run, which may have several parts.
@@ -263,12 +298,12 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     Ok(Common { program: program.clone(), env, image, fuel, width: options.vms_per_warp })
 }
 
-/// Allocates the groups, with `frames` bytes of call stack for each VM; if the caller left the number of VMs open,
-/// fewer when memory is short.
+/// Allocates the groups; when memory is short with no more than is needed, and if the caller left the number of VMs open,
+/// with fewer.
 fn allocate(
     common: &Common,
     options: &FleetOptions,
-    frames: u64,
+    mut need: Need,
     inputs: Option<usize>,
 ) -> Result<(Vec<Group>, Quota)> {
     let info = common.program.engine().info();
@@ -277,18 +312,21 @@ fn allocate(
     let mut options = options.clone();
     let fixed = options.vms.is_some();
     loop {
-        let sizes = sizes::sizes(info, plan, frames, resident, &options, inputs)?;
-        let quota = Quota { output: sizes.out_capacity, frames };
+        let sizes = sizes::sizes(info, plan, need, resident, &options, inputs)?;
+        let quota = sizes.quota;
         let warps = sizes::busy_warps(info, resident) / sizes.groups.len().max(1) as u32;
         let groups: Result<Vec<Group>> =
             sizes.groups.iter().map(|&vms| Group::new(common, vms, warps, quota, sizes.limits)).collect();
         let total: u32 = sizes.groups.iter().sum();
         match groups {
+            Err(Error::Driver(vectorvisor_driver::Error::OutOfMemory { .. })) if quota.memory > need.memory => {
+                need.most_memory = need.memory;
+            }
             Err(Error::Driver(vectorvisor_driver::Error::OutOfMemory { .. })) if !fixed && total > plan.lanes => {
                 options.vms = Some(total / 2);
             }
             Err(Error::Driver(source @ vectorvisor_driver::Error::OutOfMemory { .. })) => {
-                let region = plan.region(frames);
+                let region = quota.region(plan);
                 let (need, have) = (sizes::mib(region.saturating_mul(total.into())), sizes::mib(info.memory));
                 return Err(Error::Memory(format!(
                     "{total} VMs need {need} for their memory alone, {} a VM, and {} has {have} of which others may hold a part ({source}); \

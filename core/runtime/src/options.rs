@@ -20,7 +20,8 @@ pub struct ProgramOptions {
     /// Interleave cell in bytes (0, 4, 8, 16 or 32); `None` is what autotuning chose earlier
     /// ([`crate::Fleet::run_autotuned`]), or else 8, or 0 where a tile has one VM.
     pub interleave: Option<u32>,
-    /// Capacity of linear memory in bytes; `None` is the initial size and 16 MiB.
+    /// Most bytes that linear memory may grow to; `None` is the initial size and 16 MiB. Where many VMs would need more
+    /// than there is, they begin with less, and an input that needs more runs again.
     pub heap: Option<u64>,
     /// Most bytes for the frames of a recursive program; `None` is 1 MiB. A VM begins with 64 KiB, and an input that
     /// needs more runs again; a program that can suspend, and [`crate::Instances`], begin with all of it.

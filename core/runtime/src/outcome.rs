@@ -20,7 +20,7 @@ pub struct Outcome {
     pub values: Vec<Value>,
     /// Loop iterations, calls and bulk work that were charged.
     pub fuel_used: u64,
-    /// `memory.grow` was refused at this many bytes, the VM's capacity, although the module allows more: a larger
+    /// `memory.grow` was refused beyond this many bytes, the most for a VM, although the module allows more: a larger
     /// [`crate::ProgramOptions::heap`] may help.
     pub refused_at: Option<u64>,
     /// The device had no memory for a call stack of more than this many bytes, fewer than
@@ -118,7 +118,7 @@ pub struct Summary {
     pub launches: u64,
     /// The most VMs that shared a warp in a launch.
     pub vms_per_warp: u32,
-    /// Reruns of inputs (larger output, alone in its tile, exact place of a trap).
+    /// Reruns of inputs (larger output, more memory, alone in its tile, exact place of a trap).
     pub reruns: u64,
     /// The run was cancelled by its [`crate::CancelHandle`].
     pub cancelled: bool,

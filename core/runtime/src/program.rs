@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{DeviceInfo, KernelId, Module, Source};
+use vectorvisor_translate::abi::Plan;
 use vectorvisor_translate::{Alignment, Entry, Meta, Opt, Options, SharedData, Traps, translate};
 
 /// What [`Program::new`] or [`crate::Fleet::run_autotuned`] is doing.
@@ -80,6 +81,8 @@ pub struct Choice {
     pub translation: Options,
     /// What earlier autotuning chose.
     pub tuning: Option<Tuning>,
+    /// Bytes of linear memory that were enough for nearly all inputs of an earlier run.
+    pub memory: Option<u64>,
     /// An earlier run violated natural alignment.
     pub unaligned: bool,
     /// An earlier run may have stored into shared data, so that nothing is shared although it is asked for.
@@ -91,7 +94,9 @@ impl Choice {
     pub fn new(backend: &str, info: &DeviceInfo, wasm: &[u8], asked: &ProgramOptions) -> Self {
         let cache = Cache::quietly(&asked.cache, asked.cache_limit);
         let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
-        let tuning = tuning_key(backend, info, wasm, asked)
+        let known = tuning_key(backend, info, wasm, asked);
+        let memory = known.and_then(|key| postcard::from_bytes(&found(MEMORY, &key)?).ok());
+        let tuning = known
             .filter(|_| Tuning::fixed(asked, asked.for_device(info).lanes).is_none())
             .and_then(|key| postcard::from_bytes::<Tuning>(&found(TUNING, &key)?).ok());
         let mut options = asked.clone();
@@ -110,7 +115,13 @@ impl Choice {
         if unshared {
             translation.with.remove(&Opt::SharedData);
         }
-        Self { translation, tuning, unaligned, unshared }
+        Self { translation, tuning, memory, unaligned, unshared }
+    }
+
+    /// The capacity of linear memory in bytes that a VM of many has at first: what was enough for nearly all inputs of an
+    /// earlier run, or else the plan's. Inputs that cannot run again begin with all.
+    pub fn first_memory(&self, plan: &Plan) -> u64 {
+        first_memory(plan, self.memory)
     }
 
     /// If shared data is asked for: what is shared, or why nothing is.
@@ -138,6 +149,7 @@ struct Inner {
     /// As the program was made, with what earlier runs found out.
     options: ProgramOptions,
     tuning: Option<Tuning>,
+    learnt_memory: Option<u64>,
     compile_time: Duration,
     meta: Meta,
     kernels: Kernels,
@@ -232,6 +244,7 @@ impl Program {
             asked,
             options,
             tuning: choice.tuning,
+            learnt_memory: choice.memory,
             compile_time,
             meta,
             kernels,
@@ -309,6 +322,7 @@ impl Program {
         // As the caller asked, so that later autotuning has the same choice.
         if let Some(inner) = Arc::get_mut(&mut program.0) {
             (inner.asked, inner.tuning) = (self.0.asked.clone(), Some(tuning));
+            inner.learnt_memory = self.0.learnt_memory;
         }
         Ok(program)
     }
@@ -361,6 +375,22 @@ impl Program {
         self.remember(TUNING, &key, &bytes)
     }
 
+    /// As [`Choice::first_memory`].
+    pub(crate) fn first_memory(&self) -> u64 {
+        first_memory(&self.0.meta.plan, self.0.learnt_memory)
+    }
+
+    /// Lets later programs begin with so much memory.
+    pub(crate) fn remember_memory(&self, bytes: u64) {
+        let engine = &self.0.engine;
+        let key = tuning_key(engine.backend(), engine.info(), &self.0.wasm, &self.0.asked);
+        if self.0.learnt_memory != Some(bytes)
+            && let (Some(key), Ok(bytes)) = (key, postcard::to_stdvec(&bytes))
+        {
+            self.remember(MEMORY, &key, &bytes);
+        }
+    }
+
     /// Whether there is a cache to remember choices in.
     pub(crate) fn remembers(&self) -> bool {
         self.cache().is_some()
@@ -380,8 +410,15 @@ impl Program {
 const UNALIGNED: &str = "unaligned";
 /// Kind of cache entry: the program may store into shared data (it violated that assumption or natural alignment).
 const UNSHARED: &str = "unshared";
+/// Kind of cache entry: bytes of linear memory.
+const MEMORY: &str = "memory";
 /// Kind of cache entry: a [`Tuning`].
 const TUNING: &str = "tuning";
+
+fn first_memory(plan: &Plan, learnt: Option<u64>) -> u64 {
+    let learnt = learnt.filter(|_| plan.memory_first < plan.memory_limit);
+    learnt.unwrap_or(plan.memory_first).clamp(plan.memory_initial, plan.memory_limit)
+}
 
 /// What a program violates depends neither on options nor on the device; the export that is entered is left out for
 /// simplicity.

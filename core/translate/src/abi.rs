@@ -45,6 +45,9 @@ pub const STOP_TIME: usize = 8;
 /// Nanoseconds between two updates of that time.
 pub const TIME_STEP: u64 = 1_000_000;
 
+/// Bytes of a page, by which linear memory grows.
+pub const PAGE: u64 = 65536;
+
 /// Number of kernel arguments.
 pub const ARGS: usize = 9;
 
@@ -64,7 +67,7 @@ pub enum Word {
     /// buffer).
     Out = 4,
     /// Low 32 bits: current size of linear memory in bytes. High 32 bits: 1 if `memory.grow` was refused although the
-    /// module allows so much memory.
+    /// module allows so much memory; after [`Status::Outgrown`] the pages that it asked for in all.
     Memory = 5,
     /// Frame pointer: byte offset into the frame area.
     Frame = 6,
@@ -131,18 +134,22 @@ pub enum Par {
     Segments = 5,
     /// Fuel between two looks at the stop word; less than 2^30.
     FuelSlice = 6,
-    /// Bytes of one VM's region: `plan.region(frames)`.
+    /// Bytes of one VM's region: `plan.region(memory, frames)`.
     Region = 7,
     /// Bytes of its frame area, `plan.frames` to `plan.frames_limit`.
     Frames = 8,
     /// VMs that one warp runs in `vv_run`, 1 to `plan.lanes`: as many of its first threads, with neighbouring VMs. The
     /// launch then has that much more tiles.
     Width = 9,
+    /// Where the frame area begins: `plan.frames_at(memory)`.
+    FramesAt = 10,
+    /// Capacity of its linear memory in bytes, `plan.memory_initial` to `plan.memory_limit`.
+    Memory = 11,
 }
 
 impl Par {
     /// Number of parameters.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 12;
 }
 
 /// What a VM is doing.
@@ -156,7 +163,7 @@ pub enum Status {
     /// Go on at [`Word::State`].
     Run = 2,
     /// Ended; the code is the exit code. The entry returned if [`Word::Where`] names no function, and its results lie
-    /// at `plan.frames_at + 8`, one u64 each; else `proc_exit` was called there.
+    /// 8 bytes above the start of the frame area, one u64 each; else `proc_exit` was called there.
     Exit = 3,
     /// Trapped; the code is a [`TrapKind`].
     Trap = 4,
@@ -172,13 +179,16 @@ pub enum Status {
     /// with [`crate::Alignment::Natural`], or stored into data that all VMs share ([`crate::Opt::SharedData`]).
     /// Everything that it did since its start must be discarded.
     Violated = 9,
+    /// Its memory was to grow beyond the launch's capacity ([`Par::Memory`]), which is less than `plan.memory_limit`: run
+    /// the input again with more.
+    Outgrown = 10,
 }
 
 impl Status {
     /// The status in the low half of a status word.
     pub fn of(word: u64) -> Option<Self> {
         use Status::*;
-        [Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Violated]
+        [Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Violated, Outgrown]
             .into_iter()
             .find(|s| *s as u32 == word as u32)
     }
@@ -296,8 +306,8 @@ impl Segment {
     }
 }
 
-/// The layout of a VM's region and of a tile. Sizes and offsets in bytes. The frame area comes last, so that its size
-/// can differ from one launch to the next with the same kernels.
+/// The layout of a VM's region and of a tile. Sizes and offsets in bytes. Linear memory, with its guard, and the frame
+/// area come last, so that their sizes can differ from one launch to the next with the same kernels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// VMs in a tile.
@@ -314,11 +324,13 @@ pub struct Plan {
     pub memory_at: u64,
     /// Its size at the start.
     pub memory_initial: u64,
+    /// Its capacity at first: more than the initial size if it grows, less than the limit if inputs may run again.
+    pub memory_first: u64,
     /// The most it can grow to.
-    pub memory_capacity: u64,
-    /// Where the frame area begins.
-    pub frames_at: u64,
-    /// Its size at first.
+    pub memory_limit: u64,
+    /// Bytes behind the capacity that bad accesses may go to.
+    pub guard: u64,
+    /// Size of the frame area at first.
     pub frames: u64,
     /// The most that it can be: more than `frames` if the program recurses and its inputs may run again.
     pub frames_limit: u64,
@@ -327,8 +339,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// One VM's region with a frame area of this size; a tile is `lanes` times as large.
-    pub fn region(&self, frames: u64) -> u64 {
-        self.frames_at + frames
+    /// Where the frame area begins behind a memory of this capacity.
+    pub fn frames_at(&self, memory: u64) -> u64 {
+        self.memory_at + memory + self.guard
+    }
+
+    /// One VM's region with this capacity of memory and a frame area of this size; a tile is `lanes` times as large.
+    pub fn region(&self, memory: u64, frames: u64) -> u64 {
+        self.frames_at(memory) + frames
     }
 }

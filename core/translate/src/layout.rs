@@ -1,17 +1,22 @@
 //! The memory layout of a VM (head, slot, linear memory, guard, frames), and the numbers of the states.
 
-use crate::abi::Plan;
+use crate::abi::{PAGE, Plan};
 use crate::analysis::{Colours, World, post_order};
 use crate::host::REQUEST;
-use crate::ir::{Callee, Program, Stmt, walk};
+use crate::ir::{Callee, Memory, Program, Stmt, walk};
 use crate::pass::{access::WINDOW, versions::Adapters};
-use crate::{Error, Options};
+use crate::{Bounds, Error, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Room for the request of one remote call.
 const SLOT: u64 = (8 * REQUEST as u64).next_multiple_of(64);
+/// Bytes by which memory may grow at first, or a quarter of its initial size if that is more.
+const GROWTH: u64 = 256 << 10;
 /// Bytes of frames that a program that recurses gets at first: enough for most, and little beside its memory.
 const FRAMES: u64 = 64 << 10;
+/// The guard is so much longer than what one check covers, so that a bad access at a small constant offset goes to its
+/// start, whose address is at hand: it is the size.
+pub const GUARD_STEP: u64 = 1024;
 /// States 0 (halt), 1 (finish) and 2 (return from a nested trampoline) are fixed.
 pub const FIRST_STATE: u32 = 3;
 
@@ -57,6 +62,11 @@ pub fn frame(program: &Program, colours: &Colours, world: World, function: u32) 
         Some(body) if colours.in_states(world, function) => body.frame,
         _ => adapter_frame(program, function),
     }
+}
+
+/// Capacity of a memory at first: what a program that allocates little grows to.
+fn first(memory: &Memory) -> u64 {
+    align(memory.initial + GROWTH.max(memory.initial / 4), PAGE).min(memory.limit)
 }
 
 fn align(bytes: u64, to: u64) -> u64 {
@@ -151,8 +161,12 @@ impl Layout {
         let cell = u64::from(options.cell).max(16);
         // A failed check leads to the start of the guard, and the accesses that it covers go on from there; funnel
         // loads read beyond them.
-        let guard = align(WINDOW + 16 + cell + 16, 64);
-        let memory = program.memory.capacity + guard;
+        let sized = program.memory.grows && options.bounds == Bounds::Size;
+        let step = if sized { GUARD_STEP } else { 16 };
+        let guard = align(WINDOW + step + cell + 16, 64);
+        let memory = program.memory.limit + guard;
+        // Nor with more memory; and other tests of bounds take all of it for granted.
+        let memory_first = if sized && !colours.remote { first(&program.memory) } else { program.memory.limit };
         let plan = Plan {
             lanes: options.lanes,
             cell: options.cell,
@@ -161,8 +175,9 @@ impl Layout {
             slot,
             memory_at,
             memory_initial: program.memory.initial,
-            memory_capacity: program.memory.capacity,
-            frames_at: memory_at + memory,
+            memory_first,
+            memory_limit: program.memory.limit,
+            guard,
             frames,
             frames_limit,
             wide: head.max(memory).max(frames_limit) * u64::from(options.lanes) >= 1 << 32,

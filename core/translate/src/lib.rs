@@ -75,7 +75,7 @@ pub enum Traps {
 pub enum Bounds {
     /// The current size, as the spec says.
     Size,
-    /// The capacity: VMs stay isolated, but an access between size and capacity is not caught.
+    /// The most that it may grow to: VMs stay isolated, but an access between size and that is not caught.
     Capacity,
     /// Nothing: a bad access writes over other VMs, or faults the device. For measuring what the tests cost.
     None,
@@ -136,7 +136,7 @@ pub struct Options {
     pub lanes: u32,
     /// Interleave cell in bytes: 0 (linear), 4, 8, 16 or 32.
     pub cell: u32,
-    /// Capacity of linear memory in bytes; `None` is initial + 16 MiB. The declared maximum bounds both.
+    /// Most bytes of linear memory; `None` is initial + 16 MiB. The declared maximum bounds both.
     pub heap: Option<u64>,
     /// Most bytes of frames in a program that recurses; one that does not gets what it needs.
     pub stack: u32,
@@ -410,7 +410,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
                 // A hoisted check fails before the access would, so what a VM leaves in memory when it traps is not
                 // exact. That is only right where such memory is discarded.
                 if options.has(Opt::HoistChecks) && natural {
-                    pass::stride::run(body, program.memory.capacity);
+                    pass::stride::run(body, program.memory.initial);
                 }
             }
         }

@@ -7,7 +7,8 @@
 mod common;
 
 use std::path::Path;
-use vectorvisor_translate::{Alignment, Opt, Options, Traps, lower_module, translate};
+use vectorvisor_translate::abi::PAGE;
+use vectorvisor_translate::{Alignment, Bounds, Opt, Options, Traps, lower_module, translate};
 
 fn options(text: &str) -> Result<(Options, bool), String> {
     let mut options = common::options();
@@ -99,4 +100,27 @@ fn the_first_frame_fits_whatever_the_stack() {
     options.stack = 4096;
     let plan = translate(&wat::parse_str(text).unwrap(), &options).unwrap().meta.plan;
     assert!(plan.frames >= 8 + 8 * 1000, "{} bytes of frames", plan.frames);
+}
+
+#[test]
+fn memory_begins_small_where_it_grows_and_inputs_may_run_again() {
+    let text = |limits: &str, body: &str| {
+        let sleep =
+            r#"(import "wasi_snapshot_preview1" "poll_oneoff" (func $sleep (param i32 i32 i32 i32) (result i32)))"#;
+        let nap = "(drop (call $sleep (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0)))";
+        let body = body.replace("SLEEP", nap).replace("GROW", "(drop (memory.grow (i32.const 1)))");
+        format!(r#"(module {sleep} (memory (export "memory") {limits}) (func (export "_start") {body}))"#)
+    };
+    let pages = |limits: &str, body: &str, bounds: Bounds| {
+        let mut options = common::options();
+        options.bounds = bounds;
+        let plan = translate(&wat::parse_str(text(limits, body)).unwrap(), &options).unwrap().meta.plan;
+        [plan.memory_initial, plan.memory_first, plan.memory_limit].map(|bytes| bytes / PAGE)
+    };
+    assert_eq!(pages("2", "GROW", Bounds::Size), [2, 6, 258]);
+    assert_eq!(pages("40", "GROW", Bounds::Size), [40, 50, 296]);
+    assert_eq!(pages("2 3", "GROW", Bounds::Size), [2, 3, 3]);
+    assert_eq!(pages("2", "GROW", Bounds::Capacity), [2, 258, 258]);
+    assert_eq!(pages("2", "GROW SLEEP", Bounds::Size), [2, 258, 258]);
+    assert_eq!(pages("2", "", Bounds::Size), [2, 2, 2]);
 }

@@ -62,7 +62,7 @@ pub fn write(path: &Path, begin: Instant, fleet: &Fleet, summary: &Summary, inpu
         vms: fleet.vms(),
         lanes: plan.lanes,
         cell: plan.cell,
-        vm_bytes: plan.region(plan.frames),
+        vm_bytes: fleet.vm_memory(),
         device_bytes: fleet.memory(),
     };
     let text = serde_json::to_string_pretty(&stats).context("cannot write the figures")?;

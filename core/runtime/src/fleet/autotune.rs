@@ -71,6 +71,7 @@ impl Fleet {
             summary += self.run_jobs(entry, &mut jobs, sink)?;
         }
         summary.elapsed = begin.elapsed();
+        self.remember_memory();
         Ok(summary)
     }
 
@@ -176,6 +177,7 @@ impl Fleet {
         let mut next = next?;
         next.exact_left = self.exact_left;
         std::mem::swap(&mut next.exact, &mut self.exact);
+        std::mem::swap(&mut next.memory_used, &mut self.memory_used);
         *self = next;
         Ok(true)
     }

@@ -10,8 +10,8 @@ use super::words::Words;
 use crate::{Error, Program, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vectorvisor_driver::{Buffer, BufferId, Device, Event, HostVisible, Pinned, Queue};
-use vectorvisor_translate::abi::{ARGS, Arg, Par, Status, Word};
+use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Pinned, Queue};
+use vectorvisor_translate::abi::{ARGS, Arg, PAGE, Par, Status, Word};
 
 /// Loop back-edges between two checks of the stop word: far below a millisecond, far above the cost of a check.
 const FUEL_SLICE: u64 = 1 << 16;
@@ -49,6 +49,8 @@ pub struct Group {
     /// VMs that a warp runs in the present or last launch.
     pub width: u32,
     memory: Option<Buffer>,
+    /// VMs that have memory.
+    with_memory: usize,
     words_device: Buffer,
     pub words: Words,
     input: Buffer,
@@ -56,7 +58,7 @@ pub struct Group {
     /// Bytes of `input` in use.
     input_used: u64,
     output: Option<Buffer>,
-    /// How much output and how many frames each VM has.
+    /// How much output, memory and how many frames each VM has.
     pub quota: Quota,
     limits: Limits,
     par: Buffer,
@@ -92,6 +94,7 @@ impl Group {
             warps,
             width: plan.lanes,
             memory: None,
+            with_memory: 0,
             words_device: Buffer::new(device, words.bytes() as u64)?,
             words,
             input: Buffer::new(device, INPUT as u64 + SLACK)?,
@@ -112,7 +115,7 @@ impl Group {
             run: None,
             program: common.program.clone(),
         };
-        group.allocate(common)?;
+        group.allocate(common, false)?;
         Ok(group)
     }
 
@@ -124,10 +127,17 @@ impl Group {
         par[Par::ImageHigh as usize] = common.image.high;
         par[Par::SegmentsAt as usize] = common.image.segments_at;
         par[Par::FuelSlice as usize] = FUEL_SLICE;
-        par[Par::Region as usize] = common.program.meta().plan.region(self.quota.frames);
+        par[Par::Region as usize] = self.quota.region(&common.program.meta().plan);
         par[Par::Frames as usize] = self.quota.frames;
         par[Par::Width as usize] = self.width.into();
+        par[Par::FramesAt as usize] = common.program.meta().plan.frames_at(self.quota.memory);
+        par[Par::Memory as usize] = self.quota.memory;
         par
+    }
+
+    /// Where the results of an entry lie in a VM's region.
+    pub fn results_at(&self, common: &Common) -> u64 {
+        common.program.meta().plan.frames_at(self.quota.memory) + 8
     }
 
     /// Tells the device the parameters; needed after a change of the image.
@@ -136,12 +146,14 @@ impl Group {
         Ok(self.queue.write(&self.par, 0, bytes.as_flattened())?)
     }
 
-    /// The largest quota that one VM can have.
+    /// The largest quota that one VM can have: the most of each buffer beside what it has of the others.
     pub fn most_quota(&self, common: &Common) -> Quota {
         let (plan, lanes) = (&common.program.meta().plan, u64::from(self.lanes));
+        let beside = |region: u64, unit: u64| (self.limits.memory / lanes).saturating_sub(region) / unit * unit;
         Quota {
             output: (self.limits.output / lanes).min(MAX_OUT) / 64 * 64,
-            frames: ((self.limits.memory / lanes).saturating_sub(plan.frames_at) / 64 * 64).min(plan.frames_limit),
+            frames: beside(plan.region(self.quota.memory, 0), 64).min(plan.frames_limit),
+            memory: beside(plan.region(0, self.quota.frames), PAGE).min(plan.memory_limit),
         }
     }
 
@@ -152,20 +164,24 @@ impl Group {
             let fit = usize::try_from(limit / each.max(1)).unwrap_or(usize::MAX);
             (fit / lanes * lanes).clamp(lanes, self.vms)
         };
-        let region = common.program.meta().plan.region(quota.frames);
+        let region = quota.region(&common.program.meta().plan);
         (fit(self.limits.output, quota.output), fit(self.limits.memory, region))
     }
 
     /// VMs that can work with the present quota.
     pub fn usable(&self, common: &Common) -> usize {
-        let (output, memory) = self.fit(common, self.quota);
+        self.usable_with(common, self.quota).min(self.with_memory)
+    }
+
+    /// VMs that could work with this quota.
+    pub fn usable_with(&self, common: &Common, quota: Quota) -> usize {
+        let (output, memory) = self.fit(common, quota);
         output.min(memory)
     }
 
     /// Whether at least three quarters of the VMs can work with this quota.
     pub fn keeps_most_vms(&self, common: &Common, quota: Quota) -> bool {
-        let (output, memory) = self.fit(common, quota);
-        output.min(memory) * 4 >= self.vms * 3
+        self.usable_with(common, quota) * 4 >= self.vms * 3
     }
 
     /// Gives each VM another quota; fewer VMs work if it is large. No VM may be occupied. On an error (out of memory)
@@ -174,24 +190,31 @@ impl Group {
         let before = std::mem::replace(&mut self.quota, quota);
         // Frees the old buffers first: both together may not fit.
         self.output = None;
-        if before.frames != quota.frames {
+        if (before.frames, before.memory) != (quota.frames, quota.memory) {
             self.memory = None;
         }
-        self.allocate(common).or_else(|error| {
+        self.allocate(common, true).or_else(|error| {
             self.quota = before;
             self.output = None;
             self.memory = None;
-            self.allocate(common)?;
+            self.allocate(common, true)?;
             Err(error)
         })
     }
 
-    /// Allocates the buffers that are missing, for the present quota.
-    fn allocate(&mut self, common: &Common) -> Result<()> {
-        let (output, memory) = self.fit(common, self.quota);
-        if self.memory.is_none() {
-            let region = common.program.meta().plan.region(self.quota.frames);
-            self.memory = Some(Buffer::new(&self.device, region * memory as u64)?);
+    /// Allocates the buffers that are missing, for the present quota; if the device has less memory than it should, for
+    /// `fewer` VMs than that.
+    fn allocate(&mut self, common: &Common, fewer: bool) -> Result<()> {
+        let (output, mut memory) = self.fit(common, self.quota);
+        let (region, lanes) = (self.quota.region(&common.program.meta().plan), self.lanes as usize);
+        while self.memory.is_none() {
+            match Buffer::new(&self.device, region * memory as u64) {
+                Err(DriverError::OutOfMemory { .. }) if fewer && memory > lanes => {
+                    memory = (memory / 2).next_multiple_of(lanes);
+                }
+                buffer => self.memory = Some(buffer?),
+            }
+            self.with_memory = memory;
             self.fresh = vec![self.device.info().zeroed; self.vms];
         }
         if self.output.is_none() {

@@ -5,6 +5,7 @@ use super::group::Start;
 use super::job::{Job, Phase};
 use super::key::{self, StreamKey, key_of};
 use super::settle::{Fate, message, place, returned};
+use super::sizes::Need;
 use super::{CancelHandle, Fleet, now};
 use crate::{DeviceKind, End, Error, FleetOptions, Place, Program, Result, Value};
 use std::collections::BTreeMap;
@@ -80,9 +81,9 @@ impl Instances {
         let program = if natural { &program.unaligned()? } else { program };
         let options = FleetOptions { vms: Some(count), ..options.clone() };
         let seed = key::seed(options.seed)?;
-        // For the same reason each VM gets the largest call stack at once.
-        let frames = program.meta().plan.frames_limit;
-        let fleet = Fleet::with_frames(program, &options, frames, None, CancelHandle::default())?;
+        // For the same reason each VM gets the largest memory and call stack at once.
+        let need = Need::all(&program.meta().plan);
+        let fleet = Fleet::with_need(program, &options, need, None, CancelHandle::default())?;
         Ok(Self { fleet, count: count as usize, seed })
     }
 
@@ -267,7 +268,6 @@ impl Instances {
 
     /// The results of the calls that returned.
     fn values(&mut self, ends: &[Option<End>], entries: &[Option<&Entry>]) -> Result<Vec<Vec<Value>>> {
-        let offset = self.fleet.common.program.meta().plan.frames_at + 8;
         let mut values = vec![Vec::new(); ends.len()];
         let mut pieces: Vec<Vec<Piece>> = self.fleet.groups.iter().map(|_| Vec::new()).collect();
         let mut whose: Vec<Vec<(usize, &Entry)>> = self.fleet.groups.iter().map(|_| Vec::new()).collect();
@@ -279,6 +279,7 @@ impl Instances {
                 continue;
             }
             let length = entry.results.len() as u64 * 8;
+            let offset = self.fleet.groups[g].results_at(&self.fleet.common);
             pieces[g].push(Piece { vm: vm as u32, area: Area::Region, offset, length });
             whose[g].push((i, entry));
         }

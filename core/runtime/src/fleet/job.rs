@@ -4,7 +4,7 @@ use super::key::{StreamKey, key_of};
 use crate::Input;
 use std::iter::Enumerate;
 use std::time::{Duration, Instant};
-use vectorvisor_translate::abi::Status;
+use vectorvisor_translate::abi::{Plan, Status};
 
 /// How much of each buffer a VM has. An input that needs more runs again with a larger quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,12 +13,23 @@ pub struct Quota {
     pub output: u64,
     /// Bytes of frames.
     pub frames: u64,
+    /// Bytes that its linear memory may grow to.
+    pub memory: u64,
 }
 
 impl Quota {
     /// The smallest quota that covers both.
     pub fn max(self, other: Self) -> Self {
-        Self { output: self.output.max(other.output), frames: self.frames.max(other.frames) }
+        Self {
+            output: self.output.max(other.output),
+            frames: self.frames.max(other.frames),
+            memory: self.memory.max(other.memory),
+        }
+    }
+
+    /// Bytes of a VM's region.
+    pub fn region(self, plan: &Plan) -> u64 {
+        plan.region(self.memory, self.frames)
     }
 
     /// Whether it is enough for `need`.

@@ -3,7 +3,7 @@
 use super::busy::Busy;
 use super::group::Start;
 use super::job::{Job, Phase, Quota};
-use super::settle::{Fate, message};
+use super::settle::{Fate, message, too_much_memory};
 use super::start::Init;
 use super::{Fleet, now};
 use crate::{End, Error, Outcome, Place, Result, Summary};
@@ -24,7 +24,7 @@ pub struct Run<'a> {
     source: &'a mut dyn Iterator<Item = Job>,
     sink: &'a mut dyn FnMut(Outcome),
     /// The iterator has ended.
-    exhausted: bool,
+    pub exhausted: bool,
     /// Taken from the iterator when no VM was free.
     waiting: Option<Job>,
     /// To run again, not alone: with a larger quota, more fuel, or another program.
@@ -33,6 +33,10 @@ pub struct Run<'a> {
     pub solo: VecDeque<Job>,
     /// VMs that an input of `solo` occupies.
     pub solo_running: usize,
+    /// The memory that inputs get in their next run, since they outgrew what they had, as all VMs had.
+    pub outgrown: Vec<u64>,
+    /// Inputs that need different quotas run apart: the device has no memory for all that they need.
+    apart: bool,
     /// VMs that wait for a time.
     pub asleep: usize,
     /// Groups with a launch in flight, oldest first.
@@ -76,6 +80,8 @@ impl<'a> Run<'a> {
             retry: VecDeque::new(),
             solo: VecDeque::new(),
             solo_running: 0,
+            outgrown: Vec::new(),
+            apart: false,
             asleep: 0,
             flying: VecDeque::new(),
             for_image: false,
@@ -226,10 +232,8 @@ impl<'a> Run<'a> {
         let kept: usize = self.retry.iter().map(Job::bytes).sum();
         let due = self.exhausted || begun || self.retry.len() * 4 >= group.vms || kept >= most;
         let retry = !self.retry.is_empty() && due;
-        let wanted = match self.retry.front() {
-            Some(job) if retry => job.quota.max(base),
-            _ => base,
-        };
+        let wanted = if retry { self.next_quota(g) } else { base };
+        let group = &mut self.fleet.groups[g];
         if !group.quota.covers(wanted) || (group.quota != wanted && !retry) {
             if group.occupied() > 0 {
                 return Ok(());
@@ -237,6 +241,9 @@ impl<'a> Run<'a> {
             match group.set_quota(&self.fleet.common, wanted) {
                 Err(Error::Driver(DriverError::OutOfMemory { .. })) if !group.quota.covers(wanted) => {
                     let has = group.quota;
+                    if !std::mem::replace(&mut self.apart, true) {
+                        return Ok(());
+                    }
                     self.lower_quota(has);
                     return Ok(());
                 }
@@ -272,6 +279,19 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// The quota for inputs that run again: the largest, if there is then room for all of them, else the least.
+    fn next_quota(&self, g: usize) -> Quota {
+        let (base, group) = (self.fleet.quota, &self.fleet.groups[g]);
+        let all = self.retry.iter().fold(base, |all, job| all.max(job.quota));
+        let least = self.retry.iter().map(|job| job.quota).min_by_key(|q| (q.memory, q.frames, q.output));
+        match least {
+            Some(least) if self.apart || group.usable_with(&self.fleet.common, all) < self.retry.len() => {
+                base.max(least)
+            }
+            _ => all,
+        }
+    }
+
     /// Bytes of standard input that the VMs of a group hold at most.
     fn staged(&self) -> usize {
         let memory = self.fleet.common.program.engine().info().memory;
@@ -280,11 +300,12 @@ impl<'a> Run<'a> {
     }
 
     /// The device has no memory for more than the quota that a group `has`: lowers the fleet's to it. Inputs that need
-    /// more output fail; those that need a larger call stack run once more with this one, and trap as at any limit.
+    /// more output or memory fail; those that need a larger call stack run once more with this one, and trap as at any
+    /// limit.
     fn lower_quota(&mut self, has: Quota) {
         self.fleet.quota = has;
-        let (keep, fail): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.retry).into_iter().partition(|job| job.quota.output <= has.output);
+        let fits = |job: &Job| job.quota.output <= has.output && job.quota.memory <= has.memory;
+        let (keep, fail): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retry).into_iter().partition(fits);
         self.retry = keep.into();
         for job in self.retry.iter_mut().filter(|job| job.quota.frames > has.frames) {
             job.quota.frames = has.frames;
@@ -292,7 +313,11 @@ impl<'a> Run<'a> {
         }
         for job in fail {
             let why = "the device has no memory for more; try fewer --vms";
-            self.fail(&job, format!("its output is longer than {} bytes, and {why}", has.output));
+            let why = match job.quota.memory > has.memory {
+                true => too_much_memory(job.quota.memory),
+                false => format!("its output is longer than {} bytes, and {why}", has.output),
+            };
+            self.fail(&job, why);
         }
     }
 

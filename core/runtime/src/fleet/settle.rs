@@ -5,9 +5,10 @@ use super::Fleet;
 use super::gather::Piece;
 use super::job::{Job, Phase, Quota, Slot};
 use super::run::Run;
+use super::sizes::mib;
 use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::time::{Duration, Instant};
-use vectorvisor_translate::abi::{Area, FLUSH, Status, Word};
+use vectorvisor_translate::abi::{Area, FLUSH, PAGE, Status, Word};
 use vectorvisor_wasi::{Answer, answer};
 
 /// What happens next to a VM that was launched.
@@ -30,6 +31,14 @@ pub enum Fate {
     Longer(u64),
     /// Its input runs again alone in its tile, so that other VMs use none of its time, with this much fuel per launch.
     Alone(u64),
+}
+
+/// One in so many inputs is more than a few.
+const MANY: usize = 16;
+
+/// Why an input fails whose memory does not fit.
+pub fn too_much_memory(bytes: u64) -> String {
+    format!("the device has no room for a VM with a memory of {}; try fewer --lanes or --vms", mib(bytes))
 }
 
 /// Splits a status word.
@@ -113,6 +122,22 @@ impl Fleet {
                 }
             }
             Status::Violated => Fate::Violated,
+            Status::Outgrown if job.answered => {
+                return Err(Error::Corrupt("a VM that has all memory outgrew it".into()));
+            }
+            Status::Outgrown => {
+                let wanted = (words.get(Word::Memory, vm) >> 32) * PAGE;
+                if wanted > most.memory {
+                    return Ok(Fate::End(End::Failed(too_much_memory(wanted))));
+                }
+                // One that outgrew the usual memory gets room for what follows. One that outgrew more than that gets
+                // twice as much, so that it does not come again often.
+                let initial = program.meta().plan.memory_initial;
+                let above = if quota.memory > self.quota.memory { 0 } else { initial };
+                let twice = quota.memory + (quota.memory - above);
+                let memory = (wanted + wanted / 4).max(twice).next_multiple_of(PAGE).min(most.memory);
+                Fate::Larger(Quota { memory, ..quota })
+            }
             Status::Idle => return Err(Error::Corrupt("a VM that was launched is idle".into())),
         })
     }
@@ -158,13 +183,16 @@ impl Run<'_> {
         if let Fate::End(End::Exit(_)) = fate {
             let exited = !returned(&place(&self.fleet.common.program, group.words.get(Word::Where, vm as usize)));
             let length = if exited { 0 } else { self.entry.results.len() as u64 * 8 };
-            pieces.push(Piece { vm, area: Area::Region, offset: plan.frames_at + 8, length });
+            pieces.push(Piece { vm, area: Area::Region, offset: group.results_at(&self.fleet.common), length });
         }
         Ok(())
     }
 
     /// Carries out the fates of a group's VMs.
     pub fn settle(&mut self, g: usize, fates: Vec<(u32, Fate)>) -> Result<()> {
+        let launched = fates.len();
+        let before = self.outgrown.len();
+        let usual = self.fleet.groups[g].quota.memory <= self.fleet.quota.memory;
         let mut pieces = Vec::new();
         for (vm, fate) in &fates {
             self.pieces(g, *vm, fate, &mut pieces)?;
@@ -226,6 +254,9 @@ impl Run<'_> {
                     if fleet.groups.iter().all(|g| g.keeps_most_vms(&fleet.common, base)) {
                         fleet.quota = base;
                     }
+                    if usual && quota.memory > fleet.quota.memory {
+                        self.outgrown.push(quota.memory);
+                    }
                     if let Some(mut job) = self.again(g, vm) {
                         job.quota = quota;
                         self.retry.push_back(job);
@@ -252,7 +283,25 @@ impl Run<'_> {
                 }
             }
         }
+        self.follow_growth(launched, before);
         Ok(())
+    }
+
+    /// Gives all VMs more memory, though fewer can then work, if many inputs outgrew what they had: a quarter of those
+    /// that were launched, or more than a few of all while there are more. `before` of those in `outgrown` did so
+    /// earlier.
+    fn follow_growth(&mut self, launched: usize, before: usize) {
+        let all = self.outgrown.len();
+        let quarter = (all - before) * 4 >= launched;
+        let many = !self.exhausted && all * MANY >= self.summary.delivered + all;
+        // A launch of few VMs says nothing of the rest.
+        if all == before || !(quarter || many) || launched * 4 < self.fleet.vms() / self.fleet.groups.len().max(1) {
+            return;
+        }
+        // Enough for most of them, but not for the one that needs all there is.
+        self.outgrown.sort_unstable();
+        self.fleet.quota.memory = self.fleet.quota.memory.max(self.outgrown[all * 3 / 4]);
+        self.outgrown.clear();
     }
 
     /// Takes an input out of its VM to run it again.
@@ -278,8 +327,10 @@ impl Run<'_> {
             state: words.get(Word::EdgesState, vm),
             framed: words.get(Word::EdgesFramed, vm),
         };
-        let capacity = self.fleet.common.program.meta().plan.memory_capacity;
-        let refused_at = (words.get(Word::Memory, vm) >> 32 != 0).then_some(capacity);
+        let limit = self.fleet.common.program.meta().plan.memory_limit;
+        let memory = words.get(Word::Memory, vm);
+        let refused_at = (memory >> 32 != 0).then_some(limit);
+        *self.fleet.memory_used.entry(memory & u64::from(u32::MAX)).or_default() += 1;
         let edges = self.fleet.common.program.options().profile.then_some(edges);
         if let End::Trap(trap) = &mut end
             && !trap.exact

@@ -1,8 +1,9 @@
-//! How many VMs a fleet has, in how many groups, and the capacity of each VM's output.
+//! How many VMs a fleet has, in how many groups, and the capacities of each VM's output and memory.
 
 use super::image::SLACK;
+use super::job::Quota;
 use crate::{DeviceInfo, DeviceKind, Error, FleetOptions, Result};
-use vectorvisor_translate::abi::{Plan, Word};
+use vectorvisor_translate::abi::{PAGE, Plan, Word};
 
 /// VMs for each core: enough that the work of a launch outweighs its overhead, few enough for the memory of a host.
 const VMS_PER_CORE: u64 = 64;
@@ -24,14 +25,36 @@ pub fn busy_warps(info: &DeviceInfo, resident: u32) -> u32 {
 const GROUPS: u64 = 8;
 /// The fewest tiles for which a group of their own pays.
 const GROUP_TILES: u64 = 16;
+/// What a VM needs at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// Bytes of frames.
+    pub frames: u64,
+    /// Capacity of its memory in bytes, at least.
+    pub memory: u64,
+    /// The most of it that is of use, and that it gets where it costs no VMs.
+    pub most_memory: u64,
+}
+
+impl Need {
+    /// All that a program can use.
+    pub fn all(plan: &Plan) -> Self {
+        Self { frames: plan.frames_limit, memory: plan.memory_limit, most_memory: plan.memory_limit }
+    }
+
+    /// What inputs begin with.
+    pub fn first(plan: &Plan, memory: u64) -> Self {
+        Self { frames: plan.frames, memory, most_memory: plan.memory_limit }
+    }
+}
 
 /// Sizes of a fleet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// VMs of each group; multiples of a tile.
     pub groups: Vec<u32>,
-    /// Initial output capacity of a VM in bytes.
-    pub out_capacity: u64,
+    /// What each VM has at first.
+    pub quota: Quota,
     /// Bytes that the buffers of a group may grow to.
     pub limits: Limits,
 }
@@ -49,11 +72,11 @@ pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Decides the sizes, where `resident` tiles run at the same time and a VM has `frames` bytes of frames.
+/// Decides the sizes, where `resident` tiles run at the same time.
 pub fn sizes(
     info: &DeviceInfo,
     plan: &Plan,
-    frames: u64,
+    need: Need,
     resident: u32,
     options: &FleetOptions,
     inputs: Option<usize>,
@@ -61,8 +84,11 @@ pub fn sizes(
     let lanes = u64::from(plan.lanes);
     let default_out = if info.kind == DeviceKind::Cpu { 64 << 10 } else { 16 << 10 };
     let out_capacity = u64::from(options.out_capacity.unwrap_or(default_out)).max(64).next_multiple_of(64).min(MAX_OUT);
-    let region = plan.region(frames).saturating_mul(lanes);
-    let tile = region.saturating_add(lanes * (out_capacity + Word::COUNT as u64 * 8));
+    let region = plan.region(need.memory, need.frames).saturating_mul(lanes);
+    let beside = lanes * (out_capacity + Word::COUNT as u64 * 8);
+    let tile = region.saturating_add(beside);
+    // The rest is for inputs, larger outputs and other users of the device.
+    let budget = info.memory / 10 * 6;
     let advice = "use a smaller --heap or --stack, or fewer --lanes";
     if tile > info.memory {
         let (need, have) = (mib(tile), mib(info.memory));
@@ -87,8 +113,7 @@ pub fn sizes(
                 DeviceKind::Cpu => (slots * VMS_PER_CORE).div_ceil(lanes).max(slots),
                 _ => slots * TILES_PER_SLOT,
             };
-            // The rest is for inputs, larger outputs and other users of the device.
-            let fit = info.memory / 10 * 6 / tile;
+            let fit = budget / tile;
             let needed = inputs.map_or(u64::MAX, |n| (n as u64).div_ceil(lanes));
             let tiles = sensible.min(fit).max(1);
             // A GPU gets a multiple of what it runs at once: a few tiles left over would run last and leave most of it
@@ -104,11 +129,16 @@ pub fn sizes(
     let groups: Option<Vec<u32>> = (0..count).map(|i| u32::try_from(share(i)).ok()).collect();
     let groups = groups.ok_or_else(|| Error::Option(format!("{} VMs are too many", tiles.saturating_mul(lanes))))?;
     let largest = u64::from(groups.iter().copied().max().unwrap_or(1));
+    let each = (budget / tiles).saturating_sub(beside).min(info.max_alloc / largest.div_ceil(lanes)) / lanes;
+    let spare = each.saturating_sub(plan.region(0, need.frames)) / PAGE * PAGE;
+    let memory = spare.min(need.most_memory).max(need.memory);
+    let quota = Quota { output: out_capacity, frames: need.frames, memory };
     let out_limit = (largest * out_capacity).max(info.memory / 10 * 3 / count).max(lanes * out_capacity);
     let output = out_limit.min(info.max_alloc.saturating_sub(SLACK));
-    let vms = largest * plan.region(frames);
-    let memory = vms.max((info.memory / 10 * 6 / count).min(info.max_alloc));
-    Ok(Sizes { groups, out_capacity, limits: Limits { output, memory } })
+    // An input that needs all of the memory that the options allow may have a tile for itself.
+    let whole_tile = plan.region(plan.memory_limit, need.frames).saturating_mul(lanes);
+    let memory = (largest * quota.region(plan)).max((budget / count).max(whole_tile).min(info.max_alloc));
+    Ok(Sizes { groups, quota, limits: Limits { output, memory } })
 }
 
 /// Output lengths are 32 bits.
@@ -146,10 +176,11 @@ mod tests {
             head: 0,
             slot_at: 0,
             slot: 0,
-            memory_at: 0,
+            memory_at: region,
             memory_initial: 0,
-            memory_capacity: 0,
-            frames_at: region,
+            memory_first: 0,
+            memory_limit: 0,
+            guard: 0,
             frames: 0,
             frames_limit: 0,
             wide: false,
@@ -157,7 +188,8 @@ mod tests {
     }
 
     fn groups(info: &DeviceInfo, plan: &Plan, vms: Option<u32>, inputs: Option<usize>) -> Result<Vec<u32>> {
-        Ok(sizes(info, plan, 0, info.parallel_tiles, &FleetOptions { vms, ..Default::default() }, inputs)?.groups)
+        let options = FleetOptions { vms, ..Default::default() };
+        Ok(sizes(info, plan, Need::all(plan), info.parallel_tiles, &options, inputs)?.groups)
     }
 
     #[test]
@@ -175,7 +207,8 @@ mod tests {
     fn groups_keep_to_the_largest_allocation() -> Result<()> {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 28);
         assert_eq!(groups(&gpu, &plan(32, 1 << 22), Some(160), None)?, [64, 64, 32]);
-        let whole = sizes(&gpu, &plan(32, 1 << 22), 0, 2, &FleetOptions::default(), None)?;
+        let plan = plan(32, 1 << 22);
+        let whole = sizes(&gpu, &plan, Need::all(&plan), 2, &FleetOptions::default(), None)?;
         assert_eq!(whole.groups.iter().sum::<u32>(), 256);
         assert!(whole.limits.output <= 1 << 28);
         Ok(())
@@ -185,7 +218,8 @@ mod tests {
     fn a_gpu_has_as_many_tiles_as_run_at_once_or_several_times_as_many() -> Result<()> {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 34);
         for (resident, vms) in [(5, 20), (20, 60), (50, 50), (100, 76)] {
-            let sizes = sizes(&gpu, &plan(32, 1 << 22), 0, resident, &FleetOptions::default(), None)?;
+            let plan = plan(32, 1 << 22);
+            let sizes = sizes(&gpu, &plan, Need::all(&plan), resident, &FleetOptions::default(), None)?;
             assert_eq!(sizes.groups.iter().sum::<u32>(), vms * 32, "{resident}");
             assert_eq!(sizes.groups.len() as u32, vms / 16, "{resident}");
         }
@@ -199,5 +233,45 @@ mod tests {
             let text = groups(&gpu, &plan(32, region), None, None).err().map(|e| e.to_string()).unwrap_or_default();
             assert!(text.contains("--heap"), "{text}");
         }
+    }
+
+    /// As translated with the options' defaults; `first` is the capacity of memory at first.
+    fn example(initial: u64, first: u64) -> Plan {
+        Plan {
+            memory_at: 64,
+            memory_initial: initial * PAGE,
+            memory_first: first * PAGE,
+            memory_limit: (initial + 256) * PAGE,
+            guard: 1344,
+            frames: 64 << 10,
+            frames_limit: 1 << 20,
+            ..plan(32, 0)
+        }
+    }
+
+    #[test]
+    fn an_h200_holds_tens_of_thousands_of_vms_that_touch_little() -> Result<()> {
+        let gpu = info(DeviceKind::Gpu, 139 << 30, 139 << 30);
+        // deflate, of 155 registers; thumbnail, where an earlier run needed more; SQLite and wordcount.
+        for (plan, resident, least) in [
+            (example(17, 22), 12 * 132, 50_000),
+            (example(17, 29), 8 * 132, 33_000),
+            (example(2, 6), 8 * 132, 130_000),
+            (example(2, 6), 12 * 132, 150_000),
+        ] {
+            let sizes = |inputs| {
+                let need = Need::first(&plan, plan.memory_first);
+                sizes(&gpu, &plan, need, resident, &FleetOptions::default(), inputs)
+            };
+            let all = sizes(None)?;
+            let vms = all.groups.iter().sum::<u32>();
+            assert!(vms >= least, "{all:?}");
+            let bytes = u64::from(vms) * (all.quota.region(&plan) + all.quota.output);
+            assert!(bytes <= gpu.memory / 10 * 6, "{all:?}");
+            assert!((plan.memory_first..plan.memory_limit).contains(&all.quota.memory), "{all:?}");
+            // A few need not share, and get all.
+            assert_eq!(sizes(Some(1000))?.quota.memory, plan.memory_limit);
+        }
+        Ok(())
     }
 }

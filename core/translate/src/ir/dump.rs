@@ -5,7 +5,7 @@ use std::fmt;
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "memory {}..{} grows={}", self.memory.initial, self.memory.capacity, self.memory.grows)?;
+        writeln!(f, "memory {}..{} grows={}", self.memory.initial, self.memory.limit, self.memory.grows)?;
         for (i, function) in self.functions.iter().enumerate() {
             for body in function.bodies() {
                 let ty = &self.types[function.ty as usize];

@@ -103,7 +103,8 @@ pub struct Stride {
     pub addr: ExprId,
     /// What each iteration adds; a multiple of `align`.
     pub step: i32,
-    /// The bytes from `addr` to `addr + end` must lie in the memory; at most its capacity.
+    /// The bytes from `addr` to `addr + end` must lie in the memory; at most its initial size, unless that is less than one
+    /// access.
     pub end: Option<u64>,
     /// As in [`Stmt::Check`].
     pub align: u32,
@@ -531,10 +532,10 @@ pub struct Memory {
     /// At the start.
     pub initial: u64,
     /// The most it can grow to.
-    pub capacity: u64,
-    /// The most that the module lets it grow to, at least the capacity.
+    pub limit: u64,
+    /// The most that the module lets it grow to, at least the limit.
     pub declared: u64,
-    /// Some reached instruction is a `memory.grow`, and capacity is above initial.
+    /// Some reached instruction is a `memory.grow`, and the limit is above initial.
     pub grows: bool,
 }
 

@@ -2,13 +2,12 @@
 
 use super::function::{Context, lower as lower_function, weighs};
 use super::several::Spans;
-use crate::abi::TrapKind;
+use crate::abi::{PAGE, TrapKind};
 use crate::ir::{Body, Callee, Expr, Function, Global, Memory, Program, Stmt, Table, Var, walk};
 use crate::wasm::{FuncType, Limits, Mode, Module};
 use crate::{Error, Image, Options, host};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub const PAGE: u64 = 65536;
 /// Bytes that a memory can grow by default, beyond the initial size.
 const DEFAULT_GROWTH: u64 = 16 << 20;
 /// Most bytes of memory: sizes are kept in 32 bits, so one page less than the whole address space.
@@ -182,13 +181,13 @@ fn entries(module: &Module<'_>, options: &Options) -> Result<Vec<(String, u32)>,
 
 fn memory(module: &Module<'_>, options: &Options, grows: bool, spans: &Spans) -> Result<Memory, Error> {
     if let Some(bytes) = spans.bytes() {
-        return Ok(Memory { initial: bytes, capacity: bytes, declared: bytes, grows: false });
+        return Ok(Memory { initial: bytes, limit: bytes, declared: bytes, grows: false });
     }
     let Some(limits) = module.memories.first() else {
-        return Ok(Memory { initial: 0, capacity: 0, declared: 0, grows: false });
+        return Ok(Memory { initial: 0, limit: 0, declared: 0, grows: false });
     };
-    let (initial, capacity) = capacity(limits, options, grows)?;
-    Ok(Memory { initial, capacity, declared: declared(limits), grows: capacity > initial })
+    let (initial, limit) = bounds(limits, options, grows)?;
+    Ok(Memory { initial, limit, declared: declared(limits), grows: limit > initial })
 }
 
 /// Bytes that the module lets a memory grow to.
@@ -197,7 +196,7 @@ fn declared(limits: &Limits) -> u64 {
 }
 
 /// Bytes of a memory at the start, and the most that it can grow to.
-pub fn capacity(limits: &Limits, options: &Options, grows: bool) -> Result<(u64, u64), Error> {
+pub fn bounds(limits: &Limits, options: &Options, grows: bool) -> Result<(u64, u64), Error> {
     let (min, initial) = (limits.min, limits.min * PAGE);
     if initial > MAX_MEMORY {
         return Err(Error::Limit(format!(

@@ -5,7 +5,8 @@
 //! to grow. The size of each memory is a global that lowering adds, and each access is tested in the IR; so passes,
 //! layout and the writer know of one memory and one table.
 
-use super::module::{MAX_MEMORY, PAGE, capacity};
+use super::module::{MAX_MEMORY, bounds};
+use crate::abi::PAGE;
 use crate::ir::Global;
 use crate::wasm::Module;
 use crate::{Error, Options, ValType};
@@ -50,14 +51,14 @@ impl Spans {
         let grown = grown(module)?;
         let mut base = 0;
         for (i, limits) in module.memories.iter().enumerate() {
-            let (initial, capacity) = capacity(limits, options, grown[i])?;
+            let (initial, limit) = bounds(limits, options, grown[i])?;
             spans.memories.push(Span {
                 base: base as u32,
-                pages: (capacity / PAGE) as u32,
+                pages: (limit / PAGE) as u32,
                 size: (module.globals.len() + i) as u32,
                 initial: (initial / PAGE) as u32,
             });
-            base += capacity;
+            base += limit;
             if base > MAX_MEMORY {
                 return Err(Error::Limit(format!(
                     "the program's memories have more than {} pages together; give a smaller --heap",

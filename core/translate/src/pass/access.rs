@@ -124,13 +124,17 @@ impl Pass<'_> {
                 let (addr, offset) = (mem.addr, mem.offset);
                 let mut place = self.base(addr);
                 place.plus = place.plus.wrapping_add(offset);
-                if u64::from(offset) + u64::from(bytes) > self.memory.capacity {
+                let end = u64::from(offset) + u64::from(bytes);
+                if end > self.memory.limit {
                     if let Stmt::Load { at, .. } | Stmt::Store { at, .. } = stmt {
                         done.push(Stmt::Trap { kind: TrapKind::OutOfBoundsMemory, at });
                     }
                     break;
                 }
                 if let Stmt::Load { mem, .. } | Stmt::Store { mem, .. } = &mut stmt {
+                    if offset > 0 && end > self.memory.initial && self.options.bounds == Bounds::Size {
+                        self.add_offset(mem, &mut done);
+                    }
                     self.check(mem, bytes, rest.as_slice(), seen, &mut done);
                 }
                 if self.options.has(Opt::StoreAfterLoad) {
@@ -193,6 +197,25 @@ impl Pass<'_> {
         self.options.bounds == Bounds::None || self.facts.most(self.body, mem.addr) + high <= self.memory.initial
     }
 
+    /// Adds the offset of an access to its address. A check leads bad accesses to the end of memory less the offset, and
+    /// this offset may be more than there is. The sum is the highest address, where nothing is, if it does not fit.
+    fn add_offset(&mut self, mem: &mut Access, done: &mut Vec<Stmt>) {
+        let sum = self.body.var(ValType::I32);
+        let constant = |n: u32| Expr::Const(ValType::I32, n.into());
+        let mut binary = |op, a, b| {
+            let (a, b) = (self.body.add(a), self.body.add(b));
+            Expr::Binary(op, a, b)
+        };
+        let over = binary(BinOp::I32LtU, Expr::Var(sum), constant(mem.offset));
+        let ones = binary(BinOp::I32Sub, constant(0), over);
+        let address = binary(BinOp::I32Or, Expr::Var(sum), ones);
+        let offset = self.body.add(constant(mem.offset));
+        let value = self.body.add(Expr::Binary(BinOp::I32Add, mem.addr, offset));
+        done.push(Stmt::Set { var: sum, value });
+        mem.addr = self.body.add(address);
+        mem.offset = 0;
+    }
+
     /// Makes an access checked: by proof, by an earlier check, or by a new one in front of it.
     fn check(&mut self, mem: &mut Access, bytes: u32, rest: &[Stmt], seen: &mut Seen, done: &mut Vec<Stmt>) {
         let proven = self.facts.zeros(self.body, mem.addr).min(3);
@@ -228,7 +251,7 @@ impl Pass<'_> {
                     let from = u64::from(other.offset) + u64::from(up);
                     let lowest = (low + u64::from(down)).min(from);
                     let highest = (high + u64::from(down)).max(from + u64::from(bytes));
-                    if highest - lowest <= WINDOW && highest <= self.memory.capacity {
+                    if highest - lowest <= WINDOW && highest <= self.memory.initial {
                         (low, high) = (lowest, highest);
                         bounded &= self.bounded(other, bytes);
                         if down > 0 {

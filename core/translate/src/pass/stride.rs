@@ -20,23 +20,23 @@ const MOST: usize = 8;
 const APART: u32 = 4096;
 
 /// Moves the checks of a body whose accesses were checked.
-pub fn run(body: &mut Body, capacity: u64) {
+pub fn run(body: &mut Body, initial: u64) {
     let mut lists = body.take_lists();
     for list in &mut lists {
-        loops(body, capacity, list);
+        loops(body, initial, list);
     }
     body.put_lists(lists);
 }
 
-fn loops(body: &mut Body, capacity: u64, stmts: &mut [Stmt]) {
+fn loops(body: &mut Body, initial: u64, stmts: &mut [Stmt]) {
     for stmt in stmts {
         if let Stmt::Loop { label, body: stmts, .. } = stmt
             && Stmt::quiet(stmts)
         {
-            one_loop(body, capacity, *label, stmts);
+            one_loop(body, initial, *label, stmts);
             continue;
         }
-        stmt.children_mut().into_iter().for_each(|child| loops(body, capacity, child));
+        stmt.children_mut().into_iter().for_each(|child| loops(body, initial, child));
     }
 }
 
@@ -54,7 +54,7 @@ struct Iteration<'a> {
 }
 
 /// Moves the checks of one loop.
-fn one_loop(body: &mut Body, capacity: u64, label: Label, stmts: &mut Vec<Stmt>) {
+fn one_loop(body: &mut Body, initial: u64, label: Label, stmts: &mut Vec<Stmt>) {
     let sure = stmts.iter().take_while(|s| s.straight()).count();
     if !stmts[..sure].iter().any(|s| matches!(s, Stmt::Check { .. })) {
         return;
@@ -108,7 +108,7 @@ fn one_loop(body: &mut Body, capacity: u64, label: Label, stmts: &mut Vec<Stmt>)
                 (Some(a), Some(b)) => pass.body.same(a, b),
                 (a, b) => a == b,
             };
-            let both = same.then(|| old.and(new, capacity)).flatten()?;
+            let both = same.then(|| old.and(new, initial)).flatten()?;
             *old = both;
             Some(())
         });
@@ -141,15 +141,15 @@ struct Wanted {
 
 impl Wanted {
     /// One stride for two off the same base. It is good exactly if both are: nothing in between wraps around if both
-    /// ends are in memory. As any check, it must end within the capacity.
-    fn and(self, other: Self, capacity: u64) -> Option<Self> {
+    /// ends are in memory. As any check, it must end within the initial size.
+    fn and(self, other: Self, initial: u64) -> Option<Self> {
         let (low, high) = if self.above <= other.above { (self, other) } else { (other, self) };
         let apart = high.above.abs_diff(low.above);
         if apart > APART || low.step != high.step {
             return None;
         }
         let end = match (low.end, high.end) {
-            (Some(end), Some(other)) => Some(end.max(other + u64::from(apart))).filter(|end| *end <= capacity)?.into(),
+            (Some(end), Some(other)) => Some(end.max(other + u64::from(apart))).filter(|end| *end <= initial)?.into(),
             (None, None) => None,
             _ => return None,
         };

@@ -17,7 +17,7 @@ typedef struct VM {
     u64 vms;        /* distance of state words */
     u32 fuel;       /* of the current slice, below 2^30; above are VV_OOB and VV_VIOLATION, for one test of both */
     u32 size;       /* bytes of linear memory */
-    u32 refused;    /* memory.grow failed for our limit, not the module's */
+    u32 refused;    /* memory.grow failed for our limit, not the module's; or the pages that it wants */
     u32 fp;         /* frame pointer: bytes into the frame area */
     u32 frames_end; /* bytes of the frame area */
     u32 state;      /* trampoline state */
@@ -66,7 +66,7 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     if ((u32)status != VV_START && (u32)status != VV_RUN) return 0;
     if (*stop) return 0; /* not begun: the host launches it again */
     vm->head = VV_LANE_BASE(mem, thread, par[VV_PAR_REGION]);
-    vm->frames = vm->head + VV_SKIP(VV_FRAMES_AT);
+    vm->frames = vm->head + VV_SKIP(par[VV_PAR_FRAMES_AT]);
     vm->slot = vm->head + VV_SKIP(VV_SLOT_AT);
     vm->mem = vm->head + VV_SKIP(VV_MEMORY_AT);
     vm->out_cap = (u32)par[VV_PAR_OUT];
@@ -236,18 +236,24 @@ VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
 #endif
 #endif
 
-/* Whether the bytes from `a` to `a + high` leave the memory. `high` is a constant that is at most the capacity, so
-   nothing wraps around. */
+/* Whether the bytes from `a` to `a + high` leave the memory. `high` is a constant that is at most the limit, so nothing
+   wraps around. */
 #if VV_FIXED
-VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return a > (u32)(VV_CAPACITY - high); }
+VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return a > (u32)(VV_LIMIT - high); }
 #else
 VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return high > VV_INITIAL ? a + high > size : a > size - (u32)high; }
 #endif
 #ifndef VV_PRIVATE
 #define VV_PRIVATE(p) /* tells the compiler that a pointer is to the thread's own memory */
 #endif
-/* The base of accesses from `low` to `high` bytes above it. If a part is bad, all of it goes to the guard: a store that
-   only begins in memory must not change it, and one beyond the size must not be seen after memory has grown. */
+/* The base of accesses from `low` to `high` bytes above it. If a part is bad, all of it goes to the guard, which begins
+   at the size: a store that only begins in memory must not change it. One in the guard is not seen after memory has
+   grown, which clears the new pages. `low + residue` is at most the initial size. */
+#if VV_FIXED
+#define VV_GUARD(size, at) (VV_LIMIT - ((u32)(at) & ~15u))
+#else
+#define VV_GUARD(size, at) ((size) - ((u32)(at) & ~(VV_GUARD_STEP - 1)))
+#endif
 VV_INLINE u32 vv_aligned(u32 *fuel, u32 a, u32 align, u32 residue) {
 #ifdef VV_NATURAL
     if ((a - residue) & (align - 1)) *fuel |= VV_VIOLATION;
@@ -257,8 +263,8 @@ VV_INLINE u32 vv_aligned(u32 *fuel, u32 a, u32 align, u32 residue) {
 VV_INLINE u32 vv_check(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue) {
     u32 bad = vv_bad(size, a, high);
     if (bad) *fuel |= VV_OOB;
-    a = vv_aligned(fuel, a, align, residue);
-    return bad ? VV_CAPACITY - ((u32)(low + residue) & ~15u) : a;
+    (void)vv_aligned(fuel, a, align, residue);
+    return (bad ? VV_GUARD(size, low + residue) : a) & ~(align - 1); /* one mask with that of the cell */
 }
 /* The same for an address to which each iteration of a loop adds `step`. Lowers `iterations` to the number of
    iterations after the next in which the address is good too. */
@@ -267,7 +273,7 @@ VV_INLINE void vv_stride(u32 *fuel, u32 *iterations, u32 size, u32 a, s32 step, 
     (void)vv_aligned(fuel, a, align, residue);
     if (step) {
 #if VV_FIXED
-        u32 last = (u32)(VV_CAPACITY - high);
+        u32 last = (u32)(VV_LIMIT - high);
 #else
         u32 last = size - (u32)high;
 #endif
@@ -439,9 +445,14 @@ VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, 
    size. Returns the old size in pages, and in the upper half the status with which the VM has to end, or 0. */
 VV_HELPER u64 vv_memory_grow(VM *vm, u32 delta) {
     u32 old = vm->size >> 16;
-    if ((u64)old + delta > VV_CAPACITY >> 16) {
-        if ((u64)old + delta <= VV_DECLARED_PAGES) vm->refused = 1;
+    u64 pages = (u64)old + delta;
+    if (pages > VV_LIMIT >> 16) {
+        if (pages <= VV_DECLARED_PAGES) vm->refused = 1;
         return 0xffffffffu;
+    }
+    if (pages > vm->par[VV_PAR_MEMORY] >> 16) {
+        vm->refused = (u32)pages;
+        return (u64)VV_OUTGROWN << 32;
     }
     u32 end = vv_fill(vm, vm->mem, vm->size, 0, delta << 16);
     if (end) return (u64)end << 32;

@@ -7,7 +7,7 @@ use crate::abi::{Par, SAW_INPUT, STOP_TIME, Status, TIME_STEP, TrapKind, Word};
 use crate::analysis::{Colours, World, may_stop};
 use crate::host::CALLS;
 use crate::ir::{Body, Callee, Program, Stmt, walk};
-use crate::layout::Layout;
+use crate::layout::{GUARD_STEP, Layout};
 use crate::{Bounds, Clock, Error, Options};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -184,17 +184,17 @@ impl Writer<'_> {
         def("VV_SLOT_AT", plan.slot_at, "u");
         def("VV_SLOT", plan.slot, "u");
         def("VV_MEMORY_AT", plan.memory_at, "u");
-        def("VV_FRAMES_AT", plan.frames_at, if plan.frames_at >> 32 == 0 { "u" } else { "ul" });
-        def("VV_CAPACITY", plan.memory_capacity, "u");
+        def("VV_LIMIT", plan.memory_limit, "u");
         def("VV_DECLARED_PAGES", self.p.memory.declared >> 16, "u");
         // Memory that a VM can reach must not show what an earlier VM left there; `memory.grow` clears the rest.
         let reached = match self.o.bounds {
             Bounds::Size => plan.memory_initial,
-            Bounds::Capacity | Bounds::None => plan.memory_capacity,
+            Bounds::Capacity | Bounds::None => plan.memory_limit,
         };
         def("VV_RESET_END", reached, "u");
         def("VV_FIXED", (!self.p.memory.grows || self.o.bounds != Bounds::Size).into(), "");
         def("VV_INITIAL", plan.memory_initial, "u");
+        def("VV_GUARD_STEP", GUARD_STEP, "u");
         if let Some(shared) = &self.p.shared {
             def("VV_SHARED_AT", shared.start.into(), "u");
             def("VV_SHARED_END", shared.end.into(), "u");
@@ -235,6 +235,8 @@ impl Writer<'_> {
             ("REGION", Par::Region),
             ("FRAMES", Par::Frames),
             ("WIDTH", Par::Width),
+            ("FRAMES_AT", Par::FramesAt),
+            ("MEMORY", Par::Memory),
         ];
         for (name, par) in pars {
             def(&format!("VV_PAR_{name}"), par as u64, "");
@@ -249,6 +251,7 @@ impl Writer<'_> {
             ("STOP", Status::Stopped),
             ("OUT_OF_FUEL", Status::Fuel),
             ("VIOLATED", Status::Violated),
+            ("OUTGROWN", Status::Outgrown),
         ];
         for (name, status) in statuses {
             def(&format!("VV_{name}"), status as u64, "u");

@@ -138,7 +138,7 @@ impl Writer<'_> {
         let (a, offset) = (self.e(s, mem.addr), mem.offset);
         line!(s, "{{ u32 ea = {a};");
         let high = u64::from(offset) + u64::from(bytes);
-        let test = if high > self.l.plan.memory_capacity { "1".into() } else { format!("vv_bad(size, ea, {high}u)") };
+        let test = if high > self.l.plan.memory_limit { "1".into() } else { format!("vv_bad(size, ea, {high}u)") };
         self.trap_if(s, &format!("VV_UNLIKELY({test})"), "VV_OUT_OF_BOUNDS_MEMORY", at);
         if offset > 0 {
             line!(s, "ea += {offset}u;");
