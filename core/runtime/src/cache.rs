@@ -236,7 +236,7 @@ mod tests {
         for (bits, who) in [(0o777, "go-w"), (0o770, "g-w"), (0o702, "o-w")] {
             fs::set_permissions(&dir, Permissions::from_mode(bits))?;
             let warning = open().err().ok_or("no warning")?;
-            assert!(warning.contains(&format!("chmod {who} {}; or", dir.display())), "{warning}");
+            assert!(warning.contains(&format!("chmod {who} {}. Or", dir.display())), "{warning}");
             assert!(warning.contains("--cache-dir") && warning.contains("--no-cache"), "{warning}");
             assert!(!warning.contains('\n'), "{warning}");
             assert!(cache.put("bin", &key, b"x").is_err(), "changed while it was open");
