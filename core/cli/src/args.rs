@@ -240,7 +240,7 @@ pub struct MapArgs {
 const STATS: &str = "\
 Write figures of the run to this file, as a JSON object. Seconds: `seconds` of the whole command, `run_seconds` of running the \
 inputs, `kernel_seconds` in the program's kernel (0 where the driver cannot tell), `compile_seconds` of the device's compiler, now or \
-when the program was put into the cache (`cached`). Counts: `inputs`, `failed`, `launches`, `reruns`, `vms` at the same time, `lanes` of a tile. \
+when the program was put into the cache (`cached`). Counts: `inputs`, `failed`, `launches`, `reruns`, `vms` at the same time, the most that shared a warp (`vms_per_warp`), `lanes` of a tile. \
 Bytes: `bytes_in` and `bytes_out` of standard input and output, `cell` of the interleaving (0: linear), `vm_bytes` of one VM's memory, \
 `device_bytes` of all VMs and their buffers. And `backend`, `device`, `version`.";
 

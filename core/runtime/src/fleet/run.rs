@@ -387,18 +387,14 @@ impl<'a> Run<'a> {
     /// than others.
     fn first_ended(&self) -> Option<usize> {
         let mut pause = Duration::from_micros(10);
-        loop {
-            match &self.flying {
-                flying if flying.len() < 2 => return flying.front().copied(),
-                flying => {
-                    if let Some(g) = flying.iter().copied().find(|g| self.fleet.groups[*g].ended()) {
-                        return Some(g);
-                    }
-                }
+        while self.flying.len() > 1 {
+            if let Some(g) = self.flying.iter().find(|g| self.fleet.groups[**g].ended()) {
+                return Some(*g);
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_micros(500));
         }
+        self.flying.front().copied()
     }
 
     /// Waits for a launch and settles its VMs.

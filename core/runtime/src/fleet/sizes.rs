@@ -10,9 +10,9 @@ const VMS_PER_CORE: u64 = 64;
 /// Tiles for each tile that can run at the same time: evens out inputs of different length.
 const TILES_PER_SLOT: u64 = 4;
 
-/// Of the warps that a GPU can hold, how large a part keeps it busy: 4 for each scheduler of an H200, which holds 16.
-/// With a third of that, its schedulers often wait; more warps for the same VMs would cost programs whose VMs go the
-/// same way more time than they save others.
+/// Of the warps that a GPU can hold, the part that is taken to keep it busy: on an H200 4 for each scheduler, which holds
+/// 16. A compromise: more warps for the same VMs help programs whose VMs go different ways, and cost those whose VMs go
+/// the same way.
 const BUSY: u32 = 4;
 
 /// How many warps keep the device busy, if so many of a program are `resident`, run at the same time.
