@@ -267,6 +267,34 @@ fn map_goes_on_after_failures_and_lists_them() {
 }
 
 #[test]
+fn what_cannot_be_read_or_written_fails_alone() {
+    let temp = folder();
+    let (input, output) = (temp.path().join("in"), temp.path().join("out"));
+    for i in 0..500 {
+        write(input.join(format!("{}/{i:03}", i / 100)), format!("ok\n{i}"));
+    }
+    for i in [3, 250] {
+        let path = input.join(format!("{}/{i:03}", i / 100));
+        fs::remove_file(&path).expect("removed");
+        std::os::unix::fs::symlink("nowhere", path).expect("a link");
+    }
+    write(output.join("4"), "a file where a folder should be");
+    let ran = vv(&["map", &example("misbehave.wasm"), "--in", text(&input), "--out", text(&output)]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("102 of 500 inputs failed"), "{}", ran.err);
+    assert!(ran.err.contains("398 of 500 inputs succeeded"), "{}", ran.err);
+    assert!(ran.err.contains("  0/003: cannot read the input: No such file"), "{}", ran.err);
+    let in_the_way = output.join("4/400");
+    let says = format!("  4/400: cannot write {}: ", in_the_way.display());
+    assert!(ran.err.contains(&says) && ran.err.contains("  4/407: "), "{}", ran.err);
+    for i in 0..400 {
+        let got = fs::read_to_string(output.join(format!("{}/{i:03}", i / 100))).ok();
+        assert_eq!(got, (i != 3 && i != 250).then(|| i.to_string()), "{i}");
+    }
+    assert_eq!(fs::read_dir(&output).expect("a folder").count(), 5, "nothing else lies there");
+}
+
+#[test]
 fn map_of_json_lines() {
     let temp = folder();
     let lines = concat!(

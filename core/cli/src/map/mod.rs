@@ -1,6 +1,7 @@
 //! `vectorvisor map`: a VM for each input, standard input in, standard output out.
 
 mod output;
+mod queue;
 mod source;
 mod stats;
 
@@ -8,7 +9,7 @@ use crate::args::MapArgs;
 use crate::report::{self, Failures, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
-use output::{Done, Output};
+use output::{Done, Output, Unwritten};
 use source::Source;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -34,7 +35,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let (count, about) = (source.total(), source.about());
     if count == Some(0) {
         report::note(quiet, &format!("{} has no files, so there is nothing to do", args.input.display()));
-        return Output::open(&args.output)?.finish(false).map(|()| 0);
+        return Output::open(&args.output, count)?.finish(false).map(|()| 0);
     }
 
     // Lines on standard output and a bar may share a terminal.
@@ -44,7 +45,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut progress)?;
     let mut fleet = Fleet::new(&program, &options, count)?;
     interrupt::stops(&fleet);
-    let output = Output::open(&args.output)?;
+    let output = Output::open(&args.output, count)?;
     progress.begin(count);
 
     let batch = RefCell::new(Batch {
@@ -61,14 +62,17 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         setup::autotuning(&args.translate),
         about,
         &mut inputs,
-        &mut |outcome| batch.borrow_mut().outcome(&outcome),
+        &mut |outcome| batch.borrow_mut().outcome(outcome),
         &mut |stage| batch.borrow_mut().progress.stage(stage),
     );
-    let Batch { output, progress, pending, done, mut failures, bytes } = batch.into_inner();
-    let elapsed = progress.end();
-
+    // Ends the threads that read ahead.
+    drop(inputs);
+    let mut batch = batch.into_inner();
     let cancelled = ran.as_ref().is_ok_and(|summary| summary.cancelled);
-    let finished = output.finish(ran.is_err() || cancelled);
+    let finished = batch.output.finish(ran.is_err() || cancelled);
+    batch.note_unwritten();
+    let Batch { progress, pending, done, mut failures, bytes, .. } = batch;
+    let elapsed = progress.end();
     if cancelled {
         failures.print(done);
         let left = pending.len();
@@ -127,36 +131,34 @@ struct Batch {
 }
 
 impl Batch {
-    fn outcome(&mut self, outcome: &Outcome) {
+    fn outcome(&mut self, outcome: Outcome) {
         let Some((index, name)) = self.pending.remove(&outcome.index) else { return };
         self.bytes.1 += outcome.stdout.len() as u64;
-        let why = report::failure(outcome);
+        let error = report::failure(&outcome);
         let exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
-        let note = report::advice(outcome).filter(|_| exit.is_some());
-        self.finish(&Done {
-            index,
-            name: name.as_deref(),
-            exit,
-            error: why.as_deref(),
-            note: note.as_deref(),
-            stdout: &outcome.stdout,
-            stderr: &outcome.stderr,
-        });
+        let note = report::advice(&outcome).filter(|_| exit.is_some());
+        self.finish(Done { index, name, exit, error, note, stdout: outcome.stdout, stderr: outcome.stderr });
     }
 
-    fn finish(&mut self, done: &Done<'_>) {
-        let put = self.output.put(done);
-        if let Some(why) = done.error {
-            self.failures.add(done.index, &label(done.index, done.name), why, done.stderr);
-        } else if let Err(e) = put {
-            self.failures.add(done.index, &label(done.index, done.name), &report::chain(&e), b"");
+    fn finish(&mut self, done: Done) {
+        if let Some(why) = &done.error {
+            self.failures.add(done.index, &label(done.index, done.name.as_deref()), why, &done.stderr);
         }
+        self.output.put(done);
+        self.note_unwritten();
         self.done += 1;
         self.progress.step(self.failures.count);
     }
+
+    /// Inputs fail whose results could not be written.
+    fn note_unwritten(&mut self) {
+        while let Some(Unwritten { index, name, why }) = self.output.unwritten() {
+            self.failures.add(index, &label(index, name.as_deref()), &report::chain(&why), b"");
+        }
+    }
 }
 
-/// Reads an input when the fleet asks for one. What cannot be read fails at once and the next is taken.
+/// Takes an input when the fleet asks for one. What could not be read fails at once and the next is taken.
 struct Inputs<'a> {
     source: Source,
     batch: &'a RefCell<Batch>,
@@ -178,16 +180,7 @@ impl Iterator for Inputs<'_> {
                     return Some(Input::stdin(stdin));
                 }
                 Err(why) => {
-                    let name = item.name.as_deref();
-                    batch.finish(&Done {
-                        index: item.index,
-                        name,
-                        exit: None,
-                        error: Some(&why),
-                        note: None,
-                        stdout: b"",
-                        stderr: b"",
-                    });
+                    batch.finish(Done { index: item.index, name: item.name, error: Some(why), ..Done::default() });
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Outputs of `map`: files that appear complete or not at all, or JSON lines in the order of the inputs.
 
+use super::queue::{LIMITS, Queue, threads};
 use super::source::{ends_as_folder, is_lines};
 use crate::Usage;
 use anyhow::{Context, Result, bail};
@@ -9,29 +10,42 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 
 /// The result of one input.
-pub struct Done<'a> {
+#[derive(Default)]
+pub struct Done {
     /// The input's number.
     pub index: usize,
     /// Its name, if it was a file.
-    pub name: Option<&'a Path>,
+    pub name: Option<PathBuf>,
     /// Exit code, if the guest ended by itself.
     pub exit: Option<i32>,
     /// Why there is no output.
-    pub error: Option<&'a str>,
+    pub error: Option<String>,
     /// A hint beside the guest's own message.
-    pub note: Option<&'a str>,
+    pub note: Option<String>,
     /// What the guest wrote.
-    pub stdout: &'a [u8],
+    pub stdout: Vec<u8>,
     /// What it wrote to standard error.
-    pub stderr: &'a [u8],
+    pub stderr: Vec<u8>,
+}
+
+/// An input that succeeded, and whose result could not be written.
+pub struct Unwritten {
+    /// The input's number.
+    pub index: usize,
+    /// Its name, if it was a file.
+    pub name: Option<PathBuf>,
+    /// Why, with the name of the output.
+    pub why: anyhow::Error,
 }
 
 /// Where outputs go.
 pub enum Output {
     /// One file each.
-    Folder(PathBuf),
+    Folder(Folder),
     /// One line each.
     Lines(Lines),
 }
@@ -59,12 +73,12 @@ impl Output {
         Err(Usage(text).into())
     }
 
-    /// Opens `--out`. A folder is created; a file of lines is written beside its place and moved there by
-    /// [`Output::finish`].
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens `--out` for so many inputs. A folder is created; a file of lines is written beside its place and moved there
+    /// by [`Output::finish`].
+    pub fn open(path: &Path, inputs: Option<usize>) -> Result<Self> {
         if !Self::is_for_lines(path)? {
             fs::create_dir_all(path).with_context(|| format!("cannot create the folder (--out) {}", path.display()))?;
-            return Ok(Self::Folder(path.into()));
+            return Ok(Self::Folder(Folder::new(path.into(), threads(inputs))?));
         }
         if path == Path::new("-") {
             return Ok(Self::Lines(Lines::new(Box::new(io::stdout()), "standard output".into(), None)));
@@ -78,24 +92,19 @@ impl Output {
         Ok(Self::Lines(Lines::new(Box::new(file), path.display().to_string(), moved)))
     }
 
-    /// Writes one result. An error names the file; the next results may still be written unless [`Output::broken`].
-    pub fn put(&mut self, done: &Done<'_>) -> Result<()> {
+    /// Takes one result, to be written soon.
+    pub fn put(&mut self, done: Done) {
         match self {
-            Self::Folder(root) => {
-                let path = match done.name {
-                    Some(name) => root.join(name),
-                    None => root.join(done.index.to_string()),
-                };
-                if done.error.is_some() {
-                    // A file of an earlier run would be mistaken for this run's.
-                    return match fs::remove_file(&path) {
-                        Err(e) if path.is_file() => Err(e).with_context(|| format!("cannot remove {}", path.display())),
-                        _ => Ok(()),
-                    };
-                }
-                write_whole(&path, done.stdout).with_context(|| format!("cannot write {}", path.display()))
-            }
+            Self::Folder(folder) => folder.put(done),
             Self::Lines(lines) => lines.put(done),
+        }
+    }
+
+    /// A result that could not be written; the others may still be unless [`Output::broken`].
+    pub fn unwritten(&mut self) -> Option<Unwritten> {
+        match self {
+            Self::Folder(folder) => folder.unwritten.try_recv().ok(),
+            Self::Lines(lines) => lines.unwritten.pop(),
         }
     }
 
@@ -104,13 +113,87 @@ impl Output {
         matches!(self, Self::Lines(lines) if lines.broken)
     }
 
-    /// Flushes, and moves a file of lines to its place, unless the run ended early.
-    pub fn finish(self, early: bool) -> Result<()> {
+    /// Waits until all is written, and moves a file of lines to its place, unless the run ended early. Asks for
+    /// [`Output::unwritten`] once more after it.
+    pub fn finish(&mut self, early: bool) -> Result<()> {
         match self {
-            Self::Folder(_) => Ok(()),
+            Self::Folder(folder) => {
+                folder.finish();
+                Ok(())
+            }
             Self::Lines(lines) => lines.finish(early),
         }
     }
+}
+
+/// A folder of files, written by threads.
+pub struct Folder {
+    queue: Arc<Queue<Done>>,
+    /// How many were put.
+    put: usize,
+    threads: Vec<JoinHandle<()>>,
+    unwritten: mpsc::Receiver<Unwritten>,
+}
+
+impl Folder {
+    fn new(root: PathBuf, threads: usize) -> Result<Self> {
+        let (failed, unwritten) = mpsc::channel();
+        let mut folder = Self { queue: Arc::new(Queue::new(LIMITS)), put: 0, threads: Vec::new(), unwritten };
+        for number in 0..threads {
+            let (root, queue, failed) = (root.clone(), folder.queue.clone(), failed.clone());
+            let write = move || {
+                while let Some(done) = queue.take() {
+                    if let Err(why) = write(&root, number, &done) {
+                        // The receiver lives as long as this thread.
+                        _ = failed.send(Unwritten { index: done.index, name: done.name, why });
+                    }
+                }
+            };
+            match thread::Builder::new().name("writer".into()).spawn(write) {
+                Ok(thread) => folder.threads.push(thread),
+                Err(e) if folder.threads.is_empty() => {
+                    return Err(e).context("cannot start a thread that writes files");
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(folder)
+    }
+
+    fn put(&mut self, done: Done) {
+        let bytes = done.stdout.len();
+        self.queue.reserve(self.put, bytes);
+        self.queue.put(self.put, done, bytes);
+        self.put += 1;
+    }
+
+    fn finish(&mut self) {
+        self.queue.close();
+        for thread in self.threads.drain(..) {
+            // It cannot have panicked, and there would be nobody to tell.
+            _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Writes a result to its file in the folder; the caller is thread `number`.
+fn write(root: &Path, number: usize, done: &Done) -> Result<()> {
+    let path = match &done.name {
+        Some(name) => root.join(name),
+        None => root.join(done.index.to_string()),
+    };
+    if done.error.is_some() {
+        // A file of an earlier run would be mistaken for this run's. That the input failed is known already.
+        _ = fs::remove_file(&path);
+        return Ok(());
+    }
+    write_whole(&path, number, &done.stdout).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A file of JSON lines.
@@ -125,6 +208,7 @@ pub struct Lines {
     /// Lines that wait for those of earlier inputs.
     held: BTreeMap<usize, Vec<u8>>,
     broken: bool,
+    unwritten: Vec<Unwritten>,
 }
 
 #[derive(Serialize)]
@@ -155,26 +239,35 @@ impl Lines {
             next: 0,
             held: BTreeMap::new(),
             broken: false,
+            unwritten: Vec::new(),
         }
     }
 
-    fn put(&mut self, done: &Done<'_>) -> Result<()> {
+    fn put(&mut self, done: Done) {
+        if let Err(why) = self.write(&done)
+            && done.error.is_none()
+        {
+            self.unwritten.push(Unwritten { index: done.index, name: done.name, why });
+        }
+    }
+
+    fn write(&mut self, done: &Done) -> Result<()> {
         if self.broken {
             bail!("not written: {} could not be written before", self.name);
         }
-        let text = done.exit.map(|_| std::str::from_utf8(done.stdout));
+        let text = done.exit.map(|_| std::str::from_utf8(&done.stdout));
         let line = Line {
             index: done.index,
-            name: done.name.map(|n| n.to_string_lossy().into_owned()),
+            name: done.name.as_ref().map(|n| n.to_string_lossy().into_owned()),
             exit: done.exit,
             stdout: text.and_then(Result::ok),
             stdout_base64: text
                 .is_some_and(|t| t.is_err())
-                .then(|| base64::engine::general_purpose::STANDARD.encode(done.stdout)),
+                .then(|| base64::engine::general_purpose::STANDARD.encode(&done.stdout)),
             // The exit code reports the failure.
-            error: done.error.filter(|_| done.exit.is_none()).map(one_line),
-            note: done.note,
-            stderr: (!done.stderr.is_empty()).then(|| String::from_utf8_lossy(done.stderr).into_owned()),
+            error: done.error.as_deref().filter(|_| done.exit.is_none()).map(one_line),
+            note: done.note.as_deref(),
+            stderr: (!done.stderr.is_empty()).then(|| String::from_utf8_lossy(&done.stderr).into_owned()),
         };
         let mut bytes = serde_json::to_vec(&line).context("cannot write a JSON line")?;
         bytes.push(b'\n');
@@ -189,7 +282,7 @@ impl Lines {
         Ok(())
     }
 
-    fn finish(mut self, early: bool) -> Result<()> {
+    fn finish(&mut self, early: bool) -> Result<()> {
         if let (true, Some((from, _))) = (self.broken, &self.moved) {
             // Lines are written in blocks, so those of the block that failed are missing, too.
             bail!(
@@ -206,9 +299,9 @@ impl Lines {
         let written =
             held.values().try_for_each(|bytes| self.writer.write_all(bytes)).and_then(|()| self.writer.flush());
         written.with_context(|| format!("cannot write {}", self.name))?;
-        match self.moved {
+        match &self.moved {
             Some((from, to)) if whole => {
-                fs::rename(&from, &to).with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
+                fs::rename(from, to).with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
             }
             Some((from, _)) => bail!("{} is incomplete; the lines that there are lie in {}", self.name, from.display()),
             None => Ok(()),
@@ -226,10 +319,10 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes a file beside its place, then moves it there, so that no one ever sees half of it.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file beside its place, then moves it there, so that no one ever sees half of it. The caller is thread `number`.
+fn write_whole(path: &Path, number: usize, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let partial = folder.join(format!(".vectorvisor-{}.partial", std::process::id()));
+    let partial = folder.join(format!(".vectorvisor-{}-{number}.partial", std::process::id()));
     let create = || OpenOptions::new().write(true).create(true).truncate(true).open(&partial);
     let file = match create() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| create()),
@@ -260,18 +353,19 @@ mod tests {
         }
     }
 
-    fn done(index: usize, stdout: &[u8]) -> Done<'_> {
-        Done { index, name: None, exit: Some(0), error: None, note: None, stdout, stderr: b"" }
+    fn done(index: usize, stdout: &[u8]) -> Done {
+        Done { index, exit: Some(0), stdout: stdout.into(), ..Done::default() }
     }
 
     #[test]
     fn lines_are_in_the_order_of_the_inputs() {
         let text = Shared::default();
         let mut lines = Lines::new(Box::new(text.clone()), "test".into(), None);
-        lines.put(&done(1, b"\xff\x00")).expect("held");
-        lines.put(&Done { error: Some("trap"), exit: None, stderr: b"oh", ..done(2, b"half") }).expect("held");
+        lines.put(done(1, b"\xff\x00"));
+        lines.put(Done { error: Some("trap".into()), exit: None, stderr: b"oh".into(), ..done(2, b"half") });
         assert!(text.0.borrow().is_empty());
-        lines.put(&done(0, b"a\n")).expect("written");
+        lines.put(done(0, b"a\n"));
+        assert!(lines.unwritten.is_empty());
         lines.finish(false).expect("flushed");
         let want = concat!(
             r#"{"index":0,"exit":0,"stdout":"a\n"}"#,

@@ -1,11 +1,16 @@
-//! Inputs of `map`: the files of a folder, or the lines of a JSONL file, read one at a time when a VM wants one.
+//! Inputs of `map`: the files of a folder, which threads read ahead, or the lines of a JSONL file, read one at a time when
+//! a VM wants one.
 
+use super::queue::{LIMITS, Limits, Queue, threads};
 use crate::Usage;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
 
 /// One input.
 pub struct Item {
@@ -20,7 +25,7 @@ pub struct Item {
 /// All inputs, lazily.
 pub enum Source {
     /// Files below a folder, in the order of their names.
-    Files { root: PathBuf, names: std::iter::Enumerate<std::vec::IntoIter<PathBuf>> },
+    Files(Files),
     /// Lines; the reader is gone after an error. `about` is a guess of how many.
     Lines { reader: Option<Box<dyn BufRead>>, next: usize, about: Option<usize> },
 }
@@ -35,8 +40,8 @@ impl Source {
         if kind.is_dir() {
             let mut names = Vec::new();
             list(path, Path::new(""), fs::canonicalize(skip).ok().as_deref(), &mut names)?;
-            names.sort_unstable();
-            return Ok(Self::Files { root: path.into(), names: names.into_iter().enumerate() });
+            let threads = threads(Some(names.len()));
+            return Ok(Self::Files(Files::new(path.into(), names, threads, LIMITS)?));
         }
         if !is_lines(path) {
             let name = path.display();
@@ -56,7 +61,7 @@ impl Source {
     /// How many inputs are left, if that is known.
     pub fn total(&self) -> Option<usize> {
         match self {
-            Self::Files { names, .. } => Some(names.len()),
+            Self::Files(files) => Some(files.left),
             Self::Lines { .. } => None,
         }
     }
@@ -64,7 +69,7 @@ impl Source {
     /// An estimate of the number of all inputs.
     pub fn about(&self) -> Option<usize> {
         match self {
-            Self::Files { .. } => self.total(),
+            Self::Files(_) => self.total(),
             Self::Lines { about, .. } => *about,
         }
     }
@@ -88,24 +93,111 @@ pub fn ends_as_folder(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-/// Regular files below `root/below`, as paths relative to `root`. Links to folders are not followed, so there are no
-/// cycles.
+/// Regular files below `root/below`, as paths relative to `root`, in order. Links to folders are not followed, so there
+/// are no cycles.
 fn list(root: &Path, below: &Path, skip: Option<&Path>, names: &mut Vec<PathBuf>) -> Result<()> {
     let folder = root.join(below);
     let cannot = || format!("cannot list the folder {}", folder.display());
+    let mut entries = Vec::new();
     for entry in fs::read_dir(&folder).with_context(cannot)? {
         let entry = entry.with_context(cannot)?;
-        let name = below.join(entry.file_name());
         let kind = entry.file_type().with_context(cannot)?;
-        if kind.is_dir() {
-            if skip.is_none() || fs::canonicalize(entry.path()).ok().as_deref() != skip {
-                list(root, &name, skip, names)?;
-            }
-        } else if kind.is_file() || kind.is_symlink() && fs::metadata(entry.path()).map_or(true, |m| m.is_file()) {
+        let file = || kind.is_file() || kind.is_symlink() && fs::metadata(entry.path()).map_or(true, |m| m.is_file());
+        if kind.is_dir() || file() {
+            entries.push((entry.file_name(), kind.is_dir()));
+        }
+    }
+    // Sorted here, whole paths need not be compared.
+    entries.sort_unstable();
+    for (name, is_folder) in entries {
+        let name = below.join(name);
+        if !is_folder {
             names.push(name);
+        } else if skip.is_none() || fs::canonicalize(root.join(&name)).ok().as_deref() != skip {
+            list(root, &name, skip, names)?;
         }
     }
     Ok(())
+}
+
+/// The files of a folder, read ahead by threads, which end when this is dropped.
+pub struct Files {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    /// Files that were not taken.
+    left: usize,
+}
+
+struct Shared {
+    root: PathBuf,
+    /// In order.
+    names: Vec<PathBuf>,
+    /// How many of them threads have begun to read.
+    begun: AtomicUsize,
+    queue: Queue<Item>,
+}
+
+impl Files {
+    fn new(root: PathBuf, names: Vec<PathBuf>, threads: usize, limits: Limits) -> Result<Self> {
+        let left = names.len();
+        let shared = Arc::new(Shared { root, names, begun: AtomicUsize::new(0), queue: Queue::new(limits) });
+        let mut files = Self { shared, threads: Vec::new(), left };
+        for _ in 0..threads {
+            let shared = files.shared.clone();
+            match thread::Builder::new().name("reader".into()).spawn(move || shared.read()) {
+                Ok(thread) => files.threads.push(thread),
+                Err(e) if files.threads.is_empty() => return Err(e).context("cannot start a thread that reads files"),
+                Err(_) => break,
+            }
+        }
+        Ok(files)
+    }
+}
+
+impl Iterator for Files {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        self.left = self.left.checked_sub(1)?;
+        self.shared.queue.take()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        for thread in self.threads.drain(..) {
+            // It cannot have panicked, and there would be nobody to tell.
+            _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// What each thread does: reads the next file, until there is none or the queue is closed.
+    fn read(&self) {
+        loop {
+            let index = self.begun.fetch_add(1, Ordering::Relaxed);
+            let Some(name) = self.names.get(index) else { return };
+            let opened = File::open(self.root.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
+            let bytes = opened.as_ref().map_or(0, |(bytes, _)| usize::try_from(*bytes).unwrap_or(usize::MAX));
+            if !self.queue.reserve(index, bytes) {
+                return;
+            }
+            let stdin =
+                opened.and_then(|(_, file)| whole(file, bytes)).map_err(|e| format!("cannot read the input: {e}"));
+            self.queue.put(index, Item { index, name: Some(name.clone()), stdin }, bytes);
+        }
+    }
+}
+
+/// What a file has, which is probably so many `bytes`.
+fn whole(file: File, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut whole = Vec::new();
+    whole.try_reserve_exact(bytes)?;
+    // Through `take`, or the file's size would be asked for again.
+    file.take(u64::MAX).read_to_end(&mut whole)?;
+    Ok(whole)
 }
 
 impl Iterator for Source {
@@ -113,11 +205,7 @@ impl Iterator for Source {
 
     fn next(&mut self) -> Option<Item> {
         match self {
-            Self::Files { root, names } => {
-                let (index, name) = names.next()?;
-                let stdin = fs::read(root.join(&name)).map_err(|e| format!("cannot read the input: {e}"));
-                Some(Item { index, name: Some(name), stdin })
-            }
+            Self::Files(files) => files.next(),
             Self::Lines { reader, next, .. } => {
                 let mut line = Vec::new();
                 let stdin = match reader.as_mut()?.read_until(b'\n', &mut line) {
@@ -195,5 +283,70 @@ mod tests {
         let items: Vec<_> =
             Source::Lines { reader: Some(reader), next: 0, about: None }.map(|i| (i.index, i.stdin)).collect();
         assert_eq!(items, [(0, Ok(b"a".to_vec())), (1, Ok(vec![])), (2, Ok(b"last".to_vec()))]);
+    }
+
+    /// Files with these names, each with its own name in it.
+    fn folder_of(names: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::TempDir::new().expect("a folder");
+        for name in names {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+            fs::write(path, name).expect("a file");
+        }
+        root
+    }
+
+    fn files(root: &Path, threads: usize, limits: Limits) -> Files {
+        let mut names = Vec::new();
+        list(root, Path::new(""), None, &mut names).expect("a list");
+        Files::new(root.into(), names, threads, limits).expect("threads")
+    }
+
+    #[test]
+    fn files_are_listed_in_the_order_of_their_paths() {
+        let root = folder_of(&["b", "a.txt", "a/z", "a/b/c", "a0", "a/b.c", "A", "a-/x"]);
+        let mut names = Vec::new();
+        list(root.path(), Path::new(""), None, &mut names).expect("a list");
+        assert!(names.is_sorted(), "{names:?}");
+        assert_eq!(names.len(), 8);
+        list(root.path(), Path::new(""), Some(&root.path().join("a").canonicalize().expect("a path")), &mut names)
+            .expect("a list");
+        assert_eq!(names.len(), 8 + 5);
+    }
+
+    #[test]
+    fn files_that_are_read_ahead_keep_their_order_and_their_errors() {
+        let names: Vec<String> = (0..500).map(|i| format!("{}/{i:03}", i / 100)).collect();
+        let root = folder_of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        for bad in [7, 499] {
+            let path = root.path().join(&names[bad]);
+            fs::remove_file(&path).expect("removed");
+            std::os::unix::fs::symlink("nowhere", path).expect("a link");
+        }
+        // A file has 5 bytes, so each is as large as the first bound.
+        for limits in [Limits { bytes: 5, count: 2 }, Limits { bytes: 3, count: 100 }, LIMITS] {
+            let mut files = files(root.path(), 4, limits);
+            assert_eq!(files.left, 500);
+            for (index, name) in names.iter().enumerate() {
+                let item = files.next().expect("an item");
+                assert_eq!((item.index, item.name.as_deref()), (index, Some(Path::new(name))));
+                match item.stdin {
+                    Ok(bytes) => assert_eq!(bytes, name.as_bytes()),
+                    Err(why) => assert!((index == 7 || index == 499) && why.contains("No such file"), "{why}"),
+                }
+            }
+            assert!(files.next().is_none() && files.left == 0);
+        }
+    }
+
+    #[test]
+    fn no_thread_outlives_its_source() {
+        let names: Vec<String> = (0..200).map(|i| i.to_string()).collect();
+        let root = folder_of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut files = files(root.path(), 4, Limits { bytes: 1 << 20, count: 3 });
+        assert!(files.by_ref().take(5).all(|item| item.stdin.is_ok()));
+        let shared = Arc::downgrade(&files.shared);
+        drop(files);
+        assert!(shared.upgrade().is_none());
     }
 }
