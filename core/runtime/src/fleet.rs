@@ -22,6 +22,7 @@ pub use cancel::CancelHandle;
 pub use instances::{Call, Instances, Returned};
 
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
+use gather::Gather;
 use group::{Common, Group};
 use job::{Job, Jobs, Quota};
 use sizes::Need;
@@ -53,6 +54,8 @@ pub struct Fleet {
     // Dropped before `common`: launches in flight use its buffers, and a group waits for its launch when it is dropped.
     groups: Vec<Group>,
     common: Common,
+    /// One for all groups: it is used while the loop waits.
+    gather: Gather,
     options: FleetOptions,
     /// What each VM gets: the largest quota so far with which at least three quarters of the VMs can work, or that many
     /// inputs need.
@@ -131,6 +134,7 @@ impl Fleet {
         };
         Ok(Self {
             groups,
+            gather: Gather::new(common.program.engine().device())?,
             common,
             options: options.clone(),
             quota,

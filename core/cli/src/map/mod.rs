@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use output::{Done, Output, Unwritten};
 use source::Source;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vectorvisor::{End, Fleet, Input, Outcome};
@@ -51,12 +51,12 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let batch = RefCell::new(Batch {
         output,
         progress,
-        pending: HashMap::new(),
+        pending: Pending::default(),
         done: 0,
         failures: Failures::default(),
         bytes: (0, 0),
     });
-    let mut inputs = Inputs { source, batch: &batch, taken: 0 };
+    let mut inputs = Inputs { source, batch: &batch };
     let ran = fleet.run_autotuned(
         "_start",
         setup::autotuning(&args.translate),
@@ -75,16 +75,17 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let elapsed = progress.end();
     if cancelled {
         failures.print(done);
-        let left = pending.len();
+        let left = pending.left().count();
         report::line(&format!("vectorvisor: interrupted; inputs that had ended: {done}, that had begun: {left}"));
         finished.unwrap_or_else(|error| report::line(&format!("vectorvisor: {}", report::chain(&error))));
         return Ok(interrupt::INTERRUPTED);
     }
     // Inputs are left only if the run failed as a whole.
-    for (index, name) in pending.values() {
+    let left = pending.left().count();
+    for (index, name) in pending.left() {
         failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
     }
-    failures.print(done + pending.len());
+    failures.print(done + left);
     let summary = ran.context("the run ended early, and further inputs were not taken")?;
     finished?;
     let ok = done - failures.count;
@@ -118,12 +119,39 @@ fn label(index: usize, name: Option<&Path>) -> String {
     }
 }
 
+/// Inputs that have begun and not ended, by the fleet's number, which counts what it was given.
+#[derive(Default)]
+struct Pending {
+    /// The number of the first.
+    first: usize,
+    /// Our number, which counts unreadable ones too, and a name.
+    inputs: VecDeque<Option<(usize, Option<PathBuf>)>>,
+}
+
+impl Pending {
+    fn push(&mut self, index: usize, name: Option<PathBuf>) {
+        self.inputs.push_back(Some((index, name)));
+    }
+
+    fn remove(&mut self, number: usize) -> Option<(usize, Option<PathBuf>)> {
+        let removed = self.inputs.get_mut(number.checked_sub(self.first)?)?.take();
+        while let Some(None) = self.inputs.front() {
+            self.inputs.pop_front();
+            self.first += 1;
+        }
+        removed
+    }
+
+    fn left(&self) -> impl Iterator<Item = &(usize, Option<PathBuf>)> {
+        self.inputs.iter().flatten()
+    }
+}
+
 /// State shared by the inputs' iterator and the outcomes' sink.
 struct Batch {
     output: Output,
     progress: Progress,
-    /// Inputs that have begun and not ended: the fleet's number -> ours (which counts unreadable ones too), and a name.
-    pending: HashMap<usize, (usize, Option<PathBuf>)>,
+    pending: Pending,
     done: usize,
     failures: Failures,
     /// Of standard input and output.
@@ -132,7 +160,7 @@ struct Batch {
 
 impl Batch {
     fn outcome(&mut self, outcome: Outcome) {
-        let Some((index, name)) = self.pending.remove(&outcome.index) else { return };
+        let Some((index, name)) = self.pending.remove(outcome.index) else { return };
         self.bytes.1 += outcome.stdout.len() as u64;
         let error = report::failure(&outcome);
         let exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
@@ -162,7 +190,6 @@ impl Batch {
 struct Inputs<'a> {
     source: Source,
     batch: &'a RefCell<Batch>,
-    taken: usize,
 }
 
 impl Iterator for Inputs<'_> {
@@ -174,10 +201,9 @@ impl Iterator for Inputs<'_> {
             let mut batch = self.batch.borrow_mut();
             match item.stdin {
                 Ok(stdin) => {
-                    batch.pending.insert(self.taken, (item.index, item.name));
+                    batch.pending.push(item.index, item.name);
                     batch.bytes.0 += stdin.len() as u64;
-                    self.taken += 1;
-                    return Some(Input::stdin(stdin));
+                    return Some(Input { stdin, args: Vec::new() });
                 }
                 Err(why) => {
                     batch.finish(Done { index: item.index, name: item.name, error: Some(why), ..Done::default() });

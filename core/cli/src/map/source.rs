@@ -19,7 +19,7 @@ pub struct Item {
     /// The file's path relative to the folder; `None` for a line.
     pub name: Option<PathBuf>,
     /// The guest's standard input, or why there is none.
-    pub stdin: Result<Vec<u8>, String>,
+    pub stdin: Result<Arc<[u8]>, String>,
 }
 
 /// All inputs, lazily.
@@ -176,6 +176,7 @@ impl Drop for Files {
 impl Shared {
     /// What each thread does: reads the next file, until there is none or the queue is closed.
     fn read(&self) {
+        let mut buffer = Vec::new();
         loop {
             let index = self.begun.fetch_add(1, Ordering::Relaxed);
             let Some(name) = self.names.get(index) else { return };
@@ -184,20 +185,24 @@ impl Shared {
             if !self.queue.reserve(index, bytes) {
                 return;
             }
-            let stdin =
-                opened.and_then(|(_, file)| whole(file, bytes)).map_err(|e| format!("cannot read the input: {e}"));
+            let stdin = opened
+                .and_then(|(_, file)| whole(file, bytes, &mut buffer))
+                .map_err(|e| format!("cannot read the input: {e}"));
             self.queue.put(index, Item { index, name: Some(name.clone()), stdin }, bytes);
         }
     }
 }
 
-/// What a file has, which is probably so many `bytes`.
-fn whole(file: File, bytes: usize) -> io::Result<Vec<u8>> {
-    let mut whole = Vec::new();
-    whole.try_reserve_exact(bytes)?;
+/// What a file has, which is probably so many `bytes`. The `buffer` is used again for the next.
+fn whole(file: File, bytes: usize, buffer: &mut Vec<u8>) -> io::Result<Arc<[u8]>> {
+    /// The most that a thread keeps.
+    const KEPT: usize = 1 << 20;
+    buffer.clear();
+    buffer.shrink_to(KEPT);
+    buffer.try_reserve_exact(bytes)?;
     // Through `take`, or the file's size would be asked for again.
-    file.take(u64::MAX).read_to_end(&mut whole)?;
-    Ok(whole)
+    file.take(u64::MAX).read_to_end(buffer)?;
+    Ok(buffer.as_slice().into())
 }
 
 impl Iterator for Source {
@@ -225,7 +230,7 @@ impl Iterator for Source {
                     }
                 };
                 *next += 1;
-                Some(Item { index: *next - 1, name: None, stdin })
+                Some(Item { index: *next - 1, name: None, stdin: stdin.map(Arc::from) })
             }
         }
     }
@@ -282,7 +287,7 @@ mod tests {
         let reader: Box<dyn BufRead> = Box::new(&b"a\r\n\nlast"[..]);
         let items: Vec<_> =
             Source::Lines { reader: Some(reader), next: 0, about: None }.map(|i| (i.index, i.stdin)).collect();
-        assert_eq!(items, [(0, Ok(b"a".to_vec())), (1, Ok(vec![])), (2, Ok(b"last".to_vec()))]);
+        assert_eq!(items, [(0, Ok(b"a"[..].into())), (1, Ok(b""[..].into())), (2, Ok(b"last"[..].into()))]);
     }
 
     /// Files with these names, each with its own name in it.
@@ -331,7 +336,7 @@ mod tests {
                 let item = files.next().expect("an item");
                 assert_eq!((item.index, item.name.as_deref()), (index, Some(Path::new(name))));
                 match item.stdin {
-                    Ok(bytes) => assert_eq!(bytes, name.as_bytes()),
+                    Ok(bytes) => assert_eq!(*bytes, *name.as_bytes()),
                     Err(why) => assert!((index == 7 || index == 499) && why.contains("No such file"), "{why}"),
                 }
             }

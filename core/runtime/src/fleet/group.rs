@@ -64,8 +64,14 @@ pub struct Group {
     par: Buffer,
     pub stop: Arc<HostVisible>,
     timekeeper: Option<Timekeeper>,
-    gather: Gather,
     pub slots: Vec<Option<Slot>>,
+    /// Occupied VMs.
+    pub occupied: usize,
+    /// Bytes of standard input that they hold.
+    pub staged: usize,
+    /// VMs that wait for a time, and the earliest; all other occupied VMs are ready, or launched.
+    pub asleep: usize,
+    pub wake: Option<Instant>,
     /// VMs whose memory was never written, on a device whose allocations are zeroed.
     fresh: Vec<bool>,
     /// VMs of the present launch.
@@ -106,8 +112,11 @@ impl Group {
             par: Buffer::new(device, (Par::COUNT * 8) as u64)?,
             stop,
             timekeeper,
-            gather: Gather::new(device)?,
             slots: (0..vms).map(|_| None).collect(),
+            occupied: 0,
+            staged: 0,
+            asleep: 0,
+            wake: None,
             fresh: Vec::new(),
             launched: Vec::new(),
             in_flight: false,
@@ -229,9 +238,9 @@ impl Group {
         always.chain(&self.memory).chain(&self.output).map(Buffer::bytes).sum()
     }
 
-    /// Occupied VMs.
-    pub fn occupied(&self) -> usize {
-        self.slots.iter().flatten().count()
+    /// Whether VMs could be launched, if none is in flight.
+    pub fn ready(&self) -> bool {
+        self.occupied > self.asleep
     }
 
     /// Puts an input into a free VM, which begins at the next launch. `now` is its clock if it never ran before.
@@ -265,7 +274,18 @@ impl Group {
             initialising: start.initialising,
         };
         slot.refuel(common, w, vm);
+        self.vacate(vm);
+        self.occupied += 1;
+        self.staged += slot.job.bytes();
         self.slots[vm] = Some(slot);
+    }
+
+    /// Takes the input out of a VM that is not asleep.
+    pub fn vacate(&mut self, vm: usize) -> Option<Slot> {
+        let slot = self.slots[vm].take()?;
+        self.occupied -= 1;
+        self.staged -= slot.job.bytes();
+        Some(slot)
     }
 
     /// Sets the clock of a VM that resumes to the present time, and at least a nanosecond further.
@@ -346,10 +366,10 @@ impl Group {
     }
 
     /// Fetches pieces of VMs. Nothing may be in flight.
-    pub fn fetch(&mut self, common: &Common, pieces: &[Piece]) -> Result<Vec<Vec<u8>>> {
+    pub fn fetch(&self, common: &Common, gather: &mut Gather, pieces: &[Piece]) -> Result<Vec<Vec<u8>>> {
         let args = self.args(common)?;
         let kernel = common.program.kernels().gather;
-        self.gather.run(&self.queue, kernel, self.lanes, args, self.par(common), pieces)
+        gather.run(&self.queue, kernel, self.lanes, args, self.par(common), pieces)
     }
 
     /// Forgets all inputs; returns their numbers.
@@ -359,6 +379,7 @@ impl Group {
             _ = self.finish();
         }
         self.launched.clear();
+        (self.occupied, self.staged, self.asleep, self.wake) = (0, 0, 0, None);
         self.slots.iter_mut().filter_map(Option::take).map(|slot| slot.job.index).collect()
     }
 

@@ -283,8 +283,8 @@ impl Instances {
             pieces[g].push(Piece { vm: vm as u32, area: Area::Region, offset, length });
             whose[g].push((i, entry));
         }
-        for (g, group) in self.fleet.groups.iter_mut().enumerate() {
-            let fetched = group.fetch(&self.fleet.common, &pieces[g])?;
+        for (g, group) in self.fleet.groups.iter().enumerate() {
+            let fetched = group.fetch(&self.fleet.common, &mut self.fleet.gather, &pieces[g])?;
             for ((i, entry), bytes) in whose[g].iter().zip(fetched) {
                 let words = bytes.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w));
                 values[*i] = entry.results.iter().zip(words).map(|(ty, word)| Value::of_word(*ty, word)).collect();

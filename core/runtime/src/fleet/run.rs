@@ -1,7 +1,7 @@
 //! One run: puts inputs into free VMs, launches them and settles the results, until all inputs have ended.
 
 use super::busy::Busy;
-use super::group::Start;
+use super::group::{Group, Start};
 use super::job::{Job, Phase, Quota};
 use super::settle::{Fate, message, too_much_memory};
 use super::start::Init;
@@ -37,8 +37,6 @@ pub struct Run<'a> {
     pub outgrown: Vec<u64>,
     /// Inputs that need different quotas run apart: the device has no memory for all that they need.
     apart: bool,
-    /// VMs that wait for a time.
-    pub asleep: usize,
     /// Groups with a launch in flight, oldest first.
     flying: VecDeque<usize>,
     /// This run executes the start function in one VM, to make the image.
@@ -82,7 +80,6 @@ impl<'a> Run<'a> {
             solo_running: 0,
             outgrown: Vec::new(),
             apart: false,
-            asleep: 0,
             flying: VecDeque::new(),
             for_image: false,
             summary: Summary::default(),
@@ -151,8 +148,7 @@ impl<'a> Run<'a> {
 
     /// Whether some VM could be launched.
     fn ready(&self) -> bool {
-        let mut slots = self.fleet.groups.iter().flat_map(|g| g.slots.iter().flatten());
-        slots.any(|s| matches!(s.phase, Phase::Ready(_)))
+        self.fleet.groups.iter().any(Group::ready)
     }
 
     pub fn deliver(&mut self, outcome: Outcome) {
@@ -223,6 +219,10 @@ impl<'a> Run<'a> {
 
     /// Puts inputs into the free VMs of a group.
     fn fill(&mut self, g: usize) -> Result<()> {
+        let none_left = self.exhausted && self.waiting.is_none() && self.retry.is_empty();
+        if none_left || self.fleet.groups[g].occupied == self.fleet.groups[g].vms {
+            return Ok(());
+        }
         let base = self.fleet.quota;
         let most = self.staged();
         let group = &mut self.fleet.groups[g];
@@ -235,7 +235,7 @@ impl<'a> Run<'a> {
         let wanted = if retry { self.next_quota(g) } else { base };
         let group = &mut self.fleet.groups[g];
         if !group.quota.covers(wanted) || (group.quota != wanted && !retry) {
-            if group.occupied() > 0 {
+            if group.occupied > 0 {
                 return Ok(());
             }
             match group.set_quota(&self.fleet.common, wanted) {
@@ -253,11 +253,11 @@ impl<'a> Run<'a> {
         let group = &self.fleet.groups[g];
         let (quota, usable) = (group.quota, group.usable(&self.fleet.common));
         // A suspended VM still holds its input, which may have to be sent again.
-        let mut staged: usize = group.slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
         for vm in 0..usable {
             if self.fleet.groups[g].slots[vm].is_some() {
                 continue;
             }
+            let staged = self.fleet.groups[g].staged;
             let fits = |job: &Job| staged == 0 || staged + job.bytes() <= most;
             let again = if retry { self.retry.iter().position(|job| quota.covers(job.quota)) } else { None };
             let job = match again {
@@ -273,7 +273,6 @@ impl<'a> Run<'a> {
                 },
             };
             let Some(job) = job else { break };
-            staged += job.bytes();
             self.place(g, vm, job);
         }
         Ok(())
@@ -325,6 +324,9 @@ impl<'a> Run<'a> {
     fn launch(&mut self, g: usize, wanted: impl Fn(&Job) -> bool) -> Result<bool> {
         let group = &mut self.fleet.groups[g];
         group.launched.clear();
+        if !group.ready() {
+            return Ok(false);
+        }
         for (vm, slot) in group.slots.iter().enumerate() {
             if let Some(slot) = slot
                 && matches!(slot.phase, Phase::Ready(_))
@@ -347,7 +349,6 @@ impl<'a> Run<'a> {
         let g = self.fleet.groups.iter().position(|group| group.slots.iter().any(resumed)).unwrap_or(0);
         let usable = self.fleet.groups[g].usable(&self.fleet.common);
         let most = self.staged();
-        let mut staged: usize = self.fleet.groups[g].slots.iter().flatten().map(|slot| slot.job.bytes()).sum();
         let mut launched = Vec::new();
         for first in (0..usable).step_by(lanes) {
             if launched.len() == limit {
@@ -358,9 +359,9 @@ impl<'a> Run<'a> {
                 Some(lane) => first + lane,
                 None => {
                     let Some(lane) = slots.iter().position(Option::is_none) else { continue };
+                    let staged = self.fleet.groups[g].staged;
                     let fits = |job: &mut Job| launched.is_empty() || staged + job.bytes() <= most;
                     let Some(job) = self.solo.pop_front_if(fits) else { continue };
-                    staged += job.bytes();
                     self.place(g, first + lane, job);
                     first + lane
                 }
@@ -412,31 +413,27 @@ impl<'a> Run<'a> {
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        if self.asleep == 0 {
-            return None;
-        }
-        let slots = self.fleet.groups.iter().flat_map(|g| g.slots.iter().flatten());
-        slots.filter_map(|s| if let Phase::Asleep { wake, .. } = s.phase { Some(wake) } else { None }).min()
+        self.fleet.groups.iter().filter_map(|group| group.wake).min()
     }
 
     /// Wakes the VMs whose time has come, in groups that are not in flight.
     fn wake(&mut self) -> Result<()> {
-        if self.asleep == 0 {
-            return Ok(());
-        }
-        let time = Instant::now();
         for g in 0..self.fleet.groups.len() {
-            if self.fleet.groups[g].in_flight {
+            let group = &self.fleet.groups[g];
+            let now = Instant::now();
+            if group.in_flight || group.wake.is_none_or(|wake| wake > now) {
                 continue;
             }
+            let mut earliest: Option<Instant> = None;
             let mut ended = Vec::new();
             for vm in 0..self.fleet.groups[g].vms {
                 let Some(slot) = &self.fleet.groups[g].slots[vm] else { continue };
                 let Phase::Asleep { wake, clock, over } = slot.phase else { continue };
-                if wake > time {
+                if wake > now {
+                    earliest = Some(earliest.map_or(wake, |earliest| earliest.min(wake)));
                     continue;
                 }
-                self.asleep -= 1;
+                self.fleet.groups[g].asleep -= 1;
                 if over {
                     ended.push((vm as u32, Fate::End(End::Timeout(Place::default()))));
                 } else {
@@ -446,6 +443,7 @@ impl<'a> Run<'a> {
                     self.resume(g, vm);
                 }
             }
+            self.fleet.groups[g].wake = earliest;
             if !ended.is_empty() {
                 self.settle(g, ended)?;
             }

@@ -197,7 +197,8 @@ impl Run<'_> {
         for (vm, fate) in &fates {
             self.pieces(g, *vm, fate, &mut pieces)?;
         }
-        let mut fetched = self.fleet.groups[g].fetch(&self.fleet.common, &pieces)?.into_iter();
+        let fleet = &mut *self.fleet;
+        let mut fetched = fleet.groups[g].fetch(&fleet.common, &mut fleet.gather, &pieces)?.into_iter();
         let mut next = || fetched.next().unwrap_or_default();
         for (vm, fate) in fates {
             let vm = vm as usize;
@@ -313,7 +314,7 @@ impl Run<'_> {
     }
 
     pub fn vacate(&mut self, g: usize, vm: usize) -> Option<Slot> {
-        let slot = self.fleet.groups[g].slots[vm].take()?;
+        let slot = self.fleet.groups[g].vacate(vm)?;
         self.solo_running -= usize::from(slot.job.solo);
         Some(slot)
     }
@@ -404,7 +405,8 @@ impl Run<'_> {
                 // An instant beyond the clock's range: decades stand for never.
                 let wake = begin.checked_add(wait).unwrap_or_else(|| begin + Duration::from_secs(1 << 31));
                 slot.phase = Phase::Asleep { wake, clock: time, over };
-                self.asleep += 1;
+                group.asleep += 1;
+                group.wake = Some(group.wake.map_or(wake, |earliest| earliest.min(wake)));
             }
         }
         Ok(())

@@ -65,7 +65,7 @@ impl Fleet {
         }
         let piece = |offset, length| Piece { vm: vm as u32, area: Area::Region, offset, length };
         let pieces = [piece(0, plan.head), piece(plan.memory_at, plan.memory_initial)];
-        let mut fetched = group.fetch(&self.common, &pieces)?.into_iter();
+        let mut fetched = group.fetch(&self.common, &mut self.gather, &pieces)?.into_iter();
         let (head, memory) = (fetched.next().unwrap_or_default(), fetched.next().unwrap_or_default());
         let segments = self.common.program.meta().image.segments.clone();
         let mut image = Image { head, segments, ..Image::default() };
