@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -141,13 +141,16 @@ impl Folder {
         let mut folder = Self { queue: Arc::new(Queue::new(LIMITS)), put: 0, threads: Vec::new(), unwritten };
         for number in 0..threads {
             let (root, queue, failed) = (root.clone(), folder.queue.clone(), failed.clone());
+            let own = root.join(format!(".vectorvisor-{}-{number}", std::process::id()));
             let write = move || {
                 while let Some(done) = queue.take() {
-                    if let Err(why) = write(&root, number, &done) {
+                    if let Err(why) = write(&root, &own, &done) {
                         // The receiver lives as long as this thread.
                         _ = failed.send(Unwritten { index: done.index, name: done.name, why });
                     }
                 }
+                // There is none if nothing was written.
+                _ = fs::remove_dir(own);
             };
             match thread::Builder::new().name("writer".into()).spawn(write) {
                 Ok(thread) => folder.threads.push(thread),
@@ -182,8 +185,8 @@ impl Drop for Folder {
     }
 }
 
-/// Writes a result to its file in the folder; the caller is thread `number`.
-fn write(root: &Path, number: usize, done: &Done) -> Result<()> {
+/// Writes a result to its file in the folder, by way of the thread's `own` folder.
+fn write(root: &Path, own: &Path, done: &Done) -> Result<()> {
     let path = match &done.name {
         Some(name) => root.join(name),
         None => root.join(done.index.to_string()),
@@ -193,7 +196,7 @@ fn write(root: &Path, number: usize, done: &Done) -> Result<()> {
         _ = fs::remove_file(&path);
         return Ok(());
     }
-    write_whole(&path, number, &done.stdout).with_context(|| format!("cannot write {}", path.display()))
+    write_whole(&path, own, &done.stdout).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A file of JSON lines.
@@ -319,21 +322,41 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes a file beside its place, then moves it there, so that no one ever sees half of it. The caller is thread `number`.
-fn write_whole(path: &Path, number: usize, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let partial = folder.join(format!(".vectorvisor-{}-{number}.partial", std::process::id()));
-    let create = || OpenOptions::new().write(true).create(true).truncate(true).open(&partial);
-    let file = match create() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| create()),
-        other => other,
-    };
-    let written = file.and_then(|mut f| f.write_all(bytes)).and_then(|()| fs::rename(&partial, path));
+/// Writes a file elsewhere, then moves it to its place, so that no one ever sees half of it. Elsewhere is the thread's
+/// `own` folder: threads that create files in one folder wait for each other.
+fn write_whole(path: &Path, own: &Path, bytes: &[u8]) -> io::Result<()> {
+    const PARTIAL: &str = "partial";
+    match write_then_move(&own.join(PARTIAL), path, bytes) {
+        // The file's folder is a link, or another file system.
+        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+            let mut beside = path.with_file_name(own.file_name().unwrap_or_default());
+            beside.add_extension(PARTIAL);
+            write_then_move(&beside, path, bytes)
+        }
+        result => result,
+    }
+}
+
+/// Writes the file `partial`, and makes it `path`. Folders that are missing are created.
+fn write_then_move(partial: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let written = in_its_folder(partial, || File::create(partial))
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| in_its_folder(path, || fs::rename(partial, path)));
     if written.is_err() {
         // Reports the first error.
-        let _ = fs::remove_file(&partial);
+        let _ = fs::remove_file(partial);
     }
     written
+}
+
+/// Does something with a path; if its folder is missing creates it, and does it then.
+fn in_its_folder<T>(path: &Path, act: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match act() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).and_then(|()| act())
+        }
+        result => result,
+    }
 }
 
 #[cfg(test)]
@@ -376,5 +399,25 @@ mod tests {
             "\n"
         );
         assert_eq!(String::from_utf8_lossy(&text.0.borrow()), want);
+    }
+
+    #[test]
+    fn files_also_go_where_a_link_leads() {
+        let (root, memory) = (tempfile::tempdir().expect("a folder"), Path::new("/dev/shm"));
+        let elsewhere = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let elsewhere = elsewhere.expect("a folder");
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join("link")).expect("a link");
+        let mut folder = Folder::new(root.path().into(), 3).expect("threads");
+        for index in 0..200 {
+            let name = ["", "link/", "new/folder/"][index % 3].to_string() + &index.to_string();
+            folder.put(Done { name: Some(name.into()), ..done(index, b"whole") });
+        }
+        folder.finish();
+        assert!(folder.unwritten.try_recv().is_err());
+        for (path, count) in [("", 67 + 2), ("link", 67), ("new/folder", 66)] {
+            let path = root.path().join(path);
+            assert_eq!(fs::read_dir(&path).expect("a folder").count(), count, "{}", path.display());
+        }
+        assert_eq!(fs::read(root.path().join("link/1")).expect("a file"), b"whole");
     }
 }
