@@ -1,5 +1,6 @@
 //! `vectorvisor map`: a VM for each input, standard input in, standard output out.
 
+mod lines;
 mod output;
 mod queue;
 mod source;

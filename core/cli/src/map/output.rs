@@ -1,14 +1,12 @@
 //! Outputs of `map`: files that appear complete or not at all, or JSON lines in the order of the inputs.
 
+use super::lines::Lines;
 use super::queue::{LIMITS, Queue, threads};
 use super::source::{ends_as_folder, is_lines};
 use crate::Usage;
-use anyhow::{Context, Result, bail};
-use base64::Engine as _;
-use serde::Serialize;
-use std::collections::BTreeMap;
+use anyhow::{Context, Result};
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -42,10 +40,20 @@ pub struct Unwritten {
     pub why: anyhow::Error,
 }
 
+/// Outputs, written by threads.
+pub struct Output {
+    to: Arc<To>,
+    queue: Arc<Queue<Done>>,
+    /// How many were put.
+    put: usize,
+    threads: Vec<JoinHandle<()>>,
+    unwritten: mpsc::Receiver<Unwritten>,
+}
+
 /// Where outputs go.
-pub enum Output {
-    /// One file each.
-    Folder(Folder),
+enum To {
+    /// One file each, in this folder.
+    Folder(PathBuf),
     /// One line each.
     Lines(Lines),
 }
@@ -78,10 +86,11 @@ impl Output {
     pub fn open(path: &Path, inputs: Option<usize>) -> Result<Self> {
         if !Self::is_for_lines(path)? {
             fs::create_dir_all(path).with_context(|| format!("cannot create the folder (--out) {}", path.display()))?;
-            return Ok(Self::Folder(Folder::new(path.into(), threads(inputs))?));
+            return Self::new(To::Folder(path.into()), threads(inputs));
         }
         if path == Path::new("-") {
-            return Ok(Self::Lines(Lines::new(Box::new(io::stdout()), "standard output".into(), None)));
+            let lines = Lines::new(Box::new(io::stdout()), "standard output".into(), None);
+            return Self::new(To::Lines(lines), threads(inputs));
         }
         // A pipe or a device is written straight.
         let partial = fs::metadata(path).map_or(true, |m| m.is_file()).then(|| with_suffix(path, ".partial"));
@@ -89,88 +98,55 @@ impl Output {
         let file =
             File::create(target).with_context(|| format!("cannot write the outputs (--out) {}", target.display()))?;
         let moved = partial.map(|p| (p, path.to_path_buf()));
-        Ok(Self::Lines(Lines::new(Box::new(file), path.display().to_string(), moved)))
+        let lines = Lines::new(Box::new(file), path.display().to_string(), moved);
+        Self::new(To::Lines(lines), threads(inputs))
+    }
+
+    fn new(to: To, threads: usize) -> Result<Self> {
+        let (failed, unwritten) = mpsc::channel();
+        let queue = Arc::new(Queue::new(LIMITS));
+        let mut output = Self { to: Arc::new(to), queue, put: 0, threads: Vec::new(), unwritten };
+        for number in 0..threads {
+            let (to, queue, failed) = (output.to.clone(), output.queue.clone(), failed.clone());
+            let write = move || to.write_all(number, &queue, &failed);
+            match thread::Builder::new().name("writer".into()).spawn(write) {
+                Ok(thread) => output.threads.push(thread),
+                Err(e) if output.threads.is_empty() => return Err(e).context("cannot start a thread that writes"),
+                Err(_) => break,
+            }
+        }
+        Ok(output)
     }
 
     /// Takes one result, to be written soon.
     pub fn put(&mut self, done: Done) {
-        match self {
-            Self::Folder(folder) => folder.put(done),
-            Self::Lines(lines) => lines.put(done),
-        }
-    }
-
-    /// A result that could not be written; the others may still be unless [`Output::broken`].
-    pub fn unwritten(&mut self) -> Option<Unwritten> {
-        match self {
-            Self::Folder(folder) => folder.unwritten.try_recv().ok(),
-            Self::Lines(lines) => lines.unwritten.pop(),
-        }
-    }
-
-    /// Nothing more can be written, so nothing more need run.
-    pub fn broken(&self) -> bool {
-        matches!(self, Self::Lines(lines) if lines.broken)
-    }
-
-    /// Waits until all is written, and moves a file of lines to its place, unless the run ended early. Asks for
-    /// [`Output::unwritten`] once more after it.
-    pub fn finish(&mut self, early: bool) -> Result<()> {
-        match self {
-            Self::Folder(folder) => {
-                folder.finish();
-                Ok(())
-            }
-            Self::Lines(lines) => lines.finish(early),
-        }
-    }
-}
-
-/// A folder of files, written by threads.
-pub struct Folder {
-    queue: Arc<Queue<Done>>,
-    /// How many were put.
-    put: usize,
-    threads: Vec<JoinHandle<()>>,
-    unwritten: mpsc::Receiver<Unwritten>,
-}
-
-impl Folder {
-    fn new(root: PathBuf, threads: usize) -> Result<Self> {
-        let (failed, unwritten) = mpsc::channel();
-        let mut folder = Self { queue: Arc::new(Queue::new(LIMITS)), put: 0, threads: Vec::new(), unwritten };
-        for number in 0..threads {
-            let (root, queue, failed) = (root.clone(), folder.queue.clone(), failed.clone());
-            let own = root.join(format!(".vectorvisor-{}-{number}", std::process::id()));
-            let write = move || {
-                while let Some(done) = queue.take() {
-                    if let Err(why) = write(&root, &own, &done) {
-                        // The receiver lives as long as this thread.
-                        _ = failed.send(Unwritten { index: done.index, name: done.name, why });
-                    }
-                }
-                // There is none if nothing was written.
-                _ = fs::remove_dir(own);
-            };
-            match thread::Builder::new().name("writer".into()).spawn(write) {
-                Ok(thread) => folder.threads.push(thread),
-                Err(e) if folder.threads.is_empty() => {
-                    return Err(e).context("cannot start a thread that writes files");
-                }
-                Err(_) => break,
-            }
-        }
-        Ok(folder)
-    }
-
-    fn put(&mut self, done: Done) {
-        let bytes = done.stdout.len();
+        let bytes = done.stdout.len() + done.stderr.len();
         self.queue.reserve(self.put, bytes);
         self.queue.put(self.put, done, bytes);
         self.put += 1;
     }
 
-    fn finish(&mut self) {
+    /// A result that could not be written; the others may still be unless [`Output::broken`].
+    pub fn unwritten(&mut self) -> Option<Unwritten> {
+        self.unwritten.try_recv().ok()
+    }
+
+    /// Nothing more can be written, so nothing more need run.
+    pub fn broken(&self) -> bool {
+        matches!(&*self.to, To::Lines(lines) if lines.broken())
+    }
+
+    /// Waits until all is written, and moves a file of lines to its place, unless the run ended early. After that,
+    /// [`Output::unwritten`] knows all that was not.
+    pub fn finish(&mut self, early: bool) -> Result<()> {
+        self.wait();
+        match &*self.to {
+            To::Folder(_) => Ok(()),
+            To::Lines(lines) => lines.finish(early),
+        }
+    }
+
+    fn wait(&mut self) {
         self.queue.close();
         for thread in self.threads.drain(..) {
             // It cannot have panicked, and there would be nobody to tell.
@@ -179,141 +155,48 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for Output {
     fn drop(&mut self) {
-        self.finish();
+        self.wait();
+    }
+}
+
+impl To {
+    /// What each thread does: writes what comes, until the queue is closed.
+    fn write_all(&self, number: usize, queue: &Queue<Done>, failed: &mpsc::Sender<Unwritten>) {
+        let each = |write: &dyn Fn(&Done) -> Result<()>| {
+            while let Some(done) = queue.take() {
+                if let Err(why) = write(&done)
+                    && done.error.is_none()
+                {
+                    // The receiver lives as long as this thread.
+                    _ = failed.send(Unwritten { index: done.index, name: done.name, why });
+                }
+            }
+        };
+        match self {
+            Self::Folder(root) => {
+                let own = root.join(format!(".vectorvisor-{}-{number}", std::process::id()));
+                each(&|done| write_file(root, &own, done));
+                // There is none if nothing was written.
+                _ = fs::remove_dir(own);
+            }
+            Self::Lines(lines) => each(&|done| lines.put(done)),
+        }
     }
 }
 
 /// Writes a result to its file in the folder, by way of the thread's `own` folder.
-fn write(root: &Path, own: &Path, done: &Done) -> Result<()> {
+fn write_file(root: &Path, own: &Path, done: &Done) -> Result<()> {
     let path = match &done.name {
         Some(name) => root.join(name),
         None => root.join(done.index.to_string()),
     };
     if done.error.is_some() {
-        // A file of an earlier run would be mistaken for this run's. That the input failed is known already.
-        _ = fs::remove_file(&path);
-        return Ok(());
+        // A file of an earlier run would be mistaken for this run's.
+        return fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()));
     }
     write_whole(&path, own, &done.stdout).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// A file of JSON lines.
-pub struct Lines {
-    writer: BufWriter<Box<dyn Write>>,
-    /// For messages.
-    name: String,
-    /// From where to where the finished file is moved.
-    moved: Option<(PathBuf, PathBuf)>,
-    /// The index of the next line to be written.
-    next: usize,
-    /// Lines that wait for those of earlier inputs.
-    held: BTreeMap<usize, Vec<u8>>,
-    broken: bool,
-    unwritten: Vec<Unwritten>,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr: Option<String>,
-}
-
-impl Lines {
-    fn new(writer: Box<dyn Write>, name: String, moved: Option<(PathBuf, PathBuf)>) -> Self {
-        Self {
-            writer: BufWriter::with_capacity(1 << 16, writer),
-            name,
-            moved,
-            next: 0,
-            held: BTreeMap::new(),
-            broken: false,
-            unwritten: Vec::new(),
-        }
-    }
-
-    fn put(&mut self, done: Done) {
-        if let Err(why) = self.write(&done)
-            && done.error.is_none()
-        {
-            self.unwritten.push(Unwritten { index: done.index, name: done.name, why });
-        }
-    }
-
-    fn write(&mut self, done: &Done) -> Result<()> {
-        if self.broken {
-            bail!("not written: {} could not be written before", self.name);
-        }
-        let text = done.exit.map(|_| std::str::from_utf8(&done.stdout));
-        let line = Line {
-            index: done.index,
-            name: done.name.as_ref().map(|n| n.to_string_lossy().into_owned()),
-            exit: done.exit,
-            stdout: text.and_then(Result::ok),
-            stdout_base64: text
-                .is_some_and(|t| t.is_err())
-                .then(|| base64::engine::general_purpose::STANDARD.encode(&done.stdout)),
-            // The exit code reports the failure.
-            error: done.error.as_deref().filter(|_| done.exit.is_none()).map(one_line),
-            note: done.note.as_deref(),
-            stderr: (!done.stderr.is_empty()).then(|| String::from_utf8_lossy(&done.stderr).into_owned()),
-        };
-        let mut bytes = serde_json::to_vec(&line).context("cannot write a JSON line")?;
-        bytes.push(b'\n');
-        self.held.insert(done.index, bytes);
-        while let Some(bytes) = self.held.remove(&self.next) {
-            self.next += 1;
-            if let Err(e) = self.writer.write_all(&bytes) {
-                self.broken = true;
-                return Err(e).with_context(|| format!("cannot write {}", self.name));
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, early: bool) -> Result<()> {
-        if let (true, Some((from, _))) = (self.broken, &self.moved) {
-            // Lines are written in blocks, so those of the block that failed are missing, too.
-            bail!(
-                "{} is incomplete: a write failed; up to {} KiB of lines before it are missing, and the last one that \
-                 there is in {} may be cut",
-                self.name,
-                self.writer.capacity() >> 10,
-                from.display()
-            );
-        }
-        let whole = !early;
-        // Lines still wait only if the run ended early: they are written all the same, with a gap.
-        let held = std::mem::take(&mut self.held);
-        let written =
-            held.values().try_for_each(|bytes| self.writer.write_all(bytes)).and_then(|()| self.writer.flush());
-        written.with_context(|| format!("cannot write {}", self.name))?;
-        match &self.moved {
-            Some((from, to)) if whole => {
-                fs::rename(from, to).with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
-            }
-            Some((from, _)) => bail!("{} is incomplete; the lines that there are lie in {}", self.name, from.display()),
-            None => Ok(()),
-        }
-    }
-}
-
-fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -362,44 +245,6 @@ fn in_its_folder<T>(path: &Path, act: impl Fn() -> io::Result<T>) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    #[derive(Clone, Default)]
-    struct Shared(Rc<RefCell<Vec<u8>>>);
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.borrow_mut().write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn done(index: usize, stdout: &[u8]) -> Done {
-        Done { index, exit: Some(0), stdout: stdout.into(), ..Done::default() }
-    }
-
-    #[test]
-    fn lines_are_in_the_order_of_the_inputs() {
-        let text = Shared::default();
-        let mut lines = Lines::new(Box::new(text.clone()), "test".into(), None);
-        lines.put(done(1, b"\xff\x00"));
-        lines.put(Done { error: Some("trap".into()), exit: None, stderr: b"oh".into(), ..done(2, b"half") });
-        assert!(text.0.borrow().is_empty());
-        lines.put(done(0, b"a\n"));
-        assert!(lines.unwritten.is_empty());
-        lines.finish(false).expect("flushed");
-        let want = concat!(
-            r#"{"index":0,"exit":0,"stdout":"a\n"}"#,
-            "\n",
-            r#"{"index":1,"exit":0,"stdout_base64":"/wA="}"#,
-            "\n",
-            r#"{"index":2,"error":"trap","stderr":"oh"}"#,
-            "\n"
-        );
-        assert_eq!(String::from_utf8_lossy(&text.0.borrow()), want);
-    }
 
     #[test]
     fn files_also_go_where_a_link_leads() {
@@ -407,13 +252,19 @@ mod tests {
         let elsewhere = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let elsewhere = elsewhere.expect("a folder");
         std::os::unix::fs::symlink(elsewhere.path(), root.path().join("link")).expect("a link");
-        let mut folder = Folder::new(root.path().into(), 3).expect("threads");
+        let mut output = Output::new(To::Folder(root.path().into()), 3).expect("threads");
         for index in 0..200 {
             let name = ["", "link/", "new/folder/"][index % 3].to_string() + &index.to_string();
-            folder.put(Done { name: Some(name.into()), ..done(index, b"whole") });
+            output.put(Done {
+                index,
+                name: Some(name.into()),
+                exit: Some(0),
+                stdout: b"whole".into(),
+                ..Done::default()
+            });
         }
-        folder.finish();
-        assert!(folder.unwritten.try_recv().is_err());
+        output.finish(false).expect("written");
+        assert!(output.unwritten().is_none());
         for (path, count) in [("", 67 + 2), ("link", 67), ("new/folder", 66)] {
             let path = root.path().join(path);
             assert_eq!(fs::read_dir(&path).expect("a folder").count(), count, "{}", path.display());
