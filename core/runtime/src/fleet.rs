@@ -13,6 +13,7 @@ mod launch;
 mod run;
 mod settle;
 mod sizes;
+mod spread;
 mod start;
 mod timekeeper;
 mod watchdog;

@@ -1,5 +1,6 @@
 //! Fetching pieces of VM memory and output: the device packs them, and one transfer reads the pack.
 
+use super::spread::spread;
 use crate::Result;
 use std::sync::Arc;
 use vectorvisor_driver::{Buffer, BufferId, Device, KernelId, Pinned, Queue};
@@ -105,7 +106,7 @@ impl Gather {
         mut par: [u64; Par::COUNT],
         pieces: &[Piece],
     ) -> Result<Vec<Vec<u8>>> {
-        let mut fetched: Vec<Vec<u8>> = pieces.iter().map(|p| Vec::with_capacity(p.length as usize)).collect();
+        let mut fetched = vec![Vec::new(); pieces.len()];
         let total: u64 = pieces.iter().map(|p| p.length.next_multiple_of(ALIGN)).sum();
         if total == 0 {
             return Ok(fetched);
@@ -142,9 +143,14 @@ impl Gather {
             let ended = self.transfer(queue, kernel, &args, tiles, lanes, bytes, packed);
             // Also after an error: transfers that were begun must not outlive this.
             queue.finish().map_err(crate::Error::from).and(ended)?;
-            for span in &spans {
-                fetched[span.piece].extend(&self.pack_host[span.at..span.at + span.bytes]);
-            }
+            let mut pieces_left = fetched.iter_mut().zip(pieces).enumerate();
+            let mut piece_of =
+                |span: &Span| pieces_left.find(|(number, _)| *number == span.piece).map(|(_, piece)| piece);
+            let mut parts: Vec<_> = spans.iter().filter_map(|span| Some((span, piece_of(span)?))).collect();
+            spread(&mut parts, packed, |(span, (bytes, piece))| {
+                bytes.reserve_exact(piece.length as usize - bytes.len());
+                bytes.extend_from_slice(&self.pack_host[span.at..span.at + span.bytes]);
+            });
         }
     }
 

@@ -5,6 +5,7 @@ use super::image::{ImageBuffer, SLACK};
 use super::job::{Job, Phase, Quota, Slot};
 use super::now;
 use super::sizes::{Limits, MAX_OUT};
+use super::spread::spread;
 use super::timekeeper::Timekeeper;
 use super::words::Words;
 use crate::{Error, Program, Result};
@@ -434,23 +435,31 @@ impl Group {
             self.input_host = Pinned::new(&self.device, bytes.next_power_of_two())?;
         }
         let mut at = 0;
-        for i in 0..self.launched.len() {
-            let vm = self.launched[i] as usize;
+        let mut rest = &mut self.input_host[..bytes];
+        let mut parts = Vec::with_capacity(self.launched.len());
+        for &vm in &self.launched {
+            let vm = vm as usize;
             let Some(slot) = &mut self.slots[vm] else { continue };
+            let mut pack = |length: usize| {
+                let (to, after) = std::mem::take(&mut rest).split_at_mut(padded(length));
+                rest = after;
+                let offset = base + at as u64;
+                at += to.len();
+                (to, offset)
+            };
             if slot.stdin_at.is_none() {
-                let stdin = &slot.job.input.stdin;
-                self.input_host[at..at + stdin.len()].copy_from_slice(stdin);
-                slot.stdin_at = Some(base + at as u64);
-                self.words.set(Word::InputOffset, vm, base + at as u64);
-                self.words.set(Word::InputLength, vm, stdin.len() as u64);
-                at += padded(stdin.len());
+                let (to, offset) = pack(slot.job.bytes());
+                slot.stdin_at = Some(offset);
+                self.words.set(Word::InputOffset, vm, offset);
+                self.words.set(Word::InputLength, vm, slot.job.bytes() as u64);
+                parts.push((to, slot.job.input.stdin.clone()));
             }
-            let message = &slot.message;
-            self.input_host[at..at + message.len()].copy_from_slice(message);
-            self.words.set(Word::MessageOffset, vm, base + at as u64);
-            self.words.set(Word::MessageLength, vm, message.len() as u64);
-            at += padded(message.len());
+            let (to, offset) = pack(slot.message.len());
+            to[..slot.message.len()].copy_from_slice(&slot.message);
+            self.words.set(Word::MessageOffset, vm, offset);
+            self.words.set(Word::MessageLength, vm, slot.message.len() as u64);
         }
+        spread(&mut parts, at, |(to, stdin)| to[..stdin.len()].copy_from_slice(stdin));
         self.input_used = base + need;
         if at > 0 {
             self.in_flight = true;
