@@ -1,7 +1,7 @@
 //! Copying many pieces, by several threads where it is worth it: one core does not fill the memory's bandwidth, and
 //! nothing else of a group goes on meanwhile.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 /// Bytes that are worth another thread.
@@ -13,8 +13,10 @@ const CHUNK: usize = 64;
 
 /// Does `work`, which copies so many `bytes` in all, to each of `pieces`.
 pub fn spread<T: Send>(pieces: &mut [T], bytes: usize, work: impl Fn(&mut T) + Sync) {
-    let cores = thread::available_parallelism().map_or(1, Into::into);
-    let threads = (bytes / EACH).min(cores).min(MOST);
+    /// Kept, since asking reads files.
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let cores = CORES.get_or_init(|| thread::available_parallelism().map_or(1, Into::into));
+    let threads = (bytes / EACH).min(*cores).min(MOST);
     if threads <= 1 {
         return pieces.iter_mut().for_each(work);
     }
