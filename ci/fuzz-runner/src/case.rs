@@ -17,6 +17,7 @@ pub struct Setup {
     pub exact: bool,
     pub capacity: bool,
     pub framed: bool,
+    pub divide: Option<u32>,
     pub lanes: u32,
     pub interleave: u32,
     pub stack: u32,
@@ -74,6 +75,7 @@ impl Setup {
             without: self.without.clone(),
             with: self.with.clone(),
             linked: self.linked,
+            divide: self.divide,
             force_framed: self.framed,
             cache: CachePolicy::Off,
             ..ProgramOptions::default()
@@ -96,6 +98,9 @@ impl Setup {
         ] {
             text.push_str(if set { word } else { "" });
         }
+        if let Some(most) = self.divide {
+            let _ = write!(text, " --divide {most}");
+        }
         for (word, set) in [("without", &self.without), ("opt", &self.with)] {
             for (name, _) in Opt::ALL.iter().filter(|(_, opt)| set.contains(opt)) {
                 let _ = write!(text, " --{word} {name}");
@@ -109,6 +114,7 @@ impl Setup {
             exact: false,
             capacity: false,
             framed: false,
+            divide: None,
             lanes: 32,
             interleave: 8,
             stack: 65536,
@@ -134,6 +140,7 @@ impl Setup {
                     let set = if word == "--opt" { &mut setup.with } else { &mut setup.without };
                     set.insert(opt.ok_or(format!("there is no optimisation {name:?}"))?.1);
                 }
+                "--divide" => setup.divide = Some(number(value()?)?),
                 "--force-framed" => setup.framed = true,
                 "--linked" => setup.linked = true,
                 other => return Err(format!("there is no option {other:?}")),

@@ -102,6 +102,7 @@ fn options(seed: u64) -> Options {
         traps: if rng.bool() { Traps::Sticky } else { Traps::Exact },
         bounds: if rng.bool() { Bounds::Size } else { Bounds::Capacity },
         linked: rng.u32(..8) == 0,
+        divide: (rng.u32(..4) == 0).then(|| rng.u32(1..100)),
         force_framed: rng.u32(..4) == 0,
         profile: rng.u32(..8) == 0,
         roots: Vec::new(),

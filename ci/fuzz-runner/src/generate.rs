@@ -29,6 +29,7 @@ pub fn program(seed: u64) -> Result<Program, String> {
         exact: !natural && rng.bool(),
         capacity: rng.u32(..5) == 0,
         framed: rng.u32(..4) == 0,
+        divide: (rng.u32(..3) == 0).then(|| rng.u32(4..80)),
         lanes: if rng.u32(..5) == 0 { 64 } else { 32 },
         interleave: [0, 4, 8, 16, 32][rng.usize(..5)],
         stack: [4096, 65536, 1 << 20][rng.usize(..3)],

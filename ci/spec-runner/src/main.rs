@@ -28,6 +28,7 @@ usage: ci/spec [options]
   --traps M          sticky (default) or exact
   --lanes L          VMs in a tile: 32 (default), 1, 8, 64, ...
   --interleave C     0, 4, 8, 16 or 32
+  --divide N         divide functions larger than N
   --force-framed     frame every function, suspend at every call
   --cache-dir DIR    where compiled programs are kept (default: target/spec)
   --jobs N           programs at a time (default: the cores)
@@ -102,6 +103,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             }
             "--lanes" => options.lanes = number(value()?)?,
             "--interleave" => options.program.interleave = Some(number(value()?)?),
+            "--divide" => options.program.divide = Some(number(value()?)?),
             "--force-framed" => options.program.force_framed = true,
             "--cache-dir" => options.program.cache = CachePolicy::Dir(value()?.into()),
             "--jobs" => options.jobs = number(value()?)?.max(1) as usize,

@@ -109,6 +109,9 @@ pub struct TranslateArgs {
     /// The program was made by the linker of the spec suite's runner, so it may have several memories.
     #[arg(long, hide = true)]
     pub linked: bool,
+    /// Divide functions larger than N, in instructions, more or less [default: 20000 on GPUs].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub divide: Option<u32>,
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,

@@ -102,6 +102,7 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
         without: args.without.iter().copied().collect(),
         with: args.opt.iter().copied().collect(),
         linked: args.linked,
+        divide: args.divide,
         force_framed: args.force_framed,
         roots: roots.iter().map(ToString::to_string).collect(),
         cache: match named_cache(args) {

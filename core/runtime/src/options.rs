@@ -41,6 +41,9 @@ pub struct ProgramOptions {
     pub with: BTreeSet<Opt>,
     /// The module comes from [`crate::translate::link::Linker`], so it may have several memories.
     pub linked: bool,
+    /// Divide functions larger than this, in statements and nodes of expressions; `None` is
+    /// [`LARGE`](vectorvisor_translate::LARGE) on GPUs, whose compilers take long for them, and no limit on processors.
+    pub divide: Option<u32>,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -66,6 +69,7 @@ impl Default for ProgramOptions {
             without: BTreeSet::new(),
             with: BTreeSet::new(),
             linked: false,
+            divide: None,
             force_framed: false,
             profile: false,
             roots: Vec::new(),
@@ -116,6 +120,7 @@ impl ProgramOptions {
             without: self.without.clone(),
             with: self.with.clone(),
             linked: self.linked,
+            divide: self.divide.or((!cpu).then_some(vectorvisor_translate::LARGE)),
             force_framed: self.force_framed,
             profile: self.profile,
             roots: self.roots.clone(),

@@ -127,6 +127,9 @@ impl Opt {
     }
 }
 
+/// The default of [`Options::divide`] where it is on.
+pub const LARGE: u32 = 20_000;
+
 /// How to translate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Options {
@@ -152,6 +155,9 @@ pub struct Options {
     pub with: BTreeSet<Opt>,
     /// The module was made by [`link::Linker`], so it may have several memories.
     pub linked: bool,
+    /// Divide functions larger than this, in statements and nodes of expressions, and nests of many loops: see
+    /// [`LARGE`].
+    pub divide: Option<u32>,
     /// Frame every function, and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -371,6 +377,10 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     }
     let (mut program, image) = lower::lower(&module, options)?;
     verify("lowering", &program)?;
+    if let Some(most) = options.divide {
+        pass::divide::run(&mut program, most);
+        verify("dividing", &program)?;
+    }
     let facts = analysis::Colours::new(&program, options.force_framed, options.target);
     let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f))?;
     verify("framing", &program)?;

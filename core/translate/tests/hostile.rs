@@ -4,7 +4,7 @@
 mod common;
 
 use peak_alloc::PeakAlloc;
-use vectorvisor_translate::{Options, translate};
+use vectorvisor_translate::{LARGE, Options, translate};
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
@@ -197,7 +197,7 @@ fn hostile_modules_are_translated_in_proportion_or_refused() {
         for force_framed in [false, true] {
             ALLOCATED.reset_peak_usage();
             let before = ALLOCATED.current_usage();
-            let options = Options { force_framed, ..common::options() };
+            let options = Options { force_framed, divide: Some(LARGE), ..common::options() };
             let refused = translate(&wasm, &options).err();
             let needed = ALLOCATED.peak_usage() - before;
             // Text alone is up to 64 bytes for each byte of the module.

@@ -22,6 +22,8 @@ pub struct Parts {
     pub tables: Vec<(String, String)>,
     /// Names and definitions of leaves that are inlined everywhere.
     pub small: Vec<(String, String)>,
+    /// Some function was divided, and must not become one again.
+    pub divided: bool,
     declarations: Vec<String>,
 }
 
@@ -68,12 +70,12 @@ impl Parts {
     /// The header that all units begin with, and the units; `last` ends the last one. Where calls are `costly`, a small
     /// program is one unit.
     pub fn units(mut self, mut header: String, last: &[&str], costly: bool) -> (String, Vec<String>) {
-        let whole = costly && self.bodies.iter().map(String::len).sum::<usize>() <= INLINED_BYTES;
+        let whole = costly && !self.divided && self.bodies.iter().map(String::len).sum::<usize>() <= INLINED_BYTES;
         if whole {
             self.inline_once(&last.concat());
         }
         let unit_bytes = if whole { INLINED_BYTES } else { UNIT_BYTES };
-        let Self { bodies, tables, small, declarations } = self;
+        let Self { bodies, tables, small, declarations, .. } = self;
         let mut units = vec![String::new()];
         for body in bodies {
             if let Some(last) = units.last_mut() {

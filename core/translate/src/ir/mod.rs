@@ -222,6 +222,14 @@ pub struct Body {
     pub frame: u32,
 }
 
+/// What a statement names.
+pub enum Use<'a> {
+    /// A variable that it sets, reads or moves.
+    Var(&'a mut Var),
+    /// An expression that it evaluates.
+    Expr(&'a mut ExprId),
+}
+
 impl Body {
     /// The expression behind a handle.
     pub fn expr(&self, id: ExprId) -> Expr {
@@ -363,6 +371,89 @@ impl Stmt {
             Self::Write { result, .. } => vec![*result],
             Self::Restore { vars } | Self::Results { vars } => vars.clone(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Calls `f` for each variable and expression that a statement itself names, to change it.
+    pub fn each_use(&mut self, f: &mut impl FnMut(Use<'_>)) {
+        match self {
+            Self::Set { var, value } => {
+                f(Use::Expr(value));
+                f(Use::Var(var));
+            }
+            Self::GetGlobal { var, .. } | Self::MemorySize { var } => f(Use::Var(var)),
+            Self::SetGlobal { value, .. } => f(Use::Expr(value)),
+            Self::Load { var, mem, .. } => {
+                f(Use::Expr(&mut mem.addr));
+                f(Use::Var(var));
+            }
+            Self::Store { mem, value, after, .. } => {
+                f(Use::Expr(&mut mem.addr));
+                f(Use::Expr(value));
+                after.iter_mut().for_each(|var| f(Use::Var(var)));
+            }
+            Self::Check { var, addr, .. } => {
+                f(Use::Expr(addr));
+                f(Use::Var(var));
+            }
+            Self::Unshared { addr, .. } => f(Use::Expr(addr)),
+            Self::Strides(ranges) => ranges.iter_mut().for_each(|range| f(Use::Expr(&mut range.addr))),
+            Self::Trapping { var, a, b, .. } => {
+                f(Use::Expr(a));
+                b.iter_mut().for_each(|b| f(Use::Expr(b)));
+                f(Use::Var(var));
+            }
+            Self::MemoryGrow { var, delta, .. } => {
+                f(Use::Expr(delta));
+                f(Use::Var(var));
+            }
+            Self::MemoryFill { to, value: middle, length, .. }
+            | Self::MemoryCopy { to, from: middle, length, .. }
+            | Self::MemoryInit { to, from: middle, length, .. }
+            | Self::TableCopy { to, from: middle, length, .. }
+            | Self::TableInit { to, from: middle, length, .. } => {
+                [to, middle, length].into_iter().for_each(|operand| f(Use::Expr(operand)));
+            }
+            Self::Call { callee, args, results, .. } | Self::CallNested { callee, args, results, .. } => {
+                args.iter_mut().for_each(|arg| f(Use::Expr(arg)));
+                if let Callee::Table { index, .. } = callee {
+                    f(Use::Expr(index));
+                }
+                results.iter_mut().for_each(|var| f(Use::Var(var)));
+            }
+            Self::CallFramed { callee, args, .. } => {
+                args.iter_mut().for_each(|arg| f(Use::Expr(arg)));
+                if let Callee::Table { index, .. } = callee {
+                    f(Use::Expr(index));
+                }
+            }
+            Self::Host { args, result, .. } | Self::Answer { args, result, .. } => {
+                args.iter_mut().for_each(|arg| f(Use::Expr(arg)));
+                result.iter_mut().for_each(|var| f(Use::Var(var)));
+            }
+            Self::Write { args, result, .. } => {
+                args.iter_mut().for_each(|arg| f(Use::Expr(arg)));
+                f(Use::Var(result));
+            }
+            Self::Abandon { args, .. } | Self::Suspend { args, .. } => {
+                args.iter_mut().for_each(|arg| f(Use::Expr(arg)));
+            }
+            Self::If { cond, .. } => f(Use::Expr(cond)),
+            Self::Switch { index, .. } => f(Use::Expr(index)),
+            Self::Return { values } | Self::ReturnFramed { values } => {
+                values.iter_mut().for_each(|value| f(Use::Expr(value)));
+            }
+            Self::Restore { vars } | Self::Save { vars } | Self::Results { vars } => {
+                vars.iter_mut().for_each(|var| f(Use::Var(var)));
+            }
+            Self::DataDrop { .. }
+            | Self::ElemDrop { .. }
+            | Self::Block { .. }
+            | Self::Loop { .. }
+            | Self::Branch { .. }
+            | Self::Trap { .. }
+            | Self::Edge { .. }
+            | Self::Goto { .. } => {}
         }
     }
 
@@ -515,6 +606,8 @@ pub struct Function {
     pub body: Option<Body>,
     /// The code as states; `None` if no trampoline enters it.
     pub states: Option<Body>,
+    /// The function of the module that this was cut out of by `pass::divide`.
+    pub part_of: Option<u32>,
 }
 
 /// The table of functions.

@@ -42,6 +42,7 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
             ty: canonical[module.functions[f as usize] as usize],
             body: None,
             states: None,
+            part_of: None,
         })
         .collect();
     for (f, first) in &module.merged {
@@ -90,7 +91,7 @@ pub fn lower(module: &Module<'_>, options: &Options) -> Result<(Program, Image),
             types.len() - 1
         });
         let body = Some(Body { stmts, ..Body::default() });
-        functions.push(Function { names: vec![name.into()], ty: ty as u32, body, states: None });
+        functions.push(Function { names: vec![name.into()], ty: ty as u32, body, states: None, part_of: None });
         functions.len() as u32 - 1
     };
     if !before.is_empty() || trap.is_some() {

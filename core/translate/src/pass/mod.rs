@@ -2,6 +2,7 @@
 
 pub mod access;
 mod charge;
+pub mod divide;
 mod facts;
 mod frame;
 pub mod hoist;

@@ -22,6 +22,7 @@ pub fn options() -> Options {
         without: Default::default(),
         with: Default::default(),
         linked: false,
+        divide: None,
         force_framed: false,
         profile: false,
         roots: Vec::new(),

@@ -14,14 +14,14 @@ impl Writer<'_> {
         line!(
             s,
             "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
-            s.function,
+            s.reported,
             s.leave
         );
         let text = self.args(s, args);
         let answered_by = host.answered_by(&self.o.target);
         let value = match answered_by {
             AnsweredBy::Device if host.name == "proc_exit" => {
-                line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.function);
+                line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.reported);
                 line!(s, "{};", s.leave);
                 return;
             }
@@ -65,7 +65,7 @@ impl Writer<'_> {
             Callee::Function(f) => format!("{}u", self.l.entry(self.c, world, *f)),
             Callee::Table { ty, index } => {
                 let index = self.e(s, *index);
-                line!(s, "u32 next = {}{ty}(vm, {index}, {}u, {at}u);", entry_dispatcher(world), s.function);
+                line!(s, "u32 next = {}{ty}(vm, {index}, {}u, {at}u);", entry_dispatcher(world), s.reported);
                 line!(s, "if (next == VV_HALT) {};", s.leave);
                 "next".to_string()
             }
@@ -95,7 +95,7 @@ impl Writer<'_> {
         line!(
             s,
             "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
-            s.function,
+            s.reported,
             s.leave
         );
         line!(s, "vm->request = 0; vm->error = 0;");
@@ -104,7 +104,7 @@ impl Writer<'_> {
         // A request that cannot be made is answered at once with its errno.
         line!(s, "if (vm->error) return {then}u;");
         line!(s, "vm->state = {then}u;");
-        line!(s, "vv_halt(vm, VV_CALL, {call}u, {}u, {at}u);", s.function);
+        line!(s, "vv_halt(vm, VV_CALL, {call}u, {}u, {at}u);", s.reported);
         line!(s, "return VV_HALT;");
     }
 

@@ -54,6 +54,8 @@ struct Writer<'a> {
 struct Scope<'a> {
     body: &'a Body,
     function: u32,
+    /// The function of the module that traps name.
+    reported: u32,
     /// The statement that leaves the function after the VM has stopped.
     leave: &'static str,
     framed: bool,
@@ -136,6 +138,9 @@ impl Writer<'_> {
             }
             if let Some(body) = &function.body {
                 let head = self.signature(i);
+                if function.part_of.is_some() {
+                    parts.divided = true;
+                }
                 if is_small(body) {
                     parts.small.push((format!("fn{i}"), self.direct(i, body, &format!("VV_SMALL {head}"))));
                 } else {
@@ -336,7 +341,9 @@ impl Writer<'_> {
     }
 
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
-        Scope { body, function, leave, framed, refresh: false, fuel: false, out: String::new(), depth: 1, flat: 0 }
+        let reported = self.p.functions[function as usize].part_of.unwrap_or(function);
+        let out = String::new();
+        Scope { body, function, reported, leave, framed, refresh: false, fuel: false, out, depth: 1, flat: 0 }
     }
 
     fn leave(&self, ty: u32) -> &'static str {

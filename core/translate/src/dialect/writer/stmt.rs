@@ -116,7 +116,7 @@ impl Writer<'_> {
         line!(
             s,
             "if (VV_UNLIKELY({status})) {{ vv_halt(vm, {status}, {trap}, {}u, {at}u); {}; }}",
-            s.function,
+            s.reported,
             s.leave
         );
     }
@@ -146,12 +146,12 @@ impl Writer<'_> {
     }
 
     fn edge(&self, s: &mut Scope<'_>, at: u32) {
-        line!(s, "VV_EDGE({}u, {at}u, {})", s.function, s.leave);
+        line!(s, "VV_EDGE({}u, {at}u, {})", s.reported, s.leave);
     }
 
     /// A test that traps.
     pub(super) fn trap_if(&self, s: &mut Scope<'_>, test: &str, kind: &str, at: u32) {
-        line!(s, "if ({test}) {{ {}vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.put(), s.function, s.leave);
+        line!(s, "if ({test}) {{ {}vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.put(), s.reported, s.leave);
     }
 
     fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
@@ -303,7 +303,7 @@ impl Writer<'_> {
                 let (call, may) = match callee {
                     Callee::Function(f) => (format!("fn{f}(vm{args})"), self.stops[*f as usize]),
                     Callee::Table { ty, index } => {
-                        (format!("ci{ty}(vm, {}, {}u, {at}u{args})", self.e(s, *index), s.function), true)
+                        (format!("ci{ty}(vm, {}, {}u, {at}u{args})", self.e(s, *index), s.reported), true)
                     }
                 };
                 // A direct function may push frames of a nested trampoline above that of the state which calls it.
@@ -383,7 +383,7 @@ impl Writer<'_> {
                 }
             }
             Stmt::Trap { kind, at } => {
-                line!(s, "vv_trap(vm, VV_{}, {}u, {at}u);", trap_name(*kind), s.function);
+                line!(s, "vv_trap(vm, VV_{}, {}u, {at}u);", trap_name(*kind), s.reported);
                 line!(s, "{};", s.leave);
             }
             Stmt::Edge { head, at } => {
@@ -440,7 +440,7 @@ impl Writer<'_> {
                 line!(
                     s,
                     "if (VV_STRAYED(vm)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
-                    s.function,
+                    s.reported,
                     s.leave
                 );
                 line!(s, "v{} = vv_fd_write(vm{});", result.0, self.args(s, args));
@@ -449,7 +449,7 @@ impl Writer<'_> {
                 line!(s, "if (vm->flush) {{");
                 s.depth += 1;
                 line!(s, "vm->state = {}u;", self.l.states[&s.function] + again.0);
-                line!(s, "vv_halt(vm, VV_CALL, 0xffffffffu, {}u, {at}u);", s.function);
+                line!(s, "vv_halt(vm, VV_CALL, 0xffffffffu, {}u, {at}u);", s.reported);
                 line!(s, "return VV_HALT;");
                 s.depth -= 1;
                 line!(s, "}}");
@@ -510,7 +510,7 @@ impl Writer<'_> {
                     None => line!(s, "(void)vv_aligned(&fuel, {a}, {align}u, {residue}u);"),
                 }
             }
-            line!(s, "if (VV_UNLIKELY((s32)fuel < 0)) {{ VV_REFUEL({}u, {at}u, {}) }}", s.function, s.leave);
+            line!(s, "if (VV_UNLIKELY((s32)fuel < 0)) {{ VV_REFUEL({}u, {at}u, {}) }}", s.reported, s.leave);
         }
         // A quiet loop has no other in it.
         let flat = s.depth > BRACES && !quiet;
@@ -544,7 +544,7 @@ impl Writer<'_> {
         }
         if quiet {
             let test = if strides.is_empty() { "" } else { "if ((s32)(fuel + 1) <= 0) " };
-            line!(s, "{test}{{ VV_REFUEL({}u, {at}u, {}) }}", s.function, s.leave);
+            line!(s, "{test}{{ VV_REFUEL({}u, {at}u, {}) }}", s.reported, s.leave);
             line!(s, "}}");
         }
         if (quiet || flat) && falls {
