@@ -160,7 +160,7 @@ impl Device for CpuDevice {
         Ok((BufferId(self.buffers.insert(memory)), pointer))
     }
 
-    fn queue(&self) -> Result<QueueId> {
+    fn queue(&self, _: bool) -> Result<QueueId> {
         Ok(QueueId(self.queues.insert(Arc::new(Queue::new(self.pool.clone())?))))
     }
     fn free_queue(&self, queue: QueueId) {

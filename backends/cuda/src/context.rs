@@ -149,11 +149,68 @@ pub fn texts(source: Source<'_>, options: &[String]) -> (Vec<String>, Vec<String
     (texts, options.iter().cloned().chain(separate).collect())
 }
 
+/// Device memory in the order of a stream of its own: `cuMemFree` waits until all kernels that run have ended, and
+/// launches of other VMs would stand still.
+struct Pool {
+    context: Arc<Context>,
+    stream: cu::CUstream,
+}
+
+// SAFETY: streams may be used from any thread.
+unsafe impl Send for Pool {}
+// SAFETY: as above.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    /// `None` on a device without pools of memory.
+    fn new(context: &Arc<Context>) -> Result<Option<Self>> {
+        use cu::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
+        use cu::CUmemPool_attribute_enum::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        const NON_BLOCKING: u32 = 1;
+        let (own, device) = (&context.cuda.own, context.device);
+        let (mut pools, mut pool, mut raw, mut keep) = (0, null_mut(), null_mut(), u64::MAX);
+        context.enter()?;
+        // SAFETY: locals to fill, and a value of the attribute's type.
+        unsafe {
+            let ask = (own.cuDeviceGetAttribute)(&mut pools, CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, device);
+            context.check("cuDeviceGetAttribute", ask)?;
+            if pools == 0 {
+                return Ok(None);
+            }
+            context.check("cuDeviceGetDefaultMemPool", (own.cuDeviceGetDefaultMemPool)(&mut pool, device))?;
+            let keep = (&raw mut keep).cast::<c_void>();
+            let set = (own.cuMemPoolSetAttribute)(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, keep);
+            context.check("cuMemPoolSetAttribute", set)?;
+            let made = (context.cuda.common.StreamCreateWithPriority)(&mut raw, NON_BLOCKING, 0);
+            context.check("making a queue", made)?;
+        }
+        Ok(Some(Self { context: context.clone(), stream: raw.cast() }))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Memory that was freed belongs to other programs again.
+        if self.context.enter().is_ok() {
+            // SAFETY: ours.
+            unsafe { (self.context.cuda.common.StreamDestroy)(self.stream.cast()) };
+        }
+    }
+}
+
 /// A device with its compiler.
 pub struct Nvidia {
     pub context: Arc<Context>,
     pub compiler: &'static Compiler,
     pub options: Vec<String>,
+    pool: Option<Pool>,
+}
+
+impl Nvidia {
+    pub fn new(context: Arc<Context>, compiler: &'static Compiler, options: Vec<String>) -> Result<Self> {
+        let pool = Pool::new(&context)?;
+        Ok(Self { context, compiler, options, pool })
+    }
 }
 
 impl Vendor for Nvidia {
@@ -165,6 +222,28 @@ impl Vendor for Nvidia {
     }
     fn check(&self, what: &str, code: Code) -> Result<()> {
         self.context.check(what, code)
+    }
+    fn alloc_memory(&self, address: &mut u64, bytes: usize) -> Code {
+        let (own, common) = (&self.context.cuda.own, &self.context.cuda.common);
+        // SAFETY: the caller's local to fill; the stream lives. Other streams may use the memory after the wait.
+        unsafe {
+            match &self.pool {
+                Some(pool) => match (own.cuMemAllocAsync)(address, bytes, pool.stream) {
+                    SUCCESS => (common.StreamSynchronize)(pool.stream.cast()),
+                    code => code,
+                },
+                None => (common.MemAlloc)(address, bytes),
+            }
+        }
+    }
+    fn free_memory(&self, address: u64) {
+        // SAFETY: allocated by the function above, by the same of two ways.
+        unsafe {
+            match &self.pool {
+                Some(pool) => (self.context.cuda.own.cuMemFreeAsync)(address, pool.stream),
+                None => (self.context.cuda.common.MemFree)(address),
+            }
+        };
     }
     /// Many units are compiled on all processors at once, then linked: a guest of 70 KB takes 6 s on 16 processors, and
     /// 95 s as a whole. Without inlining across units, kernels that call much lose a fifth of their speed, so few units

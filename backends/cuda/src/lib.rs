@@ -168,7 +168,7 @@ impl Facts {
         let context = Context::open(cuda()?, device)?;
         info.memory = context.free_memory()?.saturating_sub(info.memory / RESERVED).max(1);
         info.max_alloc = info.memory;
-        let vendor = Arc::new(Nvidia { context, compiler: &nvrtc()?.compiler, options });
+        let vendor = Arc::new(Nvidia::new(context, &nvrtc()?.compiler, options)?);
         // PTX, which NVIDIA's driver compiles in a millisecond.
         let probe = include_bytes!("probe.ptx").to_vec();
         let magic = b"vectorvisor CUDA\n";

@@ -28,6 +28,10 @@ library::functions! {
     cuDevicePrimaryCtxReset_v2(device: cu::CUdevice);
     cuCtxSetCurrent(context: cu::CUcontext);
     cuMemGetInfo_v2(free: *mut usize, total: *mut usize);
+    cuMemAllocAsync(pointer: *mut u64, bytes: usize, stream: cu::CUstream);
+    cuMemFreeAsync(pointer: u64, stream: cu::CUstream);
+    cuDeviceGetDefaultMemPool(pool: *mut cu::CUmemoryPool, device: cu::CUdevice);
+    cuMemPoolSetAttribute(pool: cu::CUmemoryPool, attribute: cu::CUmemPool_attribute, value: *mut c_void);
     cuLinkCreate_v2(options: c_uint, names: *mut cu::CUjit_option, values: *mut *mut c_void, link: *mut cu::CUlinkState);
     cuLinkAddData_v2(
         link: cu::CUlinkState, kind: cu::CUjitInputType, data: *mut c_void, bytes: usize, name: *const c_char,
@@ -79,6 +83,13 @@ fn open() -> Result<Cuda> {
         what: format!("there is no CUDA driver ({reason})"),
         advice: "install the driver of the NVIDIA GPU; if it is there, name its folder in LD_LIBRARY_PATH".into(),
     })?;
+    // How many streams are independent: of more than that, some wait for the copies of others behind long kernels. CUDA
+    // has 8, as many as a fleet has groups, which leaves none for memory and gathering.
+    if std::env::var_os("CUDA_DEVICE_MAX_CONNECTIONS").is_none() {
+        // SAFETY: nothing in this process reads the environment by other functions than the standard library's while
+        // the first device is looked for.
+        unsafe { std::env::set_var("CUDA_DEVICE_MAX_CONNECTIONS", "32") };
+    }
     // SAFETY: no pointers.
     let code = unsafe { (cuda.own.cuInit)(0) };
     let advice = match () {

@@ -84,7 +84,7 @@ impl Device for PanickingDevice {
     fn publish(&self, _: BufferId) -> Result<()> {
         panic!("no publishing")
     }
-    fn queue(&self) -> Result<QueueId> {
+    fn queue(&self, _: bool) -> Result<QueueId> {
         Ok(QueueId(1))
     }
     fn free_queue(&self, _: QueueId) {

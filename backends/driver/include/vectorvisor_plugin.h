@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VV_PLUGIN_VERSION 2
+#define VV_PLUGIN_VERSION 3
 
 /* What an entry returns. Before it returns any other than VV_OK, it calls vv_why.tell. */
 enum { VV_OK, VV_UNAVAILABLE, VV_COMPILE, VV_OUT_OF_MEMORY, VV_INVALID, VV_DEVICE, VV_PANIC };
@@ -76,7 +76,7 @@ typedef struct {
     int32_t (*free_pinned)(vv_device device, uint64_t pinned, const vv_why *why);
     int32_t (*alloc_shared)(vv_device device, size_t bytes, uint64_t *buffer, uint8_t **pointer, const vv_why *why);
     int32_t (*publish)(vv_device device, uint64_t shared, const vv_why *why);
-    int32_t (*queue)(vv_device device, uint64_t *queue, const vv_why *why);
+    int32_t (*queue)(vv_device device, uint32_t urgent, uint64_t *queue, const vv_why *why);
     int32_t (*free_queue)(vv_device device, uint64_t queue, const vv_why *why);
     int32_t (*write)(vv_device device, uint64_t queue, uint64_t dst, uint64_t offset, const uint8_t *src, size_t bytes,
                      uint64_t *event, const vv_why *why);

@@ -271,8 +271,9 @@ pub trait Device: Send + Sync {
         Ok(())
     }
 
-    /// A new in-order queue. Different queues may overlap.
-    fn queue(&self) -> Result<QueueId>;
+    /// A new in-order queue. Different queues may overlap. Kernels of an `urgent` one run before those of others that wait
+    /// for room on the device, where the device can do that.
+    fn queue(&self, urgent: bool) -> Result<QueueId>;
     /// Waits for its work, then forgets the queue.
     fn free_queue(&self, queue: QueueId);
     /// Copies host memory to the device, asynchronously.

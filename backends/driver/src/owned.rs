@@ -216,7 +216,11 @@ fn check(range: &Range<u64>, bytes: u64, what: &str) -> Result<()> {
 impl Queue {
     /// A new queue on the device.
     pub fn new(device: &Arc<dyn Device>) -> Result<Self> {
-        Ok(Self { device: device.clone(), id: device.queue()? })
+        Ok(Self { device: device.clone(), id: device.queue(false)? })
+    }
+    /// A new queue for short work that should not wait behind the long work of others ([`Device::queue`]).
+    pub fn urgent(device: &Arc<dyn Device>) -> Result<Self> {
+        Ok(Self { device: device.clone(), id: device.queue(true)? })
     }
     /// Writes the first `bytes` of a pinned buffer to the device and returns at once.
     ///

@@ -126,7 +126,7 @@ static int32_t memory(vv_device device, size_t bytes, uint64_t *id, uint8_t **po
 static int32_t on_one(vv_device device, uint64_t handle, const vv_why *why) {
     return fail(why, VV_DEVICE, "\xff broken text", "", 0);
 }
-static int32_t queue(vv_device device, uint64_t *queue, const vv_why *why) {
+static int32_t queue(vv_device device, uint32_t urgent, uint64_t *queue, const vv_why *why) {
     *queue = 1;
     return VV_OK;
 }

@@ -92,7 +92,7 @@ fn tables_that_do_not_fit() {
     let temp = folder();
     for (define, says) in [
         ("TOO_NEW", "it needs a newer vectorvisor"),
-        ("VERSION=0", "version 0 of the plugin interface, not 2"),
+        ("VERSION=0", "version 0 of the plugin interface, not 3"),
         ("VERSION=9", "version 9"),
         ("SIZE=40", "its table has 40 bytes"),
         ("NAME=\"else\"", "it is the driver \"else\"; call it libvectorvisor_else.so"),
@@ -194,7 +194,7 @@ fn what_a_plugin_in_c_says_arrives() {
     let module = load(b"m").expect("a module");
     assert!(matches!(device.kernel(module, ""), Err(Error::Device(text)) if text.contains("unknown code 77")));
     assert!(matches!(device.alloc(12), Err(Error::OutOfMemory { wanted: 12, what: "cupboards" })));
-    let (kernel, queue) = (device.kernel(module, "k").expect("a kernel"), device.queue().expect("a queue"));
+    let (kernel, queue) = (device.kernel(module, "k").expect("a kernel"), device.queue(false).expect("a queue"));
     let buffers = [device.alloc(300).expect("a buffer"), device.alloc(21).expect("a buffer")];
     // It does not have the feature.
     assert!(device.publish(buffers[0]).is_ok());
@@ -238,8 +238,8 @@ fn strange_handles_are_refused() {
     fault(device.kernel(other, "k"), "gave the handle 107 to a kernel while another");
     fault(device.kernel(module, "\0"), "gave the handle 0 to a kernel");
     assert_eq!(device.resident(kernel, 0).expect("tiles"), 1, "the plugin does not know");
-    let queue = device.queue().expect("a queue");
-    fault(device.queue(), "gave the handle 1 to a queue while another has it");
+    let queue = device.queue(false).expect("a queue");
+    fault(device.queue(false), "gave the handle 1 to a queue while another has it");
     let buffer = device.alloc(300).expect("a buffer");
     fault(device.alloc(300), "gave the handle 300 to a buffer while another has it");
     fault(device.alloc(0), "gave the handle 0 to a buffer");
@@ -364,7 +364,7 @@ fn panics_become_errors() {
     panicked(unsafe { device.load(b"") }.expect_err("a panic"), "no message");
     panicked(device.alloc(1).expect_err("a panic"), "no memory");
     panicked(device.alloc_pinned(1).expect_err("a panic"), "no pinned memory");
-    let queue = device.queue().expect("a queue");
+    let queue = device.queue(false).expect("a queue");
     panicked(device.finish(queue).expect_err("a panic"), "no finishing");
     // Calls without a result cannot report a panic; they must only return.
     device.free(BufferId(1));

@@ -33,13 +33,12 @@ library::functions! {
 }
 
 /// Symbols that are not `hip` and the field's name.
-const OTHER_NAMES: [(&str, &str); 9] = [
+const OTHER_NAMES: [(&str, &str); 8] = [
     ("MemAlloc", "hipMalloc"),
     ("MemFree", "hipFree"),
     ("HostAlloc", "hipHostMalloc"),
     ("HostFree", "hipHostFree"),
     ("HostGetDevicePointer", "hipHostGetDevicePointer"),
-    ("StreamCreate", "hipStreamCreateWithFlags"),
     ("EventCreate", "hipEventCreateWithFlags"),
     ("LaunchKernel", "hipModuleLaunchKernel"),
     ("OccupancyMaxActiveBlocksPerMultiprocessor", "hipModuleOccupancyMaxActiveBlocksPerMultiprocessor"),

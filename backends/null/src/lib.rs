@@ -152,7 +152,7 @@ impl Device for NullDevice {
     }
 
     /// Yours: the vendor's stream, or a thread that runs its work in order.
-    fn queue(&self) -> Result<QueueId> {
+    fn queue(&self, _: bool) -> Result<QueueId> {
         Ok(QueueId(self.queues.insert(())))
     }
     fn free_queue(&self, queue: QueueId) {

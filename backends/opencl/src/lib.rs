@@ -279,7 +279,7 @@ impl Device for OpenClDevice {
         self.buffers.get(shared.0)?.publish(&self.service)
     }
 
-    fn queue(&self) -> Result<QueueId> {
+    fn queue(&self, _: bool) -> Result<QueueId> {
         Ok(QueueId(self.queues.insert(Arc::new(Queue::new(&self.context, self.id)?))))
     }
     fn free_queue(&self, queue: QueueId) {

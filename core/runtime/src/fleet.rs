@@ -10,6 +10,7 @@ mod instances;
 mod job;
 mod key;
 mod launch;
+mod learn;
 mod run;
 mod settle;
 mod sizes;
@@ -26,14 +27,14 @@ use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap}
 use gather::Gather;
 use group::{Common, Group};
 use job::{Job, Jobs, Quota};
+use learn::Needs;
 use sizes::Need;
 use start::Init;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
 use vectorvisor_translate::Entry;
-use vectorvisor_translate::abi::{PAGE, UNLIMITED_FUEL};
+use vectorvisor_translate::abi::UNLIMITED_FUEL;
 use watchdog::Watchdog;
 
 /// Many VMs of one program on one device.
@@ -61,8 +62,8 @@ pub struct Fleet {
     /// What each VM gets: the largest quota so far with which at least three quarters of the VMs can work, or that many
     /// inputs need.
     quota: Quota,
-    /// Bytes of memory that inputs had when they ended, each with the number of inputs.
-    memory_used: BTreeMap<u64, usize>,
+    /// What inputs needed.
+    needs: Needs,
     init: Init,
     watchdog: Option<Watchdog>,
     cancel: CancelHandle,
@@ -92,10 +93,6 @@ impl fmt::Debug for Fleet {
 /// A loop that takes a microsecond per iteration: slower than nearly all, so the first guess stops too early, not too
 /// late.
 const FIRST_RATE: f64 = 1e6;
-/// From so many inputs on, the memory that they used is remembered.
-const LEARNT_FROM: usize = 64;
-/// One in so many inputs may need more than the rest: it then runs again.
-const FEW: usize = 64;
 
 impl Fleet {
     /// Allocates memory for VMs and prepares them. `inputs_hint` bounds their number by how many inputs there will be.
@@ -112,7 +109,8 @@ impl Fleet {
         inputs: Option<usize>,
         cancel: CancelHandle,
     ) -> Result<Self> {
-        let need = Need::first(&program.meta().plan, program.first_memory());
+        let need =
+            Need::first(&program.meta().plan, program.first_memory(), program.learnt().map(|learnt| learnt.output));
         Self::with_need(program, options, need, inputs, cancel)
     }
 
@@ -133,13 +131,14 @@ impl Fleet {
             Some(_) if info.live_shared => Some(Watchdog::new()?),
             _ => None,
         };
+        let largest = groups.iter().map(|group| group.vms).max().unwrap_or(0);
         Ok(Self {
+            gather: Gather::new(program.engine().device(), largest)?,
             groups,
-            gather: Gather::new(common.program.engine().device())?,
             common,
             options: options.clone(),
             quota,
-            memory_used: BTreeMap::new(),
+            needs: Needs::default(),
             init: program.meta().init.map_or(Init::Done, Init::Untried),
             watchdog,
             cancel,
@@ -158,6 +157,12 @@ impl Fleet {
     /// Number of VMs, in whole tiles.
     pub fn vms(&self) -> usize {
         self.groups.iter().map(|g| g.vms).sum()
+    }
+
+    /// Whether inputs that take longest had better come first. It pays where the VMs of a group end at about the same time
+    /// and do not wait for each other within a warp.
+    pub fn likes_largest_first(&self) -> bool {
+        self.common.apart()
     }
 
     /// Device memory of the VMs and of the groups' buffers, in bytes.
@@ -190,25 +195,14 @@ impl Fleet {
     ) -> Result<Summary> {
         let mut jobs = self.jobs(inputs)?;
         let summary = self.run_jobs(entry, &mut jobs, sink)?;
-        self.remember_memory();
+        self.remember_needs();
         Ok(summary)
     }
 
-    /// Lets later fleets begin with the memory that was enough for nearly all inputs of this one.
-    fn remember_memory(&self) {
-        let plan = &self.made.meta().plan;
-        let ended: usize = self.memory_used.values().sum();
-        if plan.memory_first == plan.memory_limit || ended < LEARNT_FROM {
-            return;
-        }
-        let mut more = ended;
-        for (bytes, count) in &self.memory_used {
-            more -= count;
-            if more <= ended / FEW {
-                let room = ((bytes - plan.memory_initial) / 8).next_multiple_of(PAGE).max(PAGE);
-                self.made.remember_memory((bytes + room).min(plan.memory_limit));
-                return;
-            }
+    /// Lets later fleets begin with what was enough for nearly all inputs of this one.
+    fn remember_needs(&self) {
+        if let Some(enough) = self.needs.enough(&self.made.meta().plan) {
+            self.made.remember_learnt(enough);
         }
     }
 

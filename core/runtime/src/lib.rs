@@ -30,6 +30,7 @@ mod fleet;
 mod options;
 mod outcome;
 mod program;
+mod trace;
 mod tune;
 mod value;
 
@@ -40,7 +41,8 @@ pub use error::{Error, Result};
 pub use fleet::{Call, CancelHandle, Fleet, Instances, Returned};
 pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
-pub use program::{Choice, Program, Stage, to_wasm, to_wasm_of};
+pub use program::{Choice, Learnt, Program, Stage, to_wasm, to_wasm_of};
+pub use trace::Trace;
 pub use tune::{Autotuning, Measured, Tuning};
 pub use value::Value;
 pub use vectorvisor_driver as driver;

@@ -1,6 +1,6 @@
 //! What callers choose: how a program is translated, how a fleet runs, and what one VM is given.
 
-use crate::{CachePolicy, Value};
+use crate::{CachePolicy, Trace, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,6 +163,8 @@ pub struct FleetOptions {
     /// How many inputs of one run may run again, with exact traps, to name the place of an out-of-bounds access
     /// exactly.
     pub exact_reruns: usize,
+    /// Records what runs do when.
+    pub trace: Option<Trace>,
 }
 
 impl Default for FleetOptions {
@@ -177,6 +179,7 @@ impl Default for FleetOptions {
             timeout: None,
             out_capacity: None,
             exact_reruns: 8,
+            trace: None,
         }
     }
 }

@@ -73,6 +73,15 @@ pub fn to_wasm_of<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
     })
 }
 
+/// What was enough for nearly all inputs of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learnt {
+    /// Bytes of linear memory.
+    pub memory: u64,
+    /// Bytes of output, standard output and error together.
+    pub output: u64,
+}
+
 /// The options with which [`Program::new`] translates a module for a device: the caller's, completed by what earlier
 /// runs found out.
 #[derive(Debug, Clone)]
@@ -81,8 +90,8 @@ pub struct Choice {
     pub translation: Options,
     /// What earlier autotuning chose.
     pub tuning: Option<Tuning>,
-    /// Bytes of linear memory that were enough for nearly all inputs of an earlier run.
-    pub memory: Option<u64>,
+    /// What was enough for nearly all inputs of an earlier run.
+    pub learnt: Option<Learnt>,
     /// An earlier run violated natural alignment.
     pub unaligned: bool,
     /// An earlier run may have stored into shared data, so that nothing is shared although it is asked for.
@@ -95,7 +104,7 @@ impl Choice {
         let cache = Cache::quietly(&asked.cache, asked.cache_limit);
         let found = |kind, key: &Key| cache.as_ref()?.get(kind, key);
         let known = tuning_key(backend, info, wasm, asked);
-        let memory = known.and_then(|key| postcard::from_bytes(&found(MEMORY, &key)?).ok());
+        let learnt = known.and_then(|key| postcard::from_bytes(&found(LEARNT, &key)?).ok());
         let tuning = known
             .filter(|_| Tuning::fixed(asked, asked.for_device(info).lanes).is_none())
             .and_then(|key| postcard::from_bytes::<Tuning>(&found(TUNING, &key)?).ok());
@@ -115,13 +124,13 @@ impl Choice {
         if unshared {
             translation.with.remove(&Opt::SharedData);
         }
-        Self { translation, tuning, memory, unaligned, unshared }
+        Self { translation, tuning, learnt, unaligned, unshared }
     }
 
     /// The capacity of linear memory in bytes that a VM of many has at first: what was enough for nearly all inputs of an
     /// earlier run, or else the plan's. Inputs that cannot run again begin with all.
     pub fn first_memory(&self, plan: &Plan) -> u64 {
-        first_memory(plan, self.memory)
+        first_memory(plan, self.learnt)
     }
 
     /// If shared data is asked for: what is shared, or why nothing is.
@@ -149,7 +158,7 @@ struct Inner {
     /// As the program was made, with what earlier runs found out.
     options: ProgramOptions,
     tuning: Option<Tuning>,
-    learnt_memory: Option<u64>,
+    learnt: Option<Learnt>,
     compile_time: Duration,
     meta: Meta,
     kernels: Kernels,
@@ -244,7 +253,7 @@ impl Program {
             asked,
             options,
             tuning: choice.tuning,
-            learnt_memory: choice.memory,
+            learnt: choice.learnt,
             compile_time,
             meta,
             kernels,
@@ -322,7 +331,7 @@ impl Program {
         // As the caller asked, so that later autotuning has the same choice.
         if let Some(inner) = Arc::get_mut(&mut program.0) {
             (inner.asked, inner.tuning) = (self.0.asked.clone(), Some(tuning));
-            inner.learnt_memory = self.0.learnt_memory;
+            inner.learnt = self.0.learnt;
         }
         Ok(program)
     }
@@ -377,17 +386,22 @@ impl Program {
 
     /// As [`Choice::first_memory`].
     pub(crate) fn first_memory(&self) -> u64 {
-        first_memory(&self.0.meta.plan, self.0.learnt_memory)
+        first_memory(&self.0.meta.plan, self.0.learnt)
     }
 
-    /// Lets later programs begin with so much memory.
-    pub(crate) fn remember_memory(&self, bytes: u64) {
+    /// What was enough for nearly all inputs of an earlier run.
+    pub(crate) fn learnt(&self) -> Option<Learnt> {
+        self.0.learnt
+    }
+
+    /// Lets later programs begin with so much.
+    pub(crate) fn remember_learnt(&self, learnt: Learnt) {
         let engine = &self.0.engine;
         let key = tuning_key(engine.backend(), engine.info(), &self.0.wasm, &self.0.asked);
-        if self.0.learnt_memory != Some(bytes)
-            && let (Some(key), Ok(bytes)) = (key, postcard::to_stdvec(&bytes))
+        if self.0.learnt != Some(learnt)
+            && let (Some(key), Ok(bytes)) = (key, postcard::to_stdvec(&learnt))
         {
-            self.remember(MEMORY, &key, &bytes);
+            self.remember(LEARNT, &key, &bytes);
         }
     }
 
@@ -410,14 +424,14 @@ impl Program {
 const UNALIGNED: &str = "unaligned";
 /// Kind of cache entry: the program may store into shared data (it violated that assumption or natural alignment).
 const UNSHARED: &str = "unshared";
-/// Kind of cache entry: bytes of linear memory.
-const MEMORY: &str = "memory";
+/// Kind of cache entry: a [`Learnt`].
+const LEARNT: &str = "learnt";
 /// Kind of cache entry: a [`Tuning`].
 const TUNING: &str = "tuning";
 
-fn first_memory(plan: &Plan, learnt: Option<u64>) -> u64 {
+fn first_memory(plan: &Plan, learnt: Option<Learnt>) -> u64 {
     let learnt = learnt.filter(|_| plan.memory_first < plan.memory_limit);
-    learnt.unwrap_or(plan.memory_first).clamp(plan.memory_initial, plan.memory_limit)
+    learnt.map_or(plan.memory_first, |learnt| learnt.memory).clamp(plan.memory_initial, plan.memory_limit)
 }
 
 /// What a program violates depends neither on options nor on the device; the export that is entered is left out for

@@ -12,17 +12,17 @@ use std::time::Duration;
 /// Candidate interleave cells in bytes; the first is the default. A cell of 4 was never faster than one of 8 by more
 /// than 1%.
 const CELLS: [u32; 4] = [8, 16, 32, 0];
+/// Those that [`Autotuning::Auto`] tries: lanes that go the same way share what a cell's neighbours hold, lanes that go
+/// different ways want contiguous memory, and nothing tells beforehand which a program's do.
+const EXTREMES: [u32; 2] = [8, 0];
 /// A measurement shorter than this is repeated, since a first launch includes the driver's lazy initialisation.
 pub const SHORT: Duration = Duration::from_secs(1);
 /// Shortest kernel time by which candidates can be told apart: clocks and launches vary by tens of microseconds.
 pub const TELLING: Duration = Duration::from_millis(1);
 /// A candidate is rejected when it takes this many times as long as the best so far.
 const SLOWER: f64 = 1.5;
-/// [`Autotuning::Auto`] skips a program that took longer than this to compile: all other candidates compile at the same
-/// time.
-const COMPILE: Duration = Duration::from_secs(30);
-/// [`Autotuning::Auto`] costs at most this fraction of the rest of the run.
-const PART: f64 = 1.0 / 5.0;
+/// [`Autotuning::Auto`] costs at most this fraction of the rest of the run: it halves the time of many programs.
+const PART: f64 = 1.0 / 2.0;
 
 /// [`Autotuning::Auto`] needs the device's `parallel_tiles` divided by this many tiles: times on a nearly idle device
 /// say little about a busy one. On a GPU this is about a tile for every second multiprocessor.
@@ -34,9 +34,9 @@ pub enum Autotuning {
     /// Never.
     Never,
     /// Once for each program, options and device, where it costs little compared with the run: on a GPU with thousands
-    /// of VMs, with a cache that holds no choice yet, if the program compiled within 30 s, and if it costs at most a
-    /// fifth of the rest of the run. If the number of inputs is not known, the rest is assumed to last as long as the
-    /// run did so far.
+    /// of VMs, with a cache that holds no choice yet, if the rest of the run takes longer than compiling, which happens
+    /// meanwhile, and if measuring costs at most half of it. If the number of inputs is not known, the rest is assumed to
+    /// last as long as the run did so far. It tries the default cell and linear memory.
     Auto,
     /// With the first inputs, whatever the cache holds.
     Now,
@@ -69,12 +69,13 @@ pub type Measured = (Tuning, std::result::Result<Duration, String>);
 
 impl Tuning {
     /// The candidates for a program, its present tuning first. Empty if there is no choice.
-    pub(crate) fn candidates(program: &Program) -> Vec<Self> {
+    pub(crate) fn candidates(program: &Program, when: Autotuning) -> Vec<Self> {
         let (now, lanes) = (program.meta().plan.cell, program.meta().plan.lanes);
         if Self::fixed(program.asked(), lanes).is_some() {
             return Vec::new();
         }
-        let others = CELLS.into_iter().filter(|cell| *cell != now);
+        let cells = if when == Autotuning::Now { &CELLS[..] } else { &EXTREMES };
+        let others = cells.iter().copied().filter(|cell| *cell != now);
         std::iter::once(now).chain(others).map(|interleave| Self { interleave }).collect()
     }
 
@@ -141,17 +142,15 @@ impl Program {
             && tiles >= (info.parallel_tiles / FILLED) as usize
             && self.tuning().is_none()
             && self.remembers()
-            && self.compile_time() <= COMPILE
     }
 }
 
 /// Whether measuring so many candidates with inputs that take `once` costs little compared with the rest of the run,
-/// even if each candidate takes as long as it may. The gain is not known beforehand, but later runs have it too.
+/// even if each candidate takes as long as it may. The gain is not known beforehand, but later runs have it too. Before
+/// that the candidates `compile`, beside the run.
 pub fn pays(candidates: usize, compile: Duration, once: Duration, pace: Pace) -> bool {
-    // Assumes that candidates compile one after another.
-    let each = compile.as_secs_f64() + limit(once).as_secs_f64();
-    let cost = once.as_secs_f64() + each * candidates.saturating_sub(1) as f64;
-    cost <= pace.ahead().as_secs_f64() * PART
+    let cost = once.as_secs_f64() + limit(once).as_secs_f64() * candidates.saturating_sub(1) as f64;
+    cost <= (pace.ahead().as_secs_f64() - compile.as_secs_f64()) * PART
 }
 
 #[cfg(test)]
@@ -166,18 +165,18 @@ mod tests {
 
     #[test]
     fn autotuning_is_short_compared_with_the_run() {
-        // 3 * 10 s of compiling, 2 s with the present tuning and 3 * 3 s with the others, which is a fifth of 205 s.
-        assert!(pays(10, 2.0, Some(104_000), 2));
-        assert!(!pays(10, 2.0, Some(103_000), 2));
+        // 2 s with the present tuning and 3 * 3 s with the others, which is half of what is left after 10 s of compiling.
+        assert!(pays(10, 2.0, Some(17_000), 2));
+        assert!(!pays(10, 2.0, Some(16_000), 2));
         assert!(!pays(10, 2.0, Some(1000), 2), "nothing is left");
-        assert!(pays(10, 2.0, None, 206));
-        assert!(!pays(10, 2.0, None, 204));
+        assert!(pays(10, 2.0, None, 33));
+        assert!(!pays(10, 2.0, None, 31));
         // However fast it compiles, a few times the sample are too little; and a slow candidate is rejected only after
         // a second.
-        assert!(!pays(0, 2.0, Some(28_000), 2));
-        assert!(pays(0, 2.0, Some(29_000), 2));
-        assert!(!pays(0, 0.0, Some(8000), 2));
-        assert!(pays(0, 0.0, Some(9000), 2));
+        assert!(!pays(0, 2.0, Some(11_900), 2));
+        assert!(pays(0, 2.0, Some(12_100), 2));
+        assert!(!pays(0, 0.0, Some(3900), 2));
+        assert!(pays(0, 0.0, Some(4100), 2));
         // A sample that takes longer than the inputs before it.
         assert!(!pays(0, 20.0, Some(29_000), 2));
         assert!(super::pays(4, Duration::ZERO, SHORT, Pace { ran: SHORT, done: 1, total: Some(usize::MAX) }));

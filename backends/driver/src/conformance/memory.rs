@@ -132,7 +132,7 @@ pub fn ranges(fixture: &Fixture) -> Outcome {
     let buffer = Buffer::new(&fixture.device, 100)?;
     let mut side = [0; 101];
     // `Queue` checks ranges too, so call the device itself.
-    let (device, queue) = (&fixture.device, fixture.device.queue()?);
+    let (device, queue) = (&fixture.device, fixture.device.queue(false)?);
     for (offset, bytes) in [(0, 101), (100, 1), (u64::MAX, 2), (1 << 40, 0)] {
         // SAFETY: both calls must be refused; if not, `side` is large enough and the queue is finished below.
         let (write, read) = unsafe {

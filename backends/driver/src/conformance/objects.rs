@@ -14,7 +14,7 @@ pub fn facts(fixture: &Fixture) -> Outcome {
 
 pub fn handles(fixture: &Fixture) -> Outcome {
     let device = &fixture.device;
-    let (buffer, queue) = (device.alloc(64)?, device.queue()?);
+    let (buffer, queue) = (device.alloc(64)?, device.queue(true)?);
     // SAFETY: a local that lives until the wait.
     let event = unsafe { device.write(queue, buffer, 0, [7].as_ptr(), 1)? };
     ensure!(buffer.0 != 0 && queue.0 != 0 && event.0 != 0, "a handle is 0");

@@ -115,8 +115,8 @@ impl Device for GpuDevice {
         Ok((BufferId(self.buffers.insert(memory)), pointer))
     }
 
-    fn queue(&self) -> Result<QueueId> {
-        Ok(QueueId(self.queues.insert(Arc::new(Stream::new(&self.setup.vendor)?))))
+    fn queue(&self, urgent: bool) -> Result<QueueId> {
+        Ok(QueueId(self.queues.insert(Arc::new(Stream::new(&self.setup.vendor, urgent)?))))
     }
     fn free_queue(&self, queue: QueueId) {
         if let Some(queue) = self.queues.remove(queue.0) {

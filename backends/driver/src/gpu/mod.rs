@@ -40,7 +40,7 @@ library::functions! {
     HostGetDevicePointer(device: *mut u64, host: *mut c_void, flags: c_uint);
     MemcpyHtoDAsync(dst: u64, src: *const c_void, bytes: usize, stream: Object);
     MemcpyDtoHAsync(dst: *mut c_void, src: u64, bytes: usize, stream: Object);
-    StreamCreate(stream: *mut Object, flags: c_uint);
+    StreamCreateWithPriority(stream: *mut Object, flags: c_uint, priority: c_int);
     StreamDestroy(stream: Object);
     StreamSynchronize(stream: Object);
     EventCreate(event: *mut Object, flags: c_uint);
@@ -69,6 +69,17 @@ pub trait Vendor: Send + Sync {
     fn enter(&self) -> Result<()>;
     /// Turns a code into an error with the vendor's name for it, and records a fault that makes the context unusable.
     fn check(&self, what: &str, code: Code) -> Result<()>;
+    /// Allocates device memory, and sets its address. Neither this nor [`Vendor::free_memory`] waits for kernels that run,
+    /// where the vendor can do that: launches of others would stand still meanwhile.
+    fn alloc_memory(&self, address: &mut u64, bytes: usize) -> Code {
+        // SAFETY: a local of the caller's to fill.
+        unsafe { (self.functions().MemAlloc)(address, bytes) }
+    }
+    /// Frees what [`Vendor::alloc_memory`] allocated; work with it has ended.
+    fn free_memory(&self, address: u64) {
+        // SAFETY: allocated by the function above. After a fault everything is freed already, so errors say nothing.
+        unsafe { (self.functions().MemFree)(address) };
+    }
     /// Compiles text to a binary; `progress(done, total)` counts units.
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>>;
 }

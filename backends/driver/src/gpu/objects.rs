@@ -1,9 +1,9 @@
 //! Owners of memory, streams, events, modules and kernels.
 
-use super::{Code, Functions, INVALID_VALUE, NOT_FOUND, NOT_READY, OUT_OF_MEMORY, Object, Vendor};
+use super::{Code, Functions, INVALID_VALUE, NOT_FOUND, NOT_READY, OUT_OF_MEMORY, Object, SUCCESS, Vendor};
 use crate::memory::check_range;
 use crate::{Error, Result};
-use std::ffi::{CString, c_uint, c_void};
+use std::ffi::{CString, c_int, c_uint, c_void};
 use std::ptr::{self, null_mut};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 const PORTABLE_MAPPED: c_uint = 3;
 /// Does not wait for the device's default stream.
 const NON_BLOCKING: c_uint = 1;
+/// The priorities of streams, smallest first. Vendors replace a number outside their range by the nearest in it.
+const URGENT: c_int = -16;
+const USUAL: c_int = 0;
 /// Waiting threads sleep: VMs run for long, and a spinning thread would keep a processor from the host calls.
 const BLOCKING_SYNC: c_uint = 1;
 /// The most arguments of a kernel.
@@ -71,8 +74,7 @@ impl Memory {
     pub fn device(vendor: &Arc<dyn Vendor>, bytes: u64) -> Result<Self> {
         let mut address = 0;
         let size = usize::try_from(bytes).unwrap_or(usize::MAX);
-        // SAFETY: a local to fill.
-        let code = vendor.code(|functions| unsafe { (functions.MemAlloc)(&mut address, size) })?;
+        let code = vendor.code(|_| vendor.alloc_memory(&mut address, size))?;
         check_memory(&**vendor, "allocating memory", code, "device memory", bytes)?;
         Ok(Self { vendor: vendor.clone(), address, bytes, host: None })
     }
@@ -103,8 +105,10 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if self.host.is_none() {
-            // SAFETY: allocated by `device`; work with it has ended.
-            self.vendor.release(|functions| unsafe { (functions.MemFree)(self.address) });
+            self.vendor.release(|_| {
+                self.vendor.free_memory(self.address);
+                SUCCESS
+            });
         }
     }
 }
@@ -149,9 +153,14 @@ impl Kernel {
         let find =
             |functions: &Functions| unsafe { (functions.ModuleGetFunction)(&mut raw, module.0.raw, text.as_ptr()) };
         match vendor.code(find)? {
-            NOT_FOUND => Err(invalid()),
-            code => vendor.check("finding a kernel", code).map(|()| Self { module: module.clone(), raw }),
+            NOT_FOUND => return Err(invalid()),
+            code => vendor.check("finding a kernel", code)?,
         }
+        let kernel = Self { module: module.clone(), raw };
+        // Makes a vendor that loads kernels when they are first needed do so now: at the first launch it would wait for
+        // all kernels that run then. An error comes again there.
+        _ = kernel.blocks(32);
+        Ok(kernel)
     }
     /// The occupancy: how many blocks of `threads` threads a multiprocessor runs at once.
     pub fn blocks(&self, threads: u32) -> Result<u32> {
@@ -229,7 +238,7 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(vendor: &Arc<dyn Vendor>) -> Result<Self> {
-        let (stream, point) = (Stream::new(vendor)?, Point::new(vendor)?);
+        let (stream, point) = (Stream::new(vendor, false)?, Point::new(vendor)?);
         point.record(&stream)?;
         point.wait()?;
         // Not from 0: an event may be older than the base point.
@@ -257,9 +266,12 @@ impl Clock {
 pub struct Stream(Owned);
 
 impl Stream {
-    pub fn new(vendor: &Arc<dyn Vendor>) -> Result<Self> {
+    pub fn new(vendor: &Arc<dyn Vendor>, urgent: bool) -> Result<Self> {
+        let priority = if urgent { URGENT } else { USUAL };
         // SAFETY: a local to fill.
-        let make = |functions: &Functions, raw: &mut _| unsafe { (functions.StreamCreate)(raw, NON_BLOCKING) };
+        let make = |functions: &Functions, raw: &mut _| unsafe {
+            (functions.StreamCreateWithPriority)(raw, NON_BLOCKING, priority)
+        };
         Ok(Self(Owned::new(vendor, "making a queue", make, |functions| functions.StreamDestroy)?))
     }
     /// Enqueues a command between two points; without a command only the points.

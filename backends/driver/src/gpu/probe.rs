@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Whether the kernel of [`Setup::probe`](super::Setup::probe) saw a word change while it ran.
 pub fn is_live(vendor: &Arc<dyn Vendor>, image: &[u8]) -> Result<bool> {
-    let (stream, page) = (Stream::new(vendor)?, Arc::new(Memory::host(vendor, 4096)?));
+    let (stream, page) = (Stream::new(vendor, false)?, Arc::new(Memory::host(vendor, 4096)?));
     // SAFETY: the binary is the driver's own.
     let kernel = Kernel::new(&Arc::new(unsafe { Module::load(vendor, image) }?), "listen")?;
     // SAFETY: the page holds three words, is aligned, and lives until the kernel has ended.

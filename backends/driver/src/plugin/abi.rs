@@ -20,7 +20,7 @@ use std::mem::offset_of;
 
 /// The version that this file describes. [`Table`] and [`Info`] may get more fields at their end within a version;
 /// every other change needs a new one.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Success.
 pub const OK: i32 = 0;
@@ -204,8 +204,8 @@ entries! {
     alloc_shared(device: *const c_void, bytes: usize, buffer: *mut u64, pointer: *mut *mut u8, why: *const Why);
     /// Brings the host's stores to the device; needs the feature [`PUBLISH`].
     publish(device: *const c_void, shared: u64, why: *const Why);
-    /// Makes a queue.
-    queue(device: *const c_void, queue: *mut u64, why: *const Why);
+    /// Makes a queue, an urgent one if that is not 0.
+    queue(device: *const c_void, urgent: u32, queue: *mut u64, why: *const Why);
     /// Waits for a queue's work and forgets the queue.
     free_queue(device: *const c_void, queue: u64, why: *const Why);
     /// Copies to the device.

@@ -194,9 +194,9 @@ impl Device for PluginDevice {
         if self.raw.opened.publish { call!(self, publish, shared.0) } else { Ok(()) }
     }
 
-    fn queue(&self) -> Result<QueueId> {
+    fn queue(&self, urgent: bool) -> Result<QueueId> {
         let mut id = 0;
-        call!(self, queue, &mut id)?;
+        call!(self, queue, urgent.into(), &mut id)?;
         self.accept(self.queues.add(id, ())).map(QueueId)
     }
     fn free_queue(&self, queue: QueueId) {

@@ -285,7 +285,7 @@ entries! {
         (*buffer, *pointer) = (id.0, memory);
     }
     publish(device, shared: u64) { device.publish(BufferId(shared))? }
-    queue(device, queue: *mut u64) { *queue = device.queue()?.0 }
+    queue(device, urgent: u32, queue: *mut u64) { *queue = device.queue(urgent != 0)?.0 }
     free_queue(device, queue: u64) { device.free_queue(QueueId(queue)) }
     write(device, queue: u64, dst: u64, offset: u64, src: *const u8, bytes: usize, event: *mut u64) {
         *event = device.write(QueueId(queue), BufferId(dst), offset, src, bytes)?.0

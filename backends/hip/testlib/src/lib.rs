@@ -87,7 +87,7 @@ exports! {
     hipHostGetDevicePointer = HostGetDevicePointer(device: *mut u64, host: *mut c_void, flags: c_uint);
     hipMemcpyHtoDAsync = MemcpyHtoDAsync(dst: u64, src: *const c_void, bytes: usize, stream: Object);
     hipMemcpyDtoHAsync = MemcpyDtoHAsync(dst: *mut c_void, src: u64, bytes: usize, stream: Object);
-    hipStreamCreateWithFlags = StreamCreate(stream: *mut Object, flags: c_uint);
+    hipStreamCreateWithPriority = StreamCreateWithPriority(stream: *mut Object, flags: c_uint, priority: c_int);
     hipStreamDestroy = StreamDestroy(stream: Object);
     hipStreamSynchronize = StreamSynchronize(stream: Object);
     hipEventCreateWithFlags = EventCreate(event: *mut Object, flags: c_uint);

@@ -4,7 +4,9 @@ use super::job::{Job, Jobs, Quota};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
 use crate::tune::{Measured, Pace, SHORT, TELLING, limit, pays};
-use crate::{Autotuning, End, Error, FleetOptions, Input, Outcome, Program, Result, Stage, Summary, Tuning};
+use crate::{
+    Autotuning, End, Error, FleetOptions, Input, Outcome, Program, ProgramOptions, Result, Stage, Summary, Tuning,
+};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, Builder, Scope};
 use std::time::{Duration, Instant};
@@ -39,66 +41,76 @@ impl Fleet {
         progress: Progress<'_>,
     ) -> Result<Summary> {
         let begin = Instant::now();
-        let candidates = Tuning::candidates(&self.made);
+        let candidates = Tuning::candidates(&self.made, when);
         when.check(self.made.asked(), self.made.engine().info())?;
         let mut jobs = self.jobs(inputs)?;
         let mut summary = Summary::default();
-        let due = match when {
-            Autotuning::Never => false,
-            Autotuning::Now => true,
-            Autotuning::Auto if candidates.is_empty() || !self.made.may_autotune(self.vms()) => false,
+        let others = match when {
+            Autotuning::Never => None,
+            Autotuning::Now => Some(None),
+            Autotuning::Auto if candidates.is_empty() || !self.made.may_autotune(self.vms()) => None,
             Autotuning::Auto => {
-                self.run_until_it_pays(entry, candidates.len(), total, &mut jobs, &mut summary, sink)?
+                self.run_until_it_pays(entry, &candidates, total, &mut jobs, &mut summary, sink)?.map(Some)
             }
         };
-        if due {
+        if let Some(others) = others {
             let sample = jobs.sample(self.vms());
             let (first, expected) = self.run_sample(entry, &sample, sink)?;
             summary += first;
             // These inputs may take far longer than those before them, on which the decision to autotune was based.
             let worth = match when {
                 Autotuning::Auto => {
-                    !jobs.ended
-                        && pays(candidates.len(), self.made.compile_time(), first.elapsed, pace(&summary, total))
+                    !jobs.ended && pays(candidates.len(), Duration::ZERO, first.elapsed, pace(&summary, total))
                 }
                 _ => !sample.is_empty(),
             };
             if worth && !first.cancelled {
-                summary.cancelled = !self.autotune(entry, &candidates, &sample, first, &expected, progress)?;
+                summary.cancelled =
+                    !self.autotune(entry, &candidates, others, &sample, (first, &expected), progress)?;
             }
         }
         if !summary.cancelled {
             summary += self.run_jobs(entry, &mut jobs, sink)?;
         }
         summary.elapsed = begin.elapsed();
-        self.remember_memory();
+        self.remember_needs();
         Ok(summary)
     }
 
-    /// Runs inputs until autotuning pays (`true`) or the inputs end. It checks rarely, since VMs run idle before each
-    /// check.
+    /// Runs inputs until autotuning pays, and then until the other candidates are compiled; `None` if the inputs end
+    /// before.
     fn run_until_it_pays(
         &mut self,
         entry: &str,
-        candidates: usize,
+        candidates: &[Tuning],
         total: Option<usize>,
         jobs: &mut Jobs<'_>,
         summary: &mut Summary,
         sink: Sink<'_>,
-    ) -> Result<bool> {
-        let sample = self.vms();
-        let mut count = sample;
-        loop {
-            *summary += self.run_jobs(entry, &mut jobs.take(count), sink)?;
-            if summary.cancelled || jobs.ended {
-                return Ok(false);
+    ) -> Result<Option<Compiling>> {
+        let (sample, begin, mut taken) = (self.vms(), Instant::now(), 0);
+        let (made, now, compile_time) = (self.made.clone(), self.options_of_now(), self.made.compile_time());
+        let mut others: Option<Compiling> = None;
+        let mut until_compiled = std::iter::from_fn(|| {
+            // All VMs have one of those that were taken, and as many have ended.
+            let pace = || Pace { ran: begin.elapsed(), done: taken - sample, total };
+            match &others {
+                Some(others) if others.ended() => return None,
+                None if taken >= sample * 2 && pays(candidates.len(), compile_time, pace().of(sample), pace()) => {
+                    others = Some(Compiling::begin(&made, &now, &candidates[1..]));
+                }
+                _ => {}
             }
-            let pace = pace(summary, total);
-            if pays(candidates, self.made.compile_time(), pace.of(sample), pace) {
-                return Ok(true);
-            }
-            count = count.saturating_mul(2);
-        }
+            taken += 1;
+            jobs.next()
+        });
+        *summary += self.run_jobs(entry, &mut until_compiled, sink)?;
+        Ok(others.filter(|_| !summary.cancelled && !jobs.ended))
+    }
+
+    /// The options of the program that runs now, in which assumptions may have been dropped.
+    fn options_of_now(&self) -> ProgramOptions {
+        self.common.program.options().clone()
     }
 
     /// Runs a sample, which ran with the present tuning already, with each other candidate, and replaces this fleet by
@@ -107,9 +119,9 @@ impl Fleet {
         &mut self,
         entry: &str,
         candidates: &[Tuning],
+        others: Option<Compiling>,
         sample: &[Job],
-        first: Summary,
-        expected: &Checksums,
+        (first, expected): (Summary, &Checksums),
         progress: Progress<'_>,
     ) -> Result<bool> {
         let total = candidates.len();
@@ -125,7 +137,8 @@ impl Fleet {
         }
         let present = self.common.program.clone();
         let (mut program, mut chosen) = (present.clone(), candidates[0]);
-        let others = self.others(&candidates[1..]);
+        let others =
+            others.unwrap_or_else(|| Compiling::begin(&self.made, &self.options_of_now(), &candidates[1..])).programs();
         let learnt = Learnt::of(self);
         self.release();
         for (done, (candidate, made)) in others.into_iter().enumerate() {
@@ -177,7 +190,7 @@ impl Fleet {
         let mut next = next?;
         next.exact_left = self.exact_left;
         std::mem::swap(&mut next.exact, &mut self.exact);
-        std::mem::swap(&mut next.memory_used, &mut self.memory_used);
+        std::mem::swap(&mut next.needs, &mut self.needs);
         *self = next;
         Ok(true)
     }
@@ -209,20 +222,46 @@ impl Fleet {
         self.exact_left = exact_left;
         second.ok().filter(|second| !second.cancelled && time(second) < time(&first)).unwrap_or(first)
     }
+}
 
-    /// The program compiled with each other candidate, all at the same time.
-    fn others(&self, candidates: &[Tuning]) -> Vec<(Tuning, Result<Program>)> {
-        let (made, now) = (&self.made, self.common.program.options());
-        thread::scope(|scope| {
-            let threads: Vec<_> =
-                candidates.iter().map(|candidate| (*candidate, spawn(scope, || made.tuned(*candidate, now)))).collect();
-            let end = |thread: Result<thread::ScopedJoinHandle<'_, Result<Program>>>| {
-                let panicked =
-                    |_| Error::System { what: "compiling for autotuning", reason: "its thread panicked".into() };
-                thread?.join().map_err(panicked)?
-            };
-            threads.into_iter().map(|(candidate, thread)| (candidate, end(thread))).collect()
-        })
+/// Candidates that compile. Dropped, it waits for them: what they need must not end before they do, and the cache then
+/// has them.
+struct Compiling(Vec<(Tuning, Option<Making>)>);
+
+/// A thread that makes a program.
+type Making = Result<thread::JoinHandle<Result<Program>>>;
+
+impl Compiling {
+    /// Compiles a program with each candidate, all at the same time.
+    fn begin(made: &Program, now: &ProgramOptions, candidates: &[Tuning]) -> Self {
+        let one = |candidate: &Tuning| {
+            let (made, now, tuning) = (made.clone(), now.clone(), *candidate);
+            (tuning, Some(thread().spawn(move || made.tuned(tuning, &now)).map_err(failed)))
+        };
+        Self(candidates.iter().map(one).collect())
+    }
+
+    fn ended(&self) -> bool {
+        self.0.iter().all(|(_, thread)| !matches!(thread, Some(Ok(thread)) if !thread.is_finished()))
+    }
+
+    fn programs(mut self) -> Vec<(Tuning, Result<Program>)> {
+        let made = |thread: Making| {
+            let panicked = |_| Error::System { what: "compiling for autotuning", reason: "its thread panicked".into() };
+            thread?.join().map_err(panicked)?
+        };
+        self.0.iter_mut().filter_map(|(tuning, thread)| Some((*tuning, made(thread.take()?)))).collect()
+    }
+}
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        for (_, thread) in &mut self.0 {
+            if let Some(Ok(thread)) = thread.take() {
+                // There is nobody to tell.
+                _ = thread.join();
+            }
+        }
     }
 }
 
@@ -280,9 +319,15 @@ fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<thread::ScopedJoinHandle<'scope, T>> {
-    let failed =
-        |e: std::io::Error| Error::System { what: "cannot start a thread for autotuning", reason: e.to_string() };
-    Builder::new().name("vv-autotune".into()).spawn_scoped(scope, work).map_err(failed)
+    thread().spawn_scoped(scope, work).map_err(failed)
+}
+
+fn thread() -> Builder {
+    Builder::new().name("vv-autotune".into())
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::System { what: "cannot start a thread for autotuning", reason: error.to_string() }
 }
 
 /// The progress of a run.

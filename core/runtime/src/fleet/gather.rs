@@ -9,7 +9,11 @@ use vectorvisor_translate::abi::{ARGS, Area, Arg, Par, Segment};
 /// Bytes that one thread copies at most, so that a long piece is shared among threads.
 const SEGMENT: u64 = 4096;
 /// The most that is packed at once; more goes in several rounds.
-const PACK: u64 = 64 << 20;
+const PACK: u64 = 32 << 20;
+/// What there is room for at first: bytes in all, and bytes and pieces of each VM.
+const LEAST: u64 = 64 << 10;
+const USUAL_BYTES: u64 = 64 << 10;
+const USUAL_PIECES: usize = 3;
 /// Each piece begins at a multiple of this in the pack, so that copies may use wide stores.
 const ALIGN: u64 = 16;
 
@@ -73,6 +77,8 @@ impl Rounds<'_> {
 /// The buffers of `vv_gather`.
 pub struct Gather {
     device: Arc<dyn Device>,
+    /// Not the group's, behind whose launches those of other groups wait.
+    queue: Queue,
     par: Buffer,
     par_host: Pinned,
     segments: Buffer,
@@ -82,24 +88,26 @@ pub struct Gather {
 }
 
 impl Gather {
-    pub fn new(device: &Arc<dyn Device>) -> Result<Self> {
-        const SEGMENTS: usize = 64 * Segment::BYTES;
-        const BYTES: usize = 64 << 10;
+    /// For launches of so many VMs: allocating more later may wait for launches in flight.
+    pub fn new(device: &Arc<dyn Device>, vms: usize) -> Result<Self> {
+        let bytes = (vms as u64 * USUAL_BYTES).clamp(LEAST, PACK) as usize;
+        let segments = (vms * USUAL_PIECES + bytes / SEGMENT as usize).max(64) * Segment::BYTES;
         Ok(Self {
             device: device.clone(),
+            queue: Queue::urgent(device)?,
             par: Buffer::new(device, (Par::COUNT * 8) as u64)?,
             par_host: Pinned::new(device, Par::COUNT * 8)?,
-            segments: Buffer::new(device, SEGMENTS as u64)?,
-            segments_host: Pinned::new(device, SEGMENTS)?,
-            pack: Buffer::new(device, BYTES as u64)?,
-            pack_host: Pinned::new(device, BYTES)?,
+            segments: Buffer::new(device, segments as u64)?,
+            segments_host: Pinned::new(device, segments)?,
+            pack: Buffer::new(device, bytes as u64)?,
+            pack_host: Pinned::new(device, bytes)?,
         })
     }
 
-    /// Fetches pieces, in order. `args` are the kernel's arguments except those that this sets. The queue must be idle.
+    /// Fetches pieces, in order. `args` are the kernel's arguments except those that this sets. No launch may write to
+    /// them.
     pub fn run(
         &mut self,
-        queue: &Queue,
         kernel: KernelId,
         lanes: u32,
         mut args: [Option<BufferId>; ARGS],
@@ -140,9 +148,9 @@ impl Gather {
             args[Arg::Par as usize] = Some(self.par.id());
             args[Arg::Pack as usize] = Some(self.pack.id());
             let tiles = segments.len().div_ceil(lanes as usize) as u32;
-            let ended = self.transfer(queue, kernel, &args, tiles, lanes, bytes, packed);
+            let ended = self.transfer(kernel, &args, tiles, lanes, bytes, packed);
             // Also after an error: transfers that were begun must not outlive this.
-            queue.finish().map_err(crate::Error::from).and(ended)?;
+            self.queue.finish().map_err(crate::Error::from).and(ended)?;
             let mut pieces_left = fetched.iter_mut().zip(pieces).enumerate();
             let mut piece_of =
                 |span: &Span| pieces_left.find(|(number, _)| *number == span.piece).map(|(_, piece)| piece);
@@ -154,10 +162,8 @@ impl Gather {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the inner half of `run`, apart so that it can fail anywhere")]
     fn transfer(
         &mut self,
-        queue: &Queue,
         kernel: KernelId,
         args: &[Option<BufferId>; ARGS],
         tiles: u32,
@@ -167,10 +173,10 @@ impl Gather {
     ) -> Result<()> {
         // SAFETY: `run`, the only caller, waits for the queue before any code touches these buffers again.
         unsafe {
-            queue.write_async(&self.segments, 0, &self.segments_host, segments)?;
-            queue.write_async(&self.par, 0, &self.par_host, Par::COUNT * 8)?;
-            queue.launch(kernel, args, tiles, lanes)?;
-            queue.read_async(&self.pack, 0, &mut self.pack_host, packed)?;
+            self.queue.write_async(&self.segments, 0, &self.segments_host, segments)?;
+            self.queue.write_async(&self.par, 0, &self.par_host, Par::COUNT * 8)?;
+            self.queue.launch(kernel, args, tiles, lanes)?;
+            self.queue.read_async(&self.pack, 0, &mut self.pack_host, packed)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::sizes::{Limits, MAX_OUT};
 use super::spread::spread;
 use super::timekeeper::Timekeeper;
 use super::words::Words;
-use crate::{Error, Program, Result};
+use crate::{DeviceKind, Error, Program, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Pinned, Queue};
@@ -26,8 +26,26 @@ pub struct Common {
     pub image: ImageBuffer,
     /// Total fuel of an input.
     pub fuel: u64,
-    /// How many VMs a warp runs; `None` is as few as keep the device busy.
+    /// How many VMs a warp runs; `None` is as few as keep the device busy, and at most [`APART`] where that helps.
     pub width: Option<u32>,
+}
+
+/// VMs of a warp that go different ways. On an H200 1 to 4 were about as fast, and with more the longest of a warp holds
+/// back the others.
+const APART: u32 = 2;
+
+impl Common {
+    /// The VMs go different ways, so that those of a warp run one after another: it is for such programs that memory is
+    /// linear on a GPU.
+    pub fn apart(&self) -> bool {
+        self.program.engine().info().kind == DeviceKind::Gpu && self.program.meta().plan.cell == 0
+    }
+
+    /// VMs of a warp in a launch of so many, where so many `warps` keep the device busy.
+    fn width(&self, vms: u32, warps: u32) -> u32 {
+        let most = if self.apart() { APART } else { u32::MAX };
+        self.width.unwrap_or_else(|| width(vms, warps).min(most))
+    }
 }
 
 /// How a VM begins.
@@ -300,7 +318,7 @@ impl Group {
         self.stage()?;
         self.words.clear(Word::Status);
         let last = self.launched.iter().copied().max().unwrap_or(0);
-        let width = common.width.unwrap_or_else(|| width(last + 1, self.warps)).min(self.lanes);
+        let width = common.width(last + 1, self.warps).min(self.lanes);
         if width != self.width {
             self.width = width;
             self.write_par(common)?;
@@ -369,8 +387,34 @@ impl Group {
     /// Fetches pieces of VMs. Nothing may be in flight.
     pub fn fetch(&self, common: &Common, gather: &mut Gather, pieces: &[Piece]) -> Result<Vec<Vec<u8>>> {
         let args = self.args(common)?;
-        let kernel = common.program.kernels().gather;
-        gather.run(&self.queue, kernel, self.lanes, args, self.par(common), pieces)
+        gather.run(common.program.kernels().gather, self.lanes, args, self.par(common), pieces)
+    }
+
+    /// The bytes of packed inputs that `launched` VMs need, if there is no room for them.
+    pub fn lacks(&self) -> Option<u64> {
+        Some(self.needed()).filter(|need| need + SLACK > self.input.bytes())
+    }
+
+    /// Makes room for so many bytes of packed inputs, unless the buffers are in use.
+    pub fn reserve(&mut self, bytes: u64) -> Result<()> {
+        if self.in_flight || self.slots.iter().flatten().any(|slot| slot.stdin_at.is_some()) {
+            return Ok(());
+        }
+        self.grow(bytes)
+    }
+
+    fn grow(&mut self, bytes: u64) -> Result<()> {
+        let bytes = bytes.min(self.device.info().max_alloc.saturating_sub(SLACK)).max(self.needed());
+        if self.input.bytes() < bytes + SLACK {
+            self.input = Buffer::new(&self.device, bytes + SLACK)?;
+        }
+        let Ok(host) = usize::try_from(bytes) else {
+            return Err(Error::Memory("the inputs are too large for this computer".into()));
+        };
+        if self.input_host.len() < host {
+            self.input_host = Pinned::new(&self.device, host)?;
+        }
+        Ok(())
     }
 
     /// Forgets all inputs; returns their numbers.
@@ -424,18 +468,11 @@ impl Group {
             need = self.needed();
             if need > capacity {
                 // Doubled, or inputs of rising size would each need a new buffer.
-                let bytes = need.saturating_mul(2).min(self.device.info().max_alloc.saturating_sub(SLACK)).max(need);
-                self.input = Buffer::new(&self.device, bytes + SLACK)?;
+                self.grow(need.saturating_mul(2))?;
             }
         }
-        let Ok(bytes) = usize::try_from(need) else {
-            return Err(Error::Memory("the inputs are too large for this computer".into()));
-        };
-        if self.input_host.len() < bytes {
-            self.input_host = Pinned::new(&self.device, bytes.next_power_of_two())?;
-        }
         let mut at = 0;
-        let mut rest = &mut self.input_host[..bytes];
+        let mut rest = &mut self.input_host[..];
         let mut parts = Vec::with_capacity(self.launched.len());
         for &vm in &self.launched {
             let vm = vm as usize;

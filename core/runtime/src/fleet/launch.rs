@@ -28,6 +28,12 @@ impl Fleet {
         if self.cancel.cancelled() {
             return Ok(false);
         }
+        if let Some(need) = group.lacks() {
+            // The other groups will need as much, and what is allocated later may wait for launches in flight.
+            // A group without it tries again when it needs it, and tells the error.
+            self.groups.iter_mut().for_each(|group| _ = group.reserve(need + need / 4));
+        }
+        let group = &mut self.groups[g];
         if let Err(error) = group.submit(&self.common) {
             // Transfers and kernels that were begun use the buffers until they have ended.
             _ = group.finish();

@@ -16,6 +16,10 @@ use vectorvisor_translate::Entry;
 /// be longer). A group may send all that its VMs hold in one launch, which takes as much page-locked host memory and
 /// device memory.
 const STAGED: (u64, u64) = (1 << 20, 4 << 30);
+/// Where there are several groups, inputs that run again get one as soon as they are one in so many of its VMs: they may
+/// be the longest; but not fewer than the second number.
+const FEW: usize = 64;
+const FEWEST: usize = 32;
 
 /// The state of a run.
 pub struct Run<'a> {
@@ -127,8 +131,14 @@ impl<'a> Run<'a> {
             self.wake()?;
             for g in 0..self.fleet.groups.len() {
                 if !self.fleet.groups[g].in_flight {
+                    let begin = Instant::now();
                     self.fill(g)?;
-                    self.launch(g, |job| !job.solo)?;
+                    let filled = Instant::now();
+                    if self.launch(g, |job| !job.solo)? {
+                        let vms = self.fleet.groups[g].launched.len();
+                        self.trace("launch", g, filled, vms);
+                        self.trace("fill", g, begin, vms);
+                    }
                 }
             }
             if let Some(g) = self.first_ended() {
@@ -225,12 +235,16 @@ impl<'a> Run<'a> {
         }
         let base = self.fleet.quota;
         let most = self.staged();
-        let group = &mut self.fleet.groups[g];
+        let group = &self.fleet.groups[g];
         // Inputs that need a larger quota wait until there are enough of them to justify larger buffers with perhaps
         // fewer VMs, or until they are too many to hold.
         let begun = !base.covers(group.quota);
         let kept: usize = self.retry.iter().map(Job::bytes).sum();
-        let due = self.exhausted || begun || self.retry.len() * 4 >= group.vms || kept >= most;
+        let many = match self.fleet.groups.len() {
+            1 => group.vms.div_ceil(4),
+            _ => (group.vms / FEW).max(FEWEST).min(group.vms.div_ceil(4)),
+        };
+        let due = self.exhausted || begun || self.retry.len() >= many || kept >= most;
         let retry = !self.retry.is_empty() && due;
         let wanted = if retry { self.next_quota(g) } else { base };
         let group = &mut self.fleet.groups[g];
@@ -278,16 +292,25 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The quota for inputs that run again: the largest, if there is then room for all of them, else the least.
+    /// The quota for inputs that run again: the largest, if there is then room for all of them, else the least; and more
+    /// than that where there is room, so that they do not come again: each time they begin anew.
     fn next_quota(&self, g: usize) -> Quota {
         let (base, group) = (self.fleet.quota, &self.fleet.groups[g]);
         let all = self.retry.iter().fold(base, |all, job| all.max(job.quota));
         let least = self.retry.iter().map(|job| job.quota).min_by_key(|q| (q.memory, q.frames, q.output));
-        match least {
-            Some(least) if self.apart || group.usable_with(&self.fleet.common, all) < self.retry.len() => {
-                base.max(least)
-            }
+        let fits = |quota| group.usable_with(&self.fleet.common, quota) >= self.retry.len();
+        let mut quota = match least {
+            Some(least) if self.apart || !fits(all) => return base.max(least),
             _ => all,
+        };
+        let most = group.most_quota(&self.fleet.common);
+        loop {
+            let (memory, output) = (quota.memory.saturating_mul(2), quota.output.saturating_mul(2));
+            let more = Quota { memory: memory.min(most.memory), output: output.min(most.output), ..quota }.max(quota);
+            if more == quota || !fits(more) {
+                return quota;
+            }
+            quota = more;
         }
     }
 
@@ -405,11 +428,25 @@ impl<'a> Run<'a> {
         self.summary.launches += 1;
         self.summary.vms_per_warp = self.summary.vms_per_warp.max(self.fleet.groups[g].width);
         self.busy.add(kernel);
+        let begin = Instant::now();
+        let (vms, width) = (self.fleet.groups[g].launched.len(), self.fleet.groups[g].width);
+        if let Some(trace) = &self.fleet.options.trace {
+            trace.device(g, kernel, vms, width);
+        }
         let mut fates = self.fleet.fates(g, elapsed, kernel)?;
         if self.for_image {
             fates = self.settle_image(g, fates)?;
         }
-        self.settle(g, fates)
+        self.settle(g, fates)?;
+        self.trace("settle", g, begin, vms);
+        Ok(())
+    }
+
+    /// Records what the host did until now.
+    fn trace(&self, name: &'static str, g: usize, begin: Instant, vms: usize) {
+        if let Some(trace) = &self.fleet.options.trace {
+            trace.host(name, g, begin, vms);
+        }
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -331,7 +331,8 @@ impl Run<'_> {
         let limit = self.fleet.common.program.meta().plan.memory_limit;
         let memory = words.get(Word::Memory, vm);
         let refused_at = (memory >> 32 != 0).then_some(limit);
-        *self.fleet.memory_used.entry(memory & u64::from(u32::MAX)).or_default() += 1;
+        let output = job.stdout.len() + job.stderr.len() + stdout.len() + stderr.len();
+        self.fleet.needs.add(memory & u64::from(u32::MAX), output as u64);
         let edges = self.fleet.common.program.options().profile.then_some(edges);
         if let End::Trap(trap) = &mut end
             && !trap.exact

@@ -5,8 +5,9 @@ use super::job::Quota;
 use crate::{DeviceInfo, DeviceKind, Error, FleetOptions, Result};
 use vectorvisor_translate::abi::{PAGE, Plan, Word};
 
-/// VMs for each core: enough that the work of a launch outweighs its overhead, few enough for the memory of a host.
-const VMS_PER_CORE: u64 = 64;
+/// VMs for each core: enough that the work of a launch outweighs its overhead, and few, since a VM whose memory is in the
+/// caches and has its pages is faster (bzip2, which has 8 MB, takes 1.6 times as long with 64).
+const VMS_PER_CORE: u64 = 16;
 /// Tiles for each tile that can run at the same time: evens out inputs of different length.
 const TILES_PER_SLOT: u64 = 4;
 
@@ -20,11 +21,16 @@ pub fn busy_warps(info: &DeviceInfo, resident: u32) -> u32 {
     if info.kind == DeviceKind::Cpu { resident } else { resident.min(info.parallel_tiles / BUSY) }.max(1)
 }
 
-/// Groups of a GPU's VMs whose number was left open: while one's inputs are packed and its results taken, others run,
-/// and only the VMs of a group wait for its longest.
-const GROUPS: u64 = 8;
-/// The fewest tiles for which a group of their own pays.
+/// Most groups of a GPU's and a processor's VMs whose number was left open: while one's inputs are packed and its results
+/// taken, others run, and only the VMs of a group wait for its longest.
+const GROUPS: (u64, u64) = (8, 4);
+/// The fewest tiles for which a group of their own pays on a GPU; on a processor it is one for each core.
 const GROUP_TILES: u64 = 16;
+
+/// Bytes of output of a VM at first: this part of what it has otherwise, between two bounds.
+const OUT_PART: u64 = 16;
+const OUT: (u64, u64) = (16 << 10, 256 << 10);
+
 /// What a VM needs at first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
@@ -34,17 +40,19 @@ pub struct Need {
     pub memory: u64,
     /// The most of it that is of use, and that it gets where it costs no VMs.
     pub most_memory: u64,
+    /// Bytes of output, if that is known.
+    pub output: Option<u64>,
 }
 
 impl Need {
     /// All that a program can use.
     pub fn all(plan: &Plan) -> Self {
-        Self { frames: plan.frames_limit, memory: plan.memory_limit, most_memory: plan.memory_limit }
+        Self { frames: plan.frames_limit, memory: plan.memory_limit, most_memory: plan.memory_limit, output: None }
     }
 
     /// What inputs begin with.
-    pub fn first(plan: &Plan, memory: u64) -> Self {
-        Self { frames: plan.frames, memory, most_memory: plan.memory_limit }
+    pub fn first(plan: &Plan, memory: u64, output: Option<u64>) -> Self {
+        Self { frames: plan.frames, memory, most_memory: plan.memory_limit, output }
     }
 }
 
@@ -82,9 +90,13 @@ pub fn sizes(
     inputs: Option<usize>,
 ) -> Result<Sizes> {
     let lanes = u64::from(plan.lanes);
-    let default_out = if info.kind == DeviceKind::Cpu { 64 << 10 } else { 16 << 10 };
-    let out_capacity = u64::from(options.out_capacity.unwrap_or(default_out)).max(64).next_multiple_of(64).min(MAX_OUT);
     let region = plan.region(need.memory, need.frames).saturating_mul(lanes);
+    let default_out = || match info.kind {
+        DeviceKind::Cpu => OUT.0 << 2,
+        _ => (region / lanes / OUT_PART).clamp(OUT.0, OUT.1),
+    };
+    let out = options.out_capacity.map(u64::from).or(need.output).unwrap_or_else(default_out);
+    let out_capacity = out.max(64).next_multiple_of(64).min(MAX_OUT);
     let beside = lanes * (out_capacity + Word::COUNT as u64 * 8);
     let tile = region.saturating_add(beside);
     // The rest is for inputs, larger outputs and other users of the device.
@@ -122,8 +134,12 @@ pub fn sizes(
             if info.kind == DeviceKind::Cpu || whole == 0 { tiles.min(needed) } else { whole.min(needed) }.max(1)
         }
     };
-    let several = info.kind != DeviceKind::Cpu && options.vms.is_none();
-    let count = tiles.div_ceil(per_group).max(if several { (tiles / GROUP_TILES).min(GROUPS) } else { 1 });
+    let several = match info.kind {
+        _ if options.vms.is_some() => 1,
+        DeviceKind::Cpu => (tiles / u64::from(resident.max(1))).min(GROUPS.1),
+        _ => (tiles / GROUP_TILES).min(GROUPS.0),
+    };
+    let count = tiles.div_ceil(per_group).max(several);
     // Even shares: a small last group would only be one more launch.
     let share = |i: u64| (tiles / count + u64::from(i < tiles % count)) * lanes;
     let groups: Option<Vec<u32>> = (0..count).map(|i| u32::try_from(share(i)).ok()).collect();
@@ -195,11 +211,11 @@ mod tests {
     #[test]
     fn a_cpu_has_few_vms_and_never_more_than_inputs() -> Result<()> {
         let cpu = info(DeviceKind::Cpu, 1 << 34, 1 << 34);
-        assert_eq!(groups(&cpu, &plan(1, 1 << 20), None, None)?, [128]);
+        assert_eq!(groups(&cpu, &plan(1, 1 << 20), None, None)?, [8; 4]);
         assert_eq!(groups(&cpu, &plan(1, 1 << 20), None, Some(3))?, [3]);
         assert_eq!(groups(&cpu, &plan(32, 1 << 20), None, Some(33))?, [64]);
         assert_eq!(groups(&cpu, &plan(32, 1 << 20), None, Some(0))?, [32]);
-        assert_eq!(groups(&cpu, &plan(1, 1 << 28), None, None)?, [38], "60% of 16 GiB");
+        assert_eq!(groups(&cpu, &plan(1, 1 << 29), None, None)?, [5, 5, 5, 4], "60% of 16 GiB");
         Ok(())
     }
 
@@ -217,7 +233,7 @@ mod tests {
     #[test]
     fn a_gpu_has_as_many_tiles_as_run_at_once_or_several_times_as_many() -> Result<()> {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 34);
-        for (resident, vms) in [(5, 20), (20, 60), (50, 50), (100, 76)] {
+        for (resident, vms) in [(5, 20), (20, 60), (50, 50), (100, 72)] {
             let plan = plan(32, 1 << 22);
             let sizes = sizes(&gpu, &plan, Need::all(&plan), resident, &FleetOptions::default(), None)?;
             assert_eq!(sizes.groups.iter().sum::<u32>(), vms * 32, "{resident}");
@@ -260,7 +276,7 @@ mod tests {
             (example(2, 6), 12 * 132, 150_000),
         ] {
             let sizes = |inputs| {
-                let need = Need::first(&plan, plan.memory_first);
+                let need = Need::first(&plan, plan.memory_first, None);
                 sizes(&gpu, &plan, need, resident, &FleetOptions::default(), inputs)
             };
             let all = sizes(None)?;

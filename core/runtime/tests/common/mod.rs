@@ -126,8 +126,8 @@ impl Device for ChangedDevice {
     fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
         self.inner.alloc_shared(bytes)
     }
-    fn queue(&self) -> Result<QueueId> {
-        self.inner.queue()
+    fn queue(&self, urgent: bool) -> Result<QueueId> {
+        self.inner.queue(urgent)
     }
     fn free_queue(&self, queue: QueueId) {
         self.inner.free_queue(queue);

@@ -23,7 +23,7 @@ pub static FUNCTIONS: Functions = Functions {
     HostGetDevicePointer: memory::device_pointer,
     MemcpyHtoDAsync: stream::write,
     MemcpyDtoHAsync: stream::read,
-    StreamCreate: stream::create,
+    StreamCreateWithPriority: stream::create,
     StreamDestroy: stream::destroy,
     StreamSynchronize: stream::synchronize,
     EventCreate: stream::event_create,

@@ -2,7 +2,7 @@
 
 use super::memory::pointer;
 use crate::{INVALID_VALUE, NOT_READY, OUT_OF_MEMORY, Object};
-use std::ffi::{c_uint, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -45,7 +45,7 @@ impl Drop for Stream {
     }
 }
 
-pub unsafe extern "C" fn create(to: *mut Object, _: c_uint) -> Code {
+pub unsafe extern "C" fn create(to: *mut Object, _: c_uint, _: c_int) -> Code {
     let (jobs, work) = channel::<Job>();
     let run = move || work.into_iter().for_each(|job| (job.0)());
     let Ok(thread) = Builder::new().name("stream".into()).stack_size(STACK).spawn(run) else { return OUT_OF_MEMORY };
