@@ -229,6 +229,10 @@ pub struct MapArgs {
     /// Write figures of the run to this file, as a JSON object: seconds, inputs, VMs, bytes, launches.
     #[arg(long, value_name = "FILE", long_help = STATS)]
     pub stats: Option<PathBuf>,
+    /// Write when the device ran which VMs, and what the host did meanwhile, to this file, in Chrome's trace format, which
+    /// https://ui.perfetto.dev shows.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]

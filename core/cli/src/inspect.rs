@@ -203,7 +203,7 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
     row("VM", format!("{region} bytes; a tile {}; {} VMs a GiB", region * u64::from(p.lanes), (1 << 30) / region));
     row("globals, tables", format!("0..{}", p.head));
     row("request slot", format!("{}..{}", p.slot_at, p.slot_at + p.slot));
-    let first = match (memory < p.memory_limit, choice.memory) {
+    let first = match (memory < p.memory_limit, choice.learnt) {
         (false, _) => String::new(),
         (true, None) => format!(", of which a VM of many has room for {memory} at first"),
         (true, Some(_)) => format!(", of which {memory} were enough for nearly all inputs of an earlier run"),

@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use vectorvisor::{End, Fleet, Input, Outcome};
+use vectorvisor::{End, Fleet, Input, Outcome, Trace};
 
 /// Runs the subcommand; returns the exit code.
 pub fn map(args: &MapArgs) -> Result<i32> {
@@ -31,8 +31,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     // Checked before anything takes time.
     Output::is_for_lines(&args.output)?;
     let bytes = setup::read(&args.program)?;
-    let options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
-    let source = Source::open(&args.input, &args.output)?;
+    let mut options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
+    options.trace = args.trace.as_ref().map(|_| Trace::default());
+    let mut source = Source::open(&args.input, &args.output)?;
     let (count, about) = (source.total(), source.about());
     if count == Some(0) {
         report::note(quiet, &format!("{} has no files, so there is nothing to do", args.input.display()));
@@ -47,6 +48,10 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let mut fleet = Fleet::new(&program, &options, count)?;
     interrupt::stops(&fleet);
     let output = Output::open(&args.output, count)?;
+    // Lines come in the order of the inputs, and would have to wait in memory for the last.
+    let largest_first = fleet.likes_largest_first() && !Output::is_for_lines(&args.output)?;
+    // Random numbers of a seed depend on the order, too.
+    source.start(largest_first && args.vm_args.seed.is_none())?;
     progress.begin(count);
 
     let batch = RefCell::new(Batch {
@@ -99,6 +104,10 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let text =
         format!("{ok} of {done} inputs succeeded, in {seconds:.2} s on {vms}{warp} ({kernel:.3} s in {launches})");
     report::note(quiet, &text);
+    if let (Some(path), Some(trace)) = (&args.trace, &options.trace) {
+        std::fs::write(path, trace.json())
+            .with_context(|| format!("cannot write the trace (--trace) {}", path.display()))?;
+    }
     if let Some(path) = &args.stats {
         stats::write(path, begin, &fleet, &summary, stats::Inputs { done, failed: failures.count, bytes })?;
     }

@@ -5,11 +5,12 @@ use super::queue::{LIMITS, Limits, Queue, threads};
 use crate::Usage;
 use anyhow::{Context, Result};
 use base64::Engine as _;
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 /// One input.
@@ -44,7 +45,7 @@ impl Source {
                 skip.ok().zip(root.ok()).and_then(|(skip, root)| Some(skip.strip_prefix(root).ok()?.to_path_buf()));
             list(path, Path::new(""), skip.as_deref(), &mut names)?;
             let threads = threads(Some(names.len()));
-            return Ok(Self::Files(Files::new(path.into(), names, threads, LIMITS)?));
+            return Ok(Self::Files(Files::new(path.into(), names, threads, LIMITS)));
         }
         if !is_lines(path) {
             let name = path.display();
@@ -59,6 +60,15 @@ impl Source {
         // A pipe may have nothing yet.
         let about = if kind.is_file() { lines_about(&mut reader, kind.len()) } else { None };
         Ok(Self::Lines { reader: Some(Box::new(reader)), next: 0, about })
+    }
+
+    /// Begins to read ahead. Files come in the order of their names, or the largest first: they may take longest, and what
+    /// begins last should not.
+    pub fn start(&mut self, largest_first: bool) -> Result<()> {
+        match self {
+            Self::Files(files) => files.start(largest_first),
+            Self::Lines { .. } => Ok(()),
+        }
     }
 
     /// How many inputs are left, if that is known.
@@ -127,33 +137,58 @@ fn list(root: &Path, below: &Path, skip: Option<&Path>, names: &mut Vec<PathBuf>
 pub struct Files {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    most_threads: usize,
     /// Files that were not taken.
     left: usize,
 }
 
 struct Shared {
     root: PathBuf,
-    /// In order.
+    /// In order, which is that of their numbers.
     names: Vec<PathBuf>,
+    /// The numbers of the files, in the order in which they are read.
+    order: OnceLock<Vec<u32>>,
     /// How many of them threads have begun to read.
     begun: AtomicUsize,
     queue: Queue<Item>,
 }
 
 impl Files {
-    fn new(root: PathBuf, names: Vec<PathBuf>, threads: usize, limits: Limits) -> Result<Self> {
+    fn new(root: PathBuf, names: Vec<PathBuf>, most_threads: usize, limits: Limits) -> Self {
         let left = names.len();
-        let shared = Arc::new(Shared { root, names, begun: AtomicUsize::new(0), queue: Queue::new(limits) });
-        let mut files = Self { shared, threads: Vec::new(), left };
-        for _ in 0..threads {
-            let shared = files.shared.clone();
+        let (order, begun) = (OnceLock::new(), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { root, names, order, begun, queue: Queue::new(limits) });
+        Self { shared, threads: Vec::new(), most_threads, left }
+    }
+
+    /// Starts the threads; before that nothing comes.
+    fn start(&mut self, largest_first: bool) -> Result<()> {
+        let mut order: Vec<u32> = (0..u32::try_from(self.left).context("too many files")?).collect();
+        if largest_first {
+            let sizes = self.sizes();
+            order.sort_by_key(|number| Reverse(sizes.get(*number as usize)));
+        }
+        _ = self.shared.order.set(order);
+        for _ in 0..self.most_threads {
+            let shared = self.shared.clone();
             match thread::Builder::new().name("reader".into()).spawn(move || shared.read()) {
-                Ok(thread) => files.threads.push(thread),
-                Err(e) if files.threads.is_empty() => return Err(e).context("cannot start a thread that reads files"),
+                Ok(thread) => self.threads.push(thread),
+                Err(e) if self.threads.is_empty() => return Err(e).context("cannot start a thread that reads files"),
                 Err(_) => break,
             }
         }
-        Ok(files)
+        Ok(())
+    }
+
+    /// The size of each file, 0 where it cannot be asked for.
+    fn sizes(&self) -> Vec<u64> {
+        let size = |name: &PathBuf| fs::metadata(self.shared.root.join(name)).map_or(0, |about| about.len());
+        let parts = self.shared.names.chunks(self.left.div_ceil(self.most_threads).max(1));
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                parts.map(|part| scope.spawn(move || part.iter().map(size).collect::<Vec<_>>())).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        })
     }
 }
 
@@ -181,17 +216,18 @@ impl Shared {
     fn read(&self) {
         let mut buffer = Vec::new();
         loop {
-            let index = self.begun.fetch_add(1, Ordering::Relaxed);
-            let Some(name) = self.names.get(index) else { return };
+            let at = self.begun.fetch_add(1, Ordering::Relaxed);
+            let Some(index) = self.order.get().and_then(|order| order.get(at)) else { return };
+            let Some(name) = self.names.get(*index as usize) else { return };
             let opened = File::open(self.root.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
             let bytes = opened.as_ref().map_or(0, |(bytes, _)| usize::try_from(*bytes).unwrap_or(usize::MAX));
-            if !self.queue.reserve(index, bytes) {
+            if !self.queue.reserve(at, bytes) {
                 return;
             }
             let stdin = opened
                 .and_then(|(_, file)| whole(file, bytes, &mut buffer))
                 .map_err(|e| format!("cannot read the input: {e}"));
-            self.queue.put(index, Item { index, name: Some(name.clone()), stdin }, bytes);
+            self.queue.put(at, Item { index: *index as usize, name: Some(name.clone()), stdin }, bytes);
         }
     }
 }
@@ -307,7 +343,9 @@ mod tests {
     fn files(root: &Path, threads: usize, limits: Limits) -> Files {
         let mut names = Vec::new();
         list(root, Path::new(""), None, &mut names).expect("a list");
-        Files::new(root.into(), names, threads, limits).expect("threads")
+        let mut files = Files::new(root.into(), names, threads, limits);
+        files.start(false).expect("threads");
+        files
     }
 
     #[test]
@@ -317,9 +355,22 @@ mod tests {
         list(root.path(), Path::new(""), None, &mut names).expect("a list");
         assert!(names.is_sorted(), "{names:?}");
         assert_eq!(names.len(), 8);
-        let without = Source::open(root.path(), &root.path().join("a-/../a")).expect("a folder");
+        let mut without = Source::open(root.path(), &root.path().join("a-/../a")).expect("a folder");
+        without.start(false).expect("threads");
         let names: Vec<_> = without.filter_map(|item| item.name).collect();
         assert_eq!(names, ["A", "a-/x", "a.txt", "a0", "b"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn the_largest_files_come_first_and_keep_their_numbers() {
+        let root = tempfile::tempdir().expect("a folder");
+        for (name, bytes) in [("a", 3), ("b", 70_000), ("c", 0), ("d", 3), ("e", 500)] {
+            fs::write(root.path().join(name), vec![b'x'; bytes]).expect("written");
+        }
+        let mut source = Source::open(root.path(), Path::new("none")).expect("a folder");
+        source.start(true).expect("threads");
+        let items: Vec<_> = source.map(|item| (item.index, item.stdin.map_or(0, |bytes| bytes.len()))).collect();
+        assert_eq!(items, [(1, 70_000), (4, 500), (0, 3), (3, 3), (2, 0)]);
     }
 
     #[test]
