@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-use vectorvisor::translate::{Alignment, Bounds, Clock, Language, Options, Target, Traps, translate};
+use vectorvisor::translate::{Alignment, Bounds, Clock, LARGE, Language, Options, Target, Traps, translate};
 
 /// The longest time that translating a module of at most [`LARGEST`] bytes may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const LARGEST: usize = 256 << 10;
 /// The most bytes of heap for each byte of input, beyond [`BASE`].
 const FACTOR: usize = 64;
 /// Bytes of heap that any input may use.
-const BASE: usize = 64 << 20;
+const BASE: usize = 96 << 20;
 /// The option by which the child is started; its value is the first seed.
 pub const CHILD: &str = "--decoder-child";
 
@@ -102,7 +102,7 @@ fn options(seed: u64) -> Options {
         traps: if rng.bool() { Traps::Sticky } else { Traps::Exact },
         bounds: if rng.bool() { Bounds::Size } else { Bounds::Capacity },
         linked: rng.u32(..8) == 0,
-        divide: (rng.u32(..4) == 0).then(|| rng.u32(1..100)),
+        divide: rng.bool().then_some(LARGE),
         force_framed: rng.u32(..4) == 0,
         profile: rng.u32(..8) == 0,
         roots: Vec::new(),

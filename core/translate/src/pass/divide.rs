@@ -9,7 +9,7 @@
 //! What fits stays together, so an inner loop is only cut if it is too large itself. Where something is too large, the
 //! runs become parts that have the fewest values and ways out for their size.
 
-use super::live::{Point, Points, Set, first_numbers, number_statements};
+use super::live::{Counts, Point, Points, Set, first_numbers, number_statements};
 use crate::ValType;
 use crate::ir::{Body, Callee, Expr, ExprId, Function, Label, Program, Stmt, Use, Var, walk};
 use crate::wasm::FuncType;
@@ -165,8 +165,7 @@ fn choose(body: &Body, ends: &[usize], most: u32, loops: u32) -> Option<Vec<Regi
     let numbers: Vec<Option<usize>> = (0..body.vars.len()).map(Some).collect();
     let mut points = Points::new(body, &numbers, ends).ok()?;
     let counts = points.counts();
-    let live = counts.values().copied().max().unwrap_or(0);
-    let most = most / live.div_ceil(LIVE).max(1);
+    let most = most / counts.most().div_ceil(LIVE).max(1);
     if weighs(body) <= most.into() && height(&body.stmts) <= loops {
         return None;
     }
@@ -230,7 +229,7 @@ struct Choice<'a> {
     body: &'a Body,
     back_edges: HashMap<Label, u64>,
     ends: &'a [usize],
-    counts: HashMap<Point, u32>,
+    counts: Counts,
     most: u64,
     loops: u32,
     /// Where branches to a label go on.
@@ -386,7 +385,7 @@ impl Choice<'_> {
 
     /// What a call of a part will weigh. A part cannot have many more values than a fraction of its weight.
     fn call(&self, [begin, end]: [Point; 2], weight: u64, ways: usize) -> u64 {
-        let live = |point| u64::from(self.counts.get(&point).copied().unwrap_or(0));
+        let live = |point| u64::from(self.counts.at(point));
         2 + live(begin).min(weight / 2) + live(end).min(weight / 4) + 2 * ways as u64
     }
 
@@ -413,7 +412,7 @@ impl Choice<'_> {
                 if gone(end) {
                     continue;
                 }
-                let live = self.counts.get(&points[end]).copied().unwrap_or(0);
+                let live = self.counts.at(points[end]);
                 if weight >= self.most / 4 && best.is_none_or(|(least, ..)| live < least) {
                     best = Some((live, end, weight));
                 }

@@ -145,6 +145,16 @@ pub enum Point {
     End(usize),
 }
 
+impl Point {
+    /// The statement's number, and which of its two points it is.
+    fn place(self) -> (usize, usize) {
+        match self {
+            Self::Before(number) => (number, 0),
+            Self::End(number) => (number, 1),
+        }
+    }
+}
+
 /// Numbers the statements of a list in the order of the text, beginning with that of `ends.len()`; for each comes the
 /// number of the statement behind it.
 pub fn number_statements(stmts: &[Stmt], ends: &mut Vec<usize>) {
@@ -216,8 +226,9 @@ impl<'a> Points<'a> {
     }
 
     /// How many variables are live at each point.
-    pub fn counts(&mut self) -> HashMap<Point, u32> {
-        self.see(Seen { wanted: None, ..Seen::default() }).counts
+    pub fn counts(&mut self) -> Counts {
+        let counts = vec![[0; 2]; self.flow.ends.len()];
+        Counts(self.see(Seen { wanted: None, counts, ..Seen::default() }).counts)
     }
 
     /// What is live at these points.
@@ -237,14 +248,31 @@ impl<'a> Points<'a> {
 struct Seen {
     /// If not all are only counted: the points whose sets are kept.
     wanted: Option<HashSet<Point>>,
-    counts: HashMap<Point, u32>,
+    /// Of each statement: before it and at its end.
+    counts: Vec<[u32; 2]>,
     sets: HashMap<Point, Set>,
+}
+
+/// How many variables are live at each point.
+pub struct Counts(Vec<[u32; 2]>);
+
+impl Counts {
+    pub fn at(&self, point: Point) -> u32 {
+        let (number, which) = point.place();
+        self.0.get(number).map_or(0, |counts| counts[which])
+    }
+    pub fn most(&self) -> u32 {
+        self.0.iter().flatten().copied().max().unwrap_or(0)
+    }
 }
 
 impl Seen {
     fn at(&mut self, point: Point, live: &Set) {
         match &self.wanted {
-            None => _ = self.counts.insert(point, live.len()),
+            None => {
+                let (number, which) = point.place();
+                self.counts[number][which] = live.len();
+            }
             Some(wanted) if wanted.contains(&point) => _ = self.sets.insert(point, live.clone()),
             Some(_) => {}
         }
