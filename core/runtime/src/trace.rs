@@ -1,4 +1,4 @@
-//! What happened when in a run, in Chrome's trace format, which Perfetto (https://ui.perfetto.dev) shows.
+//! What happened when in a run, in Chrome's trace format, which Perfetto (<https://ui.perfetto.dev>) shows.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
