@@ -6,7 +6,7 @@ use crate::{DeviceInfo, DeviceKind, Error, FleetOptions, Result};
 use vectorvisor_translate::abi::{PAGE, Plan, Word};
 
 /// VMs for each core: enough that the work of a launch outweighs its overhead, and few, since a VM whose memory is in the
-/// caches and has its pages is faster (bzip2, which has 8 MB, takes 1.6 times as long with 64).
+/// caches and has its pages is faster (bzip2, which has 8 MB, took 1.6 times as long with 64 in one group, on busy cores).
 const VMS_PER_CORE: u64 = 16;
 /// Tiles for each tile that can run at the same time: evens out inputs of different length.
 const TILES_PER_SLOT: u64 = 4;
