@@ -217,11 +217,15 @@ fn map_writes_a_file_for_each_file() {
     for lanes in ["1", "32"] {
         let words =
             ["map", &example("misbehave.wasm"), "--in", text(&input), "--out", text(&output), "--lanes", lanes, "-q"];
-        let stats = temp.path().join("stats");
-        let ran = vv(&[&words[..], &["--stats", text(&stats)]].concat());
+        let (stats, trace) = (temp.path().join("stats"), temp.path().join("trace"));
+        let ran = vv(&[&words[..], &["--stats", text(&stats), "--trace", text(&trace)]].concat());
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "", ""));
-        let stats: serde_json::Value =
-            serde_json::from_str(&fs::read_to_string(&stats).expect("figures")).expect("a JSON object");
+        let [stats, trace] = [stats, trace].map(|path| -> serde_json::Value {
+            serde_json::from_str(&fs::read_to_string(path).expect("a file")).expect("JSON")
+        });
+        let launch = |event: &&serde_json::Value| event["pid"] == 1 && event["name"] == "launch";
+        let launched = trace.as_array().into_iter().flatten().filter(launch).map(|event| &event["args"]["vms"]);
+        assert!(launched.filter_map(serde_json::Value::as_u64).sum::<u64>() >= 100, "{trace}");
         let figure = |name: &str| stats[name].as_u64().unwrap_or_else(|| panic!("no {name} in {stats}"));
         assert_eq!((figure("inputs"), figure("failed"), figure("lanes").to_string().as_str()), (100, 0, lanes));
         assert_eq!(figure("bytes_in") - figure("bytes_out"), 3 * 100, "{stats}");
