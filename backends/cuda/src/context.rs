@@ -153,10 +153,11 @@ pub fn texts(source: Source<'_>, options: &[String]) -> (Vec<String>, Vec<String
 /// launches of other VMs would stand still.
 struct Pool {
     context: Arc<Context>,
+    raw: cu::CUmemoryPool,
     stream: cu::CUstream,
 }
 
-// SAFETY: streams may be used from any thread.
+// SAFETY: pools and streams may be used from any thread.
 unsafe impl Send for Pool {}
 // SAFETY: as above.
 unsafe impl Sync for Pool {}
@@ -184,16 +185,21 @@ impl Pool {
             let made = (context.cuda.common.StreamCreateWithPriority)(&mut raw, NON_BLOCKING, 0);
             context.check("making a queue", made)?;
         }
-        Ok(Some(Self { context: context.clone(), stream: raw.cast() }))
+        Ok(Some(Self { context: context.clone(), raw: pool, stream: raw.cast() }))
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Memory that was freed belongs to other programs again.
+        // Gives back what was freed: others may keep the context open, and ask how much memory is free.
         if self.context.enter().is_ok() {
+            let (own, common) = (&self.context.cuda.own, &self.context.cuda.common);
             // SAFETY: ours.
-            unsafe { (self.context.cuda.common.StreamDestroy)(self.stream.cast()) };
+            unsafe {
+                (common.StreamSynchronize)(self.stream.cast());
+                (own.cuMemPoolTrimTo)(self.raw, 0);
+                (common.StreamDestroy)(self.stream.cast());
+            }
         }
     }
 }
@@ -236,14 +242,14 @@ impl Vendor for Nvidia {
             }
         }
     }
-    fn free_memory(&self, address: u64) {
+    fn free_memory(&self, address: u64) -> Code {
         // SAFETY: allocated by the function above, by the same of two ways.
         unsafe {
             match &self.pool {
                 Some(pool) => (self.context.cuda.own.cuMemFreeAsync)(address, pool.stream),
                 None => (self.context.cuda.common.MemFree)(address),
             }
-        };
+        }
     }
     /// Many units are compiled on all processors at once, then linked: a guest of 70 KB takes 6 s on 16 processors, and
     /// 95 s as a whole. Without inlining across units, kernels that call much lose a fifth of their speed, so few units

@@ -31,6 +31,7 @@ library::functions! {
     cuMemAllocAsync(pointer: *mut u64, bytes: usize, stream: cu::CUstream);
     cuMemFreeAsync(pointer: u64, stream: cu::CUstream);
     cuDeviceGetDefaultMemPool(pool: *mut cu::CUmemoryPool, device: cu::CUdevice);
+    cuMemPoolTrimTo(pool: cu::CUmemoryPool, keep: usize);
     cuMemPoolSetAttribute(pool: cu::CUmemoryPool, attribute: cu::CUmemPool_attribute, value: *mut c_void);
     cuLinkCreate_v2(options: c_uint, names: *mut cu::CUjit_option, values: *mut *mut c_void, link: *mut cu::CUlinkState);
     cuLinkAddData_v2(
@@ -86,8 +87,8 @@ fn open() -> Result<Cuda> {
     // How many streams are independent: of more than that, some wait for the copies of others behind long kernels. CUDA
     // has 8, as many as a fleet has groups, which leaves none for memory and gathering.
     if std::env::var_os("CUDA_DEVICE_MAX_CONNECTIONS").is_none() {
-        // SAFETY: nothing in this process reads the environment by other functions than the standard library's while
-        // the first device is looked for.
+        // SAFETY: the standard library's functions wait for each other; C's, on another thread at this very moment, would
+        // not. Drivers are asked for devices before a fleet or the command starts threads.
         unsafe { std::env::set_var("CUDA_DEVICE_MAX_CONNECTIONS", "32") };
     }
     // SAFETY: no pointers.

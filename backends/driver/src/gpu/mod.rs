@@ -76,9 +76,9 @@ pub trait Vendor: Send + Sync {
         unsafe { (self.functions().MemAlloc)(address, bytes) }
     }
     /// Frees what [`Vendor::alloc_memory`] allocated; work with it has ended.
-    fn free_memory(&self, address: u64) {
-        // SAFETY: allocated by the function above. After a fault everything is freed already, so errors say nothing.
-        unsafe { (self.functions().MemFree)(address) };
+    fn free_memory(&self, address: u64) -> Code {
+        // SAFETY: allocated by the function above.
+        unsafe { (self.functions().MemFree)(address) }
     }
     /// Compiles text to a binary; `progress(done, total)` counts units.
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>>;

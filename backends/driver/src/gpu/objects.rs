@@ -1,6 +1,6 @@
 //! Owners of memory, streams, events, modules and kernels.
 
-use super::{Code, Functions, INVALID_VALUE, NOT_FOUND, NOT_READY, OUT_OF_MEMORY, Object, SUCCESS, Vendor};
+use super::{Code, Functions, INVALID_VALUE, NOT_FOUND, NOT_READY, OUT_OF_MEMORY, Object, Vendor};
 use crate::memory::check_range;
 use crate::{Error, Result};
 use std::ffi::{CString, c_int, c_uint, c_void};
@@ -105,10 +105,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if self.host.is_none() {
-            self.vendor.release(|_| {
-                self.vendor.free_memory(self.address);
-                SUCCESS
-            });
+            self.vendor.release(|_| self.vendor.free_memory(self.address));
         }
     }
 }

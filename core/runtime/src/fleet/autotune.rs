@@ -139,7 +139,7 @@ impl Fleet {
         let (mut program, mut chosen) = (present.clone(), candidates[0]);
         let others =
             others.unwrap_or_else(|| Compiling::begin(&self.made, &self.options_of_now(), &candidates[1..])).programs();
-        let learnt = Learnt::of(self);
+        let successor = Successor::of(self);
         self.release();
         for (done, (candidate, made)) in others.into_iter().enumerate() {
             progress(Stage::Autotuning { done: done + 1, total });
@@ -149,7 +149,7 @@ impl Fleet {
             let limit = limit(best.elapsed);
             let ran = made.and_then(|made| {
                 let ran = run_candidate(
-                    &mut learnt.fleet(&made, CancelHandle::default())?,
+                    &mut successor.fleet(&made, CancelHandle::default())?,
                     entry,
                     sample,
                     limit,
@@ -174,14 +174,14 @@ impl Fleet {
         if self.cancel.cancelled() {
             return Ok(false);
         }
-        let mut next = learnt.fleet(&program, self.cancel.clone());
+        let mut next = successor.fleet(&program, self.cancel.clone());
         let remembered = match &next {
             // Its measurement found enough memory, and the next run may too: the fallback is not kept in the cache.
             Err(error) if chosen != candidates[0] => {
                 let out = measured.iter_mut().filter(|(candidate, _)| *candidate == chosen);
                 out.for_each(|(_, time)| *time = Err(error.to_string()));
                 chosen = candidates[0];
-                next = learnt.fleet(&present, self.cancel.clone());
+                next = successor.fleet(&present, self.cancel.clone());
                 false
             }
             _ => self.made.remember_tuning(chosen),
@@ -266,14 +266,14 @@ impl Drop for Compiling {
 }
 
 /// What a fleet learnt about its inputs, for another fleet that runs the same inputs.
-struct Learnt {
+struct Successor {
     options: FleetOptions,
     vms: usize,
     rate: f64,
     quota: Quota,
 }
 
-impl Learnt {
+impl Successor {
     fn of(fleet: &Fleet) -> Self {
         let out_capacity = u32::try_from(fleet.quota.output).ok();
         let options = FleetOptions { out_capacity, ..fleet.options.clone() };
