@@ -38,7 +38,7 @@ impl Baseline {
             return Ok(None);
         }
         let device = drivers.find(engine.backend())?.open(engine.info().index, Quirks::default())?;
-        let source = Source { header: "", units: &[TEXT.to_owned()] };
+        let source = Source { header: "", units: &[TEXT.to_owned()], registers: 0 };
         let module = Module::build(&device, source).context("the kernels written by hand")?;
         Ok(Some(Self { queue: Queue::new(&device)?, module, device }))
     }

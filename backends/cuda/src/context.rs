@@ -141,12 +141,17 @@ pub const WHOLE: &str = "-DVV_WHOLE=1";
 
 /// The texts to compile, and the options: each of many units by itself, to be linked then; few units as one text.
 pub fn texts(source: Source<'_>, options: &[String]) -> (Vec<String>, Vec<String>) {
+    let mut options = options.to_vec();
+    if source.registers > 0 {
+        options.push(format!("--maxrregcount={}", source.registers));
+    }
     if source.units.len() <= FEW || options.iter().any(|option| option == WHOLE) {
-        return (vec![[source.header, "\n", &source.units.concat()].concat()], options.to_vec());
+        return (vec![[source.header, "\n", &source.units.concat()].concat()], options);
     }
     let separate = ["--relocatable-device-code=true", "-DVV_UNITS=1"].map(str::to_owned);
     let texts = source.units.iter().map(|unit| [source.header, "\n", unit].concat()).collect();
-    (texts, options.iter().cloned().chain(separate).collect())
+    options.extend(separate);
+    (texts, options)
 }
 
 /// Device memory in the order of a stream of its own: `cuMemFree` waits until all kernels that run have ended, and

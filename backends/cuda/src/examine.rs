@@ -110,7 +110,7 @@ mod tests {
         let header = (0..3).map(|n| format!("__device__ float f{n}(float x);\n")).collect::<String>();
         let mut reported = Vec::new();
         let options = crate::options(false, "--gpu-architecture=sm_90".into());
-        let source = Source { header: &header, units: &units };
+        let source = Source { header: &header, units: &units, registers: 0 };
         examine(&nvrtc.compiler, source, &options, &mut |unit| reported.push(unit)).expect("they compile");
         reported.sort_by_key(|unit| unit.unit);
         assert_eq!(reported.len(), 4);

@@ -65,7 +65,7 @@ fn many_units_are_linked() -> Result<()> {
             .into(),
     );
     let header: String = (0..10).map(|n| format!("__device__ unsigned step{n}(unsigned x);\n")).collect();
-    let module = Module::build(&device, Source { header: &header, units: &units })?;
+    let module = Module::build(&device, Source { header: &header, units: &units, registers: 0 })?;
     let (queue, to) = (Queue::new(&device)?, Buffer::new(&device, 128)?);
     queue.launch(module.kernel("all")?, &[Some(to.id())], 1, 32)?.wait()?;
     let mut bytes = [0; 128];
@@ -73,7 +73,8 @@ fn many_units_are_linked() -> Result<()> {
     let expected = |x: u32| (0..9).fold(x, |x, n| x * 3 + n);
     assert!((0..32).zip(bytes.chunks(4)).all(|(lane, word)| word == expected(lane).to_le_bytes()), "{bytes:?}");
     // The linker reports a function that no unit defines.
-    let refused = Module::compile(&device, Source { header: &header, units: &units[1..] }, &mut |_, _| ());
+    let refused =
+        Module::compile(&device, Source { header: &header, units: &units[1..], registers: 0 }, &mut |_, _| ());
     assert!(matches!(&refused, Err(Error::Compile { log }) if log.contains("step0")), "{refused:?}");
     Ok(())
 }
@@ -103,7 +104,7 @@ fn many_paths_are_linked() -> Result<()> {
     units.push(
         "extern \"C\" __global__ void all(unsigned *to) { to[threadIdx.x] = a0(threadIdx.x * 0x9e3779b9u); }".into(),
     );
-    let module = Module::build(&device, Source { header: &header, units: &units })?;
+    let module = Module::build(&device, Source { header: &header, units: &units, registers: 0 })?;
     let (queue, to) = (Queue::new(&device)?, Buffer::new(&device, 128)?);
     queue.launch(module.kernel("all")?, &[Some(to.id())], 1, 32)?.wait()?;
     let mut bytes = [0; 128];

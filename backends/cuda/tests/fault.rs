@@ -15,7 +15,7 @@ fn a_fault_is_reported_once() -> Result<()> {
         return Ok(());
     }
     let units = ["extern \"C\" __global__ void store(unsigned *to) { to[threadIdx.x] = 7; }".to_owned()];
-    let source = Source { header: "", units: &units };
+    let source = Source { header: "", units: &units, registers: 0 };
     let device = driver.open(0, Quirks::default())?;
     let binary = Module::compile(&device, source, &mut |_, _| ())?;
     // SAFETY: a device of this kind made the binary, just now.

@@ -1,4 +1,4 @@
-/* The ABI between VectorVisor and a driver plugin, version 2, for plugins in C. src/plugin/abi.rs is the same in Rust
+/* The ABI between VectorVisor and a driver plugin, version 4, for plugins in C. src/plugin/abi.rs is the same in Rust
  * and explains it; the meaning of every call is that of the trait `Device` in src/lib.rs.
  *
  * - The driver NAME lives in libvectorvisor_NAME.so and exports vectorvisor_NAME_query.
@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VV_PLUGIN_VERSION 3
+#define VV_PLUGIN_VERSION 4
 
 /* What an entry returns. Before it returns any other than VV_OK, it calls vv_why.tell. */
 enum { VV_OK, VV_UNAVAILABLE, VV_COMPILE, VV_OUT_OF_MEMORY, VV_INVALID, VV_DEVICE, VV_PANIC };
@@ -63,8 +63,9 @@ typedef struct {
     int32_t (*open)(const void *driver, uint64_t index, vv_quirks quirks, vv_device *device, const vv_why *why);
     int32_t (*close)(vv_device device, const vv_why *why);
     int32_t (*info)(vv_device device, vv_each *each, void *context, const vv_why *why);
-    int32_t (*compile)(vv_device device, vv_bytes header, const vv_bytes *units, size_t count, vv_progress *progress,
-                       vv_output *output, void *context, const vv_why *why);
+    /* registers: the most of a thread, for compilers that take such a limit; 0 is none. */
+    int32_t (*compile)(vv_device device, vv_bytes header, const vv_bytes *units, size_t count, uint32_t registers,
+                       vv_progress *progress, vv_output *output, void *context, const vv_why *why);
     /* The host guarantees that the binary is one that compile gave for such a device, or bytes that are no binary. */
     int32_t (*load)(vv_device device, vv_bytes binary, uint64_t *module, const vv_why *why);
     int32_t (*unload)(vv_device device, uint64_t module, const vv_why *why);
@@ -89,9 +90,9 @@ typedef struct {
     int32_t (*wait)(vv_device device, uint64_t event, const vv_why *why);
     int32_t (*times)(vv_device device, uint64_t event, uint64_t *begin, uint64_t *end, const vv_why *why);
     int32_t (*free_event)(vv_device device, uint64_t event, const vv_why *why);
-    /* Added after version 2 began: a table may end before these entries, and they may be null. */
+    /* A table may end before this entry, and it may be null. */
     int32_t (*examine)(const void *driver, vv_bytes architecture, vv_bytes header, const vv_bytes *units, size_t count,
-                       vv_costs *costs, void *context, const vv_why *why);
+                       uint32_t registers, vv_costs *costs, void *context, const vv_why *why);
 } vv_table;
 
 /* The query function: the table, or null if the plugin needs a newer host than `highest`. */

@@ -136,6 +136,9 @@ pub struct Source<'a> {
     pub header: &'a str,
     /// Function bodies in pieces of bounded size; the kernels are in the last one.
     pub units: &'a [String],
+    /// The most registers of a thread, for compilers that take such a limit; 0 is none. With fewer, more threads run at
+    /// once.
+    pub registers: u32,
 }
 
 /// The order in which to compile texts in parallel, as indices: the longest first, so that the last to end is a short

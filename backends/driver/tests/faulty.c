@@ -86,8 +86,8 @@ static int32_t info(vv_device device, vv_each *each, void *context, const vv_why
 }
 
 /* Succeeds without a binary, except with the headers "null" and "huge": then the binary is impossible. */
-static int32_t compile(vv_device device, vv_bytes header, const vv_bytes *units, size_t count, vv_progress *progress,
-                       vv_output *output, void *context, const vv_why *why) {
+static int32_t compile(vv_device device, vv_bytes header, const vv_bytes *units, size_t count, uint32_t registers,
+                       vv_progress *progress, vv_output *output, void *context, const vv_why *why) {
     progress(context, 1, 2);
     progress(context, 3, 2);
     if (header.len == 4 && !memcmp(header.data, "null", 4)) output(context, (vv_bytes){0, 5});
@@ -166,7 +166,7 @@ static int32_t times(vv_device device, uint64_t event, uint64_t *begin, uint64_t
 }
 
 static int32_t examine(const void *driver, vv_bytes architecture, vv_bytes header, const vv_bytes *units, size_t count,
-                       vv_costs *costs, void *context, const vv_why *why) {
+                       uint32_t registers, vv_costs *costs, void *context, const vv_why *why) {
     vv_cost cost = {text("f"), 0.5, 1, 2, 3};
     switch (architecture.data[0]) {
     case '0': costs(context, 4, 1.5, 0, 3); break;

@@ -92,7 +92,7 @@ fn tables_that_do_not_fit() {
     let temp = folder();
     for (define, says) in [
         ("TOO_NEW", "it needs a newer vectorvisor"),
-        ("VERSION=0", "version 0 of the plugin interface, not 3"),
+        ("VERSION=0", "version 0 of the plugin interface, not 4"),
         ("VERSION=9", "version 9"),
         ("SIZE=40", "its table has 40 bytes"),
         ("NAME=\"else\"", "it is the driver \"else\"; call it libvectorvisor_else.so"),
@@ -116,7 +116,9 @@ fn a_table_may_end_before_the_later_entries() {
         let plugin = faulty(sub.path(), "faulty", defines);
         assert_eq!(plugin.devices().expect("a device").len(), 1, "{defines:?}");
         let mut units = Vec::new();
-        plugin.examine("any", Source { header: "", units: &[] }, &mut |unit| units.push(unit)).map(|()| units)
+        plugin
+            .examine("any", Source { header: "", units: &[], registers: 0 }, &mut |unit| units.push(unit))
+            .map(|()| units)
     };
     let function = FunctionCost { name: "f".into(), registers: 1, spills: 2, stack: 3, seconds: 0.5 };
     let reported = UnitCost { unit: 4, seconds: 1.5, functions: vec![function] };
@@ -183,7 +185,7 @@ fn what_a_plugin_in_c_says_arrives() {
 
     let device = plugin.open(0, Quirks::default()).expect("a device");
     assert_eq!(device.info(), info);
-    let source = Source { header: "", units: &[] };
+    let source = Source { header: "", units: &[], registers: 0 };
     let mut reported = Vec::new();
     let compiled = device.compile(source, &mut |done, total| reported.push((done, total)));
     assert!(matches!(compiled, Err(Error::Device(text)) if text.contains("no binary")));
@@ -300,7 +302,7 @@ fn strange_binaries_and_costs_are_refused() {
     for (header, says) in
         [("null", "reported 5 bytes of a binary at the address 0x0"), ("huge", "more than memory holds")]
     {
-        let compiled = device.compile(Source { header, units: &[] }, &mut |_, _| ());
+        let compiled = device.compile(Source { header, units: &[], registers: 0 }, &mut |_, _| ());
         assert!(matches!(&compiled, Err(Error::Device(text)) if text.contains(says)), "{compiled:?}");
     }
     for (architecture, says) in [
@@ -311,7 +313,8 @@ fn strange_binaries_and_costs_are_refused() {
         ("t", "reported 1 bytes of a name at the address 0x0"),
     ] {
         let mut units = 0;
-        let examined = plugin.examine(architecture, Source { header: "", units: &[] }, &mut |_| units += 1);
+        let examined =
+            plugin.examine(architecture, Source { header: "", units: &[], registers: 0 }, &mut |_| units += 1);
         assert!(matches!(&examined, Err(Error::Device(text)) if text.contains(says)), "{architecture}: {examined:?}");
         assert_eq!(units, 0, "nothing after a fault");
     }
@@ -356,7 +359,7 @@ fn panics_become_errors() {
     panicked(plugin.open(3, Quirks::default()).map(drop).expect_err("a panic"), "no device 3 today");
 
     let device = plugin.open(0, Quirks::default()).expect("a device");
-    let source = Source { header: "", units: &[] };
+    let source = Source { header: "", units: &[], registers: 0 };
     let mut calls = 0;
     panicked(device.compile(source, &mut |_, _| calls += 1).expect_err("a panic"), "no compiling");
     assert_eq!(calls, 2);
@@ -382,7 +385,7 @@ fn a_panic_of_the_host_passes_through_a_compilation() {
     let device = plugin.open(0, Quirks::default()).expect("a device");
     let mut calls = 0;
     let compile = || {
-        _ = device.compile(Source { header: "", units: &[] }, &mut |_, _| {
+        _ = device.compile(Source { header: "", units: &[], registers: 0 }, &mut |_, _| {
             calls += 1;
             std::panic::panic_any("the host's own");
         });
@@ -397,7 +400,7 @@ fn a_panic_of_the_host_passes_through_costs() {
     let plugin = faulty(temp.path(), "faulty", &["TWICE"]);
     let mut calls = 0;
     let examine = || {
-        _ = plugin.examine("any", Source { header: "", units: &[] }, &mut |_| {
+        _ = plugin.examine("any", Source { header: "", units: &[], registers: 0 }, &mut |_| {
             calls += 1;
             std::panic::panic_any("the host's own");
         });

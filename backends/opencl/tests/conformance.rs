@@ -48,7 +48,7 @@ fn planted_faults() -> Result<()> {
         a[0] = i;
         if (b[i] == 7) a[1] = 2;
     }";
-    let module = Module::build(&device, Source { header: "", units: &[text.to_owned()] })?;
+    let module = Module::build(&device, Source { header: "", units: &[text.to_owned()], registers: 0 })?;
     let (queue, a, b) = (Queue::new(&device)?, Buffer::new(&device, 16)?, Buffer::new(&device, 16)?);
     queue.launch(module.kernel("faulty")?, &[Some(a.id()), Some(b.id())], 2, 2)?.wait()
 }

@@ -15,6 +15,7 @@ mod run;
 mod settle;
 mod sizes;
 mod spread;
+mod staging;
 mod start;
 mod timekeeper;
 mod watchdog;
@@ -29,6 +30,7 @@ use group::{Common, Group};
 use job::{Job, Jobs, Quota};
 use learn::Needs;
 use sizes::Need;
+use staging::Staging;
 use start::Init;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -58,6 +60,7 @@ pub struct Fleet {
     common: Common,
     /// One for all groups: it is used while the loop waits.
     gather: Gather,
+    staging: Staging,
     options: FleetOptions,
     /// What each VM gets: the largest quota so far with which at least three quarters of the VMs can work, or that many
     /// inputs need.
@@ -134,6 +137,7 @@ impl Fleet {
         let largest = groups.iter().map(|group| group.vms).max().unwrap_or(0);
         Ok(Self {
             gather: Gather::new(program.engine().device(), largest)?,
+            staging: Staging::new(program.engine().device(), largest)?,
             groups,
             common,
             options: options.clone(),
@@ -311,9 +315,11 @@ fn allocate(
     let mut options = options.clone();
     let fixed = options.vms.is_some();
     loop {
-        let sizes = sizes::sizes(info, plan, need, resident, &options, inputs)?;
+        // Where VMs of a warp go the same way, all of its lanes run one.
+        let per_warp = if common.apart() { common.most_per_warp() } else { plan.lanes };
+        let sizes = sizes::sizes(info, plan, need, resident, per_warp, &options, inputs)?;
         let quota = sizes.quota;
-        let warps = sizes::busy_warps(info, resident) / sizes.groups.len().max(1) as u32;
+        let warps = sizes::busy_warps(info, resident, common.apart()) / sizes.groups.len().max(1) as u32;
         let groups: Result<Vec<Group>> =
             sizes.groups.iter().map(|&vms| Group::new(common, vms, warps, quota, sizes.limits)).collect();
         let total: u32 = sizes.groups.iter().sum();

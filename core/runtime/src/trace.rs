@@ -43,6 +43,11 @@ impl Trace {
         what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The caller did something until now: what comes before a run, and after it.
+    pub fn span(&self, name: &'static str, begin: Instant) {
+        self.host(name, 0, begin, 0);
+    }
+
     /// The host did something for a group of VMs until now.
     pub(crate) fn host(&self, name: &'static str, group: usize, begin: Instant, vms: usize) {
         self.with(|spans| {

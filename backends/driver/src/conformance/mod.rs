@@ -158,7 +158,7 @@ impl Fixture {
         let mut calls = Vec::new();
         let units = [text::UNIT.to_owned(), text::KERNELS.to_owned()];
         let header = format!("{}{}", text::prelude(device.info().language), text::HEADER);
-        let source = Source { header: &header, units: &units };
+        let source = Source { header: &header, units: &units, registers: 0 };
         let module = match Module::compile(device, source, &mut |done, total| calls.push((done, total))) {
             Ok(binary) => {
                 let last = calls.last();

@@ -39,7 +39,8 @@ pub fn compile_error(fixture: &Fixture) -> Outcome {
     // In line 471x, whether the compiler obeys `#line` (oclgrind does not) or counts lines, with a driver's own in
     // front.
     let units = [format!("{}#line 4711\nthis is no kernel: marker_in_the_log;\n", "\n".repeat(4710))];
-    let error = Module::compile(&fixture.device, Source { header: "", units: &units }, &mut |_, _| ()).err();
+    let error =
+        Module::compile(&fixture.device, Source { header: "", units: &units, registers: 0 }, &mut |_, _| ()).err();
     match error {
         Some(Error::Compile { log }) => {
             ensure!(log.contains("error"), "the log does not speak of an error: {log:?}");

@@ -46,14 +46,25 @@ impl GpuDevice {
         Ok((memory, pointer))
     }
     /// How many tiles go into a block: a power of two, 32 at most, that leaves at least two blocks for each
-    /// multiprocessor.
-    fn tiles_per_block(&self, tiles: u32, lanes: u32) -> u32 {
+    /// multiprocessor. As few as let a multiprocessor run as many tiles as it can, since what a block takes is free again
+    /// only when all its tiles have ended.
+    fn tiles_per_block(&self, kernel: &Kernel, tiles: u32, lanes: u32) -> Result<u32> {
         let fits = |tiles_per_block: &u32| {
             lanes * tiles_per_block <= self.setup.block_threads
                 && tiles.is_multiple_of(*tiles_per_block)
                 && tiles / tiles_per_block >= self.setup.multiprocessors * 2
         };
-        (1..=5).map(|power| 1 << power).take_while(fits).last().unwrap_or(1)
+        if lanes == 0 || !fits(&2) {
+            return Ok(1);
+        }
+        let (mut best, mut most) = (1, kernel.blocks(lanes)?);
+        for tiles_per_block in (1..=5).map(|power| 1 << power).take_while(fits) {
+            let at_once = kernel.blocks(tiles_per_block * lanes)? * tiles_per_block;
+            if at_once > most {
+                (best, most) = (tiles_per_block, at_once);
+            }
+        }
+        Ok(best)
     }
 }
 
@@ -86,8 +97,9 @@ impl Device for GpuDevice {
     }
     fn resident(&self, kernel: KernelId, lanes: u32) -> Result<u32> {
         let lanes = lanes.clamp(1, self.setup.max_lanes);
-        let tiles_per_block = self.tiles_per_block(1 << 30, lanes);
-        let blocks = self.kernels.get(kernel.0)?.blocks(tiles_per_block * lanes)?;
+        let kernel = self.kernels.get(kernel.0)?;
+        let tiles_per_block = self.tiles_per_block(&kernel, 1 << 30, lanes)?;
+        let blocks = kernel.blocks(tiles_per_block * lanes)?;
         Ok((blocks * tiles_per_block * self.setup.multiprocessors).max(1))
     }
 
@@ -155,7 +167,7 @@ impl Device for GpuDevice {
         if lanes > self.setup.max_lanes {
             return Err(Error::Invalid(format!("{lanes} lanes on a device that has {} at most", self.setup.max_lanes)));
         }
-        let tiles_per_block = self.tiles_per_block(tiles, lanes);
+        let tiles_per_block = self.tiles_per_block(&kernel, tiles, lanes)?;
         Ok(self.event(queue.launch(&kernel, &args, tiles / tiles_per_block, [lanes, tiles_per_block])?))
     }
     fn finish(&self, queue: QueueId) -> Result<()> {

@@ -20,7 +20,7 @@ use std::mem::offset_of;
 
 /// The version that this file describes. [`Table`] and [`Info`] may get more fields at their end within a version;
 /// every other change needs a new one.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Success.
 pub const OK: i32 = 0;
@@ -125,6 +125,7 @@ pub type Examine = unsafe extern "C" fn(
     header: Bytes,
     units: *const Bytes,
     count: usize,
+    registers: u32,
     costs: Costs,
     context: *mut c_void,
     why: *const Why,
@@ -180,7 +181,7 @@ entries! {
     info(device: *const c_void, each: Each, context: *mut c_void, why: *const Why);
     /// Compiles text; both callbacks get `context`.
     compile(
-        device: *const c_void, header: Bytes, units: *const Bytes, count: usize,
+        device: *const c_void, header: Bytes, units: *const Bytes, count: usize, registers: u32,
         progress: Progress, output: Output, context: *mut c_void, why: *const Why
     );
     /// Loads a binary. The host guarantees what [`Device::load`](crate::Device::load) demands: it is one that `compile`

@@ -123,7 +123,8 @@ impl Device for PluginDevice {
         let header = Bytes::of(source.header.as_bytes());
         let mut compilation = Compilation::new((on_progress, None));
         let context = compilation.context();
-        let ended = call!(self, compile, header, units.as_ptr(), units.len(), progress, output, context);
+        let ended =
+            call!(self, compile, header, units.as_ptr(), units.len(), source.registers, progress, output, context);
         let (_, binary) = compilation.end(self.name(), ended)?;
         self.accept(binary.ok_or_else(|| "compiled, but gave no binary".into()))
     }

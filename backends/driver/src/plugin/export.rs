@@ -188,6 +188,7 @@ unsafe extern "C" fn examine(
     header: Bytes,
     units: *const Bytes,
     count: usize,
+    registers: u32,
     costs: Costs,
     context: *mut c_void,
     why: *const Why,
@@ -198,7 +199,7 @@ unsafe extern "C" fn examine(
             let units: Vec<String> = list(units, count).iter().map(|unit| unit.text()).collect();
             (&*driver.cast::<Box<dyn Driver>>(), architecture.text(), header.text(), units)
         };
-        driver.examine(&architecture, Source { header: &header, units: &units }, &mut |unit| {
+        driver.examine(&architecture, Source { header: &header, units: &units, registers }, &mut |unit| {
             let cost = |function: &FunctionCost| Cost {
                 name: Bytes::of(function.name.as_bytes()),
                 seconds: function.seconds,
@@ -259,11 +260,11 @@ macro_rules! entries {
 entries! {
     info(device, each: Each, context: *mut c_void) { each(context, &to_abi(device.info())) }
     compile(
-        device, header: Bytes, units: *const Bytes, count: usize,
+        device, header: Bytes, units: *const Bytes, count: usize, registers: u32,
         progress: Progress, output: Output, context: *mut c_void
     ) {
         let units: Vec<String> = list(units, count).iter().map(|unit| unit.text()).collect();
-        let source = Source { header: &header.text(), units: &units };
+        let source = Source { header: &header.text(), units: &units, registers };
         let binary = device.compile(source, &mut |done, total| progress(context, done, total))?;
         output(context, Bytes::of(&binary));
     }

@@ -181,7 +181,8 @@ impl Driver for Plugin {
         // SAFETY: the driver's own pointer; texts that live during the call; a context of the type that `take_costs`
         // expects.
         let ended = opened.call(|why| unsafe {
-            examine(opened.driver, architecture, header, units.as_ptr(), units.len(), take_costs, context, why)
+            let (first, count, registers) = (units.as_ptr(), units.len(), source.registers);
+            examine(opened.driver, architecture, header, first, count, registers, take_costs, context, why)
         });
         costs.end(self.name, ended).map(drop)
     }

@@ -42,16 +42,28 @@ pub fn map(args: &MapArgs) -> Result<i32> {
 
     // Lines on standard output and a bar may share a terminal.
     let mut progress = Progress::new(quiet, args.output != Path::new("-"));
+    let mut phase = begin;
+    let mut ended = |name| {
+        let began = std::mem::replace(&mut phase, Instant::now());
+        if let Some(trace) = &options.trace {
+            trace.span(name, began);
+        }
+    };
+    ended("list inputs");
     let engine = setup::engine(&args.device)?;
+    ended("open device");
     let program_options = setup::program_options(&args.translate, &["_start"], engine.info())?;
     let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut progress)?;
+    ended("load program");
     let mut fleet = Fleet::new(&program, &options, count)?;
+    ended("allocate VMs");
     interrupt::stops(&fleet);
     let output = Output::open(&args.output, count)?;
     // Lines come in the order of the inputs, and would have to wait in memory for the last.
     let largest_first = fleet.likes_largest_first() && !Output::is_for_lines(&args.output)?;
     // Random numbers of a seed depend on the order, too.
     source.start(largest_first && args.vm_args.seed.is_none())?;
+    ended("begin reading");
     progress.begin(count);
 
     let batch = RefCell::new(Batch {
@@ -71,11 +83,13 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         &mut |outcome| batch.borrow_mut().outcome(outcome),
         &mut |stage| batch.borrow_mut().progress.stage(stage),
     );
+    ended("run");
     // Ends the threads that read ahead.
     drop(inputs);
     let mut batch = batch.into_inner();
     let cancelled = ran.as_ref().is_ok_and(|summary| summary.cancelled);
     let finished = batch.output.finish(ran.is_err() || cancelled);
+    ended("write last outputs");
     batch.note_unwritten();
     let Batch { progress, pending, done, mut failures, bytes, .. } = batch;
     let elapsed = progress.end();

@@ -4,14 +4,14 @@ use super::gather::{Gather, Piece};
 use super::image::{ImageBuffer, SLACK};
 use super::job::{Job, Phase, Quota, Slot};
 use super::now;
-use super::sizes::{Limits, MAX_OUT};
-use super::spread::spread;
+use super::sizes::{APART, Limits, MAX_OUT};
+use super::staging::{Staging, padded};
 use super::timekeeper::Timekeeper;
 use super::words::Words;
 use crate::{DeviceKind, Error, Program, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Pinned, Queue};
+use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Queue};
 use vectorvisor_translate::abi::{ARGS, Arg, PAGE, Par, Status, Word};
 
 /// Loop back-edges between two checks of the stop word: far below a millisecond, far above the cost of a check.
@@ -26,13 +26,9 @@ pub struct Common {
     pub image: ImageBuffer,
     /// Total fuel of an input.
     pub fuel: u64,
-    /// How many VMs a warp runs; `None` is as few as keep the device busy, and at most [`APART`] where that helps.
+    /// How many VMs a warp runs; `None` is as few as keep the device busy, and at most [`APART`] if they go different ways.
     pub width: Option<u32>,
 }
-
-/// VMs of a warp that go different ways. On an H200 1 to 4 were about as fast, and with more the longest of a warp holds
-/// back the others.
-const APART: u32 = 2;
 
 impl Common {
     /// The VMs go different ways, so that those of a warp run one after another: it is for such programs that memory is
@@ -41,10 +37,17 @@ impl Common {
         self.program.engine().info().kind == DeviceKind::Gpu && self.program.meta().plan.cell == 0
     }
 
+    /// The most VMs of a warp.
+    pub fn most_per_warp(&self) -> u32 {
+        let lanes = self.program.meta().plan.lanes;
+        let most = if self.apart() { APART } else { lanes };
+        self.width.unwrap_or(most).min(lanes)
+    }
+
     /// VMs of a warp in a launch of so many, where so many `warps` keep the device busy.
     fn width(&self, vms: u32, warps: u32) -> u32 {
-        let most = if self.apart() { APART } else { u32::MAX };
-        self.width.unwrap_or_else(|| width(vms, warps).min(most))
+        let most = self.most_per_warp();
+        self.width.map_or_else(|| width(vms, warps).min(most), |_| most)
     }
 }
 
@@ -73,7 +76,6 @@ pub struct Group {
     words_device: Buffer,
     pub words: Words,
     input: Buffer,
-    input_host: Pinned,
     /// Bytes of `input` in use.
     input_used: u64,
     output: Option<Buffer>,
@@ -123,7 +125,6 @@ impl Group {
             words_device: Buffer::new(device, words.bytes() as u64)?,
             words,
             input: Buffer::new(device, INPUT as u64 + SLACK)?,
-            input_host: Pinned::new(device, INPUT)?,
             input_used: 0,
             output: None,
             quota,
@@ -314,11 +315,11 @@ impl Group {
     }
 
     /// Begins a launch of the VMs in `launched`. Returns without waiting for it.
-    pub fn submit(&mut self, common: &Common) -> Result<()> {
-        self.stage()?;
+    pub fn submit(&mut self, common: &Common, staging: &mut Staging) -> Result<()> {
+        self.stage(staging)?;
         self.words.clear(Word::Status);
         let last = self.launched.iter().copied().max().unwrap_or(0);
-        let width = common.width(last + 1, self.warps).min(self.lanes);
+        let width = common.width(last + 1, self.warps);
         if width != self.width {
             self.width = width;
             self.write_par(common)?;
@@ -340,7 +341,7 @@ impl Group {
         if let Some(timekeeper) = &self.timekeeper {
             timekeeper.start();
         }
-        // SAFETY: no code touches `words` and `input_host` until `finish`, which every path out of here reaches:
+        // SAFETY: no code touches `words` until `finish`, which every path out of here reaches:
         // the owner calls it while `in_flight` is set, and so does `drop`.
         unsafe {
             self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
@@ -408,12 +409,6 @@ impl Group {
         if self.input.bytes() < bytes + SLACK {
             self.input = Buffer::new(&self.device, bytes + SLACK)?;
         }
-        let Ok(host) = usize::try_from(bytes) else {
-            return Err(Error::Memory("the inputs are too large for this computer".into()));
-        };
-        if self.input_host.len() < host {
-            self.input_host = Pinned::new(&self.device, host)?;
-        }
         Ok(())
     }
 
@@ -455,7 +450,7 @@ impl Group {
     ///
     /// The input buffer fills from its start. What suspended VMs have not read yet stays where it is; when the buffer
     /// is full everything begins anew, and a VM's standard input is sent again when it is next launched.
-    fn stage(&mut self) -> Result<()> {
+    fn stage(&mut self, staging: &mut Staging) -> Result<()> {
         let capacity = self.input.bytes() - SLACK;
         let held = self.slots.iter().flatten().any(|s| s.stdin_at.is_some() && !s.job.input.stdin.is_empty());
         let mut base = if held { self.input_used } else { 0 };
@@ -471,39 +466,34 @@ impl Group {
                 self.grow(need.saturating_mul(2))?;
             }
         }
-        let mut at = 0;
-        let mut rest = &mut self.input_host[..];
-        let mut parts = Vec::with_capacity(self.launched.len());
+        let mut at = base;
+        let mut begins = |bytes: usize| {
+            let begin = at;
+            at += padded(bytes) as u64;
+            begin
+        };
+        let mut with_stdin = Vec::with_capacity(self.launched.len());
         for &vm in &self.launched {
             let vm = vm as usize;
             let Some(slot) = &mut self.slots[vm] else { continue };
-            let mut pack = |length: usize| {
-                let (to, after) = std::mem::take(&mut rest).split_at_mut(padded(length));
-                rest = after;
-                let offset = base + at as u64;
-                at += to.len();
-                (to, offset)
-            };
+            with_stdin.push(slot.stdin_at.is_none());
             if slot.stdin_at.is_none() {
-                let (to, offset) = pack(slot.job.bytes());
+                let offset = begins(slot.job.bytes());
                 slot.stdin_at = Some(offset);
                 self.words.set(Word::InputOffset, vm, offset);
                 self.words.set(Word::InputLength, vm, slot.job.bytes() as u64);
-                parts.push((to, slot.job.input.stdin.clone()));
             }
-            let (to, offset) = pack(slot.message.len());
-            to[..slot.message.len()].copy_from_slice(&slot.message);
+            let offset = begins(slot.message.len());
             self.words.set(Word::MessageOffset, vm, offset);
             self.words.set(Word::MessageLength, vm, slot.message.len() as u64);
         }
-        spread(&mut parts, at, |(to, stdin)| to[..stdin.len()].copy_from_slice(stdin));
         self.input_used = base + need;
-        if at > 0 {
-            self.in_flight = true;
-            // SAFETY: as in `submit`, which follows; if it fails, `in_flight` makes the owner wait.
-            unsafe { self.queue.write_async(&self.input, base, &self.input_host, at)? };
-        }
-        Ok(())
+        let slots = self.launched.iter().filter_map(|&vm| self.slots[vm as usize].as_ref());
+        let parts = slots.zip(with_stdin).flat_map(|(slot, with)| {
+            let stdin: &[u8] = if with { &slot.job.input.stdin } else { &[] };
+            [stdin, &slot.message]
+        });
+        staging.send(&self.queue, &self.input, base, parts)
     }
 
     /// Bytes that `launched` VMs have to be sent.
@@ -521,11 +511,6 @@ impl Group {
 /// each other where their VMs take different ways, so few VMs go to that many warps.
 fn width(vms: u32, warps: u32) -> u32 {
     vms.div_ceil(warps.max(1)).next_power_of_two()
-}
-
-/// Each part of the packed input begins aligned, for wide loads.
-fn padded(bytes: usize) -> usize {
-    bytes.next_multiple_of(16)
 }
 
 impl Slot {

@@ -34,7 +34,7 @@ impl Fleet {
             self.groups.iter_mut().for_each(|group| _ = group.reserve(need + need / 4));
         }
         let group = &mut self.groups[g];
-        if let Err(error) = group.submit(&self.common) {
+        if let Err(error) = group.submit(&self.common, &mut self.staging) {
             // Transfers and kernels that were begun use the buffers until they have ended.
             _ = group.finish();
             return Err(error);

@@ -11,14 +11,19 @@ const VMS_PER_CORE: u64 = 16;
 /// Tiles for each tile that can run at the same time: evens out inputs of different length.
 const TILES_PER_SLOT: u64 = 4;
 
-/// Of the warps that a GPU can hold, the part that is taken to keep it busy: on an H200 4 for each scheduler, which holds
+/// Of the warps that a GPU can hold, the part that is taken to keep it busy: on an H200 2 for each scheduler, which holds
 /// 16. A compromise: more warps for the same VMs help programs whose VMs go different ways, and cost those whose VMs go
-/// the same way.
-const BUSY: u32 = 4;
+/// the same way (pbkdf2 took twice as long on 4 for each scheduler with half the VMs a warp).
+const BUSY: u32 = 8;
 
-/// How many warps keep the device busy, if so many of a program are `resident`, run at the same time.
-pub fn busy_warps(info: &DeviceInfo, resident: u32) -> u32 {
-    if info.kind == DeviceKind::Cpu { resident } else { resident.min(info.parallel_tiles / BUSY) }.max(1)
+/// VMs of a warp that go different ways, at most: with more the longest of a warp holds back the others.
+pub const APART: u32 = 2;
+
+/// How many warps keep the device busy, if so many of a program are `resident`, run at the same time, whose VMs go
+/// different ways (`apart`) or not.
+pub fn busy_warps(info: &DeviceInfo, resident: u32, apart: bool) -> u32 {
+    let all = info.kind == DeviceKind::Cpu || apart;
+    if all { resident } else { resident.min(info.parallel_tiles / BUSY) }.max(1)
 }
 
 /// Most groups of a GPU's and a processor's VMs whose number was left open: while one's inputs are packed and its results
@@ -80,12 +85,13 @@ pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Decides the sizes, where `resident` tiles run at the same time.
+/// Decides the sizes, where `resident` warps run at the same time, of `per_warp` VMs.
 pub fn sizes(
     info: &DeviceInfo,
     plan: &Plan,
     need: Need,
     resident: u32,
+    per_warp: u32,
     options: &FleetOptions,
     inputs: Option<usize>,
 ) -> Result<Sizes> {
@@ -120,7 +126,8 @@ pub fn sizes(
     let tiles = match options.vms {
         Some(vms) => u64::from(vms.max(1)).div_ceil(lanes),
         None => {
-            let slots = u64::from(resident.max(1));
+            // As many tiles as run at once.
+            let slots = (u64::from(resident) * u64::from(per_warp)).div_ceil(lanes).max(1);
             let sensible = match info.kind {
                 DeviceKind::Cpu => (slots * VMS_PER_CORE).div_ceil(lanes).max(slots),
                 _ => slots * TILES_PER_SLOT,
@@ -205,7 +212,7 @@ mod tests {
 
     fn groups(info: &DeviceInfo, plan: &Plan, vms: Option<u32>, inputs: Option<usize>) -> Result<Vec<u32>> {
         let options = FleetOptions { vms, ..Default::default() };
-        Ok(sizes(info, plan, Need::all(plan), info.parallel_tiles, &options, inputs)?.groups)
+        Ok(sizes(info, plan, Need::all(plan), info.parallel_tiles, plan.lanes, &options, inputs)?.groups)
     }
 
     #[test]
@@ -224,7 +231,7 @@ mod tests {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 28);
         assert_eq!(groups(&gpu, &plan(32, 1 << 22), Some(160), None)?, [64, 64, 32]);
         let plan = plan(32, 1 << 22);
-        let whole = sizes(&gpu, &plan, Need::all(&plan), 2, &FleetOptions::default(), None)?;
+        let whole = sizes(&gpu, &plan, Need::all(&plan), 2, 32, &FleetOptions::default(), None)?;
         assert_eq!(whole.groups.iter().sum::<u32>(), 256);
         assert!(whole.limits.output <= 1 << 28);
         Ok(())
@@ -235,10 +242,14 @@ mod tests {
         let gpu = info(DeviceKind::Gpu, 1 << 34, 1 << 34);
         for (resident, vms) in [(5, 20), (20, 60), (50, 50), (100, 72)] {
             let plan = plan(32, 1 << 22);
-            let sizes = sizes(&gpu, &plan, Need::all(&plan), resident, &FleetOptions::default(), None)?;
+            let sizes = sizes(&gpu, &plan, Need::all(&plan), resident, 32, &FleetOptions::default(), None)?;
             assert_eq!(sizes.groups.iter().sum::<u32>(), vms * 32, "{resident}");
             assert_eq!(sizes.groups.len() as u32, vms / 16, "{resident}");
         }
+        // Where a warp runs few VMs, fewer run at once.
+        let plan = plan(32, 1 << 20);
+        let sizes = sizes(&gpu, &plan, Need::all(&plan), 100, 2, &FleetOptions::default(), None)?;
+        assert_eq!(sizes.groups.iter().sum::<u32>(), 7 * 32 * 4);
         Ok(())
     }
 
@@ -277,7 +288,7 @@ mod tests {
         ] {
             let sizes = |inputs| {
                 let need = Need::first(&plan, plan.memory_first, None);
-                sizes(&gpu, &plan, need, resident, &FleetOptions::default(), inputs)
+                sizes(&gpu, &plan, need, resident, 32, &FleetOptions::default(), inputs)
             };
             let all = sizes(None)?;
             let vms = all.groups.iter().sum::<u32>();
