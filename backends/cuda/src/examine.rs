@@ -1,10 +1,10 @@
-//! What compiling costs, by unit and function, without a device: spills and seconds from NVRTC's log, registers from
-//! its binaries.
+//! What compiling costs, by unit and function, without a device: spills and seconds from NVRTC's log, registers and
+//! bytes of code from its binaries.
 
 use crate::context::texts;
 use crate::units::attributes;
 use object::read::elf::ElfFile64;
-use object::{LittleEndian, Object, ObjectSymbol, SymbolIndex};
+use object::{LittleEndian, Object, ObjectSymbol, SymbolIndex, SymbolKind};
 use std::collections::BTreeMap;
 use vectorvisor_driver::gpu::compiler::Compiler;
 use vectorvisor_driver::{Error, FunctionCost, Result, Source, UnitCost};
@@ -20,13 +20,15 @@ pub fn examine(
     options.push("--ptxas-options=-v".into());
     let mut bad = None;
     compiler.compile_each(&texts, &options, &|| Ok(()), &mut |unit, compiled| {
-        let registers = registers(&compiled.binary).unwrap_or_else(|error| {
+        let found = registers(&compiled.binary).and_then(|registers| Ok((registers, sizes(&compiled.binary)?)));
+        let (registers, sizes) = found.unwrap_or_else(|error| {
             bad.get_or_insert(error);
-            BTreeMap::new()
+            Default::default()
         });
         let mut functions = functions(&compiled.log);
         for function in &mut functions {
             function.registers = registers.get(&function.name).copied().unwrap_or(0);
+            function.bytes = sizes.get(&function.name).copied().unwrap_or(0);
             function.name = unmangled(&function.name).to_owned();
         }
         each(UnitCost { unit, seconds: compiled.seconds, functions });
@@ -47,7 +49,7 @@ fn functions(log: &str) -> Vec<FunctionCost> {
         let before = |words: &str| -> Option<f64> { line.split_once(words)?.0.split_whitespace().last()?.parse().ok() };
         if let Some((_, name)) = line.split_once("Function properties for ") {
             let name = name.trim().to_owned();
-            functions.push(FunctionCost { name, registers: 0, spills: 0, stack: 0, seconds: 0.0 });
+            functions.push(FunctionCost { name, registers: 0, bytes: 0, spills: 0, stack: 0, seconds: 0.0 });
         } else if let Some(last) = functions.last_mut() {
             if let (Some(stack), Some(spills)) = (before("bytes stack frame"), before("bytes spill stores")) {
                 (last.stack, last.spills) = (stack as u32, spills as u32);
@@ -67,6 +69,13 @@ fn registers(binary: &[u8]) -> object::Result<BTreeMap<String, u32>> {
     of_registers
         .map(|(_, symbol, registers)| Ok((file.symbol_by_index(SymbolIndex(symbol))?.name()?.to_owned(), registers)))
         .collect()
+}
+
+/// Bytes of code by function.
+fn sizes(binary: &[u8]) -> object::Result<BTreeMap<String, u32>> {
+    let file = ElfFile64::<LittleEndian>::parse(binary)?;
+    let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
+    functions.map(|symbol| Ok((symbol.name()?.to_owned(), u32::try_from(symbol.size()).unwrap_or(u32::MAX)))).collect()
 }
 
 /// The function's name in a mangled C++ name: `fn1` in `_Z3fn1P2VM` and in `_ZN8internal3fn1EP2VM`.
@@ -116,7 +125,7 @@ mod tests {
         assert_eq!(reported.len(), 4);
         for (unit, name) in reported.iter().zip(["f0", "f1", "f2", "k"]) {
             let function = unit.functions.iter().find(|function| function.name == name).expect(name);
-            assert!(function.registers > 0 && unit.seconds > 0.0, "{unit:?}");
+            assert!(function.registers > 0 && function.bytes > 0 && unit.seconds > 0.0, "{unit:?}");
         }
     }
 }

@@ -44,8 +44,8 @@ typedef void vv_each(void *context, const vv_info *info);
 typedef void vv_progress(void *context, size_t done, size_t total);
 typedef void vv_output(void *context, vv_bytes binary);
 
-/* What a function cost: its seconds in the compiler, registers of a thread, bytes of spills and of stack. */
-typedef struct { vv_bytes name; double seconds; uint32_t registers, spills, stack; } vv_cost;
+/* What a function cost: its seconds in the compiler, registers of a thread, bytes of code, spills and stack. */
+typedef struct { vv_bytes name; double seconds; uint32_t registers, bytes, spills, stack; } vv_cost;
 typedef void vv_costs(void *context, size_t unit, double seconds, const vv_cost *functions, size_t count);
 
 /* Two bits each for nvidia (low) and patch: 0 the driver decides, 1 off, 2 on. */

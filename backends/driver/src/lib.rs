@@ -156,6 +156,8 @@ pub struct FunctionCost {
     pub name: String,
     /// Registers of a thread.
     pub registers: u32,
+    /// Bytes of code.
+    pub bytes: u32,
     /// Bytes of register spills to memory.
     pub spills: u32,
     /// Bytes of its frame on the stack.

@@ -167,7 +167,7 @@ static int32_t times(vv_device device, uint64_t event, uint64_t *begin, uint64_t
 
 static int32_t examine(const void *driver, vv_bytes architecture, vv_bytes header, const vv_bytes *units, size_t count,
                        uint32_t registers, vv_costs *costs, void *context, const vv_why *why) {
-    vv_cost cost = {text("f"), 0.5, 1, 2, 3};
+    vv_cost cost = {text("f"), 0.5, 1, 16, 2, 3};
     switch (architecture.data[0]) {
     case '0': costs(context, 4, 1.5, 0, 3); break;
     case 'h': costs(context, 4, 1.5, &cost, SIZE_MAX); break;
@@ -175,7 +175,7 @@ static int32_t examine(const void *driver, vv_bytes architecture, vv_bytes heade
     case '-': cost.seconds = -1; costs(context, 4, 1.5, &cost, 1); break;
     case 't': cost.name.data = 0; costs(context, 4, 1.5, &cost, 1); break;
     }
-    cost = (vv_cost){text("f"), 0.5, 1, 2, 3};
+    cost = (vv_cost){text("f"), 0.5, 1, 16, 2, 3};
     costs(context, 4, 1.5, &cost, 1);
 #ifdef TWICE
     costs(context, 4, 1.5, &cost, 1);

@@ -120,7 +120,7 @@ fn a_table_may_end_before_the_later_entries() {
             .examine("any", Source { header: "", units: &[], registers: 0 }, &mut |unit| units.push(unit))
             .map(|()| units)
     };
-    let function = FunctionCost { name: "f".into(), registers: 1, spills: 2, stack: 3, seconds: 0.5 };
+    let function = FunctionCost { name: "f".into(), registers: 1, bytes: 16, spills: 2, stack: 3, seconds: 0.5 };
     let reported = UnitCost { unit: 4, seconds: 1.5, functions: vec![function] };
     for whole in [&[][..], &["CUT"], &["CUT", "SIZE=(sizeof(vv_table) + 8)"]] {
         assert_eq!(examine(whole).expect("costs"), std::slice::from_ref(&reported), "{whole:?}");

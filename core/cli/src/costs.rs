@@ -45,18 +45,23 @@ pub fn costs(args: &DeviceArgs, arch: &str, kernel: &Kernel) -> Result<String> {
         let bytes = kernel.units.get(*unit).map_or(0, String::len);
         _ = writeln!(text, "{seconds:8.2}  {bytes:>9}  {count:>9}  {unit}");
     }
+    let code: u64 = functions.iter().map(|(_, function)| u64::from(function.bytes)).sum();
+    _ = writeln!(text, "\n{:<18}{code} bytes in {} functions", "code", functions.len());
     let names = names(&kernel.units);
     _ = writeln!(
         text,
-        "\n{:>8}  {:>9}  {:>9}  {:>9}  {:>5}  function",
-        "seconds", "registers", "spills", "stack", "unit"
+        "\n{:>8}  {:>9}  {:>9}  {:>9}  {:>9}  {:>5}  function",
+        "seconds", "registers", "code", "spills", "stack", "unit"
     );
     for (unit, f) in functions.iter().take(SHOWN_FUNCTIONS) {
         let name = names.get(f.name.as_str()).map(|name| format!(": {name}")).unwrap_or_default();
-        let costs = format!("{:8.2}  {:>9}  {:>9}  {:>9}  {unit:>5}", f.seconds, f.registers, f.spills, f.stack);
+        let costs = format!("{:8.2}  {:>9}  {:>9}  {:>9}", f.seconds, f.registers, f.bytes, f.spills);
+        let costs = format!("{costs}  {:>9}  {unit:>5}", f.stack);
         _ = writeln!(text, "{costs}  {}{name}", f.name);
     }
-    text.push_str("(bytes of text, spills and stack; a function's seconds are those of the compiler's last stage)\n");
+    text.push_str(
+        "(bytes of text, code, spills and stack; a function's seconds are those of the compiler's last stage)\n",
+    );
     Ok(text)
 }
 

@@ -107,6 +107,8 @@ pub struct Cost {
     pub seconds: f64,
     /// Registers of a thread.
     pub registers: u32,
+    /// Bytes of code.
+    pub bytes: u32,
     /// Bytes of spills.
     pub spills: u32,
     /// Bytes of stack.

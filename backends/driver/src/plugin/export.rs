@@ -204,6 +204,7 @@ unsafe extern "C" fn examine(
                 name: Bytes::of(function.name.as_bytes()),
                 seconds: function.seconds,
                 registers: function.registers,
+                bytes: function.bytes,
                 spills: function.spills,
                 stack: function.stack,
             };

@@ -204,6 +204,7 @@ unsafe extern "C" fn take_costs(context: *mut c_void, unit: usize, seconds: f64,
                 Ok(FunctionCost {
                     name: String::from_utf8_lossy(checked::bytes(cost.name, "a name")?).into_owned(),
                     registers: cost.registers,
+                    bytes: cost.bytes,
                     spills: cost.spills,
                     stack: cost.stack,
                     seconds: checked::seconds(cost.seconds)?,
