@@ -18,7 +18,7 @@ fn wrong_command_lines_end_with_2() {
         (vec!["run"], "no program"),
         (vec!["run", "--lanes", "7", &factorial], "1, 8, 32 or 64"),
         (vec!["run", "--opt", "loads-first", &factorial], "[possible values: shared-data]"),
-        (vec!["run", "--without", "all", &factorial], "merge-checks, store-after-load, "),
+        (vec!["run", "--without", "all", &factorial], "merge-checks, wide-checks, store-after-load, "),
         (vec!["run", "--dir", ".", &factorial], "cannot be given files and folders yet"),
         (vec!["run", "--backend", "abacus", &factorial], "abacus"),
         (vec!["run", "--driver-path", "no/such", &factorial], "--driver-path no/such: there is no such file or folder"),

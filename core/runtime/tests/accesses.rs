@@ -118,6 +118,34 @@ fn neighbours_at_the_ends_of_memory_and_beyond() {
     }
 }
 
+/// A surely bad one of these accesses traps; one that is not reached, behind a branch or a call, does not, though the check
+/// of the first covers it.
+#[test]
+fn a_check_covers_what_may_follow() {
+    let text = "(module (memory 1 1)
+      (func $call (param i32))
+      (func (export \"f\") (param $p i32) (param $n i32) (result i32) (local $s i32)
+        (i32.store offset=4 (local.get $p) (i32.const 7))
+        (call $call (local.get $n))
+        (if (i32.and (local.get $n) (i32.const 1))
+          (then (local.set $s (i32.load offset=24 (local.get $p)))
+            (if (i32.and (local.get $n) (i32.const 2)) (then (local.set $s (i32.load8_u offset=99 (local.get $p)))))))
+        (if (i32.and (local.get $n) (i32.const 4)) (then (i64.store (local.get $p) (i64.const 9))))
+        (if (i32.and (local.get $n) (i32.const 8))
+          (then (local.set $s (i32.load16_u (i32.sub (local.get $p) (i32.const 12))))))
+        (i32.add (local.get $s) (i32.load8_u offset=4 (local.get $p)))))";
+    let ends_at = [-8, 0, 8, 16, 4000, 65400, 65424, 65432, 65500, 65512, 65520, 65528, 65536, 65540];
+    let inputs: Vec<(i32, i32)> = ends_at.into_iter().flat_map(|p| (0..16).map(move |n| (p, n))).collect();
+    let linear = ProgramOptions { interleave: Some(0), ..Default::default() };
+    let natural = ProgramOptions { alignment: Some(Alignment::Natural), ..linear.clone() };
+    let each = ProgramOptions { without: [Opt::MergeChecks].into(), ..linear };
+    let (one, other) = (ends(text, "f", natural, &inputs), ends(text, "f", each, &inputs));
+    assert!(one.iter().any(Option::is_some) && one.contains(&None));
+    for ((one, other), input) in one.iter().zip(&other).zip(&inputs) {
+        assert_eq!(one, other, "f{input:?}");
+    }
+}
+
 /// Copies twelve words from one place to another, in an order that is neither up nor down, computes with them in
 /// between, and adds up what is there then.
 fn words(kind: &str, bytes: u32) -> String {

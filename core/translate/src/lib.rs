@@ -97,6 +97,10 @@ pub enum Alignment {
 pub enum Opt {
     /// One check for neighbouring accesses.
     MergeChecks,
+    /// Such a check also covers accesses off the same address that may follow it, behind branches and calls. For linear
+    /// memory with [`Alignment::Natural`]: a VM for which only those are out of bounds ends as
+    /// [`abi::Status::Violated`], and its input has to run again in a program without natural alignment.
+    WideChecks,
     /// A store waits for an earlier load of the same address.
     StoreAfterLoad,
     /// Loads move up over stores.
@@ -112,8 +116,9 @@ pub enum Opt {
 
 impl Opt {
     /// All of them, with the names that the options `--without` and `--opt` know.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("merge-checks", Self::MergeChecks),
+        ("wide-checks", Self::WideChecks),
         ("store-after-load", Self::StoreAfterLoad),
         ("loads-first", Self::LoadsFirst),
         ("hoist-checks", Self::HoistChecks),

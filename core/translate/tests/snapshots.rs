@@ -20,6 +20,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "exact" => options.traps = Traps::Exact,
             "cells-of-16" => options.cell = 16,
             "natural" => options.alignment = Alignment::Natural,
+            "linear" => options.cell = 0,
             "shared-data" => _ = options.with.insert(Opt::SharedData),
             "force-framed" => options.force_framed = true,
             other => return Err(format!("unknown option {other}")),

@@ -95,9 +95,10 @@ impl Dump<'_> {
                         let after = after.map_or(String::new(), |v| format!(" after v{}", v.0));
                         format!(" {op:?} {}{after}", access(mem))
                     }
-                    Stmt::Check { bounds, align, residue, .. } => {
+                    Stmt::Check { bounds, sure, align, residue, .. } => {
                         let bounds = bounds.map_or(String::new(), |(low, high)| format!(" +{low}..{high}"));
-                        format!("{bounds} align {align}+{residue}")
+                        let sure = sure.map_or(String::new(), |(low, bytes)| format!(" sure +{low} {bytes} bytes"));
+                        format!("{bounds}{sure} align {align}+{residue}")
                     }
                     Stmt::Unshared { low, bytes, .. } => format!(" +{low} {bytes} bytes"),
                     Stmt::Trapping { op, .. } => format!(" {op:?}"),

@@ -167,8 +167,9 @@ pub enum Stmt {
 
     /// Made by `pass::access`: `var` is `addr - residue` if that is a multiple of `align` and, with `bounds`, the bytes
     /// from `addr + low` up to `addr + high` lie in the memory; else a flag is set, and `var` points into the guard or
-    /// is rounded down to a multiple of `align`.
-    Check { var: Var, addr: ExprId, bounds: Option<(u64, u64)>, align: u32, residue: u32 },
+    /// is rounded down to a multiple of `align`. With `sure` only so many bytes from `addr + sure.0` are surely accessed:
+    /// if those are in memory and others are not, the VM has to run again in a program without such a check.
+    Check { var: Var, addr: ExprId, bounds: Option<(u64, u64)>, sure: Option<(u64, u64)>, align: u32, residue: u32 },
 
     /// Made by `pass::shared`: a flag is set if one of the `bytes` from `addr + low` on is data that all VMs share.
     Unshared { addr: ExprId, low: u32, bytes: u32 },

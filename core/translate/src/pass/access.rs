@@ -18,6 +18,8 @@ pub const WINDOW: u64 = 256;
 const REMEMBERED: usize = 32;
 /// Statements that are searched for accesses which a new check can cover, for the same reason.
 const AHEAD: usize = 256;
+/// Bytes of a word: what is aligned to less may be bytes, of which a program tests whether it can take them by words.
+const WORD: u32 = 4;
 /// In deeper nests nothing is remembered, so that the statements inside are not walked once for each level.
 const DEEP: usize = 256;
 
@@ -25,7 +27,7 @@ const DEEP: usize = 256;
 pub fn run(body: &mut Body, params: usize, memory: &Memory, natural: bool, options: &Options) {
     let mut lists = body.take_lists();
     let facts = Facts::new(body, params, lists.iter());
-    let mut pass = Pass { body, facts, memory, natural, options, depth: 0 };
+    let mut pass = Pass { body, facts, memory, natural, options, depth: 0, varying: Vec::new() };
     for list in &mut lists {
         pass.list(list, &mut Seen::default());
     }
@@ -41,6 +43,8 @@ struct Pass<'a> {
     options: &'a Options,
     /// Levels of blocks around the present statement.
     depth: usize,
+    /// Variables that the loops around the present statement set.
+    varying: Vec<BTreeSet<Var>>,
 }
 
 /// What is known at a point of a list.
@@ -65,6 +69,17 @@ struct Checked {
 struct Base {
     root: ExprId,
     plus: u32,
+}
+
+/// What a new check covers: the bytes from `low` to `high` above `base`, which is aligned.
+#[derive(Clone, Copy)]
+struct Window {
+    base: Base,
+    low: u64,
+    high: u64,
+    align: Align,
+    /// They are proven to be in memory.
+    bounded: bool,
 }
 
 /// `address % bytes == residue`, for a power of two.
@@ -155,8 +170,8 @@ impl Pass<'_> {
             return;
         }
         let mut before = seen.clone();
+        let mut set = BTreeSet::new();
         if self.depth < DEEP {
-            let mut set = BTreeSet::new();
             for child in stmt.children() {
                 walk(child, &mut |s| set.extend(s.sets()));
             }
@@ -164,14 +179,19 @@ impl Pass<'_> {
         } else {
             *seen = Seen::default();
         }
-        if let Stmt::Loop { .. } = stmt {
+        let repeats = matches!(stmt, Stmt::Loop { .. });
+        if repeats {
             before = seen.clone();
+            self.varying.push(set);
         }
         self.depth += 1;
         for child in stmt.children_mut() {
             self.list(child, &mut before.clone());
         }
         self.depth -= 1;
+        if repeats {
+            self.varying.pop();
+        }
     }
 
     fn base(&self, addr: ExprId) -> Base {
@@ -240,34 +260,27 @@ impl Pass<'_> {
         if wanted > align.bytes {
             align = Align::of(wanted, mem.offset);
         }
+        let mut sure = None;
         if self.options.has(Opt::MergeChecks) {
             let mut reads = BTreeSet::new();
             self.body.reads(mem.addr, &mut |v| _ = reads.insert(v));
+            let mut window = Window { base, low, high, align, bounded };
             for stmt in rest.iter().take(AHEAD) {
-                if let Some((other, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked)
-                    && let Some(up) = self.above(self.base(other.addr), base)
-                {
-                    let (down, up) = (up.min(0).unsigned_abs(), up.max(0) as u32);
-                    let from = u64::from(other.offset) + u64::from(up);
-                    let lowest = (low + u64::from(down)).min(from);
-                    let highest = (high + u64::from(down)).max(from + u64::from(bytes));
-                    if highest - lowest <= WINDOW && highest <= self.memory.initial {
-                        (low, high) = (lowest, highest);
-                        bounded &= self.bounded(other, bytes);
-                        if down > 0 {
-                            (base.plus, align) = (base.plus.wrapping_sub(down), align.below(down));
-                        }
-                        if self.natural
-                            && let Some(both) = align.and(Align::of(other.align, from as u32))
-                        {
-                            align = both;
-                        }
-                    }
+                if let Some((other, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
+                    self.widen(&mut window, other, bytes, true);
                 }
                 if !plain(stmt) || stmt.sets().iter().any(|v| reads.contains(v)) {
                     break;
                 }
             }
+            let surely = window;
+            if self.wide() && !window.bounded && !self.varies(&reads) {
+                self.may_follow(rest, &reads, &mut window, &mut { AHEAD });
+                let down = u64::from(surely.base.plus.wrapping_sub(window.base.plus));
+                let whole = (window.low, window.high) == (surely.low + down, surely.high + down);
+                sure = (!whole).then_some((surely.low + down, surely.high - surely.low));
+            }
+            Window { base, low, high, align, bounded } = window;
         }
         let addr = if base.plus == own.plus {
             mem.addr
@@ -279,11 +292,58 @@ impl Pass<'_> {
         let check = Checked { base, var, low, high, align };
         self.through(mem, own, &check, wanted);
         let bounds = (!bounded).then_some((low, high));
-        done.push(Stmt::Check { var, addr, bounds, align: align.bytes, residue: align.residue });
+        done.push(Stmt::Check { var, addr, bounds, sure, align: align.bytes, residue: align.residue });
         if seen.checks.len() == REMEMBERED {
             seen.checks.remove(0);
         }
         seen.checks.push(check);
+    }
+
+    /// Whether checks may also cover accesses that may follow them. Where memory is in cells, accesses cost so much more
+    /// than checks that it was not tried.
+    fn wide(&self) -> bool {
+        self.natural && self.options.cell == 0 && self.options.has(Opt::WideChecks)
+    }
+
+    /// Whether a loop around the present statement sets one of these variables. `pass::stride` may move the check of such
+    /// an address out of the loop, if all of it is sure.
+    fn varies(&self, vars: &BTreeSet<Var>) -> bool {
+        self.varying.iter().any(|set| !set.is_disjoint(vars))
+    }
+
+    /// Makes a window cover an access off the same address as well, if it then is not too large. If the access is not
+    /// sure, only an address that is one of words already is taken to be aligned for it.
+    fn widen(&self, window: &mut Window, mem: &Access, bytes: u32, sure: bool) {
+        let Some(up) = self.above(self.base(mem.addr), window.base) else { return };
+        let (down, up) = (up.min(0).unsigned_abs(), up.max(0) as u32);
+        let from = u64::from(mem.offset) + u64::from(up);
+        let low = (window.low + u64::from(down)).min(from);
+        let high = (window.high + u64::from(down)).max(from + u64::from(bytes));
+        if high - low > WINDOW || high > self.memory.initial {
+            return;
+        }
+        let below = window.align.below(down);
+        let both = if self.natural { below.and(Align::of(mem.align, from as u32)) } else { None };
+        let align = both.unwrap_or(below);
+        if !sure && (both.is_none() || (align.bytes > below.bytes && below.bytes < WORD)) {
+            return;
+        }
+        let base = Base { plus: window.base.plus.wrapping_sub(down), ..window.base };
+        *window = Window { base, low, high, align, bounded: window.bounded && self.bounded(mem, bytes) };
+    }
+
+    /// Makes a window cover the accesses that may follow, as long as the address stays the same; looks at so many
+    /// statements. Whether it got to the end.
+    fn may_follow(&self, stmts: &[Stmt], reads: &BTreeSet<Var>, window: &mut Window, left: &mut usize) -> bool {
+        stmts.iter().all(|stmt| {
+            let Some(less) = left.checked_sub(1) else { return false };
+            *left = less;
+            if let Some((mem, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
+                self.widen(window, mem, bytes, false);
+            }
+            stmt.children().into_iter().all(|child| self.may_follow(child, reads, window, left))
+                && !stmt.sets().iter().any(|var| reads.contains(var))
+        })
     }
 
     /// Rewrites an access to use a checked address that is not above its own.

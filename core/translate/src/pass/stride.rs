@@ -92,7 +92,7 @@ fn one_loop(body: &mut Body, initial: u64, label: Label, stmts: &mut Vec<Stmt>) 
     let mut pass = Iteration { body, vars };
     let mut strides = Vec::new();
     for (at, stmt) in stmts.iter_mut().enumerate().take(sure) {
-        let Stmt::Check { var, addr, bounds, align, residue } = *stmt else { continue };
+        let Stmt::Check { var, addr, bounds, sure: None, align, residue } = *stmt else { continue };
         if stored.contains(&var) {
             continue;
         }

@@ -15,11 +15,14 @@ typedef volatile u32 *vv_gpv;
 typedef volatile u64 *vv_gpv64;
 #define VV_INLINE static __device__ __forceinline__
 #define VV_SMALL static __device__ __forceinline__
-#define VV_COLD static __device__ __noinline__
-#define VV_HELPER static __device__ __noinline__
 #ifdef VV_UNITS
+/* The linker keeps one of the helpers of all units: 14 copies of a memcpy would not fit the caches of instructions. */
+#define VV_COLD inline __device__ __noinline__
+#define VV_HELPER inline __device__ __noinline__
 #define VV_FN __device__ __noinline__
 #else
+#define VV_COLD static __device__ __noinline__
+#define VV_HELPER static __device__ __noinline__
 #define VV_FN static __device__ __noinline__
 #endif
 #define VV_CONSTANT static __constant__ const

@@ -266,6 +266,15 @@ VV_INLINE u32 vv_check(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align,
     (void)vv_aligned(fuel, a, align, residue);
     return (bad ? VV_GUARD(size, low + residue) : a) & ~(align - 1); /* one mask with that of the cell */
 }
+#ifdef VV_NATURAL
+/* The same where only `bytes` from `a + sure` are surely accessed. If no more than others are bad, the VM runs again. */
+VV_INLINE u32 vv_check_wide(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue, u32 sure, u64 bytes) {
+    u32 bad = vv_bad(size, a, high);
+    if (bad) *fuel |= vv_bad(size, a + sure, bytes) ? VV_OOB : VV_VIOLATION;
+    (void)vv_aligned(fuel, a, align, residue);
+    return (bad ? VV_GUARD(size, low + residue) : a) & ~(align - 1);
+}
+#endif
 /* The same for an address to which each iteration of a loop adds `step`. Lowers `iterations` to the number of
    iterations after the next in which the address is good too. */
 VV_INLINE void vv_stride(u32 *fuel, u32 *iterations, u32 size, u32 a, s32 step, u64 high, u32 align, u32 residue) {
@@ -329,6 +338,44 @@ VV_INLINE void vv_copy_in_batch(vv_gp m, u32 to, vv_gp from) {
     VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) words[i] = vv_in64(from + 8 * i);
     VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) vv_sa64(m, to, 8 * i, words[i]);
 }
+#if VV_LINEAR
+/* Copies at most 8 bytes, and loads all of them first for the same reason. */
+VV_INLINE void vv_copy_few(vv_gp m, u32 to, u32 from, u32 n) {
+    u32 bytes[8];
+    VV_UNROLL for (u32 i = 0; i < 8; i++) bytes[i] = i < n ? vv_a8(m, from, i) : 0;
+    VV_UNROLL for (u32 i = 0; i < 8; i++) if (i < n) vv_sa8(m, to, i, bytes[i]);
+}
+/* Forwards. Most copies are of short strings. */
+VV_INLINE void vv_copy_up(vv_gp m, u32 to, u32 from, u32 n) {
+    if (n > 8) {
+        u32 head = (0u - to) & 7;
+        vv_copy_few(m, to, from, head);
+        n -= head;
+        to += head;
+        from += head;
+        for (; n >= 8 * VV_BATCH; n -= 8 * VV_BATCH, to += 8 * VV_BATCH, from += 8 * VV_BATCH) vv_copy_batch(m, to, from);
+        for (; n >= 16; n -= 16, to += 16, from += 16) {
+            u64 low = vv_ld64(m, from), high = vv_ld64(m, from + 8);
+            vv_sw64(m, to, low);
+            vv_sw64(m, to + 8, high);
+        }
+        if (n >= 8) {
+            vv_sw64(m, to, vv_ld64(m, from));
+            n -= 8;
+            to += 8;
+            from += 8;
+        }
+    }
+    vv_copy_few(m, to, from, n);
+}
+#else
+VV_INLINE void vv_copy_up(vv_gp m, u32 to, u32 from, u32 n) {
+    while (n && (to & 7)) { vv_st8(m, to++, vv_ld8(m, from++)); n--; }
+    for (; n >= 8 * VV_BATCH; n -= 8 * VV_BATCH, to += 8 * VV_BATCH, from += 8 * VV_BATCH) vv_copy_batch(m, to, from);
+    for (; n >= 8; n -= 8, to += 8, from += 8) vv_sw64(m, to, vv_ld64(m, from));
+    while (n--) vv_st8(m, to++, vv_ld8(m, from++));
+}
+#endif
 #endif
 VV_INLINE void vv_copy_piece(vv_gp m, u32 to, u32 from, u32 n) {
 #if VV_LINEAR && defined(VV_HOST)
@@ -336,10 +383,7 @@ VV_INLINE void vv_copy_piece(vv_gp m, u32 to, u32 from, u32 n) {
 #else
     const u32 batch = 8 * VV_BATCH;
     if (to - from >= n) { /* forwards is safe (to below from wraps around to a large number) */
-        while (n && (to & 7)) { vv_st8(m, to++, vv_ld8(m, from++)); n--; }
-        for (; n >= batch; n -= batch, to += batch, from += batch) vv_copy_batch(m, to, from);
-        for (; n >= 8; n -= 8, to += 8, from += 8) vv_sw64(m, to, vv_ld64(m, from));
-        while (n--) vv_st8(m, to++, vv_ld8(m, from++));
+        vv_copy_up(m, to, from, n);
     } else {
         to += n;
         from += n;

@@ -168,11 +168,16 @@ impl Writer<'_> {
                 let value = self.e(s, *value);
                 line!(s, "vm->g{global} = {value};");
             }
-            Stmt::Check { var, addr, bounds, align, residue } => {
+            Stmt::Check { var, addr, bounds, sure, align, residue } => {
                 let a = self.e(s, *addr);
                 match bounds {
                     Some((low, high)) => {
-                        line!(s, "v{} = vv_check(&fuel, size, {a}, {low}u, {high}u, {align}u, {residue}u);", var.0)
+                        let (name, sure) = match sure {
+                            None => ("vv_check", String::new()),
+                            Some((from, bytes)) => ("vv_check_wide", format!(", {from}u, {bytes}u")),
+                        };
+                        let bounds = format!("{low}u, {high}u, {align}u, {residue}u{sure}");
+                        line!(s, "v{} = {name}(&fuel, size, {a}, {bounds});", var.0)
                     }
                     None => line!(s, "v{} = vv_aligned(&fuel, {a}, {align}u, {residue}u);", var.0),
                 }
