@@ -142,7 +142,9 @@ pub const WHOLE: &str = "-DVV_WHOLE=1";
 /// The texts to compile, and the options: each of many units by itself, to be linked then; few units as one text.
 pub fn texts(source: Source<'_>, options: &[String]) -> (Vec<String>, Vec<String>) {
     let mut options = options.to_vec();
-    if source.registers > 0 {
+    // The user's own limit counts (VECTORVISOR_NVRTC_OPTIONS).
+    let limited = options.iter().any(|option| option.trim_start_matches('-').starts_with("maxrregcount"));
+    if source.registers > 0 && !limited {
         options.push(format!("--maxrregcount={}", source.registers));
     }
     if source.units.len() <= FEW || options.iter().any(|option| option == WHOLE) {

@@ -44,10 +44,14 @@ impl Common {
         self.width.unwrap_or(most).min(lanes)
     }
 
-    /// VMs of a warp in a launch of so many, where so many `warps` keep the device busy.
-    fn width(&self, vms: u32, warps: u32) -> u32 {
-        let most = self.most_per_warp();
-        self.width.map_or_else(|| width(vms, warps).min(most), |_| most)
+    /// VMs of a warp in a launch of so many, where so many `warps` keep the device busy. In the `first` of a run each VM has
+    /// a warp, if they go different ways: it may have the longest, which the whole run waits for.
+    fn width(&self, vms: u32, warps: u32, first: bool) -> u32 {
+        match self.width {
+            Some(_) => self.most_per_warp(),
+            None if first && self.apart() => 1,
+            None => width(vms, warps).min(self.most_per_warp()),
+        }
     }
 }
 
@@ -314,12 +318,12 @@ impl Group {
         self.words.set(Word::Clock, vm, clock.max(now()));
     }
 
-    /// Begins a launch of the VMs in `launched`. Returns without waiting for it.
-    pub fn submit(&mut self, common: &Common, staging: &mut Staging) -> Result<()> {
+    /// Begins a launch of the VMs in `launched`, the `first` of a run or not. Returns without waiting for it.
+    pub fn submit(&mut self, common: &Common, staging: &mut Staging, first: bool) -> Result<()> {
         self.stage(staging)?;
         self.words.clear(Word::Status);
         let last = self.launched.iter().copied().max().unwrap_or(0);
-        let width = common.width(last + 1, self.warps);
+        let width = common.width(last + 1, self.warps, first);
         if width != self.width {
             self.width = width;
             self.write_par(common)?;

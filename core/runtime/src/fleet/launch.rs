@@ -20,8 +20,8 @@ impl Fleet {
         }
     }
 
-    /// Begins a launch of the VMs in `launched`, unless the run was cancelled (`false`).
-    pub fn submit(&mut self, g: usize) -> Result<bool> {
+    /// Begins a launch of the VMs in `launched`, the `first` of a run or not, unless the run was cancelled (`false`).
+    pub fn submit(&mut self, g: usize, first: bool) -> Result<bool> {
         let group = &mut self.groups[g];
         group.stop.store(0);
         // After the store, or a cancellation just before it would be wiped out.
@@ -34,7 +34,7 @@ impl Fleet {
             self.groups.iter_mut().for_each(|group| _ = group.reserve(need + need / 4));
         }
         let group = &mut self.groups[g];
-        if let Err(error) = group.submit(&self.common, &mut self.staging) {
+        if let Err(error) = group.submit(&self.common, &mut self.staging, first) {
             // Transfers and kernels that were begun use the buffers until they have ended.
             _ = group.finish();
             return Err(error);

@@ -400,7 +400,8 @@ impl<'a> Run<'a> {
     }
 
     fn submit(&mut self, g: usize) -> Result<bool> {
-        let begun = !self.fleet.groups[g].launched.is_empty() && self.fleet.submit(g)?;
+        let first = self.summary.launches == 0 && self.flying.is_empty();
+        let begun = !self.fleet.groups[g].launched.is_empty() && self.fleet.submit(g, first)?;
         if begun {
             self.flying.push_back(g);
         }
