@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use vectorvisor::driver::Source;
-use vectorvisor::registers;
+use vectorvisor::register_limit;
 use vectorvisor::translate::Kernel;
 
 /// Units and functions that are shown, those that take longest.
@@ -18,7 +18,7 @@ const SHOWN_FUNCTIONS: usize = 20;
 pub fn costs(args: &DeviceArgs, arch: &str, kernel: &Kernel) -> Result<String> {
     let drivers = setup::drivers(&args.driver_path)?;
     let driver = drivers.find(&args.backend.name)?;
-    let source = Source { header: &kernel.header, units: &kernel.units, registers: registers(&kernel.meta.plan) };
+    let source = Source { header: &kernel.header, units: &kernel.units, registers: register_limit(&kernel.meta.plan) };
     let (mut units, mut functions) = (Vec::new(), Vec::new());
     let (total, begin) = (kernel.units.len(), std::time::Instant::now());
     driver.examine(arch, source, &mut |unit| {

@@ -41,7 +41,7 @@ pub use error::{Error, Result};
 pub use fleet::{Call, CancelHandle, Fleet, Instances, Returned};
 pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
-pub use program::{Choice, Learnt, Program, Stage, registers, to_wasm, to_wasm_of};
+pub use program::{Choice, Learnt, Program, Stage, register_limit, to_wasm, to_wasm_of};
 pub use trace::Trace;
 pub use tune::{Autotuning, Measured, Tuning};
 pub use value::Value;

@@ -145,7 +145,7 @@ impl Choice {
 /// The most registers of a thread of a program with this plan ([`Source::registers`]). Where memory is linear VMs go
 /// different ways, and many warps hide each other's waits: on an H200 the programs of `bench/real` take 0.5 to 0.75 of the
 /// time with 64 instead of the 160 to 190 that compilers like to use, and no less with 48.
-pub fn registers(plan: &Plan) -> u32 {
+pub fn register_limit(plan: &Plan) -> u32 {
     if plan.cell == 0 && plan.lanes > 1 { 64 } else { 0 }
 }
 
@@ -478,7 +478,7 @@ impl Builder<'_> {
         (self.progress)(Stage::Translating);
         let kernel = translate(self.wasm, self.translation)?;
         let identity = self.engine.info().identity.as_bytes();
-        let registers = registers(&kernel.meta.plan);
+        let registers = register_limit(&kernel.meta.plan);
         let limit = registers.to_le_bytes();
         let mut parts: Vec<&[u8]> =
             vec![b"bin", self.engine.backend().as_bytes(), identity, &limit, kernel.header.as_bytes()];

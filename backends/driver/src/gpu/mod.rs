@@ -111,8 +111,8 @@ pub struct Setup {
     pub magic: &'static [u8],
     /// The most threads of a block, hence lanes of a tile.
     pub max_lanes: u32,
-    /// Several tiles go into one block of at most this many threads, if enough blocks are left for all multiprocessors;
-    /// 1 if kernels expect a block to be one tile.
+    /// Several tiles go into one block of at most this many threads, if enough blocks are left for all multiprocessors and
+    /// more tiles then run at once; 1 if kernels expect a block to be one tile.
     pub block_threads: u32,
     /// Multiprocessors of the device (AMD: compute units), which run blocks.
     pub multiprocessors: u32,
