@@ -299,8 +299,7 @@ impl Pass<'_> {
         seen.checks.push(check);
     }
 
-    /// Whether checks may also cover accesses that may follow them. Where memory is in cells, accesses cost so much more
-    /// than checks that it was not tried.
+    /// Whether checks may also cover accesses that may follow them. It was not tried where memory is in cells.
     fn wide(&self) -> bool {
         self.natural && self.options.cell == 0 && self.options.has(Opt::WideChecks)
     }
