@@ -5,7 +5,7 @@ use crate::native::Case;
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vectorvisor::{End, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions};
+use vectorvisor::{DeviceKind, End, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions};
 
 /// A compiled guest.
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub struct Compiled {
     pub took: Duration,
 }
 
+/// Bytes of a cell on a GPU where the options leave it open: the guests' VMs go the same way.
+const CELL: u32 = 8;
+
 /// Translates and compiles a guest. Its memory does not grow unless the options' heap is larger than its initial
 /// memory.
 ///
@@ -23,7 +26,8 @@ pub struct Compiled {
 /// The options make no sense, or the device's compiler fails.
 pub fn compile(engine: &Engine, guest: &Guest, options: &ProgramOptions) -> Result<Compiled> {
     let heap = Some(options.heap.unwrap_or(guest.memory()?));
-    let options = ProgramOptions { heap, roots: vec!["_start".into()], ..options.clone() };
+    let interleave = options.interleave.or((engine.info().kind == DeviceKind::Gpu).then_some(CELL));
+    let options = ProgramOptions { heap, interleave, roots: vec!["_start".into()], ..options.clone() };
     let begin = Instant::now();
     let program = Program::new(engine, guest.wasm, &options, &mut |_| {}).context(guest.name)?;
     Ok(Compiled { program, took: begin.elapsed() })

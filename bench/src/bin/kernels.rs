@@ -39,7 +39,7 @@ struct Args {
     /// Lanes of a tile [default: the device's].
     #[arg(long, value_delimiter = ',')]
     lanes: Vec<u32>,
-    /// Bytes of a cell: 0, 4, 8, 16 or 32 [default: the device's].
+    /// Bytes of a cell: 0, 4, 8, 16 or 32 [default: 8 on a GPU, else the device's].
     #[arg(long, value_delimiter = ',')]
     interleave: Vec<u32>,
     /// The memory limit of a VM in KiB; more than its initial memory lets it grow [default: its initial memory].

@@ -18,7 +18,7 @@ pub struct ProgramOptions {
     /// VMs in a tile (1 to 1024, a power of two); `None` is the device's own lane width.
     pub lanes: Option<u32>,
     /// Interleave cell in bytes (0, 4, 8, 16 or 32); `None` is what autotuning chose earlier
-    /// ([`crate::Fleet::run_autotuned`]), or else 8, or 0 where a tile has one VM.
+    /// ([`crate::Fleet::run_autotuned`]), or else 0 on a GPU and where a tile has one VM, and 8 elsewhere.
     pub interleave: Option<u32>,
     /// Most bytes that linear memory may grow to; `None` is the initial size and 16 MiB. Where many VMs would need more
     /// than there is, they begin with less, and an input that needs more runs again.
@@ -111,7 +111,7 @@ impl ProgramOptions {
                 },
             },
             lanes,
-            cell: self.interleave.unwrap_or(if lanes == 1 { 0 } else { 8 }),
+            cell: self.interleave.unwrap_or(if lanes == 1 || !cpu { 0 } else { 8 }),
             heap: self.heap,
             stack: self.stack.unwrap_or(STACK),
             traps: self.traps,

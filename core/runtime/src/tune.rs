@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// Candidate interleave cells in bytes; the first is the default. A cell of 4 was never faster than one of 8 by more
-/// than 1%.
+/// Candidate interleave cells in bytes. A cell of 4 was never faster than one of 8 by more than 1%.
 const CELLS: [u32; 4] = [8, 16, 32, 0];
 /// Those that [`Autotuning::Auto`] tries: lanes that go the same way share what a cell's neighbours hold, lanes that go
 /// different ways want contiguous memory, and nothing tells beforehand which a program's do.
@@ -36,7 +35,7 @@ pub enum Autotuning {
     /// Once for each program, options and device, where it costs little compared with the run: on a GPU with thousands
     /// of VMs, with a cache that holds no choice yet, if the rest of the run takes longer than compiling, which happens
     /// meanwhile, and if measuring costs at most half of it. If the number of inputs is not known, the rest is assumed to
-    /// last as long as the run did so far. It tries the default cell and linear memory.
+    /// last as long as the run did so far. It tries linear memory and a cell of 8 bytes.
     Auto,
     /// With the first inputs, whatever the cache holds.
     Now,
@@ -135,9 +134,9 @@ pub fn limit(best: Duration) -> Duration {
 }
 
 impl Program {
-    /// Whether [`Autotuning::Auto`] can pay at all with so many VMs.
-    pub(crate) fn may_autotune(&self, vms: usize) -> bool {
-        let (info, tiles) = (self.engine().info(), vms / self.meta().plan.lanes.max(1) as usize);
+    /// Whether [`Autotuning::Auto`] can pay at all with a sample of so many inputs.
+    pub(crate) fn may_autotune(&self, sample: usize) -> bool {
+        let (info, tiles) = (self.engine().info(), sample / self.meta().plan.lanes.max(1) as usize);
         info.kind == DeviceKind::Gpu
             && tiles >= (info.parallel_tiles / FILLED) as usize
             && self.tuning().is_none()

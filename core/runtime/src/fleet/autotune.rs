@@ -22,7 +22,7 @@ type Progress<'a> = &'a mut dyn FnMut(Stage<'_>);
 
 impl Fleet {
     /// Like [`Fleet::run`], and autotunes the program during the run when `when` says so: the next inputs, as many as
-    /// there are VMs, run with the present tuning; then the program is compiled with each other candidate and runs the
+    /// there are VMs (with [`Autotuning::Auto`] in a group), run with the present tuning; then the program is compiled with each other candidate and runs the
     /// same inputs; the rest of the inputs run with the fastest. Each input's outcome is delivered once. A candidate
     /// whose outcomes differ is rejected, and if the inputs take less than a millisecond in the kernel, the present
     /// tuning stays. The choice is kept in the cache for later [`Program::new`] with the same module, options and
@@ -45,16 +45,18 @@ impl Fleet {
         when.check(self.made.asked(), self.made.engine().info())?;
         let mut jobs = self.jobs(inputs)?;
         let mut summary = Summary::default();
+        // A group's share tells linear memory and cells apart, which differ most.
+        let sample = if when == Autotuning::Auto { self.vms() / self.groups.len().max(1) } else { self.vms() };
         let others = match when {
             Autotuning::Never => None,
             Autotuning::Now => Some(None),
-            Autotuning::Auto if candidates.is_empty() || !self.made.may_autotune(self.vms()) => None,
+            Autotuning::Auto if candidates.is_empty() || !self.made.may_autotune(sample) => None,
             Autotuning::Auto => {
-                self.run_until_it_pays(entry, &candidates, total, &mut jobs, &mut summary, sink)?.map(Some)
+                self.run_until_it_pays(entry, &candidates, (sample, total), &mut jobs, &mut summary, sink)?.map(Some)
             }
         };
         if let Some(others) = others {
-            let sample = jobs.sample(self.vms());
+            let sample = jobs.sample(sample);
             let (first, expected) = self.run_sample(entry, &sample, sink)?;
             summary += first;
             // These inputs may take far longer than those before them, on which the decision to autotune was based.
@@ -83,20 +85,20 @@ impl Fleet {
         &mut self,
         entry: &str,
         candidates: &[Tuning],
-        total: Option<usize>,
+        (sample, total): (usize, Option<usize>),
         jobs: &mut Jobs<'_>,
         summary: &mut Summary,
         sink: Sink<'_>,
     ) -> Result<Option<Compiling>> {
-        let (sample, begin, mut taken) = (self.vms(), Instant::now(), 0);
+        let (vms, begin, mut taken) = (self.vms(), Instant::now(), 0);
         let (made, now, compile_time) = (self.made.clone(), self.options_of_now(), self.made.compile_time());
         let mut others: Option<Compiling> = None;
         let mut until_compiled = std::iter::from_fn(|| {
             // All VMs have one of those that were taken, and as many have ended.
-            let pace = || Pace { ran: begin.elapsed(), done: taken - sample, total };
+            let pace = || Pace { ran: begin.elapsed(), done: taken - vms, total };
             match &others {
                 Some(others) if others.ended() => return None,
-                None if taken >= sample * 2 && pays(candidates.len(), compile_time, pace().of(sample), pace()) => {
+                None if taken >= vms + sample && pays(candidates.len(), compile_time, pace().of(sample), pace()) => {
                     others = Some(Compiling::begin(&made, &now, &candidates[1..]));
                 }
                 _ => {}

@@ -40,6 +40,14 @@ typedef volatile u64 *vv_gpv64;
    not done after 25 s. (In cells, SQLite runs 8% slower so.) */
 VV_INLINE vv_gp vv_global(vv_gp p) { __builtin_assume(__isGlobal(p)); return p; }
 #define VV_BASE(p) vv_global(p)
+/* And it may never end where it sees that the same comparison chooses an address: 25 lines of SQLite's pcache1Destroy,
+   which reload the size in a loop, were not done after 10 minutes. */
+VV_INLINE u32 vv_above(u32 a, u32 b) {
+    u32 above;
+    asm("{ .reg .pred p; setp.gt.u32 p, %1, %2; selp.u32 %0, 1, 0, p; }" : "=r"(above) : "r"(a), "r"(b));
+    return above;
+}
+#define VV_ABOVE(a, b) vv_above(a, b)
 #else
 #define VV_BASE VV_BASE_ONCE
 #endif

@@ -238,10 +238,13 @@ VV_COLD u32 vv_edge(VM *vm, u32 fuel, u32 func, u32 at) {
 
 /* Whether the bytes from `a` to `a + high` leave the memory. `high` is a constant that is at most the limit, so nothing
    wraps around. */
+#ifndef VV_ABOVE
+#define VV_ABOVE(a, b) ((a) > (b))
+#endif
 #if VV_FIXED
 VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return a > (u32)(VV_LIMIT - high); }
 #else
-VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return high > VV_INITIAL ? a + high > size : a > size - (u32)high; }
+VV_INLINE u32 vv_bad(u32 size, u32 a, u64 high) { return high > VV_INITIAL ? a + high > size : VV_ABOVE(a, size - (u32)high); }
 #endif
 #ifndef VV_PRIVATE
 #define VV_PRIVATE(p) /* tells the compiler that a pointer is to the thread's own memory */
