@@ -11,6 +11,9 @@ mod queue;
 use libloading::Library;
 use pool::{Job, KernelFn, Pool};
 use queue::{Event, Queue, Task};
+use std::ffi::c_int;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use vectorvisor_driver::handles::Handles;
 use vectorvisor_driver::memory::{Budget, HostMemory, check_range};
@@ -45,6 +48,7 @@ impl Driver for CpuDriver {
             pool: Arc::new(Pool::new(info.parallel_tiles)?),
             budget: Budget::new(info.memory),
             info,
+            pagemap: File::open("/proc/self/pagemap").ok(),
             modules: Handles::new("module"),
             kernels: Handles::new("kernel"),
             buffers: Handles::new("buffer"),
@@ -86,6 +90,8 @@ struct Kernel {
 
 struct CpuDevice {
     info: DeviceInfo,
+    /// Shows kernels which pages of their buffers are still zero.
+    pagemap: Option<File>,
     pool: Arc<Pool>,
     budget: Budget,
     modules: Handles<Arc<Library>>,
@@ -101,7 +107,8 @@ impl CpuDevice {
         Ok(EventId(self.events.insert(self.queues.get(queue.0)?.push(task)?)))
     }
     fn device_memory(&self, bytes: u64) -> Result<Arc<HostMemory>> {
-        self.budget.take(bytes.max(1), || Ok(Arc::new(HostMemory::new(bytes)?)))
+        // A VM touches little of its memory, and only what was touched has to be cleared for the next input.
+        self.budget.take(bytes.max(1), || Ok(Arc::new(HostMemory::in_small_pages(bytes)?)))
     }
     /// A buffer, kept alive, and the address at `offset` in it; an error unless `bytes` fit there.
     fn address(&self, buffer: BufferId, offset: u64, bytes: usize) -> Result<(Arc<HostMemory>, *mut u8)> {
@@ -123,6 +130,14 @@ impl Device for CpuDevice {
     unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
         // SAFETY: the caller's promise is the same.
         let library = unsafe { compile::open(binary) }?;
+        if let Some(pagemap) = &self.pagemap {
+            // SAFETY: the variable of this name is an int, and nothing runs yet that could read it.
+            unsafe {
+                if let Ok(variable) = library.get::<*mut c_int>("vv_pagemap") {
+                    variable.write(pagemap.as_raw_fd());
+                }
+            }
+        }
         Ok(ModuleId(self.modules.insert(Arc::new(library))))
     }
     fn unload(&self, module: ModuleId) {

@@ -16,8 +16,15 @@ unsafe impl Send for HostMemory {}
 unsafe impl Sync for HostMemory {}
 
 impl HostMemory {
-    /// Maps `bytes`, at least one.
+    /// Maps `bytes`, at least one, in large pages, where the system has them: fewer first touches.
     pub fn new(bytes: u64) -> Result<Self> {
+        Self::map(bytes, libc::MADV_HUGEPAGE)
+    }
+    /// Maps `bytes`, at least one, in small pages, which show what was touched.
+    pub fn in_small_pages(bytes: u64) -> Result<Self> {
+        Self::map(bytes, libc::MADV_NOHUGEPAGE)
+    }
+    fn map(bytes: u64, pages: i32) -> Result<Self> {
         let full = Error::OutOfMemory { wanted: bytes, what: "address space" };
         let Ok(bytes) = usize::try_from(bytes.max(1)) else { return Err(full) };
         // MAP_NORESERVE: VMs rarely touch all of their heap, and a `Budget` limits what a device gives out.
@@ -27,9 +34,8 @@ impl HostMemory {
         if start == libc::MAP_FAILED {
             return Err(full);
         }
-        // Large pages, where the system has them: the first touch of a small one costs more than what most VMs do with it.
-        // SAFETY: the mapping is ours; a system without them says so, which changes nothing.
-        unsafe { libc::madvise(start, bytes, libc::MADV_HUGEPAGE) };
+        // SAFETY: the mapping is ours; a system that does not know large pages says so, which changes nothing.
+        unsafe { libc::madvise(start, bytes, pages) };
         Ok(Self { start: start.cast(), bytes })
     }
     /// Its first byte.

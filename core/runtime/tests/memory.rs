@@ -232,6 +232,42 @@ fn bad_stores_are_not_seen_after_growth() -> Result<(), Error> {
     Ok(())
 }
 
+/// Large memories are cleared where they were touched: each input marks pages of its own, in the memory that it begins
+/// with and in what it grows by, and counts the words that are not zero.
+#[test]
+fn an_input_sees_nothing_of_earlier_ones() {
+    const GUEST: &str = r#"(module
+      (memory 40)
+      (data (i32.const 1234560) "\01\00\00\00")
+      (func $marks (param $first i32) (param $step i32) (param $from i32) (param $to i32) (result i32)
+        (local $at i32) (local $found i32)
+        (local.set $at (local.get $from))
+        (loop $words
+          (if (i64.ne (i64.load (local.get $at)) (i64.const 0))
+            (then (local.set $found (i32.add (local.get $found) (i32.const 1)))))
+          (br_if $words (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (local.get $to))))
+        (local.set $at (i32.add (local.get $from) (local.get $first)))
+        (loop $stores
+          (i64.store (local.get $at) (i64.const -1))
+          (br_if $stores (i32.lt_u (local.tee $at (i32.add (local.get $at) (local.get $step))) (local.get $to))))
+        (local.get $found))
+      (func (export "marks") (param $first i32) (param $step i32) (result i32) (local $found i32)
+        (local.set $found (call $marks (local.get $first) (local.get $step) (i32.const 0) (i32.const 2621440)))
+        (if (i32.ne (memory.grow (i32.const 20)) (i32.const 40)) (then unreachable))
+        (i32.add (local.get $found)
+          (call $marks (local.get $first) (local.get $step) (i32.const 2621440) (i32.const 3932160)))))"#;
+    let engine = common::engine(|_| ()).0;
+    for lanes in [1, 8] {
+        let program = Program::new(&engine, GUEST.as_bytes(), &options(lanes), &mut |_| {}).expect("it compiles");
+        let options = FleetOptions { vms: Some(8), ..Default::default() };
+        let mut fleet = Fleet::new(&program, &options, None).expect("there is room");
+        let args = (0..64).map(|i| (i * 4096 + 8 * (i % 3) * 255, 8 + (i % 5) * 40_000));
+        for outcome in call(&mut fleet, "marks", args).0 {
+            assert_eq!((&outcome.end, &outcome.values[..]), (&End::Exit(0), &[Value::I32(1)][..]), "{outcome:?}");
+        }
+    }
+}
+
 /// The device gives less memory than the options allow.
 #[test]
 fn an_input_that_finds_no_memory_fails_alone() {

@@ -17,6 +17,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
         match word {
             "ir" => ir = true,
             "thread-exit" => options.target.thread_exit = true,
+            "cheap-branches" => options.target.cheap_branches = true,
             "exact" => options.traps = Traps::Exact,
             "cells-of-16" => options.cell = 16,
             "natural" => options.alignment = Alignment::Natural,

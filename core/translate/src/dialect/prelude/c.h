@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
@@ -31,6 +32,27 @@ typedef volatile uint64_t *vv_gpv64;
 #define VV_CONSTANT_LARGE VV_CONSTANT
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define VV_HOST 1                /* unaligned loads, memcpy and its family */
+/* /proc/self/pagemap, if the driver could open it: a word for each page of the process, of which all bits but one are 0
+   if the page was never touched. Such a page of a device's buffer is zero, and clearing it would cost a page. */
+__attribute__((visibility("default"), weak)) int vv_pagemap = -1;
+#define VV_SOFT_DIRTY (1ul << 55)
+#define VV_LOOK 262144u          /* from so many bytes on, looking costs less than clearing */
+static __attribute__((noinline, unused)) void vv_zero(vv_gp p, u64 n) {
+    u64 page = (u64)sysconf(_SC_PAGESIZE), words[256];
+    while (n >= VV_LOOK && vv_pagemap >= 0) {
+        u64 skip = (u64)p % page, count = (skip + n) / page;
+        if (count > 256) count = 256;
+        ssize_t got = pread(vv_pagemap, words, count * 8, (off_t)((u64)p / page * 8));
+        if (got < 8) break;
+        for (ssize_t i = 0; i < got / 8; i++, skip = 0) {
+            u64 bytes = page - skip;
+            if (words[i] & ~VV_SOFT_DIRTY) memset(p, 0, bytes);
+            p += bytes;
+            n -= bytes;
+        }
+    }
+    memset(p, 0, n);
+}
 VV_INLINE u32 vv_rd8(vv_gp p) { return *p; }
 VV_INLINE u32 vv_rd16(vv_gp p) { u16 v; memcpy(&v, p, 2); return v; }
 VV_INLINE u32 vv_rd32(vv_gp p) { u32 v; memcpy(&v, p, 4); return v; }

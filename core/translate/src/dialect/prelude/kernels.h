@@ -27,11 +27,19 @@ VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 th
     vv_gp m = head + VV_SKIP(VV_MEMORY_AT);
     u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
     vv_gp data = image + VV_HEAD;
+#if VV_LINEAR && defined(VV_HOST)
+    if (how == 1) {
+        vv_zero(m, low);
+        vv_zero(m + high, VV_RESET_END - high);
+    }
+    memcpy(m + low, data, high - low);
+#else
     if (how == 1) {
         vv_fill_short(m, 0, 0, low);
         vv_fill_short(m, high, 0, VV_RESET_END - high);
     }
     for (u32 i = low; i < high; i += 8) vv_sw64(m, i, vv_rd64(data + (i - low)));
+#endif
 }
 
 #if defined(VV_BRANCHY) && !VV_LINEAR && VV_CELL >= 8

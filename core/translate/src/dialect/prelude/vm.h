@@ -263,12 +263,27 @@ VV_INLINE u32 vv_aligned(u32 *fuel, u32 a, u32 align, u32 residue) {
 #endif
     return a & ~(align - 1);
 }
+#ifdef VV_STRAY_STOPS
+/* A processor foresees this branch, so that no access waits for its check; and behind it the address is known. */
+VV_COLD __attribute__((noreturn)) void vv_stray(VM *vm, u32 fuel) {
+    vm->fuel = fuel | VV_OOB;
+    vv_halt(vm, VV_TRAP, VV_OUT_OF_BOUNDS_MEMORY, 0xffffffffu, 0xffffffffu);
+    __builtin_unreachable();
+}
+VV_INLINE u32 vv_check_or_stray(VM *vm, u32 *fuel, u32 size, u32 a, u64 high, u32 align, u32 residue) {
+    u32 at = vv_aligned(fuel, a, align, residue);
+    if (VV_UNLIKELY(vv_bad(size, a, high))) vv_stray(vm, *fuel);
+    return at;
+}
+#define vv_check(fuel, size, a, low, high, align, residue) vv_check_or_stray(vm, fuel, size, a, high, align, residue)
+#else
 VV_INLINE u32 vv_check(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue) {
     u32 bad = vv_bad(size, a, high);
     if (bad) *fuel |= VV_OOB;
     (void)vv_aligned(fuel, a, align, residue);
     return (bad ? VV_GUARD(size, low + residue) : a) & ~(align - 1); /* one mask with that of the cell */
 }
+#endif
 #ifdef VV_NATURAL
 /* The same where only `bytes` from `a + sure` are surely accessed. If no more than others are bad, the VM runs again. */
 VV_INLINE u32 vv_check_wide(u32 *fuel, u32 size, u32 a, u64 low, u64 high, u32 align, u32 residue, u32 sure, u64 bytes) {
@@ -488,6 +503,21 @@ VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, 
     if ((u64)from + n > length || !vv_writable(vm, to, n)) return VV_TRAP;
     return vv_copy_in(vm, vm->mem, to, vm->image + vm->par[VV_PAR_SEGMENTS] + segment + from, n);
 }
+/* Clears what memory grows by. Returns 0, or VV_STOP. */
+#if VV_LINEAR && defined(VV_HOST)
+VV_COLD u32 vv_clear_long(VM *vm, u32 at, u32 n) {
+    while (n) {
+        if (*vm->host_stop) return VV_STOP;
+        u32 piece = n < VV_LOOK * 16 ? n : VV_LOOK * 16;
+        vv_zero(vm->mem + at, piece);
+        at += piece;
+        n -= piece;
+    }
+    return 0;
+}
+#else
+#define vv_clear_long(vm, at, n) vv_fill_long(vm, (vm)->mem, at, 0, n)
+#endif
 /* Pages beyond the size hold whatever a bad store or an earlier VM left, so growing clears them before it changes the
    size. Returns the old size in pages, and in the upper half the status with which the VM has to end, or 0. */
 VV_HELPER u64 vv_memory_grow(VM *vm, u32 delta) {
@@ -503,7 +533,7 @@ VV_HELPER u64 vv_memory_grow(VM *vm, u32 delta) {
     }
     u32 end = vv_charge(vm, VV_WORK(delta << 16));
     /* Also one page: two functions that may be called here cost a kernel registers (blur: 75 instead of 72). */
-    if (!end) end = vv_fill_long(vm, vm->mem, vm->size, 0, delta << 16);
+    if (!end) end = vv_clear_long(vm, vm->size, delta << 16);
     if (end) return (u64)end << 32;
     vm->size += delta << 16;
     return old;

@@ -26,8 +26,12 @@ impl Writer<'_> {
             }
             memory |= matches!(stmt, Stmt::Load { .. } | Stmt::Store { .. } | Stmt::Check { .. } | Stmt::Strides(_));
             shared |= matches!(stmt, Stmt::Load { mem: Access { shared: true, .. }, .. });
-            s.fuel |=
-                matches!(stmt, Stmt::Check { .. } | Stmt::Unshared { .. } | Stmt::Loop { .. } | Stmt::Edge { .. });
+            s.fuel |= match stmt {
+                // Nothing is charged there, so where a bad one ends the VM no fuel has to be at hand.
+                Stmt::Check { .. } => !self.stray_stops(),
+                Stmt::Unshared { .. } | Stmt::Loop { .. } | Stmt::Edge { .. } => true,
+                _ => false,
+            };
             waits |= matches!(stmt, Stmt::Store { after: Some(_), .. });
         });
         let mut by_type: BTreeMap<ValType, Vec<String>> = BTreeMap::new();

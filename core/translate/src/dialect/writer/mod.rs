@@ -89,6 +89,11 @@ fn join(items: impl IntoIterator<Item = String>) -> String {
 }
 
 impl Scope<'_> {
+    /// Where checks find the fuel.
+    fn at_fuel(&self) -> &'static str {
+        if self.fuel { "&fuel" } else { "&vm->fuel" }
+    }
+
     /// Writes the fuel back, before other code reads it.
     fn put(&self) -> &'static str {
         if self.fuel { "vm->fuel = fuel; " } else { "" }
@@ -280,6 +285,7 @@ impl Writer<'_> {
         flag(self.o.target.thread_exit, "VV_THREAD_EXIT");
         flag(self.o.target.clock == Clock::Device, "VV_TIMER");
         flag(self.o.target.cheap_branches, "VV_BRANCHY");
+        flag(self.stray_stops(), "VV_STRAY_STOPS");
         flag(self.l.natural, "VV_NATURAL");
         flag(self.o.profile, "VV_PROFILE");
         flag(self.o.force_framed, "VV_FORCE");
@@ -346,6 +352,11 @@ impl Writer<'_> {
         let reported = self.p.functions[function as usize].part_of.unwrap_or(function);
         let out = String::new();
         Scope { body, function, reported, leave, framed, refresh: false, fuel: false, out, depth: 1, flat: 0 }
+    }
+
+    /// A check that fails ends the VM at once, by a branch, instead of leading the access to the guard.
+    fn stray_stops(&self) -> bool {
+        self.o.target.thread_exit && self.o.target.cheap_branches
     }
 
     fn leave(&self, ty: u32) -> &'static str {

@@ -169,7 +169,7 @@ impl Writer<'_> {
                 line!(s, "vm->g{global} = {value};");
             }
             Stmt::Check { var, addr, bounds, sure, align, residue } => {
-                let a = self.e(s, *addr);
+                let (a, fuel) = (self.e(s, *addr), s.at_fuel());
                 match bounds {
                     Some((low, high)) => {
                         let (name, sure) = match sure {
@@ -177,9 +177,9 @@ impl Writer<'_> {
                             Some((from, bytes)) => ("vv_check_wide", format!(", {from}u, {bytes}u")),
                         };
                         let bounds = format!("{low}u, {high}u, {align}u, {residue}u{sure}");
-                        line!(s, "v{} = {name}(&fuel, size, {a}, {bounds});", var.0)
+                        line!(s, "v{} = {name}({fuel}, size, {a}, {bounds});", var.0)
                     }
-                    None => line!(s, "v{} = vv_aligned(&fuel, {a}, {align}u, {residue}u);", var.0),
+                    None => line!(s, "v{} = vv_aligned({fuel}, {a}, {align}u, {residue}u);", var.0),
                 }
             }
             Stmt::Unshared { addr, low, bytes } => {
