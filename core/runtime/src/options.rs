@@ -23,8 +23,9 @@ pub struct ProgramOptions {
     /// Most bytes that linear memory may grow to; `None` is the initial size and 16 MiB. Where many VMs would need more
     /// than there is, they begin with less, and an input that needs more runs again.
     pub heap: Option<u64>,
-    /// Most bytes for the frames of a recursive program; `None` is 1 MiB. A VM begins with 64 KiB, and an input that
-    /// needs more runs again; a program that can suspend, and [`crate::Instances`], begin with all of it.
+    /// Most bytes for the frames of a recursive program; `None` is 1 MiB. On the `cpu` backend they lie on the thread's
+    /// stack, up to 8 MiB. Elsewhere a VM begins with 64 KiB, and an input that needs more runs again; a program that
+    /// can suspend, and [`crate::Instances`], begin with all of it.
     pub stack: Option<u32>,
     /// When a bad memory access is reported.
     pub traps: Traps,

@@ -125,8 +125,8 @@ fn vms_do_not_see_each_other() {
 #[test]
 fn several_groups_are_in_flight_at_once() {
     let (gpu, _) = common::engine(|info| (info.kind, info.parallel_tiles) = (vectorvisor::DeviceKind::Gpu, 16));
-    let mut fleet =
-        Fleet::new(&program(&gpu, GUEST, &options(8)), &FleetOptions::default(), None).expect("there is room");
+    let options = ProgramOptions { interleave: Some(8), ..options(8) };
+    let mut fleet = Fleet::new(&program(&gpu, GUEST, &options), &FleetOptions::default(), None).expect("there is room");
     assert_eq!(fleet.vms(), 64 * 8);
     // A few long ones among many short.
     let inputs = (0..3000).map(|i| Input::stdin(if i % 211 == 0 { "b" } else { "echo" })).collect();
@@ -402,6 +402,58 @@ fn who_runs_alone_may_run_again_in_any_group() {
     assert!(summary.reruns >= 2, "{summary:?}");
 }
 
+/// Recursion has the stack that the options name, and is stopped like a loop.
+#[test]
+fn recursion_is_as_deep_as_the_stack() {
+    const GUEST: &str = r#"(module
+      (table funcref (elem $table $sink))
+      (global $depth (export "depth") (mut i32) (i32.const 0))
+      (func $table (export "table") (param i32) (result i32)
+        (if (result i32) (local.get 0)
+          (then (call_indirect (param i32) (result i32) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)))
+          (else (i32.const 7))))
+      (func $sink (export "sink") (param i32) (result i32)
+        (if (local.get 0) (then (return (call $sink (i32.sub (local.get 0) (i32.const 1))))))
+        (i32.const 7))
+      (func $tree (export "tree") (param i32) (result i32)
+        (if (result i32) (local.get 0)
+          (then
+            (i32.add
+              (call $tree (i32.sub (local.get 0) (i32.const 1)))
+              (call $tree (i32.sub (local.get 0) (i32.const 1)))))
+          (else (i32.const 1)))))"#;
+    for (lanes, stack, shallow, deep) in [
+        (1, None, 10_000, 1_000_000),
+        (8, None, 10_000, 1_000_000),
+        (1, Some(8 << 20), 80_000, 4_000_000),
+        (1, Some(16 << 20), 200_000, 4_000_000),
+    ] {
+        let program = program(&cpu(), GUEST, &ProgramOptions { stack, ..options(lanes) });
+        let options = FleetOptions { vms: Some(8), fuel: Some(10_000_000), ..Default::default() };
+        let mut fleet = Fleet::new(&program, &options, None).expect("there is room");
+        for entry in ["table", "sink"] {
+            let depth = |i: usize| if i.is_multiple_of(2) { shallow } else { deep };
+            let inputs = (0..32).map(|i| Input::args(vec![Value::I32(depth(i))])).collect();
+            for outcome in run(&mut fleet, entry, inputs).0 {
+                match &outcome.end {
+                    End::Trap(trap) if depth(outcome.index) == deep => {
+                        let function = trap.place.function.as_deref();
+                        assert_eq!((trap.kind, function), (TrapKind::StackExhausted, Some(entry)));
+                    }
+                    end => {
+                        assert_eq!((end, &outcome.values[..]), (&End::Exit(0), &[Value::I32(7)][..]), "{outcome:?}")
+                    }
+                }
+                assert_eq!(matches!(outcome.end, End::Trap(_)), depth(outcome.index) == deep, "{outcome:?}");
+            }
+        }
+        let inputs = [10, 60].map(|depth| Input::args(vec![Value::I32(depth)])).to_vec();
+        let (outcomes, _) = run(&mut fleet, "tree", inputs);
+        assert_eq!((&outcomes[0].end, &outcomes[0].values[..]), (&End::Exit(0), &[Value::I32(1024)][..]));
+        assert!(matches!(outcomes[1].end, End::OutOfFuel(_)), "{:?}", outcomes[1]);
+    }
+}
+
 /// The device gives no memory for larger call stacks.
 #[test]
 fn recursion_ends_as_a_trap_where_memory_is_short() {
@@ -418,7 +470,8 @@ fn recursion_ends_as_a_trap_where_memory_is_short() {
         (call $deep (local.get 0))))"#;
     for lanes in [16, 32] {
         let (engine, faults) = common::engine(|_| ());
-        let program = program(&engine, text, &options(lanes));
+        // More than recursion has on a thread's own stack.
+        let program = program(&engine, text, &ProgramOptions { stack: Some(9 << 20), ..options(lanes) });
         let options = FleetOptions { vms: Some(64), ..Default::default() };
         let mut fleet = Fleet::new(&program, &options, None).expect("there is room");
         let plan = &program.meta().plan;

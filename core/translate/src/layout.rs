@@ -146,7 +146,7 @@ impl Layout {
         let largest = entered.iter().map(|f| own_frame(program, *f)).max().unwrap_or(0);
         let bounded = deepest(program, &calls, &entered);
         // A nested trampoline pushes frames above those of its caller.
-        let bounded = bounded.filter(|_| !nests && colours.cuts.is_empty());
+        let bounded = bounded.filter(|_| !nests && (colours.native || colours.cuts.is_empty()));
         let recursive = bounded.is_none();
         // Only pushes are checked, so the first frame fits whatever `--stack` says.
         let frames_limit = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096).max(largest)), 64);

@@ -177,6 +177,11 @@ impl Options {
         (opt.on_by_default() || self.with.contains(&opt)) && !self.without.contains(&opt)
     }
 
+    /// Whether direct functions recurse natively. Elsewhere stacks are small, or compilers need to know their depth.
+    pub fn recurses(&self) -> bool {
+        self.target.language == Language::C && self.stack <= MAX_RECURSION
+    }
+
     /// Whether accesses are assumed to be aligned as their hints say, in a program that makes remote calls (`remote`)
     /// or none.
     pub fn natural(&self, remote: bool) -> bool {
@@ -358,8 +363,10 @@ fn bound(module: usize) -> usize {
     (16 << 20) + 64 * module
 }
 
-/// Most bytes of native stack that direct functions may need; the `cpu` driver's workers have 64 MiB.
+/// Most bytes of native stack that direct functions may need without recursion; the `cpu` driver's workers have 64 MiB.
 const MAX_NATIVE_STACK: u64 = 48 << 20;
+/// The largest call stack of a recursive program that lies on the native one, beside that.
+const MAX_RECURSION: u32 = 8 << 20;
 
 fn with_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
     std::thread::scope(|scope| {
@@ -386,7 +393,7 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
         pass::divide::run(&mut program, most);
         verify("dividing", &program)?;
     }
-    let facts = analysis::Colours::new(&program, options.force_framed, options.target);
+    let facts = analysis::Colours::new(&program, options);
     let adapters = pass::versions::run(&mut program, &facts, |f| module.code_offset(f))?;
     verify("framing", &program)?;
     let native = analysis::native_stack(&program, &facts);

@@ -8,7 +8,7 @@ mod common;
 
 use std::path::Path;
 use vectorvisor_translate::abi::PAGE;
-use vectorvisor_translate::{Alignment, Bounds, Opt, Options, Traps, lower_module, translate};
+use vectorvisor_translate::{Alignment, Bounds, Language, Opt, Options, Traps, lower_module, translate};
 
 fn options(text: &str) -> Result<(Options, bool), String> {
     let mut options = common::options();
@@ -18,6 +18,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "ir" => ir = true,
             "thread-exit" => options.target.thread_exit = true,
             "cheap-branches" => options.target.cheap_branches = true,
+            "c" => options.target.language = Language::C,
             "exact" => options.traps = Traps::Exact,
             "cells-of-16" => options.cell = 16,
             "natural" => options.alignment = Alignment::Natural,

@@ -5,12 +5,13 @@
 //! lies on a cycle of calls, or calls into one, exists as states *too*: natively each function is active at most once
 //! at a time, and where a call would close the cycle (see [`super::Cuts`]) the direct function enters a nested
 //! trampoline, in which the states of the cycle run. So loops run in direct functions even though the signatures of
-//! indirect calls put half of a Rust program on cycles through its formatting code.
+//! indirect calls put half of a Rust program on cycles through its formatting code. Where threads have large stacks
+//! ([`Options::recurses`]) such a call is native too, and only tests how much of the stack is left.
 
 use super::{Cuts, Graph, never_returns, post_order};
-use crate::Target;
 use crate::host::{AnsweredBy, CALLS};
 use crate::ir::{Callee, Program, Stmt, walk};
+use crate::{Options, Target};
 use serde::{Deserialize, Serialize};
 
 /// The kind of a function, and why.
@@ -73,13 +74,16 @@ pub struct Colours {
     pub target: Target,
     /// There are no nested trampolines: every framed function exists as states only.
     flat: bool,
+    /// Direct functions recurse natively, and the cut calls test how deep the native stack is.
+    pub native: bool,
     /// For each world and node of the call graph: a call of it enters states and comes back.
     splits: [Vec<bool>; 2],
 }
 
 impl Colours {
     /// Colours the call graph.
-    pub fn new(program: &Program, force: bool, target: Target) -> Self {
+    pub fn new(program: &Program, options: &Options) -> Self {
+        let (force, target, native) = (options.force_framed, options.target, options.recurses());
         let graph = Graph::new(program);
         let never = never_returns(program, &graph);
         let n = program.functions.len();
@@ -122,7 +126,7 @@ impl Colours {
         callers(&mut of, Colour::suspends, Colour::Suspends);
         // Calls of functions that never return need no frame to come back to, so they close no cycle...
         let cycles = Cycles::new(&graph, |g| !graph.is_function(g) || !never[g as usize]);
-        for (f, colour) in of.iter_mut().enumerate().filter(|(_, colour)| **colour == Colour::Direct) {
+        for (f, colour) in of.iter_mut().enumerate().filter(|(_, colour)| !native && **colour == Colour::Direct) {
             if let Some(with) = cycles.of(&graph, f) {
                 *colour = Colour::Recursive(with);
             }
@@ -130,7 +134,8 @@ impl Colours {
         // ...but natively they would recurse: so such a function on a cycle is framed itself, and entered by
         // abandonment.
         let cycles = Cycles::new(&graph, |_| true);
-        for (f, colour) in of.iter_mut().enumerate().filter(|(f, colour)| never[*f] && **colour == Colour::Direct) {
+        let never_direct = |(f, colour): &(usize, &mut Colour)| never[*f] && **colour == Colour::Direct;
+        for (f, colour) in of.iter_mut().enumerate().filter(|both| !native && never_direct(both)) {
             if let Some(with) = cycles.of(&graph, f) {
                 *colour = Colour::AbandonedTo(with);
             }
@@ -148,7 +153,7 @@ impl Colours {
             let colour = &of[f as usize];
             !(colour.suspends() || abandoned(f) || flat && colour.framed())
         });
-        let mut colours = Self { of, never, graph, cuts, remote, target, flat, splits: Default::default() };
+        let mut colours = Self { of, never, graph, cuts, remote, target, flat, native, splits: Default::default() };
         colours.splits = [World::Upper, World::Lower].map(|world| {
             (0..colours.graph.calls.len() as u32)
                 .map(|node| match colours.graph.is_function(node) {

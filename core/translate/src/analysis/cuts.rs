@@ -1,4 +1,5 @@
-//! Which calls of direct functions would close a cycle: those enter a nested trampoline, the others are native calls.
+//! Which calls of direct functions would close a cycle: those enter a nested trampoline, or test how deep the native
+//! stack is; the others are native calls.
 
 use super::Graph;
 use crate::ir::Program;

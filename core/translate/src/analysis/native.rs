@@ -1,4 +1,4 @@
-//! The deepest native stack that direct functions can need: they do not recurse, so it has a bound.
+//! The deepest native stack that direct functions can need between two cut calls: there is no cycle, so it has a bound.
 
 use super::{Colours, post_order};
 use crate::ir::{Body, Program, Stmt, walk};
@@ -10,12 +10,12 @@ pub fn native_stack(program: &Program, colours: &Colours) -> u64 {
     let mut depth = vec![0; colours.graph.calls.len()];
     for node in post_order(depth.len(), |node| native.calls(node)) {
         depth[node as usize] = match program.functions.get(node as usize) {
-            Some(function) => function.body.as_ref().map_or(0, |body| native.below(body, &depth)),
+            Some(function) => function.body.as_ref().map_or(0, |body| native.below(Some(node), body, &depth)),
             None => native.calls(node).into_iter().map(|f| depth[f as usize]).max().unwrap_or(0),
         };
     }
     let states = program.functions.iter().filter_map(|f| f.states.as_ref());
-    let under_states = states.map(|body| native.below(body, &depth)).max().unwrap_or(0);
+    let under_states = states.map(|body| native.below(None, body, &depth)).max().unwrap_or(0);
     depth.into_iter().max().unwrap_or(0).max(under_states)
 }
 
@@ -28,7 +28,7 @@ impl Native<'_> {
     /// The nodes of the call graph that a node calls natively.
     fn calls(&self, node: u32) -> Vec<u32> {
         match self.program.functions.get(node as usize) {
-            Some(function) => function.body.as_ref().map_or_else(Vec::new, |body| self.called(body)),
+            Some(function) => function.body.as_ref().map_or_else(Vec::new, |body| self.called(Some(node), body)),
             None => {
                 let native = |f: &u32| !self.colours.cuts.has(node, *f) && !self.colours.abandoned(*f);
                 self.colours.graph.calls[node as usize].iter().copied().filter(native).collect()
@@ -36,12 +36,16 @@ impl Native<'_> {
         }
     }
 
-    fn called(&self, body: &Body) -> Vec<u32> {
+    /// What a body calls, which may be that of a direct function.
+    fn called(&self, direct: Option<u32>, body: &Body) -> Vec<u32> {
         let mut called = BTreeSet::new();
         for stmts in body.states.iter().chain([&body.stmts]) {
             walk(stmts, &mut |s| {
                 if let Stmt::Call { callee, .. } = s {
-                    called.insert(self.colours.graph.node(callee));
+                    let node = self.colours.graph.node(callee);
+                    if direct.is_none_or(|f| !self.colours.cuts.has(f, node)) {
+                        called.insert(node);
+                    }
                 }
             });
         }
@@ -49,9 +53,9 @@ impl Native<'_> {
     }
 
     /// Bytes that a body and its callees need.
-    fn below(&self, body: &Body, depth: &[u64]) -> u64 {
+    fn below(&self, direct: Option<u32>, body: &Body, depth: &[u64]) -> u64 {
         const LINKAGE: u64 = 128;
-        let below = self.called(body).into_iter().map(|node| depth[node as usize]).max().unwrap_or(0);
+        let below = self.called(direct, body).into_iter().map(|node| depth[node as usize]).max().unwrap_or(0);
         below + LINKAGE + 8 * body.vars.len() as u64
     }
 }

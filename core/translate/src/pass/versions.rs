@@ -43,7 +43,9 @@ pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32
                 ))
             })?;
         } else {
-            nest(&mut body.stmts, colours, f);
+            if !colours.native {
+                nest(&mut body.stmts, colours, f);
+            }
             charge::run(&mut body);
         }
         for stmts in body.states.iter().chain([&body.stmts]) {
@@ -91,7 +93,7 @@ impl<'a> Needs<'a> {
             Stmt::Call { callee, .. } => {
                 let from = colours.graph.node(callee);
                 for f in self.unseen(callee, None) {
-                    let cut = matches!(callee, Callee::Table { .. }) && colours.cuts.has(from, *f);
+                    let cut = matches!(callee, Callee::Table { .. }) && colours.cuts.has(from, *f) && !colours.native;
                     self.todo.insert((*f, cut || colours.abandoned(*f)));
                 }
             }

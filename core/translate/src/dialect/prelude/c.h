@@ -81,6 +81,20 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__builtin_popcountll(v); }
 #define vv_raw_rint __builtin_rint
 #define vv_raw_sqrtf __builtin_sqrtf
 #define vv_raw_sqrt __builtin_sqrt
+/* Where the native stack, which grows down, ends at present. */
+VV_INLINE u64 vv_depth(void) {
+#if defined(__x86_64__)
+    u64 p;
+    __asm__ volatile("mov %%rsp, %0" : "=r"(p));
+    return p;
+#elif defined(__aarch64__)
+    u64 p;
+    __asm__ volatile("mov %0, sp" : "=r"(p));
+    return p;
+#else
+    return (u64)__builtin_frame_address(0);
+#endif
+}
 VV_INLINE u64 vv_timer(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

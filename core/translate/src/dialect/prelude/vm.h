@@ -21,6 +21,9 @@ typedef struct VM {
     u32 fp;         /* frame pointer: bytes into the frame area */
     u32 frames_end; /* bytes of the frame area */
     u32 state;      /* trampoline state */
+#ifdef VV_RECURSES
+    u64 deepest;    /* the native stack must not grow down beyond this at a call that closes a cycle */
+#endif
     u32 zero;       /* 0, but no compiler knows that */
     u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
     u32 status, code, func, at;
@@ -84,6 +87,9 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->fp = (u32)VV_WORD(vm, VV_WORD_FRAME);
     vm->frames_end = (u32)par[VV_PAR_FRAMES];
     vm->state = (u32)VV_WORD(vm, VV_WORD_STATE);
+#ifdef VV_RECURSES
+    vm->deepest = vv_depth() - VV_STACK;
+#endif
     vm->zero = (u32)(par[VV_PAR_VMS] >> 32);
     vm->stop = 0;
     vm->status = VV_RUN;
@@ -171,6 +177,13 @@ VV_COLD void vv_halt(VM *vm, u32 status, u32 code, u32 func, u32 at) {
 #endif
 }
 VV_COLD void vv_trap(VM *vm, u32 kind, u32 func, u32 at) { vv_halt(vm, VV_TRAP, kind, func, at); }
+
+#ifdef VV_RECURSES
+/* In front of a native call that closes a cycle of calls. */
+#define VV_DEEPER(func, at, ret) if (VV_UNLIKELY(vv_depth() < vm->deepest)) { vv_trap(vm, VV_STACK_EXHAUSTED, func, at); ret; }
+/* Behind it: keeps a compiler from making a loop of endless recursion. */
+#define VV_BACK __asm__ volatile("");
+#endif
 
 /* Goes on at another state with no frames; the caller has written the new frame. */
 VV_COLD void vv_abandon(VM *vm, u32 state) {

@@ -122,7 +122,6 @@ impl Writer<'_> {
     /// A `call_indirect` in a direct function.
     pub(super) fn dispatcher(&self, ty: u32, head: &str) -> String {
         let leave = self.leave(ty);
-        let value = if leave == "return" { "" } else { "return " };
         let args: String = (0..self.p.types[ty as usize].params.len()).map(|i| format!(", v{i}")).collect();
         let mut out = format!("VV_FN {head} {{\n");
         let _ =
@@ -142,7 +141,7 @@ impl Writer<'_> {
                     out,
                     "  case {case}u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); {frame}vv_abandon(vm, {state}u); {leave};"
                 );
-            } else if self.c.cuts.has(self.c.graph.table(ty), *f) {
+            } else if self.c.cuts.has(self.c.graph.table(ty), *f) && !self.c.native {
                 let state = self.l.entry(self.c, World::Lower, *f);
                 let frame_bytes = crate::layout::frame(self.p, self.c, World::Lower, *f);
                 let _ = writeln!(out, "  case {case}u:");
@@ -163,8 +162,16 @@ impl Writer<'_> {
                     None => out.push_str("    return;\n"),
                 }
             } else {
-                let end = if value.is_empty() { " return;" } else { "" };
-                let _ = writeln!(out, "  case {case}u: {value}fn{f}(vm{args});{end}");
+                let call = format!("fn{f}(vm{args});");
+                let cut = self.c.cuts.has(self.c.graph.table(ty), *f);
+                let (deeper, back) =
+                    if cut { (format!("VV_DEEPER(func, at, {leave}) "), "VV_BACK ") } else { Default::default() };
+                let call = match self.p.types[ty as usize].results.first() {
+                    Some(t) if cut => format!("{{ {deeper}{} r = {call} {back}return r; }}", ctype(*t)),
+                    Some(_) => format!("return {call}"),
+                    None => format!("{deeper}{call} {back}return;"),
+                };
+                let _ = writeln!(out, "  case {case}u: {call}");
             }
         }
         let _ = writeln!(

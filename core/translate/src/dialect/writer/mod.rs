@@ -207,6 +207,7 @@ impl Writer<'_> {
         def("VV_FIXED", (!self.p.memory.grows || self.o.bounds != Bounds::Size).into(), "");
         def("VV_INITIAL", plan.memory_initial, "u");
         def("VV_GUARD_STEP", GUARD_STEP, "u");
+        def("VV_STACK", self.o.stack.into(), "u");
         if let Some(shared) = &self.p.shared {
             def("VV_SHARED_AT", shared.start.into(), "u");
             def("VV_SHARED_END", shared.end.into(), "u");
@@ -286,6 +287,8 @@ impl Writer<'_> {
         flag(self.o.target.clock == Clock::Device, "VV_TIMER");
         flag(self.o.target.cheap_branches, "VV_BRANCHY");
         flag(self.stray_stops(), "VV_STRAY_STOPS");
+        let deepens = self.c.native && !self.c.cuts.is_empty();
+        flag(deepens, "VV_RECURSES");
         flag(self.l.natural, "VV_NATURAL");
         flag(self.o.profile, "VV_PROFILE");
         flag(self.o.force_framed, "VV_FORCE");

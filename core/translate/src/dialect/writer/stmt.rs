@@ -312,13 +312,21 @@ impl Writer<'_> {
                     }
                 };
                 // A direct function may push frames of a nested trampoline above that of the state which calls it.
-                let above = s.framed && self.c.suspends(s.function) && !self.c.cuts.is_empty();
+                let nested = !self.c.native && !self.c.cuts.is_empty();
+                let above = s.framed && self.c.suspends(s.function) && nested;
+                let deeper = !s.framed && self.c.cuts.has(s.function, self.c.graph.node(callee));
+                if deeper {
+                    line!(s, "VV_DEEPER({}u, {at}u, {})", s.reported, s.leave);
+                }
                 if above {
                     line!(s, "vm->fp += {}u;", s.body.frame);
                 }
                 match results.first() {
                     Some(v) => line!(s, "v{} = {call};", v.0),
                     None => line!(s, "{call};"),
+                }
+                if deeper {
+                    line!(s, "VV_BACK");
                 }
                 self.check_stop(s, may);
                 if above {
