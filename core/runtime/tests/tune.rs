@@ -208,7 +208,7 @@ fn auto_needs_a_gpu_a_long_run_and_a_cache_and_changes_no_outcome() {
     assert!(draw(&cpu, &open, Some(1 << 40)).autotuned.is_none(), "no GPU");
     assert!(draw(&huge, &open, Some(1 << 40)).autotuned.is_none(), "few VMs for the device");
 
-    program_of_linear(&gpu, DRAW, temp.path());
+    program_of_cells(&gpu, DRAW, temp.path());
     let measured = draw(&gpu, &open, Some(1 << 40));
     let (candidates, chosen) = measured.autotuned.as_ref().expect("autotuning");
     assert!(candidates.iter().all(|(_, time)| time.is_ok()), "{candidates:?}");
@@ -392,7 +392,7 @@ fn a_sample_that_takes_too_long_is_not_measured() {
         (i64.store (i32.const 88) (local.get $ns))
         (i64.extend_i32_u (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 512)))))"#;
     let program = program(&engine, text, &options(temp.path()));
-    program_of_linear(&engine, text, temp.path());
+    program_of_cells(&engine, text, temp.path());
     let few = FleetOptions { vms: Some(32), ..Default::default() };
     // The first launch takes all the time, since a loaded machine makes more launches of sleepers. Some 10 s of the
     // kernel seem to be ahead after the sample, of which half may be spent on autotuning.
@@ -407,6 +407,6 @@ fn a_sample_that_takes_too_long_is_not_measured() {
 }
 
 /// Puts the other candidate of [`Autotuning::Auto`] into the cache, so that it is ready before the inputs end.
-fn program_of_linear(engine: &Engine, text: &str, cache: &Path) {
-    program(engine, text, &ProgramOptions { interleave: Some(0), ..options(cache) });
+fn program_of_cells(engine: &Engine, text: &str, cache: &Path) {
+    program(engine, text, &ProgramOptions { interleave: Some(8), ..options(cache) });
 }
