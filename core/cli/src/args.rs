@@ -234,6 +234,8 @@ pub struct MapArgs {
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     #[command(flatten)]
+    pub overnight: OvernightArgs,
+    #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
     pub translate: TranslateArgs,
@@ -242,6 +244,30 @@ pub struct MapArgs {
     /// Arguments of the guest.
     #[arg(last = true, value_name = "ARGS", help_heading = "Guest")]
     pub args: Vec<String>,
+}
+
+/// When a `map` ends.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Ending")]
+pub struct OvernightArgs {
+    /// Stop at the first input that fails: what runs is cancelled, outputs that there are stand. How an input ended is
+    /// known when all that were launched with it have.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Stop at the first input found that ends with exit code N, or that exits and whose standard output matches a
+    /// regular expression, in which ^ and $ are a line's ends; it is named on standard error, and does not count as
+    /// failed. Exit code: 0 if one was found, 3 if none was.
+    #[arg(long, value_name = "exit=N|REGEX", value_parser = parse_until)]
+    pub until: Option<Until>,
+}
+
+/// `--until`.
+#[derive(Debug, Clone)]
+pub enum Until {
+    /// An exit code.
+    Exit(i32),
+    /// What standard output matches.
+    Output(regex::bytes::Regex),
 }
 
 const STATS: &str = "\
@@ -262,7 +288,8 @@ kept in JSON lines only.
 
 After Ctrl-C the outputs that there are stand, and no further inputs are taken; a second one ends it at once.
 
-Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments, 130 if interrupted.";
+Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments, 130 if interrupted. With --until 0 if an input was
+found and 3 if none was, whatever others did.";
 
 /// Arguments of `devices`.
 #[derive(Debug, Args)]
@@ -392,6 +419,17 @@ pub fn is_ours(word: &str) -> bool {
     let is =
         |arg: &clap::Arg| arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|all| all.contains(&name));
     !COMMON.contains(&name) && RunArgs::augment_args(clap::Command::new("run")).get_arguments().any(is)
+}
+
+fn parse_until(text: &str) -> Result<Until, String> {
+    if let Some(code) = text.strip_prefix("exit=") {
+        return code.parse().map(Until::Exit).map_err(|_| {
+            "after exit= comes an exit code, as exit=3; a regular expression for that text is (exit=)".into()
+        });
+    }
+    // Its message draws below the expression where the mistake is.
+    let regex = regex::bytes::RegexBuilder::new(text).multi_line(true).build();
+    regex.map(Until::Output).map_err(|e| e.to_string())
 }
 
 fn parse_lanes(text: &str) -> Result<u32, String> {

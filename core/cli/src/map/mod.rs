@@ -5,6 +5,7 @@ mod output;
 mod queue;
 mod source;
 mod stats;
+mod stop;
 
 use crate::args::MapArgs;
 use crate::report::{self, Failures, Progress};
@@ -16,6 +17,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use stop::{Stop, Stops};
 use vectorvisor::{End, Fleet, Input, Outcome, Trace};
 
 /// Runs the subcommand; returns the exit code.
@@ -73,6 +75,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         done: 0,
         failures: Failures::default(),
         bytes: (0, 0),
+        stops: Stops::new(&args.overnight, fleet.cancel_handle()),
     });
     let mut inputs = Inputs { source, batch: &batch };
     let ran = fleet.run_autotuned(
@@ -88,24 +91,29 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     drop(inputs);
     let mut batch = batch.into_inner();
     let cancelled = ran.as_ref().is_ok_and(|summary| summary.cancelled);
-    let finished = batch.output.finish(ran.is_err() || cancelled);
+    let stop = batch.stops.stopped.take();
+    let found = matches!(stop, Some(Stop::Found { .. }));
+    let finished = batch.output.finish(ran.is_err() || (cancelled || stop.is_some()) && !found);
     ended("write last outputs");
     batch.note_unwritten();
     let Batch { progress, pending, done, mut failures, bytes, .. } = batch;
     let elapsed = progress.end();
-    if cancelled {
+    if cancelled && stop.is_none() {
         failures.print(done);
         let left = pending.left().count();
         report::line(&format!("vectorvisor: interrupted; inputs that had ended: {done}, that had begun: {left}"));
         finished.unwrap_or_else(|error| report::line(&format!("vectorvisor: {}", report::chain(&error))));
         return Ok(interrupt::INTERRUPTED);
     }
-    // Inputs are left only if the run failed as a whole.
+    // Inputs are left only if the run was stopped, or failed as a whole.
     let left = pending.left().count();
-    for (index, name) in pending.left() {
+    for (index, name) in pending.left().filter(|_| stop.is_none()) {
         failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
     }
-    failures.print(done + left);
+    failures.print(if stop.is_none() { done + left } else { done });
+    if let Some(stop) = &stop {
+        stop.report(left);
+    }
     let summary = ran.context("the run ended early, and further inputs were not taken")?;
     finished?;
     let ok = done - failures.count;
@@ -125,7 +133,14 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     if let Some(path) = &args.stats {
         stats::write(path, begin, &fleet, &summary, stats::Inputs { done, failed: failures.count, bytes })?;
     }
-    Ok(i32::from(failures.count > 0))
+    Ok(match &args.overnight.until {
+        Some(_) if found => 0,
+        Some(_) => {
+            report::line(&format!("vectorvisor: no input was found (--until), of {done}"));
+            stop::NOT_FOUND
+        }
+        None => i32::from(failures.count > 0),
+    })
 }
 
 fn same_place(input: &Path, output: &Path) -> bool {
@@ -180,13 +195,15 @@ struct Batch {
     failures: Failures,
     /// Of standard input and output.
     bytes: (u64, u64),
+    stops: Stops,
 }
 
 impl Batch {
     fn outcome(&mut self, outcome: Outcome) {
         let Some((index, name)) = self.pending.remove(outcome.index) else { return };
         self.bytes.1 += outcome.stdout.len() as u64;
-        let error = report::failure(&outcome);
+        let found = self.stops.look(&outcome, || label(index, name.as_deref()));
+        let error = report::failure(&outcome).filter(|_| !found);
         let exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
         let note = report::advice(&outcome).filter(|_| exit.is_some());
         self.finish(Done { index, name, exit, error, note, stdout: outcome.stdout, stderr: outcome.stderr });
@@ -198,8 +215,16 @@ impl Batch {
         }
         self.output.put(done);
         self.note_unwritten();
+        if self.failures.count > 0 {
+            self.stops.failed();
+        }
         self.done += 1;
         self.progress.step(self.failures.count);
+    }
+
+    /// No further inputs are wanted.
+    fn ends(&self) -> bool {
+        self.output.broken() || self.stops.stopped.is_some()
     }
 
     /// Inputs fail whose results could not be written.
@@ -220,7 +245,7 @@ impl Iterator for Inputs<'_> {
     type Item = Input;
 
     fn next(&mut self) -> Option<Input> {
-        while !self.batch.borrow().output.broken() {
+        while !self.batch.borrow().ends() {
             let item = self.source.next()?;
             let mut batch = self.batch.borrow_mut();
             match item.stdin {
