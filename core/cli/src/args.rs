@@ -234,7 +234,7 @@ pub struct MapArgs {
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     #[command(flatten)]
-    pub overnight: OvernightArgs,
+    pub end: EndArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -246,10 +246,10 @@ pub struct MapArgs {
     pub args: Vec<String>,
 }
 
-/// When a `map` ends.
+/// When a `map` ends, and where another goes on.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Ending")]
-pub struct OvernightArgs {
+#[command(next_help_heading = "Ending and going on")]
+pub struct EndArgs {
     /// Stop at the first input that fails: what runs is cancelled, outputs that there are stand. How an input ended is
     /// known when all that were launched with it have.
     #[arg(long)]
@@ -259,7 +259,22 @@ pub struct OvernightArgs {
     /// failed. Exit code: 0 if one was found, 3 if none was.
     #[arg(long, value_name = "exit=N|REGEX", value_parser = parse_until)]
     pub until: Option<Until>,
+    /// Go on where an earlier run was killed or stopped: the same command again runs the inputs that were not done.
+    #[arg(long, conflicts_with = "seed", long_help = RESUME)]
+    pub resume: bool,
+    /// Run the inputs that failed in an earlier run again, and no others; with --resume also those that were not done.
+    #[arg(long, conflicts_with = "seed")]
+    pub retry_failed: bool,
 }
+
+const RESUME: &str = "\
+Go on where an earlier run was killed, interrupted or stopped: the same command again, with this option, runs the inputs that were \
+not done, and then every input has its output once. If there was no such run all run. Inputs that failed are done, unless --retry-failed is \
+given, but the exit code tells of them. Files that were changed since they ran run again, new files in a folder also run \
+where outputs go to a folder; other changes of inputs, and another program, guest argument or --env, are refused. Limits and devices \
+may be others. A run keeps a journal for this in the output's folder (.vectorvisor-journal) or beside the file (OUT.jsonl.journal), \
+which goes when all inputs have succeeded, unless this option is given. It survives the end of the process at any \
+moment; the disk is not waited for, so a machine that loses power may lose what it had not written.";
 
 /// `--until`.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! `vectorvisor map`: a VM for each input, standard input in, standard output out.
 
+mod journal;
 mod lines;
 mod output;
 mod queue;
@@ -11,6 +12,7 @@ use crate::args::MapArgs;
 use crate::report::{self, Failures, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
+use journal::{Header, Resumed};
 use output::{Done, Output, Unwritten};
 use source::Source;
 use std::cell::RefCell;
@@ -31,15 +33,28 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         return Err(Usage(text).into());
     }
     // Checked before anything takes time.
-    Output::is_for_lines(&args.output)?;
+    let for_lines = Output::is_for_lines(&args.output)?;
     let bytes = setup::read(&args.program)?;
     let mut options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
     options.trace = args.trace.as_ref().map(|_| Trace::default());
     let mut source = Source::open(&args.input, &args.output)?;
+    let header = Header::new(args, &bytes, &source);
+    let resumed = resumed(args, &header, &mut source, for_lines)?;
+    let (skip, before) = resumed.as_ref().map_or((None, 0), |earlier| (Some(earlier.skip.clone()), earlier.failed));
     let (count, about) = (source.total(), source.about());
-    if count == Some(0) {
-        report::note(quiet, &format!("{} has no files, so there is nothing to do", args.input.display()));
-        return Output::open(&args.output, count)?.finish(false).map(|()| 0);
+    if count == Some(0) || resumed.is_none() && args.end.retry_failed && !args.end.resume {
+        if resumed.is_none() {
+            let what = if count == Some(0) { "it has no files" } else { "no earlier run has failed inputs" };
+            report::note(quiet, &format!("{}: {what}, so there is nothing to do", args.input.display()));
+        }
+        if count == Some(0) {
+            let mut output = Output::open(&args.output, count, &header, skip.as_ref())?;
+            output.finish(false)?;
+            if resumed.is_none() {
+                output.forget();
+            }
+        }
+        return Ok(i32::from(before > 0));
     }
 
     // Lines on standard output and a bar may share a terminal.
@@ -60,9 +75,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let mut fleet = Fleet::new(&program, &options, count)?;
     ended("allocate VMs");
     interrupt::stops(&fleet);
-    let output = Output::open(&args.output, count)?;
+    let output = Output::open(&args.output, count, &header, skip.as_ref())?;
     // Lines come in the order of the inputs, and would have to wait in memory for the last.
-    let largest_first = fleet.likes_largest_first() && !Output::is_for_lines(&args.output)?;
+    let largest_first = fleet.likes_largest_first() && !for_lines;
     // Random numbers of a seed depend on the order, too.
     source.start(largest_first && args.vm_args.seed.is_none())?;
     ended("begin reading");
@@ -75,7 +90,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         done: 0,
         failures: Failures::default(),
         bytes: (0, 0),
-        stops: Stops::new(&args.overnight, fleet.cancel_handle()),
+        stops: Stops::new(&args.end, fleet.cancel_handle()),
     });
     let mut inputs = Inputs { source, batch: &batch };
     let ran = fleet.run_autotuned(
@@ -96,7 +111,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let finished = batch.output.finish(ran.is_err() || (cancelled || stop.is_some()) && !found);
     ended("write last outputs");
     batch.note_unwritten();
-    let Batch { progress, pending, done, mut failures, bytes, .. } = batch;
+    let Batch { output, progress, pending, done, mut failures, bytes, .. } = batch;
     let elapsed = progress.end();
     if cancelled && stop.is_none() {
         failures.print(done);
@@ -116,6 +131,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     }
     let summary = ran.context("the run ended early, and further inputs were not taken")?;
     finished?;
+    if stop.is_none() && failures.count + before == 0 && !args.end.resume && !args.end.retry_failed {
+        output.forget();
+    }
     let ok = done - failures.count;
     let (seconds, vms) = (elapsed.as_secs_f64(), report::count(fleet.vms() as u64, "VM", "VMs"));
     let warp = match summary.vms_per_warp {
@@ -133,14 +151,43 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     if let Some(path) = &args.stats {
         stats::write(path, begin, &fleet, &summary, stats::Inputs { done, failed: failures.count, bytes })?;
     }
-    Ok(match &args.overnight.until {
+    Ok(match &args.end.until {
         Some(_) if found => 0,
         Some(_) => {
             report::line(&format!("vectorvisor: no input was found (--until), of {done}"));
             stop::NOT_FOUND
         }
-        None => i32::from(failures.count > 0),
+        None => i32::from(failures.count + before > 0),
     })
+}
+
+/// What is left of an earlier run: the source then leaves out what was done.
+fn resumed(args: &MapArgs, header: &Header, source: &mut Source, for_lines: bool) -> Result<Option<Resumed>> {
+    let (end, quiet, output) = (&args.end, args.vm_args.quiet, args.output.display());
+    if !end.resume && !end.retry_failed {
+        return Ok(None);
+    }
+    let Some(resumed) = Resumed::find(args, header, source, for_lines)? else {
+        let there = if for_lines {
+            args.output.is_file()
+        } else {
+            args.output.read_dir().is_ok_and(|mut d| d.next().is_some())
+        };
+        if there && end.resume {
+            report::note(quiet, &format!("{output} has no journal of an unfinished run, so all inputs run"));
+        }
+        return Ok(None);
+    };
+    source.skip(resumed.skip.clone());
+    let done = report::count(resumed.done as u64, "input was done before", "inputs were done before");
+    report::note(
+        quiet,
+        &match resumed.failed {
+            0 => done,
+            failed => format!("{done}, {failed} of them failed; --retry-failed runs those again"),
+        },
+    );
+    Ok(Some(resumed))
 }
 
 fn same_place(input: &Path, output: &Path) -> bool {

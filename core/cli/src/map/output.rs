@@ -1,6 +1,7 @@
 //! Outputs of `map`: files that appear complete or not at all, or JSON lines in the order of the inputs.
 
-use super::lines::Lines;
+use super::journal::{self, Header, Journal, OURS, Skip};
+use super::lines::{Files, Lines};
 use super::queue::{LIMITS, Queue, threads};
 use super::source::{ends_as_folder, is_lines};
 use crate::Usage;
@@ -53,9 +54,9 @@ pub struct Output {
 /// Where outputs go.
 enum To {
     /// One file each, in this folder.
-    Folder(PathBuf),
+    Folder(PathBuf, Option<Journal>),
     /// One line each.
-    Lines(Lines),
+    Lines(Lines, Option<Journal>),
 }
 
 impl Output {
@@ -82,24 +83,60 @@ impl Output {
     }
 
     /// Opens `--out` for so many inputs. A folder is created; a file of lines is written beside its place and moved there
-    /// by [`Output::finish`].
-    pub fn open(path: &Path, inputs: Option<usize>) -> Result<Self> {
-        if !Self::is_for_lines(path)? {
+    /// by [`Output::finish`]. Where an earlier run is `resumed` the outputs of inputs that it did stay.
+    pub fn open(path: &Path, inputs: Option<usize>, header: &Header, resumed: Option<&Arc<Skip>>) -> Result<Self> {
+        let cannot = |path: &Path| format!("cannot write the outputs (--out) {}", path.display());
+        let for_lines = Self::is_for_lines(path)?;
+        if !for_lines {
             fs::create_dir_all(path).with_context(|| format!("cannot create the folder (--out) {}", path.display()))?;
-            return Self::new(To::Folder(path.into()), threads(inputs));
-        }
-        if path == Path::new("-") {
+        } else if path == Path::new("-") {
             let lines = Lines::new(Box::new(io::stdout()), "standard output".into(), None);
-            return Self::new(To::Lines(lines), threads(inputs));
+            return Self::new(To::Lines(lines, None), threads(inputs));
+        } else if !journal::can_resume(path) {
+            // A pipe or a device is written straight.
+            let lines = Lines::new(
+                Box::new(File::create(path).with_context(|| cannot(path))?),
+                path.display().to_string(),
+                None,
+            );
+            return Self::new(To::Lines(lines, None), threads(inputs));
         }
-        // A pipe or a device is written straight.
-        let partial = fs::metadata(path).map_or(true, |m| m.is_file()).then(|| with_suffix(path, ".partial"));
-        let target = partial.as_deref().unwrap_or(path);
-        let file =
-            File::create(target).with_context(|| format!("cannot write the outputs (--out) {}", target.display()))?;
-        let moved = partial.map(|p| (p, path.to_path_buf()));
-        let lines = Lines::new(Box::new(file), path.display().to_string(), moved);
-        Self::new(To::Lines(lines), threads(inputs))
+        let journal = Journal::open(Journal::path(path, for_lines))?;
+        if journal.is_none() && (for_lines || resumed.is_some()) {
+            return Err(Usage(format!("another vectorvisor writes to --out {}", path.display())).into());
+        }
+        // Before anything is written: lines of another run must not stand below this one's header.
+        if let (Some(journal), None) = (&journal, resumed) {
+            journal.clear()?;
+        }
+        let to = if for_lines {
+            let files = Files::of(path);
+            let (name, partial) = (path.display().to_string(), cannot(&files.partial));
+            let lines = match resumed {
+                Some(skip) => {
+                    let (file, earlier) = files.go_on().context(partial)?;
+                    Lines::going_on(Box::new(file), name, Some(files), earlier, skip.clone())
+                }
+                None => Lines::new(Box::new(files.begin().context(partial)?), name, Some(files)),
+            };
+            To::Lines(lines, journal)
+        } else {
+            if resumed.is_some() {
+                remove_left_over(path);
+            }
+            To::Folder(path.into(), journal)
+        };
+        if let Some(journal) = to.journal() {
+            journal.begin(header)?;
+        }
+        Self::new(to, threads(inputs))
+    }
+
+    /// Removes the journal: there is nothing left that another run could do.
+    pub fn forget(&self) {
+        if let Some(journal) = self.to.journal() {
+            journal.remove();
+        }
     }
 
     fn new(to: To, threads: usize) -> Result<Self> {
@@ -133,7 +170,7 @@ impl Output {
 
     /// Nothing more can be written, so nothing more need run.
     pub fn broken(&self) -> bool {
-        matches!(&*self.to, To::Lines(lines) if lines.broken())
+        matches!(&*self.to, To::Lines(lines, _) if lines.broken())
     }
 
     /// Waits until all is written, and moves a file of lines to its place, unless the run ended early. After that,
@@ -141,8 +178,8 @@ impl Output {
     pub fn finish(&mut self, early: bool) -> Result<()> {
         self.wait();
         match &*self.to {
-            To::Folder(_) => Ok(()),
-            To::Lines(lines) => lines.finish(early),
+            To::Folder(..) => Ok(()),
+            To::Lines(lines, _) => lines.finish(early),
         }
     }
 
@@ -162,6 +199,11 @@ impl Drop for Output {
 }
 
 impl To {
+    fn journal(&self) -> Option<&Journal> {
+        let (Self::Folder(_, journal) | Self::Lines(_, journal)) = self;
+        journal.as_ref()
+    }
+
     /// What each thread does: writes what comes, until the queue is closed.
     fn write_all(&self, number: usize, queue: &Queue<Done>, failed: &mpsc::Sender<Unwritten>) {
         let each = |write: &dyn Fn(&Done) -> Result<()>| {
@@ -175,23 +217,51 @@ impl To {
             }
         };
         match self {
-            Self::Folder(root) => {
-                let own = root.join(format!(".vectorvisor-{}-{number}", std::process::id()));
-                each(&|done| write_file(root, &own, done));
+            Self::Folder(root, journal) => {
+                let own = root.join(format!("{OURS}{}-{number}", std::process::id()));
+                each(&|done| {
+                    let written = write_file(root, &own, done);
+                    if let (Some(journal), true) = (journal, written.is_ok() || done.error.is_some()) {
+                        journal.record(&name(done), done.error.is_none());
+                    }
+                    written
+                });
                 // There is none if nothing was written.
                 _ = fs::remove_dir(own);
             }
-            Self::Lines(lines) => each(&|done| lines.put(done)),
+            Self::Lines(lines, _) => each(&|done| {
+                let put = lines.put(done);
+                if queue.idle() {
+                    lines.flush();
+                }
+                put
+            }),
+        }
+    }
+}
+
+/// The name of a result's file.
+fn name(done: &Done) -> PathBuf {
+    done.name.clone().unwrap_or_else(|| done.index.to_string().into())
+}
+
+/// Removes the folders of threads of processes that were killed.
+fn remove_left_over(root: &Path) {
+    let dead = |name: &str| {
+        let pid = name.strip_prefix(OURS)?.split_once('-')?.0.parse().ok()?;
+        let alive = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH);
+        (!alive).then_some(())
+    };
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(dead).is_some() {
+            _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
 /// Writes a result to its file in the folder, by way of the thread's `own` folder.
 fn write_file(root: &Path, own: &Path, done: &Done) -> Result<()> {
-    let path = match &done.name {
-        Some(name) => root.join(name),
-        None => root.join(done.index.to_string()),
-    };
+    let path = root.join(name(done));
     if done.error.is_some() {
         // A file of an earlier run would be mistaken for this run's.
         return fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()));
@@ -199,7 +269,8 @@ fn write_file(root: &Path, own: &Path, done: &Done) -> Result<()> {
     write_whole(&path, own, &done.stdout).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// A path with more at its end.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(suffix);
     name.into()
@@ -252,7 +323,7 @@ mod tests {
         let elsewhere = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let elsewhere = elsewhere.expect("a folder");
         std::os::unix::fs::symlink(elsewhere.path(), root.path().join("link")).expect("a link");
-        let mut output = Output::new(To::Folder(root.path().into()), 3).expect("threads");
+        let mut output = Output::new(To::Folder(root.path().into(), None), 3).expect("threads");
         for index in 0..200 {
             let name = ["", "link/", "new/folder/"][index % 3].to_string() + &index.to_string();
             output.put(Done {

@@ -106,6 +106,11 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Whether the next item is not there yet.
+    pub fn idle(&self) -> bool {
+        !self.lock().items.front().is_some_and(Option::is_some)
+    }
+
     /// Nothing more is put: who waits for room gives up, who takes gets what is there.
     pub fn close(&self) {
         self.lock().closed = true;

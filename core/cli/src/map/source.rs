@@ -1,6 +1,7 @@
 //! Inputs of `map`: the files of a folder, which threads read ahead, or the lines of a JSONL file, read one at a time when
 //! a VM wants one.
 
+use super::journal::{OURS, Skip};
 use super::queue::{LIMITS, Limits, Queue, threads};
 use crate::Usage;
 use anyhow::{Context, Result};
@@ -8,6 +9,8 @@ use base64::Engine as _;
 use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,15 +30,37 @@ pub struct Item {
 pub enum Source {
     /// Files below a folder, in the order of their names.
     Files(Files),
-    /// Lines; the reader is gone after an error. `about` is a guess of how many.
-    Lines { reader: Option<Box<dyn BufRead>>, next: usize, about: Option<usize> },
+    /// Lines; the reader is gone after an error.
+    Lines(Lines),
+}
+
+/// Lines of a file or of standard input.
+pub struct Lines {
+    reader: Option<Box<dyn BufRead>>,
+    /// When the file was last changed, nanoseconds since 1970; 0 for what is no file.
+    changed: u64,
+    next: usize,
+    /// A guess of how many there are.
+    about: Option<usize>,
+    skip: Arc<Skip>,
+}
+
+impl Lines {
+    fn new(reader: Box<dyn BufRead>, changed: u64, about: Option<usize>) -> Self {
+        Self { reader: Some(reader), changed, next: 0, about, skip: Arc::default() }
+    }
+}
+
+/// When a file was last changed, or replaced, nanoseconds since 1970.
+fn changed(about: &fs::Metadata) -> u64 {
+    u64::try_from(i128::from(about.ctime()) * 1_000_000_000 + i128::from(about.ctime_nsec())).unwrap_or(0)
 }
 
 impl Source {
     /// Opens `--in`. A folder's files are listed now and read later; what lies below `skip` is left out.
     pub fn open(path: &Path, skip: &Path) -> Result<Self> {
         if path == Path::new("-") {
-            return Ok(Self::Lines { reader: Some(Box::new(BufReader::new(io::stdin()))), next: 0, about: None });
+            return Ok(Self::Lines(Lines::new(Box::new(BufReader::new(io::stdin())), 0, None)));
         }
         let kind = fs::metadata(path).with_context(|| format!("cannot read the inputs (--in) {}", path.display()))?;
         if kind.is_dir() {
@@ -58,8 +83,9 @@ impl Source {
         let file = File::open(path).with_context(|| format!("cannot open the inputs (--in) {}", path.display()))?;
         let mut reader = BufReader::with_capacity(1 << 16, file);
         // A pipe may have nothing yet.
-        let about = if kind.is_file() { lines_about(&mut reader, kind.len()) } else { None };
-        Ok(Self::Lines { reader: Some(Box::new(reader)), next: 0, about })
+        let (about, changed) =
+            if kind.is_file() { (lines_about(&mut reader, kind.len()), changed(&kind)) } else { (None, 0) };
+        Ok(Self::Lines(Lines::new(Box::new(reader), changed, about)))
     }
 
     /// Begins to read ahead. Files come in the order of their names, or the largest first: they may take longest, and what
@@ -67,7 +93,57 @@ impl Source {
     pub fn start(&mut self, largest_first: bool) -> Result<()> {
         match self {
             Self::Files(files) => files.start(largest_first),
-            Self::Lines { .. } => Ok(()),
+            Self::Lines(_) => Ok(()),
+        }
+    }
+
+    /// What the inputs are, for the journal.
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Files(_) => "files".into(),
+            Self::Lines(_) => "lines".into(),
+        }
+    }
+
+    /// The number of the input whose output has this name.
+    pub fn number_of(&self, name: &[u8]) -> Option<usize> {
+        match self {
+            Self::Files(files) => {
+                let name = Path::new(std::ffi::OsStr::from_bytes(name));
+                files.shared.names.binary_search_by(|other| other.as_path().cmp(name)).ok()
+            }
+            Self::Lines(_) => std::str::from_utf8(name).ok()?.parse().ok(),
+        }
+    }
+
+    /// Whether this is the name that a JSON line of this input has.
+    pub fn is_called(&self, index: usize, name: &str) -> bool {
+        match self {
+            Self::Files(files) => files.shared.names.get(index).is_some_and(|other| other.to_string_lossy() == name),
+            Self::Lines(_) => false,
+        }
+    }
+
+    /// Whether the file of this input was changed since a time, nanoseconds since 1970.
+    pub fn changed_since(&self, index: usize, time: u64) -> bool {
+        let Self::Files(files) = self else { return false };
+        let about = |name| fs::metadata(files.shared.root.join(name)).ok();
+        files.shared.names.get(index).and_then(about).is_none_or(|about| changed(&about) > time)
+    }
+
+    /// Whether a file of lines was.
+    pub fn lines_changed_since(&self, time: u64) -> bool {
+        matches!(self, Self::Lines(lines) if lines.changed > time)
+    }
+
+    /// Leaves inputs out. To be called before [`Source::start`].
+    pub fn skip(&mut self, skip: Arc<Skip>) {
+        match self {
+            Self::Files(files) => {
+                files.left = (0..files.shared.names.len()).filter(|index| !skip.has(*index)).count();
+                files.skip = skip;
+            }
+            Self::Lines(lines) => lines.skip = skip,
         }
     }
 
@@ -75,7 +151,7 @@ impl Source {
     pub fn total(&self) -> Option<usize> {
         match self {
             Self::Files(files) => Some(files.left),
-            Self::Lines { .. } => None,
+            Self::Lines(_) => None,
         }
     }
 
@@ -83,7 +159,7 @@ impl Source {
     pub fn about(&self) -> Option<usize> {
         match self {
             Self::Files(_) => self.total(),
-            Self::Lines { about, .. } => *about,
+            Self::Lines(lines) => lines.about,
         }
     }
 }
@@ -114,6 +190,10 @@ fn list(root: &Path, below: &Path, skip: Option<&Path>, names: &mut Vec<PathBuf>
     let mut entries = Vec::new();
     for entry in fs::read_dir(&folder).with_context(cannot)? {
         let entry = entry.with_context(cannot)?;
+        // What a run left that was killed is no input, if this was its output.
+        if below == Path::new("") && entry.file_name().as_bytes().starts_with(OURS.as_bytes()) {
+            continue;
+        }
         let kind = entry.file_type().with_context(cannot)?;
         let file = || kind.is_file() || kind.is_symlink() && fs::metadata(entry.path()).map_or(true, |m| m.is_file());
         if kind.is_dir() || file() {
@@ -140,6 +220,7 @@ pub struct Files {
     most_threads: usize,
     /// Files that were not taken.
     left: usize,
+    skip: Arc<Skip>,
 }
 
 struct Shared {
@@ -158,12 +239,13 @@ impl Files {
         let left = names.len();
         let (order, begun) = (OnceLock::new(), AtomicUsize::new(0));
         let shared = Arc::new(Shared { root, names, order, begun, queue: Queue::new(limits) });
-        Self { shared, threads: Vec::new(), most_threads, left }
+        Self { shared, threads: Vec::new(), most_threads, left, skip: Arc::default() }
     }
 
     /// Starts the threads; before that nothing comes.
     fn start(&mut self, largest_first: bool) -> Result<()> {
-        let mut order: Vec<u32> = (0..u32::try_from(self.left).context("too many files")?).collect();
+        let count = u32::try_from(self.shared.names.len()).context("too many files")?;
+        let mut order: Vec<u32> = (0..count).filter(|number| !self.skip.has(*number as usize)).collect();
         if largest_first {
             let sizes = self.sizes();
             order.sort_by_key(|number| Reverse(sizes.get(*number as usize)));
@@ -183,7 +265,7 @@ impl Files {
     /// The size of each file, 0 where it cannot be asked for.
     fn sizes(&self) -> Vec<u64> {
         let size = |name: &PathBuf| fs::metadata(self.shared.root.join(name)).map_or(0, |about| about.len());
-        let parts = self.shared.names.chunks(self.left.div_ceil(self.most_threads).max(1));
+        let parts = self.shared.names.chunks(self.shared.names.len().div_ceil(self.most_threads).max(1));
         thread::scope(|scope| {
             let threads: Vec<_> =
                 parts.map(|part| scope.spawn(move || part.iter().map(size).collect::<Vec<_>>())).collect();
@@ -250,27 +332,38 @@ impl Iterator for Source {
     fn next(&mut self) -> Option<Item> {
         match self {
             Self::Files(files) => files.next(),
-            Self::Lines { reader, next, .. } => {
-                let mut line = Vec::new();
-                let stdin = match reader.as_mut()?.read_until(b'\n', &mut line) {
-                    Ok(0) => return None,
-                    Ok(_) => {
-                        if line.last() == Some(&b'\n') {
+            Self::Lines(lines) => lines.next(),
+        }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        loop {
+            let mut line = Vec::new();
+            let read = self.reader.as_mut()?.read_until(b'\n', &mut line);
+            let index = self.next;
+            self.next += 1;
+            let stdin = match read {
+                Ok(0) => return None,
+                Ok(_) if self.skip.has(index) => continue,
+                Ok(_) => {
+                    if line.last() == Some(&b'\n') {
+                        line.pop();
+                        if line.last() == Some(&b'\r') {
                             line.pop();
-                            if line.last() == Some(&b'\r') {
-                                line.pop();
-                            }
                         }
-                        line_to_stdin(line)
                     }
-                    Err(e) => {
-                        *reader = None;
-                        Err(format!("cannot read this line of the inputs, nor those after it: {e}"))
-                    }
-                };
-                *next += 1;
-                Some(Item { index: *next - 1, name: None, stdin: stdin.map(Arc::from) })
-            }
+                    line_to_stdin(line)
+                }
+                Err(e) => {
+                    self.reader = None;
+                    Err(format!("cannot read this line of the inputs, nor those after it: {e}"))
+                }
+            };
+            return Some(Item { index, name: None, stdin: stdin.map(Arc::from) });
         }
     }
 }
@@ -324,8 +417,7 @@ mod tests {
     #[test]
     fn line_ends_are_not_input_and_blank_lines_are() {
         let reader: Box<dyn BufRead> = Box::new(&b"a\r\n\nlast"[..]);
-        let items: Vec<_> =
-            Source::Lines { reader: Some(reader), next: 0, about: None }.map(|i| (i.index, i.stdin)).collect();
+        let items: Vec<_> = Lines::new(reader, 0, None).map(|i| (i.index, i.stdin)).collect();
         assert_eq!(items, [(0, Ok(b"a"[..].into())), (1, Ok(b""[..].into())), (2, Ok(b"last"[..].into()))]);
     }
 

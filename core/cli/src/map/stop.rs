@@ -1,6 +1,6 @@
 //! `--fail-fast` and `--until`: what one input does ends the run.
 
-use crate::args::{OvernightArgs, Until};
+use crate::args::{EndArgs, Until};
 use crate::report;
 use vectorvisor::{CancelHandle, End, Outcome};
 
@@ -26,7 +26,7 @@ pub enum Stop {
 
 impl Stops {
     /// For a run that `run` cancels.
-    pub fn new(args: &OvernightArgs, run: CancelHandle) -> Self {
+    pub fn new(args: &EndArgs, run: CancelHandle) -> Self {
         Self { fail_fast: args.fail_fast, until: args.until.clone(), run, stopped: None }
     }
 
