@@ -209,15 +209,19 @@ Exit code: the guest's own. With several VMs that of the first (by number) that 
 
 /// Arguments of `map`.
 #[derive(Debug, Args)]
-#[command(override_usage = "vectorvisor map [OPTIONS] PROG --in DIR|FILE.jsonl --out DIR|FILE.jsonl [-- ARGS]...", after_help = MAP_HELP)]
+#[command(override_usage = "vectorvisor map [OPTIONS] PROG --in DIR|FILE.jsonl --out DIR|FILE.jsonl [-- ARGS]...\n       vectorvisor map [OPTIONS] PROG --range A..B --out DIR|FILE.jsonl [-- ARGS]...", after_help = MAP_HELP)]
 pub struct MapArgs {
     /// The program (.wasm, or .wat text).
     #[arg(value_name = "PROG")]
     pub program: PathBuf,
     /// A folder, each file of which is an input; or a file of JSON lines (.jsonl or .ndjson; `-`: standard input), each
     /// line of which is one.
-    #[arg(long = "in", value_name = "DIR|FILE.jsonl")]
-    pub input: PathBuf,
+    #[arg(long = "in", value_name = "DIR|FILE.jsonl", required_unless_present = "range")]
+    pub input: Option<PathBuf>,
+    /// Instead of --in: the integers from A up to B, without B (A..=B: with it), each of which is an input, in decimal and
+    /// without a line's end, and the name of its output.
+    #[arg(long, value_name = "A..B", conflicts_with = "input", allow_hyphen_values = true, value_parser = parse_range)]
+    pub range: Option<Range>,
     /// A folder, in which an output has its input's relative name; or a file of JSON lines (.jsonl or .ndjson; `-`:
     /// standard output). A folder that is to be made and whose name has a dot ends with a slash, as v1.2/.
     #[arg(long = "out", value_name = "DIR|FILE.jsonl")]
@@ -275,6 +279,15 @@ where outputs go to a folder; other changes of inputs, and another program, gues
 may be others. A run keeps a journal for this in the output's folder (.vectorvisor-journal) or beside the file (OUT.jsonl.journal), \
 which goes when all inputs have succeeded, unless this option is given. It survives the end of the process at any \
 moment; the disk is not waited for, so a machine that loses power may lose what it had not written.";
+
+/// `--range`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The first number.
+    pub first: i64,
+    /// How many there are, at least one.
+    pub count: usize,
+}
 
 /// `--until`.
 #[derive(Debug, Clone)]
@@ -434,6 +447,19 @@ pub fn is_ours(word: &str) -> bool {
     let is =
         |arg: &clap::Arg| arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|all| all.contains(&name));
     !COMMON.contains(&name) && RunArgs::augment_args(clap::Command::new("run")).get_arguments().any(is)
+}
+
+fn parse_range(text: &str) -> Result<Range, String> {
+    let integers = || "a range is two integers of at most 64 bits, as 0..20 (without 20) or 0..=19".to_string();
+    let (from, to) = text.split_once("..").ok_or_else(integers)?;
+    let (to, inclusive) = to.strip_prefix('=').map_or((to, false), |to| (to, true));
+    let bound = |text: &str| text.parse::<i64>().map(i128::from).map_err(|_| integers());
+    let (from, to) = (bound(from)?, bound(to)? + i128::from(inclusive));
+    if to <= from {
+        return Err("it is empty".into());
+    }
+    let count = usize::try_from(to - from).map_err(|_| "it is too long")?;
+    Ok(Range { first: i64::try_from(from).map_err(|_| integers())?, count })
 }
 
 fn parse_until(text: &str) -> Result<Until, String> {

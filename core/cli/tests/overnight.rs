@@ -209,3 +209,48 @@ fn what_cannot_go_on_is_refused() {
         assert_eq!(fs::read_dir(&output).expect("a folder").count(), names, "{option}");
     }
 }
+
+#[test]
+fn numbers_are_inputs() {
+    let temp = folder();
+    let (output, lines) = (temp.path().join("out"), temp.path().join("out.jsonl"));
+    // Prints its input: as many bytes as it read.
+    let echo = r#"(module
+      (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "\40\00\00\00\e8\03\00\00")
+      (func (export "_start")
+        (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    let program = write(temp.path().join("echo.wat"), echo);
+    let map = |range: &str, more: &[&str]| vv(&[&["map", "--lanes", "1", &program, "--range", range], more].concat());
+    let ran = map("-2..3", &["--out", text(&output), "--resume"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    // A longer range is a new file in the folder, so to speak.
+    let ran = map("-2..=3", &["--out", text(&output), "--resume"]);
+    assert!(ran.err.contains("5 inputs were done before") && ran.err.contains("1 of 1 inputs"), "{}", ran.err);
+    for i in -2..=3 {
+        assert_eq!(fs::read_to_string(output.join(i.to_string())).ok(), Some(i.to_string()));
+    }
+    let ran = map("9223372036854775806..=9223372036854775807", &["--out", "-", "-q"]);
+    let line = |index, n: i64| format!("{{\"index\":{index},\"name\":\"{n}\",\"exit\":0,\"stdout\":\"{n}\"}}\n");
+    assert_eq!(ran.out, line(0, i64::MAX - 1) + &line(1, i64::MAX), "{}", ran.err);
+    for range in ["0..50", "0..100"] {
+        let ran = map(range, &["--out", text(&lines), "--resume"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    }
+    let want: String = (0..100).map(|i| line(i, i as i64)).collect();
+    assert_eq!(fs::read_to_string(&lines).ok(), Some(want));
+    for (range, more, says) in [
+        ("5..5", &["--out", "-"][..], "it is empty"),
+        ("5", &["--out", "-"], "a range is two integers"),
+        ("0..x", &["--out", "-"], "a range is two integers"),
+        ("0..3", &["--out", "-", "--in", "-"], "cannot be used with"),
+        ("1..100", &["--out", text(&lines), "--resume"], "are not those of the run that wrote"),
+    ] {
+        let ran = map(range, more);
+        assert_eq!(ran.code, Some(2), "{}", ran.err);
+        assert!(ran.err.contains(says), "{range}: {}", ran.err);
+    }
+}

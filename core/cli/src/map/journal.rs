@@ -183,6 +183,12 @@ impl Skip {
         self.listed.get(index).copied().unwrap_or(self.others)
     }
 
+    /// How many of the first `count` inputs do not run; none after them is listed.
+    pub fn among(&self, count: usize) -> usize {
+        let others = if self.others { count - self.listed.len() } else { 0 };
+        self.listed.iter().filter(|skipped| **skipped).count() + others
+    }
+
     fn set(&mut self, index: usize, skipped: bool) {
         if self.listed.len() <= index {
             self.listed.resize(index + 1, self.others);
@@ -315,6 +321,7 @@ mod tests {
             let mut skip = Skip { listed: Vec::new(), others };
             skip.set(2, !others);
             assert_eq!([0, 1, 2, 3].map(|index| skip.has(index)), [others, others, !others, others]);
+            assert_eq!(skip.among(5), if others { 4 } else { 1 });
         }
     }
 }

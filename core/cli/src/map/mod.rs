@@ -25,11 +25,11 @@ use vectorvisor::{End, Fleet, Input, Outcome, Trace};
 /// Runs the subcommand; returns the exit code.
 pub fn map(args: &MapArgs) -> Result<i32> {
     let (quiet, begin) = (args.vm_args.quiet, Instant::now());
-    if same_place(&args.input, &args.output) {
-        let text = format!(
-            "--in and --out are both {}, so outputs would replace inputs; name another --out",
-            args.input.display()
-        );
+    if let Some(input) = &args.input
+        && same_place(input, &args.output)
+    {
+        let text =
+            format!("--in and --out are both {}, so outputs would replace inputs; name another --out", input.display());
         return Err(Usage(text).into());
     }
     // Checked before anything takes time.
@@ -37,15 +37,21 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let bytes = setup::read(&args.program)?;
     let mut options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
     options.trace = args.trace.as_ref().map(|_| Trace::default());
-    let mut source = Source::open(&args.input, &args.output)?;
+    let mut source = match (args.range, &args.input) {
+        (Some(range), _) => Source::numbers(range),
+        (None, input) => Source::open(input.as_deref().unwrap_or(Path::new("-")), &args.output)?,
+    };
     let header = Header::new(args, &bytes, &source);
     let resumed = resumed(args, &header, &mut source, for_lines)?;
     let (skip, before) = resumed.as_ref().map_or((None, 0), |earlier| (Some(earlier.skip.clone()), earlier.failed));
     let (count, about) = (source.total(), source.about());
     if count == Some(0) || resumed.is_none() && args.end.retry_failed && !args.end.resume {
         if resumed.is_none() {
-            let what = if count == Some(0) { "it has no files" } else { "no earlier run has failed inputs" };
-            report::note(quiet, &format!("{}: {what}, so there is nothing to do", args.input.display()));
+            let text = match &args.input {
+                Some(input) if count == Some(0) => format!("{} has no files", input.display()),
+                _ => format!("no earlier run with failed inputs wrote {}", args.output.display()),
+            };
+            report::note(quiet, &format!("{text}, so there is nothing to do"));
         }
         if count == Some(0) {
             let mut output = Output::open(&args.output, count, &header, skip.as_ref())?;

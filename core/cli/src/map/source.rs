@@ -4,6 +4,7 @@
 use super::journal::{OURS, Skip};
 use super::queue::{LIMITS, Limits, Queue, threads};
 use crate::Usage;
+use crate::args::Range;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use std::cmp::Reverse;
@@ -20,7 +21,7 @@ use std::thread::{self, JoinHandle};
 pub struct Item {
     /// Its number, from 0.
     pub index: usize,
-    /// The file's path relative to the folder; `None` for a line.
+    /// The file's path relative to the folder, or the number itself; `None` for a line.
     pub name: Option<PathBuf>,
     /// The guest's standard input, or why there is none.
     pub stdin: Result<Arc<[u8]>, String>,
@@ -32,6 +33,39 @@ pub enum Source {
     Files(Files),
     /// Lines; the reader is gone after an error.
     Lines(Lines),
+    /// Numbers.
+    Numbers(Numbers),
+}
+
+/// The numbers of a range.
+pub struct Numbers {
+    range: Range,
+    next: usize,
+    skip: Arc<Skip>,
+}
+
+impl Numbers {
+    fn text(&self, index: usize) -> String {
+        // Within the range, so it does not wrap.
+        self.range.first.wrapping_add_unsigned(index as u64).to_string()
+    }
+
+    fn number_of(&self, name: &[u8]) -> Option<usize> {
+        let number: i64 = std::str::from_utf8(name).ok()?.parse().ok()?;
+        let index = usize::try_from(i128::from(number) - i128::from(self.range.first)).ok()?;
+        (index < self.range.count).then_some(index)
+    }
+}
+
+impl Iterator for Numbers {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        let index = (self.next..self.range.count).find(|index| !self.skip.has(*index))?;
+        self.next = index + 1;
+        let text = self.text(index);
+        Some(Item { index, stdin: Ok(text.as_bytes().into()), name: Some(text.into()) })
+    }
 }
 
 /// Lines of a file or of standard input.
@@ -57,6 +91,11 @@ fn changed(about: &fs::Metadata) -> u64 {
 }
 
 impl Source {
+    /// The numbers of `--range`.
+    pub fn numbers(range: Range) -> Self {
+        Self::Numbers(Numbers { range, next: 0, skip: Arc::default() })
+    }
+
     /// Opens `--in`. A folder's files are listed now and read later; what lies below `skip` is left out.
     pub fn open(path: &Path, skip: &Path) -> Result<Self> {
         if path == Path::new("-") {
@@ -93,7 +132,7 @@ impl Source {
     pub fn start(&mut self, largest_first: bool) -> Result<()> {
         match self {
             Self::Files(files) => files.start(largest_first),
-            Self::Lines(_) => Ok(()),
+            Self::Lines(_) | Self::Numbers(_) => Ok(()),
         }
     }
 
@@ -102,6 +141,7 @@ impl Source {
         match self {
             Self::Files(_) => "files".into(),
             Self::Lines(_) => "lines".into(),
+            Self::Numbers(_) => "numbers".into(),
         }
     }
 
@@ -113,6 +153,7 @@ impl Source {
                 files.shared.names.binary_search_by(|other| other.as_path().cmp(name)).ok()
             }
             Self::Lines(_) => std::str::from_utf8(name).ok()?.parse().ok(),
+            Self::Numbers(numbers) => numbers.number_of(name),
         }
     }
 
@@ -121,6 +162,7 @@ impl Source {
         match self {
             Self::Files(files) => files.shared.names.get(index).is_some_and(|other| other.to_string_lossy() == name),
             Self::Lines(_) => false,
+            Self::Numbers(numbers) => numbers.number_of(name.as_bytes()) == Some(index),
         }
     }
 
@@ -140,10 +182,11 @@ impl Source {
     pub fn skip(&mut self, skip: Arc<Skip>) {
         match self {
             Self::Files(files) => {
-                files.left = (0..files.shared.names.len()).filter(|index| !skip.has(*index)).count();
+                files.left -= skip.among(files.left);
                 files.skip = skip;
             }
             Self::Lines(lines) => lines.skip = skip,
+            Self::Numbers(numbers) => numbers.skip = skip,
         }
     }
 
@@ -152,13 +195,14 @@ impl Source {
         match self {
             Self::Files(files) => Some(files.left),
             Self::Lines(_) => None,
+            Self::Numbers(numbers) => Some(numbers.range.count - numbers.skip.among(numbers.range.count)),
         }
     }
 
     /// An estimate of the number of all inputs.
     pub fn about(&self) -> Option<usize> {
         match self {
-            Self::Files(_) => self.total(),
+            Self::Files(_) | Self::Numbers(_) => self.total(),
             Self::Lines(lines) => lines.about,
         }
     }
@@ -333,6 +377,7 @@ impl Iterator for Source {
         match self {
             Self::Files(files) => files.next(),
             Self::Lines(lines) => lines.next(),
+            Self::Numbers(numbers) => numbers.next(),
         }
     }
 }
