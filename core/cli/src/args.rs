@@ -230,6 +230,9 @@ pub struct MapArgs {
     /// memory].
     #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
+    /// How progress is told on standard error.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressArg::Auto, long_help = PROGRESS)]
+    pub progress: ProgressArg,
     /// Write figures of the run to this file, as a JSON object: seconds, inputs, VMs, bytes, launches.
     #[arg(long, value_name = "FILE", long_help = STATS)]
     pub stats: Option<PathBuf>,
@@ -279,6 +282,22 @@ where outputs go to a folder; other changes of inputs, and another program, gues
 may be others. A run keeps a journal for this in the output's folder (.vectorvisor-journal) or beside the file (OUT.jsonl.journal), \
 which goes when all inputs have succeeded, unless this option is given. It survives the end of the process at any \
 moment; the disk is not waited for, so a machine that loses power may lose what it had not written.";
+
+/// `--progress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    /// A bar on a terminal, a line now and then elsewhere.
+    Auto,
+    /// JSON lines.
+    Json,
+}
+
+const PROGRESS: &str = "\
+How progress is told on standard error. auto: a bar on a terminal, a line now and then elsewhere. json, also with --quiet: a line with \
+a JSON object whenever something has changed, at most ten a second and at least one, and a last one. Its members: `done` and `failed` inputs of this run, \
+`total` if it is known how many it has, `seconds` since the command began, `per_second`, the inputs done in each since the first began to run, and \
+`now`: starting, translating, compiling, loading, running, autotuning or, in the last line, ended. Other lines than these \
+do not begin with a brace.";
 
 /// `--range`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

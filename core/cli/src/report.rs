@@ -1,5 +1,9 @@
 //! What the user reads on standard error: progress, traps, failures.
 
+mod feed;
+
+use anyhow::Result;
+use feed::Feed;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -56,6 +60,7 @@ pub struct Progress {
     told: Instant,
     total: Option<usize>,
     done: usize,
+    feed: Option<Feed>,
 }
 
 impl Progress {
@@ -65,11 +70,19 @@ impl Progress {
         let target = if !shown || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
         let now = Instant::now();
-        Self { bar, quiet, plain: shown && !terminal, started: now, told: now, total: None, done: 0 }
+        Self { bar, quiet, plain: shown && !terminal, started: now, told: now, total: None, done: 0, feed: None }
+    }
+
+    /// Tells it as JSON lines, also if `quiet`, until this is dropped.
+    pub fn json(quiet: bool) -> Result<Self> {
+        Ok(Self { feed: Some(Feed::new()?), ..Self::new(quiet, false) })
     }
 
     /// The program is being prepared.
     pub fn stage(&mut self, stage: Stage<'_>) {
+        if let Some(feed) = &self.feed {
+            feed.stage(&stage);
+        }
         let text = match stage {
             Stage::Translating => "translating".to_string(),
             Stage::Compiling { done, total } => format!("compiling, unit {done} of {total}"),
@@ -91,6 +104,9 @@ impl Progress {
     /// Inputs begin to run.
     pub fn begin(&mut self, total: Option<usize>) {
         self.total = total;
+        if let Some(feed) = &self.feed {
+            feed.begin(total);
+        }
         if let Some(total) = total {
             self.bar.set_length(total as u64);
             let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {elapsed}, {eta} left  {msg}");
@@ -108,6 +124,9 @@ impl Progress {
     /// One more input has ended.
     pub fn step(&mut self, failures: usize) {
         self.done += 1;
+        if let Some(feed) = &self.feed {
+            feed.step(self.done, failures);
+        }
         self.bar.inc(1);
         if failures > 0 {
             self.bar.set_message(format!("{failures} failed"));
@@ -116,6 +135,13 @@ impl Progress {
             let of = self.total.map(|n| format!(" of {n}")).unwrap_or_default();
             let failed = if failures > 0 { format!(", {failures} failed") } else { String::new() };
             self.tell(format!("{}{of} inputs done{failed}", self.done));
+        }
+    }
+
+    /// So many failed in the end.
+    pub fn failed(&self, failures: usize) {
+        if let Some(feed) = &self.feed {
+            feed.step(self.done, failures);
         }
     }
 

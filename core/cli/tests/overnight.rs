@@ -254,3 +254,27 @@ fn numbers_are_inputs() {
         assert!(ran.err.contains(says), "{range}: {}", ran.err);
     }
 }
+
+#[test]
+fn programs_can_read_the_progress() {
+    let temp = folder();
+    let inputs: String = (0..100).map(|i| if i < 30 { "trap\n" } else { "ok\n" }).collect();
+    let input = write(temp.path().join("in.jsonl"), inputs);
+    let told = |words: &[&str]| {
+        let ran = map("10", "", &[&["--progress", "json", "-q", "--out", "-"], words].concat());
+        assert_eq!(ran.code, Some(1), "{}", ran.err);
+        let lines = ran.err.lines().filter(|line| line.starts_with('{'));
+        lines.map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<serde_json::Value>>()
+    };
+    let lines = told(&["--in", &input, "--no-cache"]);
+    assert_eq!((&lines[0]["now"], &lines[0]["done"]), (&"starting".into(), &0.into()));
+    assert!(lines.iter().any(|line| line["now"] == "compiling"), "{lines:?}");
+    let last = &lines[lines.len() - 1];
+    assert_eq!((&last["now"], &last["done"], &last["failed"]), (&"ended".into(), &100.into(), &30.into()));
+    let seconds = last["seconds"].as_f64().expect("seconds");
+    assert!(last.get("total").is_none() && last["per_second"].as_f64() >= Some(100.0 / seconds), "{last}");
+    assert!(lines.len() as f64 <= seconds * 10.0 + 2.0, "{lines:?}");
+    // Also where nothing runs.
+    let lines = told(&["--in", "no/such.jsonl"]);
+    assert_eq!(lines[lines.len() - 1]["now"], "ended");
+}

@@ -8,7 +8,7 @@ mod source;
 mod stats;
 mod stop;
 
-use crate::args::MapArgs;
+use crate::args::{MapArgs, ProgressArg};
 use crate::report::{self, Failures, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
@@ -34,6 +34,11 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     }
     // Checked before anything takes time.
     let for_lines = Output::is_for_lines(&args.output)?;
+    let mut progress = match args.progress {
+        ProgressArg::Json => Progress::json(quiet)?,
+        // Lines on standard output and a bar may share a terminal.
+        ProgressArg::Auto => Progress::new(quiet, args.output != Path::new("-")),
+    };
     let bytes = setup::read(&args.program)?;
     let mut options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
     options.trace = args.trace.as_ref().map(|_| Trace::default());
@@ -63,8 +68,6 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         return Ok(i32::from(before > 0));
     }
 
-    // Lines on standard output and a bar may share a terminal.
-    let mut progress = Progress::new(quiet, args.output != Path::new("-"));
     let mut phase = begin;
     let mut ended = |name| {
         let began = std::mem::replace(&mut phase, Instant::now());
@@ -131,6 +134,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     for (index, name) in pending.left().filter(|_| stop.is_none()) {
         failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
     }
+    progress.failed(failures.count);
     failures.print(if stop.is_none() { done + left } else { done });
     if let Some(stop) = &stop {
         stop.report(left);
