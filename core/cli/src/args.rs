@@ -263,7 +263,7 @@ pub struct EndArgs {
     pub fail_fast: bool,
     /// Stop at the first input found that ends with exit code N, or that exits and whose standard output matches a
     /// regular expression, in which ^ and $ are a line's ends; it is named on standard error, and does not count as
-    /// failed. Exit code: 0 if one was found, 3 if none was.
+    /// failed. With --resume only inputs that run are looked at. Exit code: 0 if one was found, 3 if none was.
     #[arg(long, value_name = "exit=N|REGEX", value_parser = parse_until)]
     pub until: Option<Until>,
     /// Go on where an earlier run was killed or stopped: the same command again runs the inputs that were not done.
