@@ -1,7 +1,9 @@
 //! Facts about this machine.
 
-use std::fs::read_to_string;
+use std::fs::{File, read_to_string};
+use std::os::unix::fs::FileExt;
 use vectorvisor_driver::identity::hash;
+use vectorvisor_driver::memory::HostMemory;
 
 /// The name of the processor, and a hash of its features: code compiled with `-march=native` runs only where both are
 /// the same.
@@ -42,10 +44,36 @@ pub fn memory() -> u64 {
     left / 4 * 3
 }
 
+/// This process's page map, if it shows that a page was touched: what it does not show is not cleared.
+pub fn pagemap() -> Option<File> {
+    let file = File::open("/proc/self/pagemap").ok()?;
+    // SAFETY: asks for a constant of the system.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok().filter(|page| *page > 0)?;
+    let memory = HostMemory::in_small_pages(page).ok()?;
+    // SAFETY: the mapping has at least one byte.
+    unsafe { memory.pointer().write_volatile(1) };
+    let mut word = [0; 8];
+    file.read_exact_at(&mut word, memory.pointer() as u64 / page * 8).ok()?;
+    (u64::from_ne_bytes(word) & PRESENT != 0).then_some(file)
+}
+
+/// Bit of a word of the page map: the page is in memory.
+const PRESENT: u64 = 1 << 63;
+
 /// CLOCK_MONOTONIC in nanoseconds, the clock that kernels read too.
 pub fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a local of the right type. The call cannot fail for this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn linux_shows_what_was_touched() {
+        let there = std::path::Path::new("/proc/self/pagemap").exists();
+        assert_eq!(super::pagemap().is_some(), there);
+    }
 }

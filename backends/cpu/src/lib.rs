@@ -48,7 +48,7 @@ impl Driver for CpuDriver {
             pool: Arc::new(Pool::new(info.parallel_tiles)?),
             budget: Budget::new(info.memory),
             info,
-            pagemap: File::open("/proc/self/pagemap").ok(),
+            pagemap: host::pagemap(),
             modules: Handles::new("module"),
             kernels: Handles::new("kernel"),
             buffers: Handles::new("buffer"),
