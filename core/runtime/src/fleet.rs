@@ -21,13 +21,13 @@ mod timekeeper;
 mod watchdog;
 mod words;
 
-pub use cancel::CancelHandle;
+pub use cancel::{CancelHandle, Waker};
 pub use instances::{Call, Instances, Returned};
 
-use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Summary, Trap};
+use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Source, Summary, Trap};
 use gather::Gather;
 use group::{Common, Group};
-use job::{Job, Jobs, Quota};
+use job::{Job, Jobs, Quota, Served};
 use learn::Needs;
 use sizes::Need;
 use staging::Staging;
@@ -203,6 +203,30 @@ impl Fleet {
         Ok(summary)
     }
 
+    /// Like [`Fleet::run`], for inputs that come now and then: the run goes on until the source has ended. Inputs that
+    /// there are begin at once where a group of VMs is idle. A source that has none may wake the run
+    /// ([`Fleet::waker`]) when it has some.
+    ///
+    /// # Errors
+    /// Those of [`Fleet::run`].
+    pub fn serve(
+        &mut self,
+        entry: &str,
+        source: &mut dyn Source<Input>,
+        sink: &mut dyn FnMut(Outcome),
+    ) -> Result<Summary> {
+        self.exact_left = self.options.exact_reruns;
+        let mut served = Served::new(source, key::seed(self.options.seed)?);
+        let summary = self.run_jobs(entry, &mut served, sink)?;
+        self.remember_needs();
+        Ok(summary)
+    }
+
+    /// Tells a run of this fleet that its source has inputs, from any thread.
+    pub fn waker(&self) -> Waker {
+        self.cancel.waker()
+    }
+
     /// Lets later fleets begin with what was enough for nearly all inputs of this one.
     fn remember_needs(&self) {
         if let Some(enough) = self.needs.enough(&self.made.meta().plan) {
@@ -217,12 +241,7 @@ impl Fleet {
     }
 
     /// Runs a part of a run.
-    fn run_jobs(
-        &mut self,
-        entry: &str,
-        jobs: &mut dyn Iterator<Item = Job>,
-        sink: &mut dyn FnMut(Outcome),
-    ) -> Result<Summary> {
+    fn run_jobs(&mut self, entry: &str, jobs: &mut dyn Source<Job>, sink: &mut dyn FnMut(Outcome)) -> Result<Summary> {
         let program = self.common.program.clone();
         run::run(self, program.require(entry)?, jobs, sink)
     }

@@ -1,8 +1,8 @@
-//! Ending a run early from another thread.
+//! Ending a run early, and telling it that there are inputs, from another thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vectorvisor_driver::HostVisible;
 
 /// Ends the runs of a fleet early, from any thread; for Ctrl-C. Clones refer to the same fleet.
@@ -20,9 +20,21 @@ pub struct CancelHandle(Arc<Inner>);
 struct Inner {
     cancelled: AtomicBool,
     stops: Mutex<Vec<Arc<HostVisible>>>,
-    // Guards nothing: a condition variable needs a mutex.
-    sleep: Mutex<()>,
+    /// The source may have inputs, and was not asked since.
+    woken: Mutex<bool>,
     wake: Condvar,
+}
+
+/// Tells a fleet's run that its [`crate::Source`], which had no input, may have one now; from any thread.
+#[derive(Clone)]
+pub struct Waker(Arc<Inner>);
+
+impl Waker {
+    /// Lets the run ask its source again.
+    pub fn wake(&self) {
+        *self.0.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.wake.notify_all();
+    }
 }
 
 impl CancelHandle {
@@ -33,8 +45,12 @@ impl CancelHandle {
         for stop in self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             stop.store(1);
         }
-        let _guard = self.0.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.0.woken.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.wake.notify_all();
+    }
+
+    pub(super) fn waker(&self) -> Waker {
+        Waker(self.0.clone())
     }
 
     /// Whether [`Self::cancel`] was called.
@@ -52,33 +68,36 @@ impl CancelHandle {
         self.0.stops.lock().unwrap_or_else(PoisonError::into_inner).retain(|s| !Arc::ptr_eq(s, stop));
     }
 
-    /// Sleeps until a time, or until [`Self::cancel`] is called.
-    pub(super) fn sleep_until(&self, time: Instant) {
-        let mut guard = self.0.sleep.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let left = time.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.cancelled() {
-                return;
-            }
-            guard = self.0.wake.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+    /// Sleeps until a time, if there is one, or until [`Self::cancel`] or [`Waker::wake`] is called, also if it was since
+    /// the last sleep. Whether it was woken.
+    pub(super) fn sleep_until(&self, time: Option<Instant>) -> bool {
+        let mut woken = self.0.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*woken && !self.cancelled() {
+            woken = match time.map(|time| time.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => break,
+                Some(left) => self.0.wake.wait_timeout(woken, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.0.wake.wait(woken).unwrap_or_else(PoisonError::into_inner),
+            };
         }
+        std::mem::take(&mut *woken)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_sleeper_wakes_when_cancelled() {
         let handle = CancelHandle::default();
         let begin = Instant::now();
-        handle.sleep_until(begin + Duration::from_millis(5));
+        assert!(!handle.sleep_until(Some(begin + Duration::from_millis(5))));
         assert!(begin.elapsed() >= Duration::from_millis(5));
+        handle.waker().wake();
+        assert!(handle.sleep_until(None));
         let other = handle.clone();
         let thread = std::thread::spawn(move || other.cancel());
-        handle.sleep_until(begin + Duration::from_secs(60));
+        assert!(!handle.sleep_until(Some(begin + Duration::from_secs(60))));
         assert!(begin.elapsed() < Duration::from_secs(30) && handle.cancelled());
         assert!(thread.join().is_ok());
     }

@@ -1,7 +1,7 @@
 //! One input in the fleet (a job), and the VM that it occupies (a slot).
 
 use super::key::{StreamKey, key_of};
-use crate::Input;
+use crate::{Input, Polled, Source};
 use std::iter::Enumerate;
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Plan, Status};
@@ -150,6 +150,33 @@ impl Iterator for Jobs<'_> {
         self.ended = next.is_none();
         // Each input has a random stream of its own, whichever VM it runs in.
         next.map(|(index, input)| Job::new(index, input, key_of(&self.seed, index)))
+    }
+}
+
+/// The inputs of a [`Source`], each with its number and its key.
+pub struct Served<'a> {
+    source: &'a mut dyn Source<Input>,
+    seed: StreamKey,
+    taken: usize,
+}
+
+impl<'a> Served<'a> {
+    pub fn new(source: &'a mut dyn Source<Input>, seed: StreamKey) -> Self {
+        Self { source, seed, taken: 0 }
+    }
+}
+
+impl Source<Job> for Served<'_> {
+    fn poll(&mut self) -> Polled<Job> {
+        match self.source.poll() {
+            Polled::Ready(input) => {
+                let index = self.taken;
+                self.taken += 1;
+                Polled::Ready(Job::new(index, input, key_of(&self.seed, index)))
+            }
+            Polled::NotYet(until) => Polled::NotYet(until),
+            Polled::Ended => Polled::Ended,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::job::{Job, Phase, Quota};
 use super::settle::{Fate, message, too_much_memory};
 use super::start::Init;
 use super::{Fleet, now};
-use crate::{End, Error, Outcome, Place, Result, Summary};
+use crate::{End, Error, Outcome, Place, Polled, Result, Source, Summary};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::Error as DriverError;
@@ -25,11 +25,13 @@ const FEWEST: usize = 32;
 pub struct Run<'a> {
     pub fleet: &'a mut Fleet,
     pub entry: &'a Entry,
-    source: &'a mut dyn Iterator<Item = Job>,
+    source: &'a mut dyn Source<Job>,
     sink: &'a mut dyn FnMut(Outcome),
-    /// The iterator has ended.
+    /// The source has ended.
     pub exhausted: bool,
-    /// Taken from the iterator when no VM was free.
+    /// The source has nothing at present, and perhaps from this time on.
+    not_yet: Option<Option<Instant>>,
+    /// Taken from the source when no VM was free.
     waiting: Option<Job>,
     /// To run again, not alone: with a larger quota, more fuel, or another program.
     pub retry: VecDeque<Job>,
@@ -54,7 +56,7 @@ pub struct Run<'a> {
 pub fn run(
     fleet: &mut Fleet,
     entry: &Entry,
-    source: &mut dyn Iterator<Item = Job>,
+    source: &mut dyn Source<Job>,
     sink: &mut dyn FnMut(Outcome),
 ) -> Result<Summary> {
     // Cancelled autotuning leaves no VMs, and there is nothing to run.
@@ -69,7 +71,7 @@ impl<'a> Run<'a> {
     pub fn new(
         fleet: &'a mut Fleet,
         entry: &'a Entry,
-        source: &'a mut dyn Iterator<Item = Job>,
+        source: &'a mut dyn Source<Job>,
         sink: &'a mut dyn FnMut(Outcome),
     ) -> Self {
         Self {
@@ -78,6 +80,7 @@ impl<'a> Run<'a> {
             source,
             sink,
             exhausted: false,
+            not_yet: None,
             waiting: None,
             retry: VecDeque::new(),
             solo: VecDeque::new(),
@@ -129,6 +132,7 @@ impl<'a> Run<'a> {
                 }
             }
             self.wake()?;
+            self.not_yet = None;
             for g in 0..self.fleet.groups.len() {
                 if !self.fleet.groups[g].in_flight {
                     let begin = Instant::now();
@@ -143,8 +147,12 @@ impl<'a> Run<'a> {
             }
             if let Some(g) = self.first_ended() {
                 self.complete(g)?;
+            } else if !self.flying.is_empty() {
+                // The source may have inputs for groups that are idle.
             } else if let Some(wake) = self.next_wake() {
-                self.fleet.cancel.sleep_until(wake);
+                _ = self.fleet.cancel.sleep_until(Some(wake));
+            } else if let (Some(until), true) = (self.not_yet, self.retry.is_empty()) {
+                _ = self.fleet.cancel.sleep_until(until);
             } else if self.exhausted
                 && self.waiting.is_none()
                 && self.retry.is_empty()
@@ -185,10 +193,17 @@ impl<'a> Run<'a> {
         if let Some(job) = self.waiting.take() {
             return Some(job);
         }
-        while !self.exhausted && !self.fleet.cancel.cancelled() {
-            let Some(mut job) = self.source.next() else {
-                self.exhausted = true;
-                return None;
+        while !self.exhausted && self.not_yet.is_none() && !self.fleet.cancel.cancelled() {
+            let mut job = match self.source.poll() {
+                Polled::Ready(job) => job,
+                Polled::NotYet(until) => {
+                    self.not_yet = Some(until);
+                    return None;
+                }
+                Polled::Ended => {
+                    self.exhausted = true;
+                    return None;
+                }
             };
             self.summary.inputs += 1;
             match (self.refuse(&job), &self.fleet.init) {
@@ -244,7 +259,7 @@ impl<'a> Run<'a> {
             1 => group.vms.div_ceil(4),
             _ => (group.vms / FEW).max(FEWEST).min(group.vms.div_ceil(4)),
         };
-        let due = self.exhausted || begun || self.retry.len() >= many || kept >= most;
+        let due = self.exhausted || self.not_yet.is_some() || begun || self.retry.len() >= many || kept >= most;
         let retry = !self.retry.is_empty() && due;
         let wanted = if retry { self.next_quota(g) } else { base };
         let group = &mut self.fleet.groups[g];
@@ -409,14 +424,27 @@ impl<'a> Run<'a> {
     }
 
     /// Waits until one of the launches in flight has ended, and returns its group: that of the oldest may take much longer
-    /// than others.
+    /// than others. `None` if there is none, or once the source may have inputs for a group that is idle.
     fn first_ended(&self) -> Option<usize> {
         let mut pause = Duration::from_micros(10);
-        while self.flying.len() > 1 {
+        let asks = self.not_yet.filter(|_| self.flying.len() < self.fleet.groups.len());
+        while self.flying.len() > 1 || asks.is_some() && !self.flying.is_empty() {
             if let Some(g) = self.flying.iter().find(|g| self.fleet.groups[**g].ended()) {
                 return Some(*g);
             }
-            std::thread::sleep(pause);
+            match asks {
+                None => std::thread::sleep(pause),
+                Some(until) => {
+                    let next = Instant::now() + pause;
+                    let woken = self.fleet.cancel.sleep_until(Some(until.map_or(next, |until| until.min(next))));
+                    if self.fleet.cancel.cancelled() {
+                        break;
+                    }
+                    if woken || until.is_some_and(|until| until <= Instant::now()) {
+                        return None;
+                    }
+                }
+            }
             pause = (pause * 2).min(Duration::from_micros(500));
         }
         self.flying.front().copied()
@@ -450,8 +478,10 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// When the first sleeper wakes or the source may have an input, if a VM sleeps.
     fn next_wake(&self) -> Option<Instant> {
-        self.fleet.groups.iter().filter_map(|group| group.wake).min()
+        let sleeper = self.fleet.groups.iter().filter_map(|group| group.wake).min()?;
+        Some(self.not_yet.flatten().map_or(sleeper, |until| until.min(sleeper)))
     }
 
     /// Wakes the VMs whose time has come, in groups that are not in flight.

@@ -1,0 +1,98 @@
+//! Inputs that come now and then.
+
+mod common;
+
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use vectorvisor::{
+    CachePolicy, End, Fleet, FleetOptions, Input, Outcome, Polled, Program, ProgramOptions, Source, Value,
+};
+
+/// Counts down from its argument in as many steps, and returns it.
+const COUNT: &str = r#"(module (func (export "count") (param i64) (result i64) (local i64)
+  (local.set 1 (local.get 0))
+  (block (loop
+    (br_if 1 (i64.eqz (local.get 1)))
+    (local.set 1 (i64.sub (local.get 1) (i64.const 1)))
+    (br 0)))
+  (local.get 0)))"#;
+
+struct Channel(Receiver<i64>);
+
+impl Source<Input> for Channel {
+    fn poll(&mut self) -> Polled<Input> {
+        match self.0.try_recv() {
+            Ok(n) => Polled::Ready(Input::args(vec![Value::I64(n)])),
+            Err(TryRecvError::Empty) => Polled::NotYet(None),
+            Err(TryRecvError::Disconnected) => Polled::Ended,
+        }
+    }
+}
+
+fn fleet(options: &FleetOptions) -> Fleet {
+    let engine = common::engine(|_| ()).0;
+    let options_of_program = ProgramOptions { lanes: Some(1), cache: CachePolicy::Off, ..Default::default() };
+    let program = Program::new(&engine, COUNT.as_bytes(), &options_of_program, &mut |_| {}).expect("a program");
+    Fleet::new(&program, options, None).expect("room")
+}
+
+#[test]
+fn each_input_is_answered_when_it_comes() {
+    let mut fleet = fleet(&FleetOptions::default());
+    let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
+    let client = thread::spawn(move || {
+        for n in 0..200 {
+            send.send(n).expect("a server");
+            waker.wake();
+            let outcome = answers.recv_timeout(Duration::from_secs(30)).expect("an answer before the next question");
+            assert_eq!((outcome.index, outcome.values), (n as usize, vec![Value::I64(n)]));
+        }
+        drop(send);
+        waker.wake();
+    });
+    let mut deliver = |outcome| answer.send(outcome).expect("a client");
+    let summary = fleet.serve("count", &mut Channel(inputs), &mut deliver).expect("a run");
+    client.join().expect("all answers");
+    assert_eq!((summary.inputs, summary.delivered, summary.cancelled), (200, 200, false));
+}
+
+/// On a device whose VMs are several groups, others are answered while one input takes long.
+#[test]
+fn a_long_one_does_not_hold_back_those_that_come_later() {
+    let mut fleet = fleet(&FleetOptions { timeout: Some(Duration::from_secs(2)), ..Default::default() });
+    let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
+    let client = thread::spawn(move || {
+        let ask = |n| {
+            send.send(n).expect("a server");
+            waker.wake();
+        };
+        ask(i64::MAX);
+        thread::sleep(Duration::from_millis(20));
+        let begin = Instant::now();
+        for n in 1..50 {
+            ask(n);
+            assert_eq!(answers.recv_timeout(Duration::from_secs(30)).expect("an answer").index, n as usize);
+        }
+        assert!(begin.elapsed() < Duration::from_millis(1900), "before the long one ended");
+        drop(send);
+        waker.wake();
+        assert!(matches!(answers.recv().expect("an answer").end, End::Timeout(_)));
+    });
+    let mut deliver = |outcome| answer.send(outcome).expect("a client");
+    fleet.serve("count", &mut Channel(inputs), &mut deliver).expect("a run");
+    client.join().expect("all answers");
+}
+
+#[test]
+fn a_server_that_waits_ends_when_it_is_cancelled() {
+    let mut fleet = fleet(&FleetOptions::default());
+    let (cancel, (_send, inputs)) = (fleet.cancel_handle(), channel());
+    let other = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        cancel.cancel();
+    });
+    let summary = fleet.serve("count", &mut Channel(inputs), &mut |_| ()).expect("a run");
+    other.join().expect("no panic");
+    assert!(summary.cancelled);
+}
