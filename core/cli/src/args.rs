@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunArgs),
     /// Run a program once for each input file or JSONL line: standard input in, standard output out.
     Map(MapArgs),
+    /// Answer HTTP requests: each is a run of a program, body in, standard output out.
+    Serve(ServeArgs),
     /// List the devices of every driver, or why a driver has none.
     Devices(DevicesArgs),
     /// Show what a program is translated to.
@@ -337,6 +339,56 @@ After Ctrl-C the outputs that there are stand, and no further inputs are taken; 
 
 Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments, 130 if interrupted. With --until 0 if an input was
 found and 3 if none was, whatever others did.";
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(override_usage = "vectorvisor serve [OPTIONS] [NAME=]PROG...", after_help = SERVE_HELP)]
+pub struct ServeArgs {
+    /// Programs (.wasm, or .wat text), each with the name of its path [default: that of its file].
+    #[arg(required = true, value_name = "[NAME=]PROG")]
+    pub programs: Vec<String>,
+    /// Address and port; port 0 is any that is free. Others than this machine reach it only by an address like 0.0.0.0.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// VMs of each program [default: what keeps the device busy, if there is so much memory].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub vms: Option<u32>,
+    /// While the device is busy, a request waits so long for others that share its launch. While it is idle none waits.
+    #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = parse_duration)]
+    pub max_delay: Duration,
+    /// Requests that may wait for a VM; more are answered with 503, and those of a batch wait to be read.
+    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    pub max_queue: usize,
+    /// Bytes of the bodies of those.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    pub max_queue_bytes: u64,
+    /// Most bytes of a request's body, or of a batch's; more are answered with 413.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    pub max_body: u64,
+    /// The content type of answers.
+    #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
+    pub content_type: String,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub translate: TranslateArgs,
+    #[command(flatten)]
+    pub vm_args: VmArgs,
+}
+
+const SERVE_HELP: &str = "\
+POST /NAME: the body is the program's standard input, and the answer what it writes to standard output, with status 200. Another exit
+code or a trap is status 500, a JSON object with `error` and `stderr`; out of time (--timeout, here 30s unless it is given) or fuel 504; no room in
+the queue, or no device, 503 with Retry-After. With one program POST / is the same.
+
+POST /NAME/batch: many requests. application/x-ndjson: one a line, as for `vectorvisor map`; an object's `id` comes back; the answers are lines with
+`index`, `exit` and `stdout`, as those of map. application/octet-stream: for each request its length, 4 bytes, least significant first, and so
+many bytes; an answer is its request's number, a status as above and a length, 4 bytes each, and so many bytes. Answers come in the order of the
+requests, or with ?order=any as they end.
+
+GET /healthz, /readyz (503 while there is no device), and /metrics for Prometheus. Each answer has the request's X-Request-Id, or a number.
+
+The first Ctrl-C or SIGTERM ends it when what was accepted has been answered; a second one at once.";
 
 /// Arguments of `devices`.
 #[derive(Debug, Args)]

@@ -8,13 +8,13 @@
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use std::sync::{Mutex, PoisonError};
-use vectorvisor::{CancelHandle, Fleet};
+use vectorvisor::Fleet;
 
 /// Exit code after an interrupted run, as a shell's.
 pub const INTERRUPTED: i32 = 130;
 
-/// What a signal ends; nothing while a program is still being prepared.
-static RUN: Mutex<Option<CancelHandle>> = Mutex::new(None);
+/// What the first signal does; nothing while a program is still being prepared.
+static FIRST: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
 /// Begins to wait for signals. To be called before any other thread starts, since threads inherit what is blocked.
 pub fn watch() -> Result<()> {
@@ -22,11 +22,11 @@ pub fn watch() -> Result<()> {
     signals.thread_block().context("cannot block Ctrl-C")?;
     let wait = move || {
         while signals.wait().is_ok() {
-            match &*RUN.lock().unwrap_or_else(PoisonError::into_inner) {
-                Some(run) if !run.cancelled() => run.cancel(),
+            match FIRST.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                Some(first) => first(),
                 // Without the drivers' destructors, which may wait for running kernels.
                 // SAFETY: it does not return, and runs no code of the process.
-                _ => unsafe { nix::libc::_exit(INTERRUPTED) },
+                None => unsafe { nix::libc::_exit(INTERRUPTED) },
             }
         }
     };
@@ -37,5 +37,11 @@ pub fn watch() -> Result<()> {
 
 /// From now on a signal ends the runs of this fleet.
 pub fn stops(fleet: &Fleet) {
-    *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(fleet.cancel_handle());
+    let run = fleet.cancel_handle();
+    on_signal(move || run.cancel());
+}
+
+/// From now on the first signal does this.
+pub fn on_signal(first: impl FnOnce() + Send + 'static) {
+    *FIRST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(first));
 }

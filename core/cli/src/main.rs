@@ -8,6 +8,7 @@ mod interrupt;
 mod map;
 mod report;
 mod run;
+mod serve;
 mod setup;
 
 use args::{Cli, Command};
@@ -31,6 +32,7 @@ fn main() {
     let result = interrupt::watch().and_then(|()| match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Map(args) => map::map(args),
+        Command::Serve(args) => serve::serve(args),
         Command::Devices(args) => devices::devices(args),
         Command::Inspect(args) => inspect::inspect(args),
     });

@@ -44,7 +44,7 @@ pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
 pub use program::{Choice, Learnt, Program, Stage, register_limit, to_wasm, to_wasm_of};
 pub use source::{Polled, Source};
-pub use trace::Trace;
+pub use trace::{Meter, Trace};
 pub use tune::{Autotuning, Measured, Tuning};
 pub use value::Value;
 pub use vectorvisor_driver as driver;

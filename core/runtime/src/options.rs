@@ -1,6 +1,6 @@
 //! What callers choose: how a program is translated, how a fleet runs, and what one VM is given.
 
-use crate::{CachePolicy, Trace, Value};
+use crate::{CachePolicy, Meter, Trace, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,6 +166,10 @@ pub struct FleetOptions {
     pub exact_reruns: usize,
     /// Records what runs do when.
     pub trace: Option<Trace>,
+    /// Counts launches while runs go on.
+    pub meter: Meter,
+    /// So many fleets share the device: each takes that part of the memory that VMs may have.
+    pub sharers: u32,
 }
 
 impl Default for FleetOptions {
@@ -181,6 +185,8 @@ impl Default for FleetOptions {
             out_capacity: None,
             exact_reruns: 8,
             trace: None,
+            meter: Meter::default(),
+            sharers: 1,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What happened when in a run, in Chrome's trace format, which Perfetto (<https://ui.perfetto.dev>) shows.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Spans that are kept: the first of a long run.
 const MOST: usize = 1 << 20;
@@ -29,6 +30,34 @@ struct Span {
     end: i128,
     vms: usize,
     per_warp: u32,
+}
+
+/// Counts the launches of a fleet's runs while they go on; clones share it ([`crate::FleetOptions::meter`]).
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    launches: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Meter {
+    /// Launches of the program's kernel that have ended.
+    pub fn launches(&self) -> u64 {
+        self.0.launches.load(Ordering::Relaxed)
+    }
+
+    /// Time in the program's kernel, added up: launches overlap. Zero where the driver cannot tell.
+    pub fn kernel(&self) -> Duration {
+        Duration::from_nanos(self.0.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    /// A launch ended.
+    pub(crate) fn launch(&self, kernel: (u64, u64)) {
+        self.0.launches.fetch_add(1, Ordering::Relaxed);
+        self.0.nanoseconds.fetch_add(kernel.1.saturating_sub(kernel.0), Ordering::Relaxed);
+    }
 }
 
 impl Default for Trace {

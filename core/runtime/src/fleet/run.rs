@@ -457,6 +457,7 @@ impl<'a> Run<'a> {
         self.summary.launches += 1;
         self.summary.vms_per_warp = self.summary.vms_per_warp.max(self.fleet.groups[g].width);
         self.busy.add(kernel);
+        self.fleet.options.meter.launch(kernel);
         let begin = Instant::now();
         let (vms, width) = (self.fleet.groups[g].launched.len(), self.fleet.groups[g].width);
         if let Some(trace) = &self.fleet.options.trace {

@@ -106,7 +106,7 @@ pub fn sizes(
     let beside = lanes * (out_capacity + Word::COUNT as u64 * 8);
     let tile = region.saturating_add(beside);
     // The rest is for inputs, larger outputs and other users of the device.
-    let budget = info.memory / 10 * 6;
+    let budget = info.memory / 10 * 6 / u64::from(options.sharers.max(1));
     let advice = "use a smaller --heap or --stack, or fewer --lanes";
     if tile > info.memory {
         let (need, have) = (mib(tile), mib(info.memory));

@@ -1,0 +1,83 @@
+//! `vectorvisor serve`: programs behind HTTP, each request a VM.
+
+use crate::args::ServeArgs;
+use crate::report::{self, Progress};
+use crate::{interrupt, setup};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use vectorvisor_serve::{Limits, Options, Server};
+
+/// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs the subcommand; returns the exit code.
+pub fn serve(args: &ServeArgs) -> Result<i32> {
+    let quiet = args.vm_args.quiet;
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(if quiet { tracing::Level::ERROR } else { tracing::Level::INFO })
+        .init();
+    let mut server = Server::new(Options {
+        limits: Limits { requests: args.max_queue, bytes: args.max_queue_bytes as usize, delay: args.max_delay },
+        body: args.max_body as usize,
+        content_type: args.content_type.clone(),
+        ..Options::default()
+    })?;
+    // Bound before anything takes time, and from then on connections wait.
+    let listener = std::net::TcpListener::bind(&args.listen)
+        .with_context(|| format!("cannot listen on {}; name another --listen ADDRESS:PORT", args.listen))?;
+    listener.set_nonblocking(true).context("cannot use the socket")?;
+    let engine = setup::engine(&args.device)?;
+    let options = setup::program_options(&args.translate, &["_start"], engine.info())?;
+    for program in &args.programs {
+        let (name, path) = name_and_path(program);
+        let bytes = setup::read(&path)?;
+        let mut progress = Progress::new(quiet, false);
+        let made = setup::program(&engine, &path, &bytes, &options, &mut progress)?;
+        let mut fleet = setup::fleet_options(&args.vm_args, &path, &[], args.vms)?;
+        fleet.timeout.get_or_insert(TIMEOUT);
+        fleet.sharers = args.programs.len() as u32;
+        server.add(&name, made, fleet)?;
+    }
+
+    let stop = Arc::new(Notify::new());
+    let stopped = stop.clone();
+    interrupt::on_signal(move || stopped.notify_one());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the socket")?;
+        let address = listener.local_addr().context("cannot use the socket")?;
+        let names: Vec<String> = args.programs.iter().map(|program| format!("/{}", name_and_path(program).0)).collect();
+        report::note(quiet, &format!("listening on http://{address}; POST {}", names.join(", ")));
+        server.serve(listener, stop.notified()).await;
+        Ok(0)
+    })
+}
+
+/// `NAME=PROG`, or a program whose name is that of its file.
+fn name_and_path(program: &str) -> (String, PathBuf) {
+    match program.split_once('=') {
+        Some((name, path)) if !name.contains('/') => (name.into(), path.into()),
+        _ => {
+            let path = Path::new(program);
+            (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_have_names() {
+        let of = |text| name_and_path(text);
+        assert_eq!(of("a/hash.wasm"), ("hash".into(), "a/hash.wasm".into()));
+        assert_eq!(of("h=a/hash.wasm"), ("h".into(), "a/hash.wasm".into()));
+        assert_eq!(of("a=b/hash.wasm"), ("a".into(), "b/hash.wasm".into()));
+        assert_eq!(of("./a=b.wasm"), ("a=b".into(), "./a=b.wasm".into()));
+    }
+}

@@ -1,0 +1,249 @@
+//! Paths, statuses and connections.
+
+use crate::batch;
+use crate::queue::{Answer, Refused};
+use crate::{Server, Service};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use serde::Deserialize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use vectorvisor::End;
+
+type App = Arc<Server>;
+
+/// How long connections may take to end after the last request was accepted.
+const GRACE: Duration = Duration::from_secs(30);
+/// How long accepting waits when the system has no more connections.
+const PAUSE: Duration = Duration::from_millis(50);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+fn router(server: App) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/", post(|app, request| one(app, None, request)))
+        .route("/batch", post(|app, order, request| many(app, None, order, request)))
+        .route("/{name}", post(|app, Path(name): Path<String>, request| one(app, Some(name), request)))
+        .route(
+            "/{name}/batch",
+            post(|app, Path(name): Path<String>, order, request| many(app, Some(name), order, request)),
+        )
+        .layer(middleware::from_fn(with_id))
+        .with_state(server)
+}
+
+/// Accepts connections until `stop`, and waits until those that there are have their answers.
+pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
+    let (patience, router, graceful) = (server.options.patience, router(server), GracefulShutdown::new());
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(patience);
+    let mut stop = pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        // Answers are small and written whole.
+        _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some connections did not end in {} s", GRACE.as_secs());
+    }
+}
+
+/// Each request has an id: its own, or a number. It is in the log and in the answer.
+async fn with_id(request: Request, next: Next) -> Response {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let given = request.headers().get(REQUEST_ID).cloned();
+    let id = given.unwrap_or_else(|| HeaderValue::from(NEXT.fetch_add(1, Ordering::Relaxed)));
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    if response.status().is_server_error() {
+        tracing::warn!(request = ?id, path, status = response.status().as_u16(), "a request failed");
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+async fn ready(State(server): State<App>) -> Response {
+    let unready: Vec<&str> =
+        server.services.iter().filter(|(_, service)| !service.queue.ready()).map(|(name, _)| name.as_str()).collect();
+    match unready.is_empty() {
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("no device for {}\n", unready.join(", "))).into_response(),
+    }
+}
+
+async fn metrics(State(server): State<App>) -> Response {
+    for service in server.services.values() {
+        let meters = &service.queue.meters;
+        meters.waiting.set(service.queue.len() as i64);
+        meters.launches.set(service.meter.launches() as i64);
+        meters.kernel.set(service.meter.kernel().as_secs_f64());
+    }
+    match server.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string(), b""),
+    }
+}
+
+/// The program of a path; with one program also that of none.
+fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<&'a Service, Box<Response>> {
+    let found = match name {
+        Some(name) => server.services.get(name),
+        None => server.services.values().next().filter(|_| server.services.len() == 1),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<&str> = server.services.keys().map(String::as_str).collect();
+        Box::new(error(
+            StatusCode::NOT_FOUND,
+            &format!("there is no such program here, but /{}", names.join(", /")),
+            b"",
+        ))
+    })
+}
+
+/// A request's whole body.
+async fn body(server: &Server, request: Request) -> Result<Bytes, Box<Response>> {
+    let limited = Limited::new(request.into_body(), server.options.body);
+    let failed = |status, text: &str| Err(Box::new(error(status, text, b"")));
+    match tokio::time::timeout(server.options.patience, limited.collect()).await {
+        Err(_) => failed(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(why)) if why.is::<LengthLimitError>() => {
+            let text = format!("the body is longer than {} bytes (--max-body)", server.options.body);
+            failed(StatusCode::PAYLOAD_TOO_LARGE, &text)
+        }
+        Ok(Err(why)) => failed(StatusCode::BAD_REQUEST, &format!("the body ended early: {why}")),
+    }
+}
+
+async fn one(State(server): State<App>, name: Option<String>, request: Request) -> Response {
+    let ended = async {
+        let service = service(&server, name.as_deref())?;
+        let stdin = body(&server, request).await?;
+        let begin = Instant::now();
+        let answer = service.queue.submit(&stdin).map_err(|why| Box::new(service.refused(why)))?;
+        let answer = answer.await.unwrap_or_else(|_| Err(LOST.into()));
+        Ok::<_, Box<Response>>(service.respond(answer, begin, &server.options.content_type))
+    };
+    ended.await.unwrap_or_else(|response| *response)
+}
+
+/// What clients see when the thread of the fleet has gone.
+pub const LOST: &str = "the server ended before this request did";
+
+/// The query of a batch.
+#[derive(Deserialize)]
+struct Order {
+    order: Option<String>,
+}
+
+async fn many(
+    State(server): State<App>,
+    name: Option<String>,
+    Query(order): Query<Order>,
+    request: Request,
+) -> Response {
+    let ended = async {
+        let bad = |text: String| Box::new(error(StatusCode::BAD_REQUEST, &text, b""));
+        let any = match order.order.as_deref() {
+            None | Some("in") => false,
+            Some("any") => true,
+            Some(other) => return Err(bad(format!("order={other} is not an order; it is `in`, or `any`"))),
+        };
+        let queue = service(&server, name.as_deref())?.queue.clone();
+        let kind = header_text(request.headers(), &header::CONTENT_TYPE);
+        let Some(format) = batch::Format::of(&kind) else {
+            let text = format!("a batch is application/x-ndjson or application/octet-stream, and not {kind:?}");
+            return Err(Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text, b"")));
+        };
+        let requests = format.requests(body(&server, request).await?).map_err(bad)?;
+        let answers = Body::from_stream(batch::answers(queue, format, requests, any));
+        Ok(([(header::CONTENT_TYPE, format.content_type())], answers).into_response())
+    };
+    ended.await.unwrap_or_else(|response: Box<Response>| *response)
+}
+
+fn header_text(headers: &HeaderMap, name: &HeaderName) -> String {
+    let text = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// An answer that is not a program's output.
+fn error(status: StatusCode, text: &str, stderr: &[u8]) -> Response {
+    let mut body = serde_json::json!({ "error": text });
+    if !stderr.is_empty() {
+        body["stderr"] = String::from_utf8_lossy(stderr).into();
+    }
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+/// The status of an outcome, and what the metrics call it.
+pub fn status(answer: &Answer) -> (StatusCode, &'static str) {
+    match answer.as_ref().map(|outcome| &outcome.end) {
+        Ok(End::Exit(0)) => (StatusCode::OK, "ok"),
+        Ok(End::Exit(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "exit"),
+        Ok(End::Trap(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "trap"),
+        Ok(End::OutOfFuel(_)) => (StatusCode::GATEWAY_TIMEOUT, "fuel"),
+        Ok(End::Timeout(_)) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+        Ok(End::Failed(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "lost"),
+    }
+}
+
+impl Service {
+    fn refused(&self, why: Refused) -> Response {
+        self.queue.meters.ended("refused");
+        let text = match why {
+            Refused::Full => "too many requests wait (--max-queue); try again later",
+            Refused::Closed => "the server ends, or its device failed; try again later",
+        };
+        let mut response = error(StatusCode::SERVICE_UNAVAILABLE, text, b"");
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+    }
+
+    fn respond(&self, answer: Answer, begin: Instant, content_type: &str) -> Response {
+        let (status, end) = status(&answer);
+        self.queue.meters.ended(end);
+        self.queue.meters.seconds.observe(begin.elapsed().as_secs_f64());
+        match answer {
+            Ok(outcome) if status == StatusCode::OK => {
+                ([(header::CONTENT_TYPE, content_type.to_owned())], outcome.stdout).into_response()
+            }
+            Ok(outcome) => error(status, &outcome.end.to_string(), &outcome.stderr),
+            Err(why) => error(status, &why, b""),
+        }
+    }
+}

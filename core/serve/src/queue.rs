@@ -1,0 +1,215 @@
+//! Requests that wait for a VM: bounded, and handed to the fleet in packets.
+
+use crate::metrics::Meters;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use vectorvisor::{Input, Outcome, Polled, Source, Waker};
+
+/// How much may wait, and how long for company.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Requests that wait for a VM.
+    pub requests: usize,
+    /// Bytes of their bodies.
+    pub bytes: usize,
+    /// How long a request waits for others to share a launch with, while another launch runs.
+    pub delay: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests: 65_536, bytes: 1 << 30, delay: Duration::from_millis(2) }
+    }
+}
+
+/// Bytes that are counted together: a semaphore has 2^32 permits at most.
+const UNIT: usize = 1 << 10;
+
+/// What became of a request; an error is the server's, not the program's.
+pub type Answer = Result<Outcome, String>;
+
+/// A request that waits for a VM.
+struct Request {
+    stdin: Arc<[u8]>,
+    reply: oneshot::Sender<Answer>,
+    since: Instant,
+    /// Its room in the queue.
+    _room: Room,
+}
+
+type Room = [OwnedSemaphorePermit; 2];
+
+/// Why a request was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The queue is full.
+    Full,
+    /// The server ends, or has no device at present.
+    Closed,
+}
+
+/// The requests of one program.
+pub struct Queue {
+    state: Mutex<State>,
+    limits: Limits,
+    room: [Arc<Semaphore>; 2],
+    pub meters: Meters,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Request>,
+    /// No more are accepted.
+    closed: bool,
+    /// Tells the run that there are some; `None` while there is no fleet.
+    waker: Option<Waker>,
+}
+
+impl Queue {
+    pub fn new(limits: Limits, meters: Meters) -> Self {
+        let room = [limits.requests, (limits.bytes / UNIT).min(Semaphore::MAX_PERMITS)];
+        Self { state: Mutex::default(), limits, room: room.map(|n| Arc::new(Semaphore::new(n))), meters }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn units(&self, bytes: usize) -> u32 {
+        // One that is larger than the whole queue takes all of it.
+        bytes.div_ceil(UNIT).clamp(1, (self.limits.bytes / UNIT).max(1)) as u32
+    }
+
+    /// Adds a request, if there is room.
+    pub fn submit(&self, stdin: &[u8]) -> Result<oneshot::Receiver<Answer>, Refused> {
+        let take = |n: usize, count| self.room[n].clone().try_acquire_many_owned(count).map_err(|_| Refused::Full);
+        let room = [take(0, 1)?, take(1, self.units(stdin.len()))?];
+        self.push(stdin, room)
+    }
+
+    /// Adds a request, and waits until there is room.
+    pub async fn submit_when_there_is_room(&self, stdin: &[u8]) -> Result<oneshot::Receiver<Answer>, Refused> {
+        let one = self.room[0].clone().acquire_owned().await.map_err(|_| Refused::Closed)?;
+        let bytes = self.room[1].clone().acquire_many_owned(self.units(stdin.len())).await;
+        self.push(stdin, [one, bytes.map_err(|_| Refused::Closed)?])
+    }
+
+    fn push(&self, stdin: &[u8], room: Room) -> Result<oneshot::Receiver<Answer>, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request { stdin: stdin.into(), reply, since: Instant::now(), _room: room };
+        let mut state = self.state();
+        let (false, Some(waker)) = (state.closed, state.waker.clone()) else { return Err(Refused::Closed) };
+        state.waiting.push_back(request);
+        drop(state);
+        waker.wake();
+        Ok(answer)
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Whether requests are accepted.
+    pub fn ready(&self) -> bool {
+        let state = self.state();
+        !state.closed && state.waker.is_some()
+    }
+
+    /// There is a fleet, or none any more: what waits then is refused.
+    pub fn set_waker(&self, waker: Option<Waker>) {
+        let mut state = self.state();
+        if waker.is_none() {
+            state.waiting.clear();
+        }
+        state.waker = waker;
+    }
+
+    /// Accepts no more. The run ends when all that were accepted have ended.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let waker = state.waker.clone();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub fn closed(&self) -> bool {
+        self.state().closed
+    }
+}
+
+/// Requests that VMs have, by the number of their input.
+#[derive(Default)]
+pub struct Running {
+    /// The number of the first.
+    first: usize,
+    replies: VecDeque<Option<oneshot::Sender<Answer>>>,
+    count: usize,
+}
+
+impl Running {
+    pub fn answer(&mut self, outcome: Outcome) {
+        let at = outcome.index.checked_sub(self.first);
+        let Some(reply) = at.and_then(|at| self.replies.get_mut(at)?.take()) else { return };
+        self.count -= 1;
+        while let Some(None) = self.replies.front() {
+            self.replies.pop_front();
+            self.first += 1;
+        }
+        // A client that has gone needs no answer.
+        _ = reply.send(Ok(outcome));
+    }
+
+    /// Answers all that are left.
+    pub fn fail(&mut self, why: &str) {
+        for reply in self.replies.drain(..).flatten() {
+            _ = reply.send(Err(why.to_owned()));
+        }
+        self.count = 0;
+    }
+}
+
+/// The source of a run: takes requests as packets. While nothing runs a request begins at once; else when it has waited
+/// for `delay`, or when as many wait as a group has VMs.
+pub struct Packets<'a> {
+    pub queue: &'a Queue,
+    pub running: &'a RefCell<Running>,
+    /// Requests that fill a launch.
+    pub full: usize,
+    /// A packet is being taken: all that wait go with it.
+    pub taking: bool,
+}
+
+impl Source<Input> for Packets<'_> {
+    fn poll(&mut self) -> Polled<Input> {
+        let mut running = self.running.borrow_mut();
+        let mut state = self.queue.state();
+        loop {
+            let Some(first) = state.waiting.front() else {
+                self.taking = false;
+                return if state.closed { Polled::Ended } else { Polled::NotYet(None) };
+            };
+            let due = first.since + self.queue.limits.delay;
+            let now = Instant::now();
+            self.taking |= running.count == 0 || state.waiting.len() >= self.full || state.closed || due <= now;
+            if !self.taking {
+                return Polled::NotYet(Some(due));
+            }
+            let Some(request) = state.waiting.pop_front() else { continue };
+            // Its client has gone.
+            if request.reply.is_closed() {
+                continue;
+            }
+            self.queue.meters.waited.observe(now.saturating_duration_since(request.since).as_secs_f64());
+            running.replies.push_back(Some(request.reply));
+            running.count += 1;
+            return Polled::Ready(Input { stdin: request.stdin, args: Vec::new() });
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The server as clients see it, on the cpu.
+
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use vectorvisor::{BackendSpec, CachePolicy, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks};
+use vectorvisor_serve::{Limits, Options, Server};
+
+/// Writes what it reads; then what the first byte says: `l` loops for ever, `u` is unreachable, `x` exits with 7 and a
+/// word on standard error.
+const ECHO: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 64) "why")
+  (func (export "_start") (local $bytes i32) (local $first i32)
+    (i32.store (i32.const 0) (i32.const 4096))
+    (i32.store (i32.const 4) (i32.const 65536))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (local.set $bytes (i32.load (i32.const 8)))
+    (local.set $first (i32.load8_u (i32.const 4096)))
+    (i32.store (i32.const 4) (local.get $bytes))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (if (i32.eq (local.get $first) (i32.const 108)) (then (loop (br 0))))
+    (if (i32.eq (local.get $first) (i32.const 117)) (then (unreachable)))
+    (if (i32.eq (local.get $first) (i32.const 120)) (then
+      (i32.store (i32.const 0) (i32.const 64))
+      (i32.store (i32.const 4) (i32.const 3))
+      (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (call $exit (i32.const 7))))))"#;
+
+struct Running {
+    address: String,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+    client: reqwest::Client,
+}
+
+async fn start(options: Options, fleet: FleetOptions) -> Running {
+    let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &[]);
+    let engine = Engine::open(&drivers, &BackendSpec::default(), Quirks::default()).expect("the cpu");
+    let program = ProgramOptions { cache: CachePolicy::Off, ..Default::default() };
+    let program = Program::new(&engine, ECHO.as_bytes(), &program, &mut |_| {}).expect("a program");
+    let mut server = Server::new(options).expect("good options");
+    server.add("echo", program, fleet).expect("room");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(server.serve(listener, async { _ = stopped.await }));
+    Running { address, stop, server, client: reqwest::Client::new() }
+}
+
+impl Running {
+    async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
+        self.post_as("text/plain", path, body).await
+    }
+
+    async fn post_as(&self, kind: &str, path: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
+        let request = self.client.post(format!("http://{}{path}", self.address)).header("content-type", kind);
+        let response = request.body(body).send().await.expect("an answer");
+        (response.status().as_u16(), response.text().await.expect("a whole answer"))
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let response = self.client.get(format!("http://{}{path}", self.address)).send().await.expect("an answer");
+        (response.status().as_u16(), response.text().await.expect("a whole answer"))
+    }
+
+    async fn end(self) {
+        self.stop.send(()).expect("it runs");
+        self.server.await.expect("no panic");
+    }
+}
+
+const MANY_THREADS: usize = 4;
+
+fn on_threads(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(MANY_THREADS).enable_all().build();
+    runtime.expect("threads").block_on(test);
+}
+
+#[test]
+fn a_request_is_a_run() {
+    on_threads(async {
+        let server = start(Options::default(), FleetOptions::default()).await;
+        assert_eq!(server.post("/echo", "hello").await, (200, "hello".into()));
+        assert_eq!(server.post("/", "").await, (200, String::new()), "one program needs no name");
+        let (status, text) = server.post("/echo", "unreachable").await;
+        assert!(status == 500 && text.contains("trap: unreachable"), "{text}");
+        let (status, text) = server.post("/echo", "x").await;
+        assert_eq!((status, text.trim()), (500, r#"{"error":"exit code 7","stderr":"why"}"#));
+        let (status, text) = server.post("/other", "").await;
+        assert!(status == 404 && text.contains("/echo"), "{text}");
+        assert_eq!(server.get("/healthz").await.0, 200);
+        assert_eq!(server.get("/readyz").await.0, 200);
+        let metrics = server.get("/metrics").await.1;
+        for line in [
+            r#"vectorvisor_requests_total{end="ok",program="echo"} 2"#,
+            r#"vectorvisor_requests_total{end="trap",program="echo"} 1"#,
+            r#"vectorvisor_queue_length{program="echo"} 0"#,
+        ] {
+            assert!(metrics.contains(line), "{line} is not in {metrics}");
+        }
+        server.end().await;
+    });
+}
+
+#[test]
+fn many_clients_each_get_their_own_answer() {
+    on_threads(async {
+        let server = start(Options::default(), FleetOptions::default()).await;
+        let ask = |n: usize| {
+            let server = &server;
+            async move { assert_eq!(server.post("/echo", format!("{n} ")).await, (200, format!("{n} "))) }
+        };
+        futures_util::future::join_all((0..2000).map(ask)).await;
+        server.end().await;
+    });
+}
+
+#[test]
+fn a_batch_is_many_runs() {
+    on_threads(async {
+        let server = start(Options::default(), FleetOptions::default()).await;
+        let lines: String = (0..5000).map(|n| format!("row {n}\n")).collect();
+        for path in ["/echo/batch", "/batch?order=any"] {
+            let (status, text) = server.post_as("application/x-ndjson", path, lines.clone()).await;
+            assert_eq!(status, 200);
+            let answers: Vec<serde_json::Value> =
+                text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            let mut indexes: Vec<u64> = Vec::new();
+            for answer in &answers {
+                let index = answer["index"].as_u64().expect("a number");
+                assert_eq!(answer["stdout"], format!("row {index}"));
+                indexes.push(index);
+            }
+            if path.contains("any") {
+                indexes.sort_unstable();
+            }
+            assert_eq!(indexes, (0..5000).collect::<Vec<_>>());
+        }
+        let (_, text) = server.post_as("application/x-ndjson", "/batch", "{\"stdin\":\"u\",\"id\":9}\nok\n").await;
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.contains(r#""id":9"#) && first.contains("unreachable"), "{text}");
+        assert!(text.ends_with("{\"index\":1,\"exit\":0,\"stdout\":\"ok\"}\n"), "{text}");
+        let (status, text) = server.post_as("application/octet-stream", "/batch", &b"\x02\0\0\0ab"[..]).await;
+        // 200 is no character.
+        assert_eq!((status, text.as_str()), (200, "\0\0\0\0\u{fffd}\0\0\0\x02\0\0\0ab"));
+        assert_eq!(server.post_as("application/octet-stream", "/batch", "abc").await.0, 400);
+        assert_eq!(server.post_as("image/png", "/batch", "abc").await.0, 415);
+        assert_eq!(server.post_as("application/x-ndjson", "/batch?order=up", "abc").await.0, 400);
+        server.end().await;
+    });
+}
+
+#[test]
+fn what_is_too_much_is_refused() {
+    on_threads(async {
+        let limits = Limits { requests: 2, bytes: 4096, delay: Duration::from_millis(1) };
+        let options = Options { limits, body: 1000, ..Options::default() };
+        let fleet = FleetOptions { vms: Some(1), timeout: Some(Duration::from_secs(3)), ..FleetOptions::default() };
+        let server = start(options, fleet).await;
+        assert_eq!(server.post("/echo", vec![b'a'; 1001]).await.0, 413);
+        let busy = server.post("/echo", "loop");
+        let rest = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let more = futures_util::future::join_all((0..10).map(|_| server.post("/echo", "a"))).await;
+            let count = |status| more.iter().filter(|(s, _)| *s == status).count();
+            assert_eq!((count(200), count(503)), (2, 8), "{more:?}");
+        };
+        let ((status, text), ()) = tokio::join!(busy, rest);
+        assert!(status == 504 && text.contains("out of time"), "{text}");
+        server.end().await;
+    });
+}
+
+/// Clients that hang up or stall cost no one else anything.
+#[test]
+fn bad_clients_disturb_nobody() {
+    on_threads(async {
+        let options = Options { patience: Duration::from_millis(500), ..Options::default() };
+        let server = start(options, FleetOptions::default()).await;
+        let mut bad = Vec::new();
+        for sent in
+            ["POST /echo HT", "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhalf", "\0\0\r\n\r\n"]
+        {
+            for _ in 0..20 {
+                let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+                stream.write_all(sent.as_bytes()).await.expect("it reads");
+                bad.push(stream);
+            }
+        }
+        let gone = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\ngone";
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+            stream.write_all(gone.as_bytes()).await.expect("it reads");
+        }
+        for n in 0..100 {
+            assert_eq!(server.post("/echo", format!("{n}")).await, (200, format!("{n}")));
+        }
+        // Those that stall are cut off.
+        let begin = Instant::now();
+        for mut stream in bad {
+            let mut answer = Vec::new();
+            _ = stream.read_to_end(&mut answer).await;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        server.end().await;
+    });
+}
+
+#[test]
+fn what_was_accepted_is_answered_before_the_end() {
+    on_threads(async {
+        let fleet = FleetOptions { timeout: Some(Duration::from_secs(1)), ..FleetOptions::default() };
+        let server = start(Options::default(), fleet).await;
+        let (client, url) = (server.client.clone(), format!("http://{}/echo", server.address));
+        let asked = tokio::spawn(async move {
+            let response = client.post(url).body("loop").send().await.expect("an answer");
+            response.status().as_u16()
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.end().await;
+        assert_eq!(asked.await.expect("no panic"), 504);
+    });
+}
