@@ -38,9 +38,9 @@ pub enum Command {
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
     /// Driver, and the index of one of its devices: auto|cpu|opencl|cuda|hip[:INDEX]. `auto` takes a GPU if there is
-    /// one.
-    #[arg(long, value_name = "NAME", default_value = "cpu")]
-    pub backend: vectorvisor::BackendSpec,
+    /// one. `map` takes several, as cuda:0,cuda:1 or cuda:all,cpu.
+    #[arg(long, value_name = "NAME", default_value = "cpu", long_help = BACKEND)]
+    pub backend: vectorvisor::BackendList,
     /// Force NVIDIA intrinsics on or off [default: what the device is].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub nvidia: Option<bool>,
@@ -52,6 +52,11 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "PATH", long_help = DRIVER_PATH)]
     pub driver_path: Vec<PathBuf>,
 }
+
+const BACKEND: &str = "\
+Driver, and the index of one of its devices: auto|cpu|opencl|cuda|hip[:INDEX]. `auto` takes a GPU if there is one.
+`map` takes several devices, with commas between them: cuda:0,cuda:1 or cuda:all,cpu (NAME:all is all devices of a driver). Each takes inputs as \
+fast as it ends them, and begins when it is ready; --vms is the number of VMs of each. If one fails, the others run its inputs. One that is not there is an error.";
 
 const DRIVER_PATH: &str = "\
 A driver's plugin (libvectorvisor_NAME.so), or a folder with plugins; can be repeated. Plugins are also looked for in what the \
@@ -324,7 +329,8 @@ Write figures of the run to this file, as a JSON object. Seconds: `seconds` of t
 inputs, `kernel_seconds` in the program's kernel (0 where the driver cannot tell), `compile_seconds` of the device's compiler, now or \
 when the program was put into the cache (`cached`). Counts: `inputs`, `failed`, `launches`, `reruns`, `vms` at the same time, the most that shared a warp (`vms_per_warp`), `lanes` of a tile. \
 Bytes: `bytes_in` and `bytes_out` of standard input and output, `cell` of the interleaving (0: linear), `vm_bytes` of one VM's memory, \
-`device_bytes` of all VMs and their buffers. And `backend`, `device`, `version`.";
+`device_bytes` of all VMs and their buffers. And `backend`, `device`, `version`. With several devices the object has what they did \
+together, and `devices` a list of objects with each one's figures, and why it failed (`error`).";
 
 const MAP_HELP: &str = "\
 A JSON line that is an object with a string `stdin` (or `stdin_base64`) gives that as the input; any line without

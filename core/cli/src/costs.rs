@@ -17,7 +17,7 @@ const SHOWN_FUNCTIONS: usize = 20;
 /// Compiles a program, with a line for each unit on standard error, and makes tables of what that cost.
 pub fn costs(args: &DeviceArgs, arch: &str, kernel: &Kernel) -> Result<String> {
     let drivers = setup::drivers(&args.driver_path)?;
-    let driver = drivers.find(&args.backend.name)?;
+    let driver = drivers.find(&setup::one(args)?.name)?;
     let source = Source { header: &kernel.header, units: &kernel.units, registers: register_limit(&kernel.meta.plan) };
     let (mut units, mut functions) = (Vec::new(), Vec::new());
     let (total, begin) = (kernel.units.len(), std::time::Instant::now());

@@ -80,7 +80,7 @@ fn device(args: &InspectArgs) -> Result<Device> {
         Emit::C => Some(Language::C),
         Emit::Ir | Emit::Plan | Emit::Calls => None,
     };
-    let spec = &args.device.backend;
+    let spec = setup::one(&args.device)?;
     // Also where no driver is needed, a path that does not exist is an error.
     setup::drivers(&args.device.driver_path)?;
     let its = match spec.name.as_str() {

@@ -8,7 +8,7 @@
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 use std::sync::{Mutex, PoisonError};
-use vectorvisor::Fleet;
+use vectorvisor::CancelHandle;
 
 /// Exit code after an interrupted run, as a shell's.
 pub const INTERRUPTED: i32 = 130;
@@ -24,9 +24,8 @@ pub fn watch() -> Result<()> {
         while signals.wait().is_ok() {
             match FIRST.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 Some(first) => first(),
-                // Without the drivers' destructors, which may wait for running kernels.
-                // SAFETY: it does not return, and runs no code of the process.
-                None => unsafe { nix::libc::_exit(INTERRUPTED) },
+                // Drivers' destructors may wait for running kernels.
+                None => leave(INTERRUPTED),
             }
         }
     };
@@ -35,13 +34,18 @@ pub fn watch() -> Result<()> {
     Ok(())
 }
 
-/// From now on a signal ends the runs of this fleet.
-pub fn stops(fleet: &Fleet) {
-    let run = fleet.cancel_handle();
+/// From now on a signal ends the runs that this handle ends.
+pub fn stops(run: CancelHandle) {
     on_signal(move || run.cancel());
 }
 
 /// From now on the first signal does this.
 pub fn on_signal(first: impl FnOnce() + Send + 'static) {
     *FIRST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(first));
+}
+
+/// Ends the process at once, without the drivers' destructors.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: it does not return, and runs no code of the process.
+    unsafe { nix::libc::_exit(code) }
 }

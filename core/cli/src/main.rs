@@ -36,14 +36,16 @@ fn main() {
         Command::Devices(args) => devices::devices(args),
         Command::Inspect(args) => inspect::inspect(args),
     });
-    std::process::exit(match result {
+    let code = match result {
         Ok(code) => code,
         Err(error) if closed_output(&error) => 0,
         Err(error) => {
             report::line(&format!("vectorvisor: {}", report::chain(&error)));
             if is_usage(&error) { 2 } else { 1 }
         }
-    });
+    };
+    // Libraries' destructors do not expect threads that still compile.
+    if map::preparing() { interrupt::leave(code) } else { std::process::exit(code) }
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {

@@ -61,6 +61,8 @@ pub struct Progress {
     total: Option<usize>,
     done: usize,
     feed: Option<Feed>,
+    /// Inputs run.
+    begun: bool,
 }
 
 impl Progress {
@@ -70,7 +72,17 @@ impl Progress {
         let target = if !shown || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
         let now = Instant::now();
-        Self { bar, quiet, plain: shown && !terminal, started: now, told: now, total: None, done: 0, feed: None }
+        Self {
+            bar,
+            quiet,
+            plain: shown && !terminal,
+            started: now,
+            told: now,
+            total: None,
+            done: 0,
+            feed: None,
+            begun: false,
+        }
     }
 
     /// Tells it as JSON lines, also if `quiet`, until this is dropped.
@@ -80,30 +92,40 @@ impl Progress {
 
     /// The program is being prepared.
     pub fn stage(&mut self, stage: Stage<'_>) {
-        if let Some(feed) = &self.feed {
+        self.stage_of(None, stage);
+    }
+
+    /// The program is being prepared for one of several devices.
+    pub fn stage_of(&mut self, device: Option<&str>, stage: Stage<'_>) {
+        // Of several devices some may run already.
+        if let Some(feed) = self.feed.as_ref().filter(|_| !self.begun || device.is_none()) {
             feed.stage(&stage);
         }
+        let named = |text: String| device.map_or(text.clone(), |name| format!("{name}: {text}"));
         let text = match stage {
             Stage::Translating => "translating".to_string(),
             Stage::Compiling { done, total } => format!("compiling, unit {done} of {total}"),
             Stage::Loading { .. } => "loading".to_string(),
             // Keeps the bar of the inputs.
             Stage::Autotuning { done, total } => {
-                return self.tell(format!("trying memory layouts, {done} of {total} done"));
+                return self.tell(named(format!("trying memory layouts, {done} of {total} done")));
             }
             Stage::Autotuned { candidates, chosen, remembered } => {
                 self.bar.set_message("");
-                return self.bar.suspend(|| note(self.quiet, &autotuned(candidates, chosen, remembered)));
+                return self.bar.suspend(|| note(self.quiet, &named(autotuned(candidates, chosen, remembered))));
             }
-            Stage::Warning(text) => return self.bar.suspend(|| note(self.quiet, text)),
+            Stage::Warning(text) => return self.bar.suspend(|| note(self.quiet, &named(text.into()))),
         };
-        self.bar.set_style(ProgressStyle::default_spinner());
-        self.tell(text);
+        // Of several devices some may run already.
+        if !self.begun {
+            self.bar.set_style(ProgressStyle::default_spinner());
+        }
+        self.tell(named(text));
     }
 
     /// Inputs begin to run.
     pub fn begin(&mut self, total: Option<usize>) {
-        self.total = total;
+        (self.total, self.begun) = (total, true);
         if let Some(feed) = &self.feed {
             feed.begin(total);
         }
@@ -148,6 +170,11 @@ impl Progress {
     /// Calls `print` while the bar is hidden.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
+    }
+
+    /// Tells no more as JSON lines.
+    pub fn close(&mut self) {
+        self.feed = None;
     }
 
     /// Takes the bar away; the time since [`Progress::begin`].

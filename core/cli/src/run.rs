@@ -51,7 +51,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     let name = entry.name.clone();
     let mut inputs = (0..vms).map(|vm| Input { stdin: stdin.clone(), args: values.iter().map(|a| a.of(vm)).collect() });
     let mut fleet = Fleet::new(&program, &options, Some(vms as usize))?;
-    interrupt::stops(&fleet);
+    interrupt::stops(fleet.cancel_handle());
 
     let mut results = Results {
         all: args.all,

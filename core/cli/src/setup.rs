@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use vectorvisor::driver::plugin::{Search, file_name};
 use vectorvisor::translate::Error as TranslateError;
 use vectorvisor::{
-    Alignment, Autotuning, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, FleetOptions, Program,
+    Alignment, Autotuning, BackendSpec, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, FleetOptions, Program,
     ProgramOptions, Quirks, Traps,
 };
 
@@ -34,8 +34,34 @@ pub fn drivers(paths: &[PathBuf]) -> Result<Drivers> {
 
 /// Opens the device that `--backend` names.
 pub fn engine(args: &DeviceArgs) -> Result<Engine> {
-    let quirks = Quirks { nvidia: args.nvidia, patch: args.patch };
-    Ok(Engine::open(&drivers(&args.driver_path)?, &args.backend, quirks)?)
+    Ok(Engine::open(&drivers(&args.driver_path)?, one(args)?, quirks(args))?)
+}
+
+/// The only device that `--backend` names.
+pub fn one(args: &DeviceArgs) -> Result<&BackendSpec> {
+    let several = || Usage(format!("--backend {}: only `map` takes several devices; name one", args.backend)).into();
+    args.backend.single().ok_or_else(several)
+}
+
+/// The devices that `--backend` names, none of them opened. Of several it is known that they are there.
+pub fn devices(args: &DeviceArgs) -> Result<(Drivers, Vec<BackendSpec>)> {
+    let drivers = drivers(&args.driver_path)?;
+    if let Some(one) = args.backend.single() {
+        return Ok((drivers, vec![one.clone()]));
+    }
+    let devices = args.backend.devices(&drivers).map_err(|error| match error {
+        Error::Backend { .. } => anyhow::Error::new(error).context(format!(
+            "--backend {}: not all are here; to run on the others, leave out what is not",
+            args.backend
+        )),
+        error => error.into(),
+    })?;
+    Ok((drivers, devices))
+}
+
+/// The quirks that the command line forces.
+pub fn quirks(args: &DeviceArgs) -> Quirks {
+    Quirks { nvidia: args.nvidia, patch: args.patch }
 }
 
 /// Reads a program's file, a binary module or text; in binary form.
@@ -75,10 +101,18 @@ pub fn roots(invoke: Option<&str>, all: bool) -> Vec<&str> {
     }
 }
 
-/// The translation options that the command line gives, for a device; empty `roots` are all exports.
+/// The translation options that the command line gives, for a device; empty `roots` are all exports. An error if they
+/// ask for autotuning that has no choice.
 pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) -> Result<ProgramOptions> {
+    let options = translation(args, roots, device);
+    autotuning(args).check(&options, device)?;
+    Ok(options)
+}
+
+/// The translation options that the command line gives, as [`program_options`].
+pub fn translation(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) -> ProgramOptions {
     let usual = ProgramOptions { lanes: args.lanes, ..ProgramOptions::default() };
-    let options = ProgramOptions {
+    ProgramOptions {
         interleave: match args.interleave {
             Interleave::Auto | Interleave::Tune => None,
             Interleave::Default => Some(usual.for_device(device).cell),
@@ -112,9 +146,7 @@ pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo
         },
         cache_limit: args.cache_size.unwrap_or(usual.cache_limit),
         ..usual
-    };
-    autotuning(args).check(&options, device)?;
-    Ok(options)
+    }
 }
 
 /// The cache folder that the user named. Clap would take the variable for a conflict with `--no-cache`.

@@ -21,6 +21,10 @@ fn wrong_command_lines_end_with_2() {
         (vec!["run", "--without", "all", &factorial], "merge-checks, wide-checks, store-after-load, "),
         (vec!["run", "--dir", ".", &factorial], "cannot be given files and folders yet"),
         (vec!["run", "--backend", "abacus", &factorial], "abacus"),
+        (vec!["run", "--backend", "cpu,cpu", &factorial], "only `map` takes several devices"),
+        (vec!["inspect", "--emit", "plan", "--backend", "cpu:all", &factorial], "only `map` takes several devices"),
+        (vec!["map", "--backend", "cpu,auto", &misbehave, "--in", "-", "--out", "-"], "names no backend"),
+        (vec!["map", "--backend", "cpu,abacus", &misbehave, "--in", "-", "--out", "-"], "abacus"),
         (vec!["run", "--driver-path", "no/such", &factorial], "--driver-path no/such: there is no such file or folder"),
         (vec!["devices", "--driver-path", text(empty.path())], "the folder has no plugin, as libvectorvisor_NAME.so"),
         (vec!["devices", "--backend", "abacus"], "abacus"),
@@ -69,6 +73,10 @@ fn missing_things_are_named_and_end_with_1() {
         (vec!["run", "no/such.wasm"], "no/such.wasm"),
         (vec!["map", &misbehave, "--in", "no/such", "--out", "x"], "no/such"),
         (vec!["run", "--backend", "cpu:7", &misbehave], "cpu:7"),
+        (
+            vec!["map", "--backend", "cpu,cpu:7", &misbehave, "--in", "-", "--out", "-"],
+            "leave out what is not: backend cpu:7: there is no such device among its 1",
+        ),
     ] {
         let ran = vv(&words);
         assert_eq!(ran.code, Some(1), "{words:?}: {}", ran.err);
@@ -692,10 +700,59 @@ fn autotuning_without_candidates_says_so() {
 }
 
 #[test]
+fn several_devices_give_what_one_gives() {
+    let temp = folder();
+    let at = |name: &str| temp.path().join(name);
+    let words = ["ok\nhi\n", "ok\n", "trap", "exit 3", "ok\nlonger\n"];
+    let lines: String = (0..400).map(|i| format!("{}\n", serde_json::json!({"stdin": words[i % 5]}))).collect();
+    let input = write(at("in.jsonl"), &lines);
+    for i in 0..400 {
+        write(at("in").join(format!("{}/{i}", i % 3)), words[i % 5]);
+    }
+    let mut given = Vec::new();
+    for backend in ["cpu", "cpu,cpu", "opencl,cpu", "opencl:all"] {
+        if backend.contains("opencl") && missing("opencl") {
+            continue;
+        }
+        let (lines, files) = (at(&format!("{backend}.jsonl")), at(&format!("{backend}/")));
+        let (stats, trace) = (at("stats.json"), at("trace.json"));
+        for (from, to) in [(Path::new(&input), &lines), (at("in").as_path(), &files)] {
+            let all = ["--in", text(from), "--out", text(to), "--stats", text(&stats), "--trace", text(&trace)];
+            let ran = vv(&[&["map", "--backend", backend, &example("misbehave.wasm")], &all[..]].concat());
+            assert_eq!(ran.code, Some(1), "{}", ran.err);
+            assert!(ran.err.contains("160 of 400 inputs failed") && !ran.err.contains("then failed"), "{}", ran.err);
+        }
+        let mut outputs = vec![fs::read_to_string(&lines).expect("lines")];
+        outputs.extend((0..400).filter_map(|i| fs::read_to_string(files.join(format!("{}/{i}", i % 3))).ok()));
+        assert_eq!(outputs.len(), 241);
+        given.push(outputs);
+
+        let json = |path| serde_json::from_slice::<serde_json::Value>(&fs::read(path).expect("a file")).expect("JSON");
+        let (stats, trace) = (json(&stats), json(&trace));
+        assert_eq!((&stats["inputs"], &stats["failed"]), (&400.into(), &160.into()));
+        if let Some((one, other)) = backend.split_once(',') {
+            let devices = stats["devices"].as_array().expect("a list");
+            let inputs: Vec<_> = devices.iter().filter_map(|device| device["inputs"].as_u64()).collect();
+            assert_eq!((inputs.len(), inputs.iter().sum::<u64>()), (2, 400), "{stats}");
+            let second = if one == other { "cpu:0 (no. 2)" } else { "cpu:0" };
+            assert_eq!(devices[1]["name"], second);
+            assert_eq!(trace[3]["args"]["name"], second);
+        } else {
+            assert!(stats["backend"].is_string() || stats["devices"].is_array(), "{stats}");
+        }
+    }
+    assert!(given.iter().all(|outputs| *outputs == given[0]), "{given:?}");
+}
+
+#[test]
 fn what_was_delivered_before_an_interrupt_stands() {
-    for (folder_out, signal, backend) in
-        [(true, "-INT", "cpu"), (false, "-TERM", "cpu"), (true, "-TERM", "opencl"), (false, "-INT", "opencl")]
-    {
+    for (folder_out, signal, backend) in [
+        (true, "-INT", "cpu"),
+        (false, "-TERM", "cpu"),
+        (true, "-INT", "cpu,cpu"),
+        (true, "-TERM", "opencl"),
+        (false, "-INT", "opencl"),
+    ] {
         if missing(backend) {
             continue;
         }

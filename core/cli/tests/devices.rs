@@ -84,6 +84,11 @@ fn without_plugins_there_is_the_cpu() {
         assert_eq!(ran.code, Some(1), "{}", ran.err);
         assert!(ran.err.contains(&format!("backend {backend}: there is no plugin")), "{}", ran.err);
         assert_eq!(alone.run(&["devices", "--backend", backend]).code, Some(1));
+        let both = format!("cpu,{backend}");
+        let ran = alone.run(&["map", "--backend", &both, text(&factorial), "--in", "-", "--out", "-"]);
+        let says =
+            format!("not all are here; to run on the others, leave out what is not: backend {backend}: there is no");
+        assert!(ran.code == Some(1) && ran.err.contains(&says), "{}", ran.err);
     }
     let ran = alone.run(&["run", "--backend", "auto", "--invoke", "factorial", text(&factorial), "5"]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "120\n"), "{}", ran.err);

@@ -58,6 +58,96 @@ impl fmt::Display for BackendSpec {
     }
 }
 
+impl BackendSpec {
+    /// The number of the device, as [`Engine::open`] chooses it among those of its driver.
+    fn choose(&self, devices: &[DeviceInfo]) -> usize {
+        let first = || devices.iter().find(|d| d.kind == DeviceKind::Gpu).or(devices.first());
+        self.index.unwrap_or_else(|| first().map_or(0, |d| d.index))
+    }
+
+    fn failed(&self, source: vectorvisor_driver::Error) -> Error {
+        Error::Backend { backend: self.to_string(), source }
+    }
+}
+
+/// One or several devices: [`BackendSpec`]s with commas between them, in which `NAME:all` stands for all devices of a
+/// driver. `auto` only stands alone.
+///
+/// ```
+/// use vectorvisor::BackendList;
+/// let list: BackendList = "cuda:all,cpu".parse()?;
+/// assert_eq!((list.to_string().as_str(), list.single()), ("cuda:all,cpu", None));
+/// assert_eq!("cpu".parse::<BackendList>()?.single().map(ToString::to_string), Some("cpu".into()));
+/// assert!("auto,cpu".parse::<BackendList>().is_err());
+/// # Ok::<(), vectorvisor::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendList(Vec<Named>);
+
+/// What one part of a list names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named {
+    spec: BackendSpec,
+    /// All devices of the driver.
+    all: bool,
+}
+
+impl BackendList {
+    /// The device that is named, if the list is no more than that.
+    pub fn single(&self) -> Option<&BackendSpec> {
+        match self.0.as_slice() {
+            [Named { spec, all: false }] => Some(spec),
+            _ => None,
+        }
+    }
+
+    /// The devices, each with its number; one that is named twice is there twice. None is opened.
+    ///
+    /// # Errors
+    /// Names the first that is not there, and why.
+    pub fn devices(&self, drivers: &Drivers) -> Result<Vec<BackendSpec>> {
+        let mut all = Vec::new();
+        for Named { spec, all: whole } in &self.0 {
+            let devices = drivers.find(&spec.name)?.devices().map_err(|source| spec.failed(source))?;
+            let known: Vec<usize> = devices.iter().map(|device| device.index).collect();
+            let numbers = if *whole { known.clone() } else { vec![spec.choose(&devices)] };
+            if known.is_empty() || numbers.iter().any(|number| !known.contains(number)) {
+                return Err(spec.failed(vectorvisor_driver::Error::Unavailable {
+                    what: format!("there is no such device among its {}", known.len()),
+                    advice: "`vectorvisor devices` lists what there is".into(),
+                }));
+            }
+            all.extend(numbers.into_iter().map(|number| BackendSpec { name: spec.name.clone(), index: Some(number) }));
+        }
+        Ok(all)
+    }
+}
+
+impl FromStr for BackendList {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let one = |part: &str| match part.split_once(':') {
+            Some((name, "all")) if name != "auto" => Ok(Named { spec: name.parse()?, all: true }),
+            _ => Ok(Named { spec: part.parse()?, all: false }),
+        };
+        let parts: Vec<Named> = text.split(',').map(one).collect::<Result<_>>()?;
+        if parts.len() > 1 && parts.iter().any(|part| part.spec.name == "auto") {
+            return Err(Error::BackendSyntax(text.into()));
+        }
+        Ok(Self(parts))
+    }
+}
+
+impl fmt::Display for BackendList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, Named { spec, all }) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            write!(f, "{comma}{spec}{}", if *all { ":all" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
 /// An open device. Clones share it.
 #[derive(Clone)]
 pub struct Engine {
@@ -88,14 +178,10 @@ impl Engine {
             return Self::auto(drivers, quirks);
         }
         let driver = drivers.find(&backend.name)?;
-        let failed = |source| Error::Backend { backend: backend.to_string(), source };
+        let failed = |source| backend.failed(source);
         let index = match backend.index {
             Some(index) => index,
-            None => {
-                let devices = driver.devices().map_err(failed)?;
-                let first = devices.iter().find(|d| d.kind == DeviceKind::Gpu).or(devices.first());
-                first.map_or(0, |d| d.index)
-            }
+            None => backend.choose(&driver.devices().map_err(failed)?),
         };
         Ok(Self { device: driver.open(index, quirks).map_err(failed)?, backend: driver.name() })
     }

@@ -13,7 +13,8 @@ pub enum Error {
     },
     /// The text is no backend specification.
     #[error(
-        "{0:?} names no backend: write a driver's name, and a device's number after a colon if need be, as in \"opencl:1\""
+        "{0:?} names no backend: write a driver's name, and a device's number after a colon if need be, as in \"opencl:1\"; \
+         `map` also takes several with commas between them, and NAME:all, but not auto"
     )]
     BackendSyntax(String),
     /// A backend could not be opened.
@@ -62,6 +63,9 @@ pub enum Error {
     /// The device has too little memory for the VMs, or even for one tile.
     #[error("{0}")]
     Memory(String),
+    /// Of several devices all failed; the text has a line for each.
+    #[error("all devices failed:\n{0}")]
+    AllFailed(String),
     /// The device failed during a run. Outcomes already delivered stand; these inputs have none.
     #[error("{source}; {}", lost_text(lost))]
     Lost {

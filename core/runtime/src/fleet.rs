@@ -3,6 +3,7 @@
 mod autotune;
 mod busy;
 mod cancel;
+mod devices;
 mod gather;
 mod group;
 mod image;
@@ -22,12 +23,13 @@ mod watchdog;
 mod words;
 
 pub use cancel::{CancelHandle, Waker};
+pub use devices::{DeviceRun, Devices, Ready};
 pub use instances::{Call, Instances, Returned};
 
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Source, Summary, Trap};
 use gather::Gather;
 use group::{Common, Group};
-use job::{Job, Jobs, Quota, Served};
+use job::{Job, Jobs, Numbered, Quota, Served};
 use learn::Needs;
 use sizes::Need;
 use staging::Staging;
@@ -106,7 +108,11 @@ impl Fleet {
         Self::with_cancel(program, options, inputs_hint, CancelHandle::default())
     }
 
-    fn with_cancel(
+    /// Like [`Fleet::new`], with a handle that ends its runs and those of other fleets.
+    ///
+    /// # Errors
+    /// Those of [`Fleet::new`].
+    pub fn with_cancel(
         program: &Program,
         options: &FleetOptions,
         inputs: Option<usize>,
@@ -197,8 +203,8 @@ impl Fleet {
         inputs: &mut dyn Iterator<Item = Input>,
         sink: &mut dyn FnMut(Outcome),
     ) -> Result<Summary> {
-        let mut jobs = self.jobs(inputs)?;
-        let summary = self.run_jobs(entry, &mut jobs, sink)?;
+        let mut numbered = self.begin(inputs)?;
+        let summary = self.run_jobs(entry, &mut Jobs::new(&mut numbered), sink)?;
         self.remember_needs();
         Ok(summary)
     }
@@ -235,9 +241,9 @@ impl Fleet {
     }
 
     /// Begins a run, which may have several parts.
-    fn jobs<'a>(&mut self, inputs: &'a mut dyn Iterator<Item = Input>) -> Result<Jobs<'a>> {
+    fn begin<'a, I: Iterator<Item = Input> + ?Sized>(&mut self, inputs: &'a mut I) -> Result<Numbered<'a, I>> {
         self.exact_left = self.options.exact_reruns;
-        Ok(Jobs::new(inputs, key::seed(self.options.seed)?))
+        Ok(Numbered::new(inputs, key::seed(self.options.seed)?))
     }
 
     /// Runs a part of a run.

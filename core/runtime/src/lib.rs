@@ -21,6 +21,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Devices`] runs one program on several devices, each with a fleet of its own.
 
 mod cache;
 mod drivers;
@@ -37,9 +39,9 @@ mod value;
 
 pub use cache::CachePolicy;
 pub use drivers::Drivers;
-pub use engine::{BackendSpec, Engine};
+pub use engine::{BackendList, BackendSpec, Engine};
 pub use error::{Error, Result};
-pub use fleet::{Call, CancelHandle, Fleet, Instances, Returned, Waker};
+pub use fleet::{Call, CancelHandle, DeviceRun, Devices, Fleet, Instances, Ready, Returned, Waker};
 pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
 pub use program::{Choice, Learnt, Program, Stage, register_limit, to_wasm, to_wasm_of};

@@ -4,9 +4,10 @@ use crate::cache::{Cache, Key, key};
 use crate::{Engine, Error, Measured, ProgramOptions, Result, Tuning};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{DeviceInfo, KernelId, Module, Source};
 use vectorvisor_translate::abi::Plan;
@@ -459,6 +460,32 @@ fn meta_key(backend: &str, info: &DeviceInfo, wasm: &[u8], options: &Options) ->
     Some(key(&[b"meta", wasm, &options, translator, backend.as_bytes(), info.identity.as_bytes()]))
 }
 
+/// A binary, and what compiling it took.
+type Compiled = (Vec<u8>, Duration);
+/// A binary that a thread compiles or has compiled, while others want it too.
+type Compiling = Mutex<Option<Arc<Compiled>>>;
+
+/// Compiles a binary, unless another thread does: devices of the same kind want the same one at the same time.
+fn once(key: &Key, compile: impl FnOnce() -> Result<Compiled>) -> Result<Arc<Compiled>> {
+    static COMPILING: Mutex<BTreeMap<Key, Weak<Compiling>>> = Mutex::new(BTreeMap::new());
+    let all = || COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = {
+        let mut all = all();
+        all.retain(|_, compiling| compiling.strong_count() > 0);
+        let known = all.get(key).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let new = Arc::new(Compiling::default());
+            all.insert(*key, Arc::downgrade(&new));
+            new
+        })
+    };
+    let mut compiled = own.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(compiled) = &*compiled {
+        return Ok(compiled.clone());
+    }
+    Ok(compiled.insert(Arc::new(compile()?)).clone())
+}
+
 struct Builder<'a> {
     engine: &'a Engine,
     wasm: &'a [u8],
@@ -491,15 +518,19 @@ impl Builder<'_> {
                 progress(Stage::Compiling { done: 0, total: kernel.units.len() });
                 let source = Source { header: &kernel.header, units: &kernel.units, registers };
                 let device = self.engine.device();
-                let begun = Instant::now();
-                let binary =
-                    Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
-                let compile_time = begun.elapsed();
+                let (binary, compile_time) = &*once(&binary_key, || {
+                    let begun = Instant::now();
+                    let binary =
+                        Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
+                    Ok((binary, begun.elapsed()))
+                })?;
+                let compile_time = *compile_time;
                 progress(Stage::Loading { cached: false });
-                // SAFETY: the device itself made it, just now.
-                let module = unsafe { Module::load(device, &binary) }?;
+                // SAFETY: the device itself made it, just now, or another whose binaries it loads: the identities are
+                // the same.
+                let module = unsafe { Module::load(device, binary) }?;
                 let milliseconds = u64::try_from(compile_time.as_millis()).unwrap_or(u64::MAX);
-                self.keep("bin", &binary_key, &[&milliseconds.to_le_bytes()[..], &binary].concat());
+                self.keep("bin", &binary_key, &[&milliseconds.to_le_bytes()[..], binary].concat());
                 Loaded { module, compile_time, cached: false }
             }
         };

@@ -10,21 +10,38 @@ const MOST: usize = 1 << 20;
 
 /// Where runs of a fleet record what they do; clones share it ([`crate::FleetOptions::trace`]).
 #[derive(Debug, Clone)]
-pub struct Trace(Arc<Mutex<Spans>>);
+pub struct Trace {
+    spans: Arc<Mutex<Spans>>,
+    /// Which of the devices the runs are on.
+    device: usize,
+}
 
 #[derive(Debug)]
 struct Spans {
     begun: Instant,
     host: Vec<Span>,
-    device: Vec<Span>,
+    launches: Vec<Span>,
+    devices: Vec<Device>,
+}
+
+#[derive(Debug)]
+struct Device {
+    name: String,
     /// The least nanoseconds from an end by the device's clock to when the host saw it, which tells that clock's zero.
     zero: i128,
+}
+
+impl Device {
+    fn named(name: &str) -> Self {
+        Self { name: name.into(), zero: i128::MAX }
+    }
 }
 
 /// Nanoseconds of one of the two clocks.
 #[derive(Debug)]
 struct Span {
     name: &'static str,
+    device: usize,
     group: usize,
     begin: i128,
     end: i128,
@@ -62,14 +79,25 @@ impl Meter {
 
 impl Default for Trace {
     fn default() -> Self {
-        let spans = Spans { begun: Instant::now(), host: Vec::new(), device: Vec::new(), zero: i128::MAX };
-        Self(Arc::new(Mutex::new(spans)))
+        Self::of_devices(&["device".into()])
     }
 }
 
 impl Trace {
     fn with<T>(&self, what: impl FnOnce(&mut Spans) -> T) -> T {
-        what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        what(&mut self.spans.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A trace of runs on devices with these names.
+    pub fn of_devices(names: &[String]) -> Self {
+        let devices = names.iter().map(|name| Device::named(name)).collect();
+        let spans = Spans { begun: Instant::now(), host: Vec::new(), launches: Vec::new(), devices };
+        Self { spans: Arc::new(Mutex::new(spans)), device: 0 }
+    }
+
+    /// The same trace, for runs on the device of this number.
+    pub fn on(&self, device: usize) -> Self {
+        Self { spans: self.spans.clone(), device }
     }
 
     /// The caller did something until now: what comes before a run, and after it.
@@ -81,7 +109,8 @@ impl Trace {
     pub(crate) fn host(&self, name: &'static str, group: usize, begin: Instant, vms: usize) {
         self.with(|spans| {
             let since = |at: Instant| at.saturating_duration_since(spans.begun).as_nanos() as i128;
-            let span = Span { name, group, begin: since(begin), end: since(Instant::now()), vms, per_warp: 0 };
+            let (begin, end) = (since(begin), since(Instant::now()));
+            let span = Span { name, device: self.device, group, begin, end, vms, per_warp: 0 };
             if spans.host.len() < MOST {
                 spans.host.push(span);
             }
@@ -92,27 +121,37 @@ impl Trace {
     pub(crate) fn device(&self, group: usize, (begin, end): (u64, u64), vms: usize, per_warp: u32) {
         self.with(|spans| {
             let (begin, end) = (begin.into(), end.into());
-            spans.zero = spans.zero.min(spans.begun.elapsed().as_nanos() as i128 - end);
-            if spans.device.len() < MOST {
-                spans.device.push(Span { name: "launch", group, begin, end, vms, per_warp });
+            let now = spans.begun.elapsed().as_nanos() as i128;
+            let Some(device) = spans.devices.get_mut(self.device) else { return };
+            device.zero = device.zero.min(now - end);
+            if spans.launches.len() < MOST {
+                spans.launches.push(Span { name: "launch", device: self.device, group, begin, end, vms, per_warp });
             }
         });
     }
 
-    /// All of it as a JSON text: process 0 is the host, process 1 the device, and a thread a group of VMs.
+    /// All of it as a JSON text: a thread a group of VMs; process 0 is the host, process 1 the device. With several
+    /// devices there are two processes a device, the host's work for it and its launches.
     pub fn json(&self) -> String {
         self.with(|spans| {
+            let several = spans.devices.len() > 1;
+            let processes = spans.devices.iter().flat_map(|Device { name, .. }| match several {
+                true => [format!("host for {name}"), name.clone()],
+                false => ["host".into(), name.clone()],
+            });
             let mut text = String::from("[");
-            for (process, name) in ["host", "device"].iter().enumerate() {
-                let end = if process == 0 { ",\n" } else { "" };
+            for (process, name) in processes.enumerate() {
+                let begin = if process == 0 { "" } else { ",\n" };
                 _ = write!(
                     text,
-                    r#"{{"ph":"M","name":"process_name","pid":{process},"args":{{"name":"{name}"}}}}{end}"#
+                    r#"{begin}{{"ph":"M","name":"process_name","pid":{process},"args":{{"name":"{name}"}}}}"#
                 );
             }
             let host = spans.host.iter().map(|span| (0, 0, span));
-            for (process, zero, span) in host.chain(spans.device.iter().map(|span| (1, spans.zero, span))) {
-                let Span { name, group, begin, end, vms, per_warp } = span;
+            let launches = spans.launches.iter().map(|span| (1, spans.devices[span.device].zero, span));
+            for (process, zero, span) in host.chain(launches) {
+                let Span { name, device, group, begin, end, vms, per_warp } = span;
+                let process = 2 * device + process;
                 let (at, lasts) = ((begin + zero) as f64 / 1e3, (end - begin) as f64 / 1e3);
                 let what = format!(r#""pid":{process},"tid":{group},"args":{{"vms":{vms},"vms_per_warp":{per_warp}}}"#);
                 _ = write!(text, ",\n{{\"ph\":\"X\",\"name\":\"{name}\",\"ts\":{at:.3},\"dur\":{lasts:.3},{what}}}");

@@ -1,5 +1,6 @@
 //! `vectorvisor map`: a VM for each input, standard input in, standard output out.
 
+mod devices;
 mod journal;
 mod lines;
 mod output;
@@ -8,19 +9,28 @@ mod source;
 mod stats;
 mod stop;
 
+pub use devices::preparing;
+
 use crate::args::{MapArgs, ProgressArg};
 use crate::report::{self, Failures, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
+use devices::Prepared;
 use journal::{Header, Resumed};
 use output::{Done, Output, Unwritten};
 use source::Source;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use stop::{Stop, Stops};
-use vectorvisor::{End, Fleet, Input, Outcome, Trace};
+use vectorvisor::{End, Engine, Fleet, Input, Outcome, Trace};
+
+/// What runs the inputs.
+enum Runs {
+    One(Box<Fleet>),
+    Several(Prepared),
+}
 
 /// Runs the subcommand; returns the exit code.
 pub fn map(args: &MapArgs) -> Result<i32> {
@@ -34,14 +44,19 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     }
     // Checked before anything takes time.
     let for_lines = Output::is_for_lines(&args.output)?;
-    let mut progress = match args.progress {
+    let progress = Arc::new(Mutex::new(match args.progress {
         ProgressArg::Json => Progress::json(quiet)?,
         // Lines on standard output and a bar may share a terminal.
         ProgressArg::Auto => Progress::new(quiet, args.output != Path::new("-")),
-    };
+    }));
+    let _last_line = LastLine(progress.clone());
     let bytes = setup::read(&args.program)?;
+    let (drivers, devices) = setup::devices(&args.device)?;
     let mut options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
-    options.trace = args.trace.as_ref().map(|_| Trace::default());
+    options.trace = args.trace.as_ref().map(|_| match devices.as_slice() {
+        [_] => Trace::default(),
+        several => Trace::of_devices(&devices::names(several)),
+    });
     let mut source = match (args.range, &args.input) {
         (Some(range), _) => Source::numbers(range),
         (None, input) => Source::open(input.as_deref().unwrap_or(Path::new("-")), &args.output)?,
@@ -76,52 +91,74 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         }
     };
     ended("list inputs");
-    let engine = setup::engine(&args.device)?;
-    ended("open device");
-    let program_options = setup::program_options(&args.translate, &["_start"], engine.info())?;
-    let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut progress)?;
-    ended("load program");
-    let mut fleet = Fleet::new(&program, &options, count)?;
-    ended("allocate VMs");
-    interrupt::stops(&fleet);
+    let mut runs = match devices.as_slice() {
+        [device] => {
+            let engine = Engine::open(&drivers, device, setup::quirks(&args.device))?;
+            ended("open device");
+            let program_options = setup::program_options(&args.translate, &["_start"], engine.info())?;
+            let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut lock(&progress))?;
+            ended("load program");
+            let fleet = Fleet::new(&program, &options, count)?;
+            ended("allocate VMs");
+            Runs::One(Box::new(fleet))
+        }
+        _ => {
+            let (options, progress) = (options.clone(), progress.clone());
+            let devices = Prepared::prepare(args, drivers, devices, bytes, options, count, progress)
+                .with_context(|| args.program.display().to_string())?;
+            ended("prepare devices");
+            Runs::Several(devices)
+        }
+    };
     let output = Output::open(&args.output, count, &header, skip.as_ref())?;
+    let (likes_largest_first, cancel) = match &runs {
+        Runs::One(fleet) => (fleet.likes_largest_first(), fleet.cancel_handle()),
+        // So that devices end at about the same time.
+        Runs::Several(all) => (true, all.cancel.clone()),
+    };
+    interrupt::stops(cancel.clone());
     // Lines come in the order of the inputs, and would have to wait in memory for the last.
-    let largest_first = fleet.likes_largest_first() && !for_lines;
+    let largest_first = likes_largest_first && !for_lines;
     // Random numbers of a seed depend on the order, too.
     source.start(largest_first && args.vm_args.seed.is_none())?;
     ended("begin reading");
-    progress.begin(count);
+    lock(&progress).begin(count);
 
-    let batch = RefCell::new(Batch {
+    let batch = Mutex::new(Batch {
         output,
-        progress,
+        progress: progress.clone(),
         pending: Pending::default(),
         done: 0,
         failures: Failures::default(),
         bytes: (0, 0),
-        stops: Stops::new(&args.end, fleet.cancel_handle()),
+        stops: Stops::new(&args.end, cancel),
     });
     let mut inputs = Inputs { source, batch: &batch };
-    let ran = fleet.run_autotuned(
-        "_start",
-        setup::autotuning(&args.translate),
-        about,
-        &mut inputs,
-        &mut |outcome| batch.borrow_mut().outcome(outcome),
-        &mut |stage| batch.borrow_mut().progress.stage(stage),
-    );
+    let mut sink = |outcome| lock(&batch).outcome(outcome);
+    let ran = match &mut runs {
+        Runs::One(fleet) => fleet
+            .run_autotuned("_start", setup::autotuning(&args.translate), about, &mut inputs, &mut sink, &mut |stage| {
+                lock(&progress).stage(stage)
+            })
+            .map(|summary| (summary, Vec::new())),
+        Runs::Several(all) => {
+            all.devices(options.seed).run("_start", about, &mut inputs, &mut sink, &mut |device, stage| {
+                lock(&progress).stage_of(Some(&all.names[device]), stage)
+            })
+        }
+    };
     ended("run");
     // Ends the threads that read ahead.
     drop(inputs);
-    let mut batch = batch.into_inner();
-    let cancelled = ran.as_ref().is_ok_and(|summary| summary.cancelled);
+    let mut batch = batch.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let cancelled = ran.as_ref().is_ok_and(|(summary, _)| summary.cancelled);
     let stop = batch.stops.stopped.take();
     let found = matches!(stop, Some(Stop::Found { .. }));
     let finished = batch.output.finish(ran.is_err() || (cancelled || stop.is_some()) && !found);
     ended("write last outputs");
     batch.note_unwritten();
-    let Batch { output, progress, pending, done, mut failures, bytes, .. } = batch;
-    let elapsed = progress.end();
+    let Batch { output, pending, done, mut failures, bytes, .. } = batch;
+    let elapsed = lock(&progress).end();
     if cancelled && stop.is_none() {
         failures.print(done);
         let left = pending.left().count();
@@ -134,32 +171,41 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     for (index, name) in pending.left().filter(|_| stop.is_none()) {
         failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
     }
-    progress.failed(failures.count);
+    lock(&progress).failed(failures.count);
     failures.print(if stop.is_none() { done + left } else { done });
     if let Some(stop) = &stop {
         stop.report(left);
     }
-    let summary = ran.context("the run ended early, and further inputs were not taken")?;
+    let (summary, devices) = ran.context("the run ended early, and further inputs were not taken")?;
     finished?;
     if stop.is_none() && failures.count + before == 0 && !args.end.resume && !args.end.retry_failed {
         output.forget();
     }
-    let ok = done - failures.count;
-    let (seconds, vms) = (elapsed.as_secs_f64(), report::count(fleet.vms() as u64, "VM", "VMs"));
-    let warp = match summary.vms_per_warp {
-        0 | 1 => String::new(),
-        most => format!(", {most} a warp"),
+    let (ok, seconds) = (done - failures.count, elapsed.as_secs_f64());
+    let on = match &runs {
+        Runs::One(fleet) => {
+            let vms = report::count(fleet.vms() as u64, "VM", "VMs");
+            let warp = match summary.vms_per_warp {
+                0 | 1 => String::new(),
+                most => format!(", {most} a warp"),
+            };
+            let (kernel, launches) =
+                (summary.kernel.as_secs_f64(), report::count(summary.launches, "launch", "launches"));
+            format!(" on {vms}{warp} ({kernel:.3} s in {launches})")
+        }
+        Runs::Several(all) => format!(": {}", devices::text(&all.names, &devices)),
     };
-    let (kernel, launches) = (summary.kernel.as_secs_f64(), report::count(summary.launches, "launch", "launches"));
-    let text =
-        format!("{ok} of {done} inputs succeeded, in {seconds:.2} s on {vms}{warp} ({kernel:.3} s in {launches})");
-    report::note(quiet, &text);
+    report::note(quiet, &format!("{ok} of {done} inputs succeeded, in {seconds:.2} s{on}"));
     if let (Some(path), Some(trace)) = (&args.trace, &options.trace) {
         std::fs::write(path, trace.json())
             .with_context(|| format!("cannot write the trace (--trace) {}", path.display()))?;
     }
     if let Some(path) = &args.stats {
-        stats::write(path, begin, &fleet, &summary, stats::Inputs { done, failed: failures.count, bytes })?;
+        let inputs = stats::Inputs { done, failed: failures.count, bytes };
+        match &runs {
+            Runs::One(fleet) => stats::write(path, begin, fleet, &summary, inputs)?,
+            Runs::Several(all) => stats::write_several(path, begin, &all.names, &devices, &summary, inputs)?,
+        }
     }
     Ok(match &args.end.until {
         Some(_) if found => 0,
@@ -198,6 +244,19 @@ fn resumed(args: &MapArgs, header: &Header, source: &mut Source, for_lines: bool
         },
     );
     Ok(Some(resumed))
+}
+
+/// Dropped, it ends what `--progress json` tells, though a thread that prepares a device may still have the progress.
+struct LastLine(Arc<Mutex<Progress>>);
+
+impl Drop for LastLine {
+    fn drop(&mut self) {
+        lock(&self.0).close();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn same_place(input: &Path, output: &Path) -> bool {
@@ -246,7 +305,7 @@ impl Pending {
 /// State shared by the inputs' iterator and the outcomes' sink.
 struct Batch {
     output: Output,
-    progress: Progress,
+    progress: Arc<Mutex<Progress>>,
     pending: Pending,
     done: usize,
     failures: Failures,
@@ -276,7 +335,7 @@ impl Batch {
             self.stops.failed();
         }
         self.done += 1;
-        self.progress.step(self.failures.count);
+        lock(&self.progress).step(self.failures.count);
     }
 
     /// No further inputs are wanted.
@@ -295,16 +354,16 @@ impl Batch {
 /// Takes an input when the fleet asks for one. What could not be read fails at once and the next is taken.
 struct Inputs<'a> {
     source: Source,
-    batch: &'a RefCell<Batch>,
+    batch: &'a Mutex<Batch>,
 }
 
 impl Iterator for Inputs<'_> {
     type Item = Input;
 
     fn next(&mut self) -> Option<Input> {
-        while !self.batch.borrow().ends() {
+        while !lock(self.batch).ends() {
             let item = self.source.next()?;
-            let mut batch = self.batch.borrow_mut();
+            let mut batch = lock(self.batch);
             match item.stdin {
                 Ok(stdin) => {
                     batch.pending.push(item.index, item.name);

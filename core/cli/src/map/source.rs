@@ -70,7 +70,7 @@ impl Iterator for Numbers {
 
 /// Lines of a file or of standard input.
 pub struct Lines {
-    reader: Option<Box<dyn BufRead>>,
+    reader: Option<Box<dyn BufRead + Send>>,
     /// When the file was last changed, nanoseconds since 1970; 0 for what is no file.
     changed: u64,
     next: usize,
@@ -80,7 +80,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    fn new(reader: Box<dyn BufRead>, changed: u64, about: Option<usize>) -> Self {
+    fn new(reader: Box<dyn BufRead + Send>, changed: u64, about: Option<usize>) -> Self {
         Self { reader: Some(reader), changed, next: 0, about, skip: Arc::default() }
     }
 }
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn line_ends_are_not_input_and_blank_lines_are() {
-        let reader: Box<dyn BufRead> = Box::new(&b"a\r\n\nlast"[..]);
+        let reader: Box<dyn BufRead + Send> = Box::new(&b"a\r\n\nlast"[..]);
         let items: Vec<_> = Lines::new(reader, 0, None).map(|i| (i.index, i.stdin)).collect();
         assert_eq!(items, [(0, Ok(b"a"[..].into())), (1, Ok(b""[..].into())), (2, Ok(b"last"[..].into()))]);
     }

@@ -18,6 +18,7 @@ const JITTER: Duration = Duration::from_micros(100);
 const LOOK: Duration = Duration::from_millis(20);
 
 type Sink<'a> = &'a mut dyn FnMut(Outcome);
+type Total<'a> = &'a dyn Fn() -> Option<usize>;
 type Progress<'a> = &'a mut dyn FnMut(Stage<'_>);
 
 impl Fleet {
@@ -40,10 +41,26 @@ impl Fleet {
         sink: Sink<'_>,
         progress: Progress<'_>,
     ) -> Result<Summary> {
+        when.check(self.made.asked(), self.made.engine().info())?;
+        let mut numbered = self.begin(inputs)?;
+        let summary = self.run_share(entry, when, &|| total, &mut Jobs::new(&mut numbered), sink, progress)?;
+        self.remember_needs();
+        Ok(summary)
+    }
+
+    /// Runs inputs, and autotunes meanwhile as [`Self::run_autotuned`] does; `total` is the present estimate of how many
+    /// they are.
+    pub(super) fn run_share(
+        &mut self,
+        entry: &str,
+        when: Autotuning,
+        total: Total<'_>,
+        jobs: &mut Jobs<'_>,
+        sink: Sink<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Summary> {
         let begin = Instant::now();
         let candidates = Tuning::candidates(&self.made, when);
-        when.check(self.made.asked(), self.made.engine().info())?;
-        let mut jobs = self.jobs(inputs)?;
         let mut summary = Summary::default();
         // A group's share tells linear memory and cells apart, which differ most.
         let sample = if when == Autotuning::Auto { self.vms() / self.groups.len().max(1) } else { self.vms() };
@@ -52,7 +69,7 @@ impl Fleet {
             Autotuning::Now => Some(None),
             Autotuning::Auto if candidates.is_empty() || !self.made.may_autotune(sample) => None,
             Autotuning::Auto => {
-                self.run_until_it_pays(entry, &candidates, (sample, total), &mut jobs, &mut summary, sink)?.map(Some)
+                self.run_until_it_pays(entry, &candidates, (sample, total), jobs, &mut summary, sink)?.map(Some)
             }
         };
         if let Some(others) = others {
@@ -62,7 +79,7 @@ impl Fleet {
             // These inputs may take far longer than those before them, on which the decision to autotune was based.
             let worth = match when {
                 Autotuning::Auto => {
-                    !jobs.ended && pays(candidates.len(), Duration::ZERO, first.elapsed, pace(&summary, total))
+                    !jobs.ended && pays(candidates.len(), Duration::ZERO, first.elapsed, pace(&summary, total()))
                 }
                 _ => !sample.is_empty(),
             };
@@ -72,10 +89,9 @@ impl Fleet {
             }
         }
         if !summary.cancelled {
-            summary += self.run_jobs(entry, &mut jobs, sink)?;
+            summary += self.run_jobs(entry, jobs, sink)?;
         }
         summary.elapsed = begin.elapsed();
-        self.remember_needs();
         Ok(summary)
     }
 
@@ -85,7 +101,7 @@ impl Fleet {
         &mut self,
         entry: &str,
         candidates: &[Tuning],
-        (sample, total): (usize, Option<usize>),
+        (sample, total): (usize, Total<'_>),
         jobs: &mut Jobs<'_>,
         summary: &mut Summary,
         sink: Sink<'_>,
@@ -94,8 +110,11 @@ impl Fleet {
         let (made, now, compile_time) = (self.made.clone(), self.options_of_now(), self.made.compile_time());
         let mut others: Option<Compiling> = None;
         let mut until_compiled = std::iter::from_fn(|| {
+            if jobs.ended {
+                return jobs.next().inspect(|_| taken += 1);
+            }
             // All VMs have one of those that were taken, and as many have ended.
-            let pace = || Pace { ran: begin.elapsed(), done: taken - vms, total };
+            let pace = || Pace { ran: begin.elapsed(), done: taken - vms, total: total() };
             match &others {
                 Some(others) if others.ended() => return None,
                 None if taken >= vms + sample && pays(candidates.len(), compile_time, pace().of(sample), pace()) => {
@@ -103,8 +122,7 @@ impl Fleet {
                 }
                 _ => {}
             }
-            taken += 1;
-            jobs.next()
+            jobs.next().inspect(|_| taken += 1)
         });
         *summary += self.run_jobs(entry, &mut until_compiled, sink)?;
         Ok(others.filter(|_| !summary.cancelled && !jobs.ended))

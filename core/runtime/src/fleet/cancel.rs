@@ -1,5 +1,6 @@
 //! Ending a run early, and telling it that there are inputs, from another thread.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,6 +35,12 @@ impl Waker {
     pub fn wake(&self) {
         *self.0.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.wake.notify_all();
+    }
+}
+
+impl fmt::Debug for CancelHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelHandle").field("cancelled", &self.cancelled()).finish_non_exhaustive()
     }
 }
 

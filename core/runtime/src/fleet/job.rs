@@ -108,12 +108,35 @@ impl Job {
     }
 }
 
-/// The inputs of a run, each with its number and its key.
-pub struct Jobs<'a> {
-    inputs: Enumerate<&'a mut dyn Iterator<Item = Input>>,
-    /// The seed from which their keys are derived.
+/// Inputs with their numbers and their keys.
+pub struct Numbered<'a, I: ?Sized> {
+    inputs: Enumerate<&'a mut I>,
+    /// The seed from which the keys are derived.
     seed: StreamKey,
-    /// There are no more, and the iterator is not asked again.
+}
+
+impl<'a, I: Iterator<Item = Input> + ?Sized> Numbered<'a, I> {
+    pub fn new(inputs: &'a mut I, seed: StreamKey) -> Self {
+        Self { inputs: inputs.enumerate(), seed }
+    }
+}
+
+impl<I: Iterator<Item = Input> + ?Sized> Iterator for Numbered<'_, I> {
+    type Item = Job;
+
+    fn next(&mut self) -> Option<Job> {
+        let (index, input) = self.inputs.next()?;
+        // Each input has a random stream of its own, whichever VM it runs in.
+        Some(Job::new(index, input, key_of(&self.seed, index)))
+    }
+}
+
+/// The inputs of a run.
+pub struct Jobs<'a> {
+    source: &'a mut dyn Iterator<Item = Job>,
+    /// After `None` there may be more: several devices share the source.
+    shared: bool,
+    /// There are no more, or of a shared source none for now.
     pub ended: bool,
 }
 
@@ -121,8 +144,14 @@ pub struct Jobs<'a> {
 const SAMPLE: usize = 1 << 30;
 
 impl<'a> Jobs<'a> {
-    pub fn new(inputs: &'a mut dyn Iterator<Item = Input>, seed: StreamKey) -> Self {
-        Self { inputs: inputs.enumerate(), seed, ended: false }
+    /// A source that is not asked again once it has ended.
+    pub fn new(source: &'a mut dyn Iterator<Item = Job>) -> Self {
+        Self { source, shared: false, ended: false }
+    }
+
+    /// A source that may have more after `None`.
+    pub fn shared(source: &'a mut dyn Iterator<Item = Job>) -> Self {
+        Self { source, shared: true, ended: false }
     }
 
     /// The next `count`, or fewer if they are large.
@@ -143,13 +172,12 @@ impl Iterator for Jobs<'_> {
     type Item = Job;
 
     fn next(&mut self) -> Option<Job> {
-        if self.ended {
+        if self.ended && !self.shared {
             return None;
         }
-        let next = self.inputs.next();
+        let next = self.source.next();
         self.ended = next.is_none();
-        // Each input has a random stream of its own, whichever VM it runs in.
-        next.map(|(index, input)| Job::new(index, input, key_of(&self.seed, index)))
+        next
     }
 }
 

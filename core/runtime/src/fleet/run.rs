@@ -244,8 +244,14 @@ impl<'a> Run<'a> {
 
     /// Puts inputs into the free VMs of a group.
     fn fill(&mut self, g: usize) -> Result<()> {
-        let none_left = self.exhausted && self.waiting.is_none() && self.retry.is_empty();
-        if none_left || self.fleet.groups[g].occupied == self.fleet.groups[g].vms {
+        if self.fleet.groups[g].occupied == self.fleet.groups[g].vms {
+            return Ok(());
+        }
+        // A source that several devices share may have some again.
+        if std::mem::take(&mut self.exhausted) {
+            self.waiting = self.next_job();
+        }
+        if self.exhausted && self.waiting.is_none() && self.retry.is_empty() {
             return Ok(());
         }
         let base = self.fleet.quota;

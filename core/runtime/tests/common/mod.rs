@@ -15,6 +15,8 @@ pub struct Faults {
     pub allocations: AtomicI64,
     /// The largest allocation of device memory that does not fail.
     pub largest: AtomicU64,
+    /// Microseconds that a launch takes longer for each of its VMs.
+    pub slow: AtomicU64,
     /// How long each launch says it took in the kernel, if not the truth.
     pub kernel: Mutex<Option<Box<dyn FnMut() -> u64 + Send>>>,
 }
@@ -31,6 +33,7 @@ pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engi
         launches: never(),
         allocations: never(),
         largest: AtomicU64::new(u64::MAX),
+        slow: AtomicU64::new(0),
         kernel: Mutex::default(),
     });
     let driver = Changed { inner: vectorvisor_cpu::driver(), change: Arc::new(change), faults: faults.clone() };
@@ -158,6 +161,8 @@ impl Device for ChangedDevice {
         if due(&self.faults.launches) {
             return Err(Error::Device("the device fell off the bus".into()));
         }
+        let slow = self.faults.slow.load(Ordering::SeqCst) * u64::from(tiles * lanes);
+        std::thread::sleep(std::time::Duration::from_micros(slow));
         self.inner.launch(queue, kernel, args, tiles, lanes)
     }
     fn finish(&self, queue: QueueId) -> Result<()> {

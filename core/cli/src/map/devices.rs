@@ -1,0 +1,159 @@
+//! Several devices: a fleet for each, prepared in a thread of its own, so that the first that is ready begins.
+
+use crate::args::MapArgs;
+use crate::report::{self, Progress};
+use crate::setup;
+use anyhow::{Context, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+use vectorvisor::{
+    Autotuning, BackendSpec, CancelHandle, DeviceRun, Devices, Drivers, Engine, Fleet, FleetOptions, Program,
+    ProgramOptions, Quirks, Ready, Stage,
+};
+
+/// Threads that still prepare a fleet.
+static PREPARING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a device is still being prepared, though the run may have ended: its compiler cannot be stopped.
+pub fn preparing() -> bool {
+    PREPARING.load(Ordering::SeqCst) > 0
+}
+
+/// The devices of a run.
+pub struct Prepared {
+    /// As messages call them.
+    pub names: Vec<String>,
+    /// Gives their fleets as they come.
+    pub fleets: Receiver<Ready>,
+    /// Ends the runs of all.
+    pub cancel: CancelHandle,
+}
+
+/// What a device's thread needs.
+struct Preparation {
+    drivers: Drivers,
+    quirks: Quirks,
+    translate: crate::args::TranslateArgs,
+    module: Vec<u8>,
+    options: FleetOptions,
+    count: Option<usize>,
+    cancel: CancelHandle,
+    progress: Arc<Mutex<Progress>>,
+}
+
+/// What messages call devices. One that is named twice has the number of its turn, too.
+pub fn names(specs: &[BackendSpec]) -> Vec<String> {
+    let turn = |i: usize| specs[..=i].iter().filter(|spec| **spec == specs[i]).count();
+    let name = |(i, spec): (usize, &BackendSpec)| match turn(i) {
+        1 => spec.to_string(),
+        turn => format!("{spec} (no. {turn})"),
+    };
+    specs.iter().enumerate().map(name).collect()
+}
+
+impl Prepared {
+    /// Begins to prepare a fleet on each device, for so many inputs.
+    pub fn prepare(
+        args: &MapArgs,
+        drivers: Drivers,
+        specs: Vec<BackendSpec>,
+        module: Vec<u8>,
+        options: FleetOptions,
+        count: Option<usize>,
+        progress: Arc<Mutex<Progress>>,
+    ) -> Result<Self> {
+        let (names, cancel) = (names(&specs), CancelHandle::default());
+        let (quirks, translate) = (setup::quirks(&args.device), args.translate.clone());
+        let preparation =
+            Preparation { drivers, quirks, translate, module, options, count, cancel: cancel.clone(), progress };
+        let (preparation, (ready, fleets)) = (Arc::new(preparation), channel());
+        for (device, spec) in specs.into_iter().enumerate() {
+            let (preparation, ready, name) = (preparation.clone(), ready.clone(), names[device].clone());
+            PREPARING.fetch_add(1, Ordering::SeqCst);
+            let prepare = move || {
+                let fleet = preparation.fleet(device, &name, &spec);
+                PREPARING.fetch_sub(1, Ordering::SeqCst);
+                // After the end of the run nobody wants it.
+                _ = ready.send((device, fleet));
+            };
+            let thread = thread::Builder::new().name("vv-prepare".into()).spawn(prepare);
+            thread.context("cannot start a thread that prepares a device")?;
+        }
+        Self { names, fleets, cancel }.first(ready)
+    }
+
+    /// All of them, for a run.
+    pub fn devices(&self, seed: Option<u64>) -> Devices<'_> {
+        Devices { names: &self.names, fleets: &self.fleets, cancel: &self.cancel, seed }
+    }
+
+    /// Waits until a device is ready, or all failed.
+    fn first(self, again: Sender<Ready>) -> Result<Self> {
+        let mut came = Vec::new();
+        while came.len() < self.names.len() {
+            let next = self.fleets.recv().context("the threads that prepare devices ended")?;
+            let ready = next.1.is_ok();
+            came.push(next);
+            if ready {
+                for ready in came {
+                    _ = again.send(ready);
+                }
+                return Ok(self);
+            }
+        }
+        for failed in came {
+            _ = again.send(failed);
+        }
+        // With no device left it only says why.
+        let ran = self.devices(None).run("_start", None, &mut std::iter::empty(), &mut |_| (), &mut |_, _| ());
+        ran.map(|_| self).map_err(Into::into)
+    }
+}
+
+impl Preparation {
+    fn fleet(&self, device: usize, name: &str, spec: &BackendSpec) -> vectorvisor::Result<(Fleet, Autotuning)> {
+        let options =
+            FleetOptions { trace: self.options.trace.as_ref().map(|trace| trace.on(device)), ..self.options.clone() };
+        let mut phase = Instant::now();
+        let mut ended = |what| {
+            let began = std::mem::replace(&mut phase, Instant::now());
+            if let Some(trace) = &options.trace {
+                trace.span(what, began);
+            }
+        };
+        let mut tell = |stage: Stage<'_>| self.lock().stage_of(Some(name), stage);
+        let engine = Engine::open(&self.drivers, spec, self.quirks)?;
+        ended("open device");
+        let program_options: ProgramOptions = setup::translation(&self.translate, &["_start"], engine.info());
+        let mut when = setup::autotuning(&self.translate);
+        if let Err(why) = when.check(&program_options, engine.info()) {
+            tell(Stage::Warning(&format!("--interleave tune has no effect: {why}")));
+            when = Autotuning::Never;
+        }
+        let program = Program::new(&engine, &self.module, &program_options, &mut tell)?;
+        ended("load program");
+        let fleet = Fleet::with_cancel(&program, &options, self.count, self.cancel.clone())?;
+        ended("allocate VMs");
+        Ok((fleet, when))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What each device did, on one line.
+pub fn text(names: &[String], devices: &[DeviceRun]) -> String {
+    let each = names.iter().zip(devices).map(|(name, device)| {
+        let inputs = report::count(device.summary.delivered as u64, "input", "inputs");
+        match (&device.failed, &device.fleet) {
+            (Some(_), _) => format!("{name} {inputs}, then failed"),
+            (None, Some(fleet)) => format!("{name} {inputs} ({})", report::count(fleet.vms() as u64, "VM", "VMs")),
+            (None, None) => format!("{name} was not ready in time"),
+        }
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
