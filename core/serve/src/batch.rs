@@ -1,13 +1,11 @@
 //! Many requests in one body, and their answers.
 
 use crate::http::{LOST, status};
+use crate::lines;
 use crate::queue::{Answer, Queue, Refused};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::Either;
 use futures_util::stream::{self, Stream, StreamExt as _};
-use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,30 +31,6 @@ pub struct Item {
     stdin: Bytes,
 }
 
-#[derive(Deserialize)]
-struct Given {
-    id: Option<serde_json::Value>,
-    stdin: Option<String>,
-    stdin_base64: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<serde_json::Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr: Option<String>,
-}
-
 impl Format {
     /// That of a content type.
     pub fn of(content_type: &str) -> Option<Self> {
@@ -79,9 +53,9 @@ impl Format {
     pub fn requests(self, body: Bytes) -> Result<Vec<Item>, String> {
         match self {
             Self::Lines => {
-                let body = body.strip_suffix(b"\n").map_or(body.clone(), |line| body.slice_ref(line));
+                let body = body.strip_suffix(b"\n").unwrap_or(&body);
                 let lines = body.split(|byte| *byte == b'\n').filter(|_| !body.is_empty());
-                lines.enumerate().map(|(index, line)| item(index, body.slice_ref(line))).collect()
+                lines.enumerate().map(|(index, line)| item(index, line)).collect()
             }
             Self::Lengths => {
                 let (mut items, mut rest) = (Vec::new(), body);
@@ -111,21 +85,9 @@ impl Format {
             Self::Lines => {
                 let exit =
                     answer.as_ref().ok().and_then(|o| if let End::Exit(code) = o.end { Some(code) } else { None });
-                let text = exit.map(|_| std::str::from_utf8(stdout));
-                let line = Line {
-                    index,
-                    id,
-                    exit,
-                    stdout: text.and_then(Result::ok),
-                    stdout_base64: text.is_some_and(|t| t.is_err()).then(|| STANDARD.encode(stdout)),
-                    // The exit code reports the failure.
-                    error: error.filter(|_| exit.is_none()),
-                    stderr: (!stderr.is_empty()).then(|| String::from_utf8_lossy(stderr).into_owned()),
-                };
-                // Its keys are strings, so it has a form in JSON.
-                let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
-                bytes.push(b'\n');
-                bytes.into()
+                lines::Answer { index, id: id.as_ref(), exit, stdout, error, stderr, ..Default::default() }
+                    .line()
+                    .into()
             }
             Self::Lengths => {
                 let body = error.as_ref().map_or(&stdout[..], |text| text.as_bytes());
@@ -140,19 +102,10 @@ impl Format {
     }
 }
 
-fn item(index: usize, line: Bytes) -> Result<Item, String> {
-    let line = line.strip_suffix(b"\r").map_or(line.clone(), |text| line.slice_ref(text));
-    let object = line.trim_ascii_start().first() == Some(&b'{');
-    let (id, stdin) = match serde_json::from_slice::<Given>(&line) {
-        Ok(Given { id, stdin: Some(text), .. }) if object => (id, text.into()),
-        Ok(Given { id, stdin_base64: Some(text), .. }) if object => {
-            let bytes =
-                STANDARD.decode(text).map_err(|why| format!("line {}: `stdin_base64` is not: {why}", index + 1));
-            (id, bytes?.into())
-        }
-        _ => (None, line),
-    };
-    Ok(Item { index, id, stdin })
+fn item(index: usize, line: &[u8]) -> Result<Item, String> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let given = lines::given(line.to_vec()).map_err(|why| format!("line {}: {why}", index + 1))?;
+    Ok(Item { index, id: given.id, stdin: given.stdin.into() })
 }
 
 /// `Bytes::split_to`, where there may be fewer.
@@ -210,9 +163,7 @@ mod tests {
         assert_eq!(of("\n"), Ok(vec![]));
         assert_eq!(of("a\r\n\nb"), Ok(vec![item(0, None, "a"), item(1, None, ""), item(2, None, "b")]));
         assert_eq!(of(r#"{"stdin":"x","id":"7"}"#), Ok(vec![item(0, Some("7"), "x")]));
-        assert_eq!(of(r#"{"stdin_base64":"eA=="}"#), Ok(vec![item(0, None, "x")]));
-        assert_eq!(of(r#"{"other":1}"#), Ok(vec![item(0, None, r#"{"other":1}"#)]));
-        assert!(of(r#"{"stdin_base64":"?"}"#).is_err());
+        assert!(of("a\n{\"stdin\":1}").is_err_and(|why| why.starts_with("line 2: ")));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 
 mod batch;
 mod http;
+pub mod lines;
 mod metrics;
 mod queue;
 mod worker;

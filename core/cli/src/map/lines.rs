@@ -3,15 +3,15 @@
 use super::journal::Skip;
 use super::output::{Done, with_suffix};
 use anyhow::{Context, Result, bail};
-use base64::Engine as _;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use vectorvisor_serve::lines::Answer;
 
 /// A file of JSON lines.
 pub struct Lines {
@@ -216,25 +216,6 @@ impl Reader {
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr: Option<String>,
-}
-
 impl Lines {
     /// Lines for `writer`, which is the partial file of those that are moved when it is finished, if any are.
     pub fn new(writer: Box<dyn Write + Send>, name: String, moved: Option<Files>) -> Self {
@@ -268,22 +249,18 @@ impl Lines {
         if self.broken() {
             bail!("not written: {} could not be written before", self.name);
         }
-        let text = done.exit.map(|_| std::str::from_utf8(&done.stdout));
-        let line = Line {
+        let answer = Answer {
             index: done.index,
+            id: None,
             name: done.name.as_ref().map(|n| n.to_string_lossy().into_owned()),
             exit: done.exit,
-            stdout: text.and_then(Result::ok),
-            stdout_base64: text
-                .is_some_and(|t| t.is_err())
-                .then(|| base64::engine::general_purpose::STANDARD.encode(&done.stdout)),
+            stdout: &done.stdout,
             // The exit code reports the failure.
             error: done.error.as_deref().filter(|_| done.exit.is_none()).map(one_line),
             note: done.note.as_deref(),
-            stderr: (!done.stderr.is_empty()).then(|| String::from_utf8_lossy(&done.stderr).into_owned()),
+            stderr: &done.stderr,
         };
-        let mut bytes = serde_json::to_vec(&line).context("cannot write a JSON line")?;
-        bytes.push(b'\n');
+        let bytes = answer.line();
         let file = &mut *self.file();
         file.held.insert(done.index, bytes);
         if let Err(e) = file.advance() {

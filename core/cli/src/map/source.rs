@@ -6,7 +6,6 @@ use super::queue::{LIMITS, Limits, Queue, threads};
 use crate::Usage;
 use crate::args::Range;
 use anyhow::{Context, Result};
-use base64::Engine as _;
 use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -16,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use vectorvisor_serve::lines;
 
 /// One input.
 pub struct Item {
@@ -401,7 +401,7 @@ impl Iterator for Lines {
                             line.pop();
                         }
                     }
-                    line_to_stdin(line)
+                    lines::given(line).map(|given| given.stdin)
                 }
                 Err(e) => {
                     self.reader = None;
@@ -413,43 +413,9 @@ impl Iterator for Lines {
     }
 }
 
-/// An object's `stdin` or `stdin_base64`, or else the line itself.
-fn line_to_stdin(line: Vec<u8>) -> Result<Vec<u8>, String> {
-    if line.trim_ascii_start().first() != Some(&b'{') {
-        return Ok(line);
-    }
-    let Ok(serde_json::Value::Object(mut object)) = serde_json::from_slice(&line) else { return Ok(line) };
-    if let Some(stdin) = object.remove("stdin") {
-        return match stdin {
-            serde_json::Value::String(text) => Ok(text.into_bytes()),
-            _ => Err("`stdin` of this line is not a string".into()),
-        };
-    }
-    match object.remove("stdin_base64") {
-        Some(serde_json::Value::String(text)) => base64::engine::general_purpose::STANDARD
-            .decode(text)
-            .map_err(|e| format!("`stdin_base64` of this line is not base64: {e}")),
-        Some(_) => Err("`stdin_base64` of this line is not a string".into()),
-        None => Ok(line),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines() {
-        let text = |s: &str| line_to_stdin(s.into());
-        assert_eq!(text("plain text"), Ok(b"plain text".to_vec()));
-        assert_eq!(text("\"quoted\""), Ok(b"\"quoted\"".to_vec()));
-        assert_eq!(text(r#"{"stdin":"a\n"}"#), Ok(b"a\n".to_vec()));
-        assert_eq!(text(r#"{"stdin_base64":"/wA="}"#), Ok(vec![0xff, 0]));
-        assert_eq!(text(r#"{"other":1}"#), Ok(br#"{"other":1}"#.to_vec()));
-        assert_eq!(text("{not json"), Ok(b"{not json".to_vec()));
-        assert!(text(r#"{"stdin":1}"#).is_err());
-        assert!(text(r#"{"stdin_base64":"?"}"#).is_err());
-    }
 
     #[test]
     fn lines_are_guessed_from_the_first() {
