@@ -52,7 +52,7 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         let address = listener.local_addr().context("cannot use the socket")?;
         let names: Vec<String> = args.programs.iter().map(|program| format!("/{}", name_and_path(program).0)).collect();
         report::note(quiet, &format!("listening on http://{address}; POST {}", names.join(", ")));
-        server.serve(listener, stop.notified()).await;
+        server.serve(listener, stop.notified()).await?;
         Ok(0)
     })
 }

@@ -30,10 +30,24 @@ impl Source<Input> for Channel {
     }
 }
 
+/// Writes 64 KiB.
+const WRITE: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "write") (param i64) (result i64)
+    (i32.store (i32.const 0) (i32.const 4096))
+    (i32.store (i32.const 4) (i32.const 65536))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (local.get 0)))"#;
+
 fn fleet(options: &FleetOptions) -> Fleet {
+    fleet_of(COUNT, options)
+}
+
+fn fleet_of(program: &str, options: &FleetOptions) -> Fleet {
     let engine = common::engine(|_| ()).0;
     let options_of_program = ProgramOptions { lanes: Some(1), cache: CachePolicy::Off, ..Default::default() };
-    let program = Program::new(&engine, COUNT.as_bytes(), &options_of_program, &mut |_| {}).expect("a program");
+    let program = Program::new(&engine, program.as_bytes(), &options_of_program, &mut |_| {}).expect("a program");
     Fleet::new(&program, options, None).expect("room")
 }
 
@@ -82,6 +96,28 @@ fn a_long_one_does_not_hold_back_those_that_come_later() {
     let mut deliver = |outcome| answer.send(outcome).expect("a client");
     fleet.serve("count", &mut Channel(inputs), &mut deliver).expect("a run");
     client.join().expect("all answers");
+}
+
+/// Also where all VMs are one group, which then waits for nothing else.
+#[test]
+fn an_input_that_runs_again_is_answered_though_no_other_comes() {
+    for vms in [Some(8), None] {
+        let mut fleet = fleet_of(WRITE, &FleetOptions { vms, out_capacity: Some(64), ..Default::default() });
+        let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
+        let client = thread::spawn(move || {
+            send.send(1).expect("a server");
+            waker.wake();
+            let outcome = answers.recv_timeout(Duration::from_secs(30)).expect("an answer");
+            assert_eq!(outcome.stdout.len(), 65536);
+            drop(send);
+            waker.wake();
+        });
+        let mut deliver = |outcome| answer.send(outcome).expect("a client");
+        let summary = fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
+        client.join().expect("an answer");
+        assert_eq!(summary.delivered, 1);
+        assert!(summary.reruns > 0);
+    }
 }
 
 #[test]

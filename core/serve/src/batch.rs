@@ -2,17 +2,20 @@
 
 use crate::http::{LOST, status};
 use crate::lines;
-use crate::queue::{Answer, Queue, Refused};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use crate::queue::{Answer, Queue};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::future::Either;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use vectorvisor::End;
 
 /// Requests of one batch that are under way: a client that does not read its answers stops its own batch.
-const UNDER_WAY: usize = 1 << 16;
+const UNDER_WAY: usize = 1 << 15;
+/// Requests of one that were submitted and are not yet among those.
+const AHEAD: usize = 1 << 10;
 
 /// The form of a batch and of its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,50 @@ pub enum Format {
 pub struct Item {
     index: usize,
     id: Option<serde_json::Value>,
-    stdin: Bytes,
+    stdin: Result<Bytes, String>,
+}
+
+/// The requests of a batch, read one at a time: they may be many, and short.
+#[derive(Debug)]
+pub struct Items {
+    format: Format,
+    rest: Bytes,
+    next: usize,
+}
+
+impl Iterator for Items {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let index = self.next;
+        self.next += 1;
+        Some(match self.format {
+            Format::Lines => {
+                let length = self.rest.iter().position(|byte| *byte == b'\n').unwrap_or(self.rest.len());
+                let line = self.rest.split_to(length);
+                self.rest.advance(self.rest.len().min(1));
+                match lines::given(line.strip_suffix(b"\r").unwrap_or(&line).to_vec()) {
+                    Ok(given) => Item { index, id: given.id, stdin: Ok(given.stdin.into()) },
+                    Err(why) => Item { index, id: None, stdin: Err(why) },
+                }
+            }
+            Format::Lengths => Item { index, id: None, stdin: cut(&mut self.rest).ok_or_else(|| CUT.into()) },
+        })
+    }
+}
+
+const CUT: &str = "the body ended within a request";
+
+/// Takes a request off the front.
+fn cut(rest: &mut Bytes) -> Option<Bytes> {
+    let length = u32::from_le_bytes(*rest.first_chunk()?) as usize;
+    (length <= rest.len() - 4).then(|| {
+        rest.advance(4);
+        rest.split_to(length)
+    })
 }
 
 impl Format {
@@ -50,25 +96,12 @@ impl Format {
     }
 
     /// The requests of a body.
-    pub fn requests(self, body: Bytes) -> Result<Vec<Item>, String> {
-        match self {
-            Self::Lines => {
-                let body = body.strip_suffix(b"\n").unwrap_or(&body);
-                let lines = body.split(|byte| *byte == b'\n').filter(|_| !body.is_empty());
-                lines.enumerate().map(|(index, line)| item(index, line)).collect()
-            }
-            Self::Lengths => {
-                let (mut items, mut rest) = (Vec::new(), body);
-                while !rest.is_empty() {
-                    let index = items.len();
-                    let cut = || format!("request {index} is cut: the body ended within it");
-                    let length = rest.split_to_checked(4).ok_or_else(cut)?;
-                    let length = length.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)) as usize;
-                    items.push(Item { index, id: None, stdin: rest.split_to_checked(length).ok_or_else(cut)? });
-                }
-                Ok(items)
-            }
+    pub fn requests(self, body: Bytes) -> Result<Items, String> {
+        let mut rest = body.clone();
+        while self == Self::Lengths && !rest.is_empty() {
+            cut(&mut rest).ok_or(CUT)?;
         }
+        Ok(Items { format: self, rest: body, next: 0 })
     }
 
     /// An answer.
@@ -102,44 +135,48 @@ impl Format {
     }
 }
 
-fn item(index: usize, line: &[u8]) -> Result<Item, String> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let given = lines::given(line.to_vec()).map_err(|why| format!("line {}: {why}", index + 1))?;
-    Ok(Item { index, id: given.id, stdin: given.stdin.into() })
-}
+/// A request that was submitted, or why it was not.
+type Submitted = (usize, Option<serde_json::Value>, Instant, Result<oneshot::Receiver<Answer>, String>);
 
-/// `Bytes::split_to`, where there may be fewer.
-trait SplitChecked: Sized {
-    fn split_to_checked(&mut self, count: usize) -> Option<Self>;
-}
-
-impl SplitChecked for Bytes {
-    fn split_to_checked(&mut self, count: usize) -> Option<Self> {
-        (count <= self.len()).then(|| self.split_to(count))
-    }
-}
-
-/// Runs the requests, and gives their answers: in their order, or as they end.
+/// Runs the requests, and gives their answers: in their order, or as they end. The batch keeps its `room` until all have
+/// been submitted.
 pub fn answers(
     queue: Arc<Queue>,
     format: Format,
-    items: Vec<Item>,
+    items: Items,
     any_order: bool,
+    room: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
-    let each = move |Item { index, id, stdin }| {
+    let (send, submitted) = mpsc::channel::<Submitted>(AHEAD);
+    let submits = queue.clone();
+    // Apart from the answers: these are not asked for while the client does not read.
+    tokio::spawn(async move {
+        for Item { index, id, stdin } in items {
+            let begin = Instant::now();
+            let answer = match stdin {
+                Ok(stdin) => submits.submit_when_there_is_room(&stdin).await.map_err(|_| LOST.into()),
+                Err(why) => Err(why),
+            };
+            // The client has gone.
+            if send.send((index, id, begin, answer)).await.is_err() {
+                return;
+            }
+        }
+        drop(room);
+    });
+    let each = move |(index, id, begin, answer): Submitted| {
         let queue = queue.clone();
         async move {
-            let begin = Instant::now();
-            let answer = match queue.submit_when_there_is_room(&stdin).await {
+            let answer = match answer {
                 Ok(answer) => answer.await.unwrap_or_else(|_| Err(LOST.into())),
-                Err(Refused::Full | Refused::Closed) => Err(LOST.into()),
+                Err(why) => Err(why),
             };
             queue.meters.ended(status(&answer).1);
             queue.meters.seconds.observe(begin.elapsed().as_secs_f64());
             Ok(format.answer(index, id, &answer))
         }
     };
-    let answers = stream::iter(items).map(each);
+    let answers = stream::unfold(submitted, |mut more| async move { Some((more.recv().await?, more)) }).map(each);
     if any_order {
         Either::Left(answers.buffer_unordered(UNDER_WAY))
     } else {
@@ -153,27 +190,33 @@ mod tests {
 
     #[test]
     fn lines() {
-        let of = |text: &str| Format::Lines.requests(Bytes::copy_from_slice(text.as_bytes()));
+        let of = |text: &str| -> Vec<Item> {
+            Format::Lines.requests(Bytes::copy_from_slice(text.as_bytes())).expect("lines").collect()
+        };
         let item = |index, id: Option<&str>, stdin: &str| Item {
             index,
             id: id.map(Into::into),
-            stdin: Bytes::copy_from_slice(stdin.as_bytes()),
+            stdin: Ok(Bytes::copy_from_slice(stdin.as_bytes())),
         };
-        assert_eq!(of(""), Ok(vec![]));
-        assert_eq!(of("\n"), Ok(vec![]));
-        assert_eq!(of("a\r\n\nb"), Ok(vec![item(0, None, "a"), item(1, None, ""), item(2, None, "b")]));
-        assert_eq!(of(r#"{"stdin":"x","id":"7"}"#), Ok(vec![item(0, Some("7"), "x")]));
-        assert!(of("a\n{\"stdin\":1}").is_err_and(|why| why.starts_with("line 2: ")));
+        assert_eq!(of(""), []);
+        assert_eq!(of("\n"), [item(0, None, "")]);
+        assert_eq!(of("a\r\n\nb"), [item(0, None, "a"), item(1, None, ""), item(2, None, "b")]);
+        assert_eq!(of("a\n"), [item(0, None, "a")]);
+        assert_eq!(of(r#"{"stdin":"x","id":"7"}"#), [item(0, Some("7"), "x")]);
+        let bad = of("{\"stdin\":1}\nb");
+        assert!(bad[0].stdin.is_err() && bad[1] == item(1, None, "b"));
     }
 
     #[test]
     fn lengths() {
-        let of = |bytes: &'static [u8]| Format::Lengths.requests(Bytes::from_static(bytes));
-        let stdins = |items: Vec<Item>| items.into_iter().map(|item| item.stdin.to_vec()).collect::<Vec<_>>();
-        assert_eq!(of(b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0c").map(stdins), Ok(vec![b"ab".into(), b"".into(), b"c".into()]));
+        let of = |bytes: &'static [u8]| {
+            let items = Format::Lengths.requests(Bytes::from_static(bytes));
+            items.map(|items| items.map(|item| item.stdin.expect("whole").to_vec()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0c"), Ok(vec![b"ab".into(), b"".into(), b"c".into()]));
         for cut in [&b"\x02\0\0\0a"[..], b"\x02\0\0"] {
-            assert!(of(cut).is_err_and(|why| why.contains("cut")));
+            assert!(of(cut).is_err_and(|why| why.contains("ended")));
         }
-        assert_eq!(of(b"").map(stdins), Ok(vec![]));
+        assert_eq!(of(b""), Ok(vec![]));
     }
 }

@@ -4,7 +4,7 @@ use crate::batch;
 use crate::queue::{Answer, Refused};
 use crate::{Server, Service};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -21,12 +21,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_io_timeout::TimeoutStream;
 use vectorvisor::End;
 
 type App = Arc<Server>;
 
-/// How long connections may take to end after the last request was accepted.
-const GRACE: Duration = Duration::from_secs(30);
+/// Bytes of bodies that are counted together.
+pub const UNIT: usize = 1 << 10;
 /// How long accepting waits when the system has no more connections.
 const PAUSE: Duration = Duration::from_millis(50);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -68,7 +70,10 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
         // Answers are small and written whole.
         _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        // A client that does not read its answer is cut off.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(patience));
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
@@ -76,9 +81,7 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some connections did not end in {} s", GRACE.as_secs());
-    }
+    graceful.shutdown().await;
 }
 
 /// Each request has an id: its own, or a number. It is in the log and in the answer.
@@ -89,7 +92,7 @@ async fn with_id(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
     if response.status().is_server_error() {
-        tracing::warn!(request = ?id, path, status = response.status().as_u16(), "a request failed");
+        tracing::debug!(request = ?id, path, status = response.status().as_u16(), "a request failed");
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
@@ -133,13 +136,26 @@ fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<&'a Service, Bo
     })
 }
 
-/// A request's whole body.
-async fn body(server: &Server, request: Request) -> Result<Bytes, Box<Response>> {
+/// A request's whole body, and the room that it takes. It waits for room if it may.
+async fn body(server: &Server, request: Request, waits: bool) -> Result<(Bytes, OwnedSemaphorePermit), Box<Response>> {
+    let length = request.body().size_hint().upper().and_then(|n| usize::try_from(n).ok());
+    let units = length.unwrap_or(usize::MAX).min(server.options.body).div_ceil(UNIT).max(1) as u32;
+    let bodies = server.bodies.clone();
+    let room = match waits {
+        true => tokio::time::timeout(server.options.patience, bodies.acquire_many_owned(units))
+            .await
+            .ok()
+            .and_then(Result::ok),
+        false => bodies.try_acquire_many_owned(units).ok(),
+    };
+    let Some(room) = room else {
+        return Err(Box::new(unavailable("too many bytes wait (--max-queue-bytes); try again later")));
+    };
     let limited = Limited::new(request.into_body(), server.options.body);
     let failed = |status, text: &str| Err(Box::new(error(status, text, b"")));
     match tokio::time::timeout(server.options.patience, limited.collect()).await {
         Err(_) => failed(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Ok(body)) => Ok((body.to_bytes(), room)),
         Ok(Err(why)) if why.is::<LengthLimitError>() => {
             let text = format!("the body is longer than {} bytes (--max-body)", server.options.body);
             failed(StatusCode::PAYLOAD_TOO_LARGE, &text)
@@ -151,9 +167,11 @@ async fn body(server: &Server, request: Request) -> Result<Bytes, Box<Response>>
 async fn one(State(server): State<App>, name: Option<String>, request: Request) -> Response {
     let ended = async {
         let service = service(&server, name.as_deref())?;
-        let stdin = body(&server, request).await?;
+        let (stdin, _room) = body(&server, request, false).await?;
         let begin = Instant::now();
         let answer = service.queue.submit(&stdin).map_err(|why| Box::new(service.refused(why)))?;
+        // The queue has its own.
+        drop(stdin);
         let answer = answer.await.unwrap_or_else(|_| Err(LOST.into()));
         Ok::<_, Box<Response>>(service.respond(answer, begin, &server.options.content_type))
     };
@@ -188,8 +206,9 @@ async fn many(
             let text = format!("a batch is application/x-ndjson or application/octet-stream, and not {kind:?}");
             return Err(Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text, b"")));
         };
-        let requests = format.requests(body(&server, request).await?).map_err(bad)?;
-        let answers = Body::from_stream(batch::answers(queue, format, requests, any));
+        let (body, room) = body(&server, request, true).await?;
+        let requests = format.requests(body).map_err(bad)?;
+        let answers = Body::from_stream(batch::answers(queue, format, requests, any, room));
         Ok(([(header::CONTENT_TYPE, format.content_type())], answers).into_response())
     };
     ended.await.unwrap_or_else(|response: Box<Response>| *response)
@@ -207,6 +226,13 @@ fn error(status: StatusCode, text: &str, stderr: &[u8]) -> Response {
         body["stderr"] = String::from_utf8_lossy(stderr).into();
     }
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+/// An answer for now.
+fn unavailable(text: &str) -> Response {
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, text, b"");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// The status of an outcome, and what the metrics call it.
@@ -229,9 +255,7 @@ impl Service {
             Refused::Full => "too many requests wait (--max-queue); try again later",
             Refused::Closed => "the server ends, or its device failed; try again later",
         };
-        let mut response = error(StatusCode::SERVICE_UNAVAILABLE, text, b"");
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        response
+        unavailable(text)
     }
 
     fn respond(&self, answer: Answer, begin: Instant, content_type: &str) -> Response {
@@ -243,7 +267,7 @@ impl Service {
                 ([(header::CONTENT_TYPE, content_type.to_owned())], outcome.stdout).into_response()
             }
             Ok(outcome) => error(status, &outcome.end.to_string(), &outcome.stderr),
-            Err(why) => error(status, &why, b""),
+            Err(why) => unavailable(&why),
         }
     }
 }

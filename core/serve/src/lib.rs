@@ -7,7 +7,7 @@
 //! let mut server = Server::new(Options::default())?;
 //! server.add("hash", program, vectorvisor::FleetOptions::default())?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//! server.serve(listener, async { _ = tokio::signal::ctrl_c().await }).await; // curl --data-binary @FILE localhost:8080
+//! server.serve(listener, std::future::pending()).await?; // curl --data-binary @FILE localhost:8080
 //! # Ok(())
 //! # }
 //! ```
@@ -23,9 +23,10 @@ use metrics::Metrics;
 pub use queue::Limits;
 use queue::Queue;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
 use vectorvisor::{Fleet, FleetOptions, Program};
 
 /// How the server behaves to its clients.
@@ -64,6 +65,9 @@ pub enum Error {
     /// An option makes no sense.
     #[error("{0}")]
     Option(String),
+    /// A program's device failed and did not come back: it takes a new process.
+    #[error("the device of {0} failed and does not come back; start the server again")]
+    Device(String),
     /// The system has no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -74,6 +78,10 @@ pub struct Server {
     options: Options,
     metrics: Metrics,
     services: BTreeMap<String, Service>,
+    /// Room for bodies, in units of [`http::UNIT`] bytes.
+    bodies: Arc<Semaphore>,
+    /// A program whose device does not come back.
+    broken: Arc<(Mutex<Option<String>>, Notify)>,
 }
 
 /// A program that answers requests.
@@ -90,13 +98,23 @@ impl Server {
     /// A server without programs.
     ///
     /// # Errors
-    /// The content type is not one.
+    /// The content type is not one, or a limit makes no sense.
     pub fn new(options: Options) -> Result<Self, Error> {
         if options.content_type.parse::<axum::http::HeaderValue>().is_err() {
             return Err(Error::Option(format!("{:?} is not a content type", options.content_type)));
         }
+        let limits = options.limits;
+        if limits.requests == 0 || limits.requests > Semaphore::MAX_PERMITS {
+            return Err(Error::Option(format!("{} requests cannot wait (--max-queue)", limits.requests)));
+        }
+        if options.body.div_ceil(http::UNIT) > limits.bytes / http::UNIT {
+            let (one, all) = (options.body, limits.bytes);
+            let text = format!("a body of {one} bytes (--max-body) must fit into the {all} of all (--max-queue-bytes)");
+            return Err(Error::Option(text));
+        }
+        let bodies = Arc::new(Semaphore::new((limits.bytes / http::UNIT).min(u32::MAX as usize >> 3)));
         let metrics = Metrics::new().map_err(|error| Error::Option(error.to_string()))?;
-        Ok(Self { options, metrics, services: BTreeMap::new() })
+        Ok(Self { options, metrics, services: BTreeMap::new(), bodies, broken: Arc::default() })
     }
 
     /// Adds a program, which answers `POST /NAME`. Its VMs are allocated now; `fleet.sharers` says how many programs
@@ -104,7 +122,7 @@ impl Server {
     ///
     /// # Errors
     /// The name is taken, or makes no path; or there is no room on the device for one VM.
-    pub fn add(&mut self, name: &str, program: Program, fleet: FleetOptions) -> Result<(), Error> {
+    pub fn add(&mut self, name: &str, program: Program, mut fleet: FleetOptions) -> Result<(), Error> {
         let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || !name.chars().all(good) || name.starts_with('.') {
             let text =
@@ -114,23 +132,44 @@ impl Server {
         if RESERVED.contains(&name) || self.services.contains_key(name) {
             return Err(Error::Name(format!("{name:?} is taken; give the program another name, as NAME=PROG")));
         }
+        if program.entry(worker::ENTRY).is_none() {
+            return Err(Error::Name(format!("{name:?} has no {}: it is not a command", worker::ENTRY)));
+        }
+        // The exact place of a bad access is not worth a compilation that all others would wait for.
+        fleet.exact_reruns = 0;
         let vms = Fleet::new(&program, &fleet, None)?;
         let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name)));
         let meter = fleet.meter.clone();
-        let thread = worker::start(program, fleet, vms, queue.clone())?;
+        let (broken, owned) = (self.broken.clone(), name.to_owned());
+        let give_up = move || {
+            *broken.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
+            broken.1.notify_one();
+        };
+        let thread = worker::start(program, fleet, vms, queue.clone(), give_up)?;
         self.services.insert(name.to_owned(), Service { queue, meter, thread: Some(thread) });
         Ok(())
     }
 
-    /// Serves until `stop`, and then answers what was accepted.
-    pub async fn serve(self, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
-        let server = Arc::new(self);
+    /// Serves until `stop`, and then answers what was accepted, however long that takes.
+    ///
+    /// # Errors
+    /// [`Error::Device`], if a device failed and does not come back.
+    pub async fn serve(self, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let (broken, server) = (self.broken.clone(), Arc::new(self));
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                () = broken.1.notified() => {}
+            }
+        };
         http::serve(server.clone(), listener, stop).await;
         // What clients that have gone left behind may run on; then the threads end.
         let ended = tokio::task::spawn_blocking(move || drop(server)).await;
         if let Err(error) = ended {
             tracing::error!(%error, "a thread panicked");
         }
+        let broken = broken.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        broken.map_or(Ok(()), |name| Err(Error::Device(name)))
     }
 }
 

@@ -11,9 +11,9 @@ use vectorvisor::{Input, Outcome, Polled, Source, Waker};
 /// How much may wait, and how long for company.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Requests that wait for a VM.
+    /// Requests that wait for a VM, and as many again of batches.
     pub requests: usize,
-    /// Bytes of their bodies.
+    /// Bytes of bodies, of all programs, from when they are read until they are answered.
     pub bytes: usize,
     /// How long a request waits for others to share a launch with, while another launch runs.
     pub delay: Duration,
@@ -25,9 +25,6 @@ impl Default for Limits {
     }
 }
 
-/// Bytes that are counted together: a semaphore has 2^32 permits at most.
-const UNIT: usize = 1 << 10;
-
 /// What became of a request; an error is the server's, not the program's.
 pub type Answer = Result<Outcome, String>;
 
@@ -37,10 +34,8 @@ struct Request {
     reply: oneshot::Sender<Answer>,
     since: Instant,
     /// Its room in the queue.
-    _room: Room,
+    _room: OwnedSemaphorePermit,
 }
-
-type Room = [OwnedSemaphorePermit; 2];
 
 /// Why a request was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +50,7 @@ pub enum Refused {
 pub struct Queue {
     state: Mutex<State>,
     limits: Limits,
+    /// Room for single requests, and for those of batches: neither takes the other's.
     room: [Arc<Semaphore>; 2],
     pub meters: Meters,
 }
@@ -70,34 +66,26 @@ struct State {
 
 impl Queue {
     pub fn new(limits: Limits, meters: Meters) -> Self {
-        let room = [limits.requests, (limits.bytes / UNIT).min(Semaphore::MAX_PERMITS)];
-        Self { state: Mutex::default(), limits, room: room.map(|n| Arc::new(Semaphore::new(n))), meters }
+        let room = [limits.requests; 2].map(|n| Arc::new(Semaphore::new(n)));
+        Self { state: Mutex::default(), limits, room, meters }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn units(&self, bytes: usize) -> u32 {
-        // One that is larger than the whole queue takes all of it.
-        bytes.div_ceil(UNIT).clamp(1, (self.limits.bytes / UNIT).max(1)) as u32
-    }
-
     /// Adds a request, if there is room.
     pub fn submit(&self, stdin: &[u8]) -> Result<oneshot::Receiver<Answer>, Refused> {
-        let take = |n: usize, count| self.room[n].clone().try_acquire_many_owned(count).map_err(|_| Refused::Full);
-        let room = [take(0, 1)?, take(1, self.units(stdin.len()))?];
-        self.push(stdin, room)
+        self.push(stdin, self.room[0].clone().try_acquire_owned().map_err(|_| Refused::Full)?)
     }
 
-    /// Adds a request, and waits until there is room.
+    /// Adds a request of a batch, and waits until there is room. To be awaited without a pause, since room is given to
+    /// those that wait.
     pub async fn submit_when_there_is_room(&self, stdin: &[u8]) -> Result<oneshot::Receiver<Answer>, Refused> {
-        let one = self.room[0].clone().acquire_owned().await.map_err(|_| Refused::Closed)?;
-        let bytes = self.room[1].clone().acquire_many_owned(self.units(stdin.len())).await;
-        self.push(stdin, [one, bytes.map_err(|_| Refused::Closed)?])
+        self.push(stdin, self.room[1].clone().acquire_owned().await.map_err(|_| Refused::Closed)?)
     }
 
-    fn push(&self, stdin: &[u8], room: Room) -> Result<oneshot::Receiver<Answer>, Refused> {
+    fn push(&self, stdin: &[u8], room: OwnedSemaphorePermit) -> Result<oneshot::Receiver<Answer>, Refused> {
         let (reply, answer) = oneshot::channel();
         let request = Request { stdin: stdin.into(), reply, since: Instant::now(), _room: room };
         let mut state = self.state();
@@ -123,7 +111,10 @@ impl Queue {
     pub fn set_waker(&self, waker: Option<Waker>) {
         let mut state = self.state();
         if waker.is_none() {
-            state.waiting.clear();
+            for request in state.waiting.drain(..) {
+                // A client that has gone needs no answer.
+                _ = request.reply.send(Err("the device failed before this request began".into()));
+            }
         }
         state.waker = waker;
     }
@@ -195,11 +186,15 @@ impl Source<Input> for Packets<'_> {
                 self.taking = false;
                 return if state.closed { Polled::Ended } else { Polled::NotYet(None) };
             };
-            let due = first.since + self.queue.limits.delay;
+            // A delay beyond the clock's end never passes.
+            let due = first.since.checked_add(self.queue.limits.delay);
             let now = Instant::now();
-            self.taking |= running.count == 0 || state.waiting.len() >= self.full || state.closed || due <= now;
+            self.taking |= running.count == 0
+                || state.waiting.len() >= self.full
+                || state.closed
+                || due.is_some_and(|due| due <= now);
             if !self.taking {
-                return Polled::NotYet(Some(due));
+                return Polled::NotYet(due);
             }
             let Some(request) = state.waiting.pop_front() else { continue };
             // Its client has gone.

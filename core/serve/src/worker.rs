@@ -11,14 +11,18 @@ use vectorvisor::{Fleet, FleetOptions, Program, Summary};
 const PAUSE: Duration = Duration::from_secs(1);
 /// The packets that fill the VMs: as many as groups of VMs at most.
 const PACKETS: usize = 8;
-const ENTRY: &str = "_start";
+/// How often a device that failed is tried again: after some faults only a new process helps.
+const TRIES: u32 = 5;
+/// What requests run.
+pub const ENTRY: &str = "_start";
 
-/// Starts the thread, which ends when the queue is closed and empty.
+/// Starts the thread, which ends when the queue is closed and empty, or calls `give_up` when the device does not come back.
 pub fn start(
     program: Program,
     options: FleetOptions,
     fleet: Fleet,
     queue: Arc<Queue>,
+    give_up: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     queue.set_waker(Some(fleet.waker()));
     thread::Builder::new().name("vv-serve".into()).spawn(move || {
@@ -35,12 +39,15 @@ pub fn start(
                 }
             }
         }
+        if !queue.closed() {
+            give_up();
+        }
     })
 }
 
-/// A new fleet, as soon as the device has one; `None` when the server ends.
+/// A new fleet, as soon as the device has one; `None` when the server ends, or the device does not come back.
 fn again(program: &Program, options: &FleetOptions, queue: &Queue) -> Option<Fleet> {
-    loop {
+    for _ in 0..TRIES {
         if queue.closed() {
             return None;
         }
@@ -50,6 +57,7 @@ fn again(program: &Program, options: &FleetOptions, queue: &Queue) -> Option<Fle
             Err(error) => tracing::error!(%error, "the device still fails"),
         }
     }
+    None
 }
 
 fn run(fleet: &mut Fleet, queue: &Queue) -> vectorvisor::Result<Summary> {

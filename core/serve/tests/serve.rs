@@ -35,7 +35,7 @@ const ECHO: &str = r#"(module
 struct Running {
     address: String,
     stop: oneshot::Sender<()>,
-    server: JoinHandle<()>,
+    server: JoinHandle<Result<(), vectorvisor_serve::Error>>,
     client: reqwest::Client,
 }
 
@@ -71,7 +71,7 @@ impl Running {
 
     async fn end(self) {
         self.stop.send(()).expect("it runs");
-        self.server.await.expect("no panic");
+        self.server.await.expect("no panic").expect("a device");
     }
 }
 
@@ -159,7 +159,7 @@ fn a_batch_is_many_runs() {
 #[test]
 fn what_is_too_much_is_refused() {
     on_threads(async {
-        let limits = Limits { requests: 2, bytes: 4096, delay: Duration::from_millis(1) };
+        let limits = Limits { requests: 2, bytes: 1 << 20, delay: Duration::from_millis(1) };
         let options = Options { limits, body: 1000, ..Options::default() };
         let fleet = FleetOptions { vms: Some(1), timeout: Some(Duration::from_secs(3)), ..FleetOptions::default() };
         let server = start(options, fleet).await;

@@ -4,6 +4,7 @@ use crate::args::MapArgs;
 use crate::report::{self, Progress};
 use crate::setup;
 use anyhow::{Context, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,8 +75,11 @@ impl Prepared {
             let (preparation, ready, name) = (preparation.clone(), ready.clone(), names[device].clone());
             PREPARING.fetch_add(1, Ordering::SeqCst);
             let prepare = move || {
-                let fleet = preparation.fleet(device, &name, &spec);
+                let fleet = catch_unwind(AssertUnwindSafe(|| preparation.fleet(device, &name, &spec)));
                 PREPARING.fetch_sub(1, Ordering::SeqCst);
+                let panicked =
+                    |_| Err(vectorvisor::Error::System { what: "preparing it", reason: "its thread panicked".into() });
+                let fleet = fleet.unwrap_or_else(panicked);
                 // After the end of the run nobody wants it.
                 _ = ready.send((device, fleet));
             };

@@ -2,7 +2,7 @@
 
 use super::key::{StreamKey, key_of};
 use crate::{Input, Polled, Source};
-use std::iter::Enumerate;
+use std::iter::{Enumerate, Fuse};
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Plan, Status};
 
@@ -110,14 +110,15 @@ impl Job {
 
 /// Inputs with their numbers and their keys.
 pub struct Numbered<'a, I: ?Sized> {
-    inputs: Enumerate<&'a mut I>,
+    /// Not asked again once it has ended: several devices may ask.
+    inputs: Fuse<Enumerate<&'a mut I>>,
     /// The seed from which the keys are derived.
     seed: StreamKey,
 }
 
 impl<'a, I: Iterator<Item = Input> + ?Sized> Numbered<'a, I> {
     pub fn new(inputs: &'a mut I, seed: StreamKey) -> Self {
-        Self { inputs: inputs.enumerate(), seed }
+        Self { inputs: inputs.enumerate().fuse(), seed }
     }
 }
 

@@ -247,8 +247,9 @@ impl<'a> Run<'a> {
         if self.fleet.groups[g].occupied == self.fleet.groups[g].vms {
             return Ok(());
         }
-        // A source that several devices share may have some again.
-        if std::mem::take(&mut self.exhausted) {
+        // A source that several devices share may have some again. And whether it has one now tells below if inputs that
+        // run again still wait for company.
+        if std::mem::take(&mut self.exhausted) || !self.retry.is_empty() {
             self.waiting = self.next_job();
         }
         if self.exhausted && self.waiting.is_none() && self.retry.is_empty() {
@@ -433,7 +434,13 @@ impl<'a> Run<'a> {
     /// than others. `None` if there is none, or once the source may have inputs for a group that is idle.
     fn first_ended(&self) -> Option<usize> {
         let mut pause = Duration::from_micros(10);
-        let asks = self.not_yet.filter(|_| self.flying.len() < self.fleet.groups.len());
+        // An idle group also waits for its sleepers.
+        let idle = self.flying.len() < self.fleet.groups.len();
+        let asks = match (self.not_yet, self.next_wake()) {
+            _ if !idle => None,
+            (None, wake) => wake.map(Some),
+            (Some(until), wake) => Some(until.into_iter().chain(wake).min()),
+        };
         while self.flying.len() > 1 || asks.is_some() && !self.flying.is_empty() {
             if let Some(g) = self.flying.iter().find(|g| self.fleet.groups[**g].ended()) {
                 return Some(*g);
@@ -485,9 +492,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// When the first sleeper wakes or the source may have an input, if a VM sleeps.
+    /// When the first sleeper wakes or the source may have an input, if a VM of an idle group sleeps.
     fn next_wake(&self) -> Option<Instant> {
-        let sleeper = self.fleet.groups.iter().filter_map(|group| group.wake).min()?;
+        let idle = self.fleet.groups.iter().filter(|group| !group.in_flight);
+        let sleeper = idle.filter_map(|group| group.wake).min()?;
         Some(self.not_yet.flatten().map_or(sleeper, |until| until.min(sleeper)))
     }
 

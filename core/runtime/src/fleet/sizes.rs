@@ -156,7 +156,9 @@ pub fn sizes(
     let spare = each.saturating_sub(plan.region(0, need.frames)) / PAGE * PAGE;
     let memory = spare.min(need.most_memory).max(need.memory);
     let quota = Quota { output: out_capacity, frames: need.frames, memory };
-    let out_limit = (largest * out_capacity).max(info.memory / 10 * 3 / count).max(lanes * out_capacity);
+    let out_limit = (largest * out_capacity)
+        .max(info.memory / 10 * 3 / u64::from(options.sharers.max(1)) / count)
+        .max(lanes * out_capacity);
     let output = out_limit.min(info.max_alloc.saturating_sub(SLACK));
     // An input that needs all of the memory that the options allow may have a tile for itself.
     let whole_tile = plan.region(plan.memory_limit, need.frames).saturating_mul(lanes);
