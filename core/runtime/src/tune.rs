@@ -1,7 +1,7 @@
 //! Autotuning: the candidates, when measuring them is worth its time, and what the cache keeps. `fleet/autotune.rs`
 //! measures.
 //!
-//! No tuning is best for all programs: the interleave cell alone changes times by up to 1.7, in either direction
+//! No tuning is best for all programs: the interleave cell alone doubles some programs' times and cuts others' to a thirtieth
 //! (`bench/RESULTS.md`).
 
 use crate::{DeviceInfo, DeviceKind, Error, Program, ProgramOptions, Result};

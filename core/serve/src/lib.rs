@@ -32,11 +32,12 @@ use vectorvisor::{Fleet, FleetOptions, Program};
 /// How the server behaves to its clients.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What may wait for VMs, for each program.
+    /// What may wait for VMs.
     pub limits: Limits,
     /// Most bytes of a body.
     pub body: usize,
-    /// How long a client may take to send a request's head, and then its body.
+    /// How long a client may take to send a request's head, and then its body, and how long it may read nothing of an
+    /// answer.
     pub patience: Duration,
     /// The content type of answers.
     pub content_type: String,
@@ -53,7 +54,7 @@ impl Default for Options {
     }
 }
 
-/// What a server cannot begin with.
+/// Why a server cannot begin, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The fleet could not be made.

@@ -11,9 +11,10 @@ use vectorvisor::{Input, Outcome, Polled, Source, Waker};
 /// How much may wait, and how long for company.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Requests that wait for a VM, and as many again of batches.
+    /// Requests of each program that wait for a VM, and as many again of its batches.
     pub requests: usize,
-    /// Bytes of bodies, of all programs, from when they are read until they are answered.
+    /// Bytes of the bodies of all programs, from when they are read until they are answered (those of batches: until all
+    /// their requests are in the queue).
     pub bytes: usize,
     /// How long a request waits for others to share a launch with, while another launch runs.
     pub delay: Duration,

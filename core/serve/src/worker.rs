@@ -16,7 +16,8 @@ const TRIES: u32 = 5;
 /// What requests run.
 pub const ENTRY: &str = "_start";
 
-/// Starts the thread, which ends when the queue is closed and empty, or calls `give_up` when the device does not come back.
+/// Starts the thread, which ends when the queue is closed and empty, or calls `give_up` when the device does not come
+/// back.
 pub fn start(
     program: Program,
     options: FleetOptions,

@@ -23,7 +23,8 @@ type Progress<'a> = &'a mut dyn FnMut(Stage<'_>);
 
 impl Fleet {
     /// Like [`Fleet::run`], and autotunes the program during the run when `when` says so: the next inputs, as many as
-    /// there are VMs (with [`Autotuning::Auto`] in a group), run with the present tuning; then the program is compiled with each other candidate and runs the
+    /// there are VMs (with [`Autotuning::Auto`] in a group), run with the present tuning; then the program is compiled
+    /// with each other candidate and runs the
     /// same inputs; the rest of the inputs run with the fastest. Each input's outcome is delivered once. A candidate
     /// whose outcomes differ is rejected, and if the inputs take less than a millisecond in the kernel, the present
     /// tuning stays. The choice is kept in the cache for later [`Program::new`] with the same module, options and
