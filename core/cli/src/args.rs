@@ -106,6 +106,10 @@ pub struct TranslateArgs {
     /// none (any) [default: natural on GPUs].
     #[arg(long, value_enum, value_name = "WHAT")]
     pub alignment: Option<AlignmentArg>,
+    /// What a program that serves requests in a loop finds at each of them: the state in which it first asked for one
+    /// (fresh: nothing of one request is seen by another), or that in which the VM's last request left it (keep).
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = StateArg::Fresh)]
+    pub state: StateArg,
     /// Optimisations to leave out, separated by commas, to measure their effect.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(true))]
     pub without: Vec<Opt>,
@@ -133,6 +137,15 @@ pub struct TranslateArgs {
     /// Neither look for a compiled program nor keep this one.
     #[arg(long)]
     pub no_cache: bool,
+}
+
+/// `--state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StateArg {
+    /// That of the first request.
+    Fresh,
+    /// That of the last one.
+    Keep,
 }
 
 /// How VMs run.
@@ -387,6 +400,9 @@ const SERVE_HELP: &str = "\
 POST /NAME: the body is the program's standard input, and the answer what it writes to standard output, with status 200. Another exit
 code or a trap is status 500, a JSON object with `error` and `stderr`; out of time (--timeout, here 30s unless it is given) or fuel 504; no room in
 the queue, or no device, 503 with Retry-After. With one program POST / is the same.
+
+A program that serves requests in a loop (it imports serverless_invoke and serverless_response) is served alike: its answer is
+what it gives serverless_response. A request that is longer than it takes is answered with 413.
 
 POST /NAME/batch: many requests. application/x-ndjson: one a line, as for `vectorvisor map`; an object's `id` comes back; the answers are lines with
 `index`, `exit` and `stdout`, as those of map. application/octet-stream: for each request its length, 4 bytes, least significant first, and so

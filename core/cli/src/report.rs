@@ -256,6 +256,7 @@ fn why(end: &End) -> Option<String> {
         }
         End::OutOfFuel(at) => Some(format!("stopped: all fuel consumed; raise --fuel{}", place(at, "near"))),
         End::Timeout(at) => Some(format!("stopped: out of time; raise --timeout{}", place(at, "near"))),
+        End::TooLong { .. } => Some(end.to_string()),
         End::Failed(why) => Some(why.clone()),
     }
 }

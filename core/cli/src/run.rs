@@ -240,7 +240,7 @@ impl Results {
     fn add(&mut self, outcome: Outcome) {
         let code = match &outcome.end {
             End::Exit(code) => *code,
-            End::Failed(_) => 1,
+            End::TooLong { .. } | End::Failed(_) => 1,
             End::Trap(_) | End::OutOfFuel(_) | End::Timeout(_) => TRAPPED,
         };
         if code != 0 && self.worst.is_none_or(|(vm, _)| outcome.index < vm) {

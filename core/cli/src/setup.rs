@@ -1,7 +1,7 @@
 //! From options to an open device, a compiled program and the options of a fleet.
 
 use crate::Usage;
-use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, TranslateArgs, TrapsArg, VmArgs};
+use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, StateArg, TranslateArgs, TrapsArg, VmArgs};
 use crate::report::{self, Progress};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -137,6 +137,7 @@ pub fn translation(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) ->
         with: args.opt.iter().copied().collect(),
         linked: args.linked,
         divide: args.divide,
+        keep: args.state == StateArg::Keep,
         force_framed: args.force_framed,
         roots: roots.iter().map(ToString::to_string).collect(),
         cache: match named_cache(args) {

@@ -149,7 +149,7 @@ impl Fleet {
             options: options.clone(),
             quota,
             needs: Needs::default(),
-            init: program.meta().init.map_or(Init::Done, Init::Untried),
+            init: Init::new(program.meta()),
             watchdog,
             cancel,
             exact: Exact::NotYet,
@@ -321,7 +321,7 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     let environment = image::environment(options)?;
     let env = Buffer::new(device, environment.len() as u64 + image::SLACK)?;
     queue.write(&env, 0, &environment)?;
-    let image = image::ImageBuffer::new(device, &queue, &meta.image, meta.plan.head)?;
+    let image = image::ImageBuffer::new(device, &queue, &meta.image, None, &meta.plan)?;
     let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
     Ok(Common { program: program.clone(), env, image, fuel, width: options.vms_per_warp })
 }

@@ -45,6 +45,9 @@ pub struct ProgramOptions {
     /// Divide functions larger than this, in statements and nodes of expressions; `None` is
     /// [`LARGE`](vectorvisor_translate::LARGE) on GPUs, whose compilers take long for them, and no limit on processors.
     pub divide: Option<u32>,
+    /// VMs of a program that serves requests in a loop keep their state from one request to the next. Else each request
+    /// begins with the state in which the program first asked for one.
+    pub keep: bool,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -71,6 +74,7 @@ impl Default for ProgramOptions {
             with: BTreeSet::new(),
             linked: false,
             divide: None,
+            keep: false,
             force_framed: false,
             profile: false,
             roots: Vec::new(),
@@ -122,6 +126,7 @@ impl ProgramOptions {
             with: self.with.clone(),
             linked: self.linked,
             divide: self.divide.or((!cpu).then_some(vectorvisor_translate::LARGE)),
+            keep: self.keep,
             force_framed: self.force_framed,
             profile: self.profile,
             roots: self.roots.clone(),

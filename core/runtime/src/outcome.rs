@@ -41,6 +41,11 @@ pub enum End {
     OutOfFuel(Place),
     /// The time ran out.
     Timeout(Place),
+    /// The program serves requests in a loop, and takes none as long as this one.
+    TooLong {
+        /// The most bytes that it takes.
+        most: u64,
+    },
     /// The input could not be run at all, or its output does not fit on the device.
     Failed(String),
 }
@@ -102,6 +107,7 @@ impl fmt::Display for End {
             Self::Trap(trap) => write!(f, "trap: {trap}"),
             Self::OutOfFuel(place) => write!(f, "out of fuel in {place}"),
             Self::Timeout(place) => write!(f, "out of time in {place}"),
+            Self::TooLong { most } => write!(f, "the request is longer than the {most} bytes that the program takes"),
             Self::Failed(reason) => f.write_str(reason),
         }
     }

@@ -243,6 +243,7 @@ pub fn status(answer: &Answer) -> (StatusCode, &'static str) {
         Ok(End::Trap(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "trap"),
         Ok(End::OutOfFuel(_)) => (StatusCode::GATEWAY_TIMEOUT, "fuel"),
         Ok(End::Timeout(_)) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+        Ok(End::TooLong { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
         Ok(End::Failed(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "lost"),
     }

@@ -25,7 +25,7 @@ pub enum Arg {
     /// Output buffers: tiled like VM memory, [`Par::OutCapacity`] bytes a VM.
     Output = 3,
     /// The image: head bytes (`plan.head` of them), then the nonzero span of linear memory
-    /// (`ImageLow..ImageHigh`), then passive data segments at `SegmentsAt`.
+    /// (`ImageLow..ImageHigh`), then passive data segments at `SegmentsAt`, then frames at `ImageFramesAt`.
     Image = 4,
     /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both.
     Env = 5,
@@ -112,6 +112,15 @@ impl Word {
     pub const COUNT: usize = 23;
 }
 
+/// In [`Word::Stdin`]: `serverless_invoke` has given the VM its request.
+pub const HAS_REQUEST: u64 = 1 << 55;
+
+/// In [`Word::Stdin`]: it has answered that request. Only where VMs keep their state: else it ends with its answer.
+pub const HAS_ANSWERED: u64 = 1 << 54;
+
+/// In [`Word::Stdin`]: the VM has no request, and suspends at its first `serverless_invoke` (host).
+pub const STOP_AT_INVOKE: u64 = 1 << 53;
+
 /// In [`Word::Stdin`]: the VM has read something that may differ from one input to the next (standard input, or that it
 /// has ended; the clock; random numbers).
 pub const SAW_INPUT: u64 = 1 << 57;
@@ -145,11 +154,17 @@ pub enum Par {
     FramesAt = 10,
     /// Capacity of its linear memory in bytes, `plan.memory_initial` to `plan.memory_limit`.
     Memory = 11,
+    /// Size of linear memory in bytes with which VMs begin; a reset clears what the image does not fill.
+    ImageSize = 12,
+    /// Where the image's frames lie in the image buffer.
+    ImageFramesAt = 13,
+    /// Their bytes, a multiple of 64; 0 unless VMs begin in the middle of the program.
+    ImageFrames = 14,
 }
 
 impl Par {
     /// Number of parameters.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 15;
 }
 
 /// What a VM is doing.
@@ -182,15 +197,22 @@ pub enum Status {
     /// Its memory was to grow beyond the launch's capacity ([`Par::Memory`]), which is less than `plan.memory_limit`: run
     /// the input again with more.
     Outgrown = 10,
+    /// Answered its request with `serverless_response`, and keeps no state.
+    Answered = 11,
+    /// Its request is longer than what it gave `serverless_invoke` room for, which is in [`Word::Request`].
+    TooLong = 12,
+    /// Asked for a request without having answered the one that it has.
+    Unanswered = 13,
 }
 
 impl Status {
     /// The status in the low half of a status word.
     pub fn of(word: u64) -> Option<Self> {
         use Status::*;
-        [Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Violated, Outgrown]
-            .into_iter()
-            .find(|s| *s as u32 == word as u32)
+        const ALL: [Status; 14] = [
+            Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Violated, Outgrown, Answered, TooLong, Unanswered,
+        ];
+        ALL.into_iter().find(|s| *s as u32 == word as u32)
     }
 }
 
@@ -334,6 +356,8 @@ pub struct Plan {
     pub frames: u64,
     /// The most that it can be: more than `frames` if the program recurses and its inputs may run again.
     pub frames_limit: u64,
+    /// The largest frame of one function.
+    pub frame: u64,
     /// Addresses within an area of a tile need 64 bits.
     pub wide: bool,
 }

@@ -1,9 +1,14 @@
-//! The host calls of both versions of WASI preview 1: their names, signatures, and who answers them.
+//! The host calls of both versions of WASI preview 1, and those of programs that serve requests in a loop: their names,
+//! signatures, and who answers them.
 //!
 //! A call that the device answers is a function `vv_SYMBOL` in the prelude, which returns an errno. For a remote call,
 //! which the host answers, the prelude has two functions: `vv_ask_SYMBOL` packs a request into the VM's slot, or sets
 //! an errno, and then the host is not asked; `vv_take_SYMBOL` turns the answer into an errno and into what the guest
 //! finds in memory. Requests and answers are a few u64: bytes of VM memory are not copied to the host.
+//!
+//! A program with an event loop calls `serverless_invoke` for its next request, and `serverless_response` to answer it.
+//! Both are answered from the VM's packed input and its output buffer, but a VM suspends where it has no request; at
+//! `vectorvisor_barrier` it suspends until the other VMs of its tile have come there, too.
 
 use crate::{Clock, Target, ValType};
 
@@ -28,6 +33,21 @@ pub enum Version {
     Preview1,
     /// `wasi_unstable`, also known as snapshot 0.
     Unstable,
+    /// `env` and `wasi_snapshot_preview1`: not WASI, but VectorVisor's own.
+    Events,
+}
+
+/// What a call gives to the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gives {
+    /// An errno.
+    Errno,
+    /// A number.
+    Number,
+    /// Nothing.
+    Nothing,
+    /// It does not return.
+    Never,
 }
 
 /// One host call.
@@ -41,8 +61,8 @@ pub struct HostCall {
     pub symbol: &'static str,
     /// Its parameters.
     pub params: &'static [ValType],
-    /// Whether it returns an errno (all do but `proc_exit`).
-    pub returns: bool,
+    /// What it returns.
+    pub gives: Gives,
     /// Who answers it on a device that can do all that the prelude needs; [`Self::answered_by`] knows the exceptions.
     answered_by: AnsweredBy,
 }
@@ -54,11 +74,15 @@ use AnsweredBy::{Device, Host, Nobody};
 use ValType::{I32, I64};
 
 const fn call(name: &'static str, params: &'static [ValType], answered_by: AnsweredBy) -> HostCall {
-    HostCall { name, version: Version::Any, symbol: name, params, returns: true, answered_by }
+    HostCall { name, version: Version::Any, symbol: name, params, gives: Gives::Errno, answered_by }
 }
 
 const fn only(version: Version, symbol: &'static str, call: HostCall) -> HostCall {
     HostCall { version, symbol, ..call }
+}
+
+const fn events(name: &'static str, params: &'static [ValType], gives: Gives, answered_by: AnsweredBy) -> HostCall {
+    HostCall { version: Version::Events, gives, ..call(name, params, answered_by) }
 }
 
 const SUCCESS: u16 = 0;
@@ -110,7 +134,7 @@ pub const CALLS: &[HostCall] = &[
     call("path_unlink_file", &[I32, I32, I32], Nobody(EBADF)),
     only(Version::Preview1, "poll_oneoff", POLL),
     only(Version::Unstable, "poll_oneoff_0", POLL),
-    HostCall { returns: false, ..call("proc_exit", &[I32], Device) },
+    HostCall { gives: Gives::Never, ..call("proc_exit", &[I32], Device) },
     call("proc_raise", &[I32], Nobody(ENOTSUP)),
     call("sched_yield", &[], Nobody(SUCCESS)),
     call("random_get", &[I32, I32], Device),
@@ -118,16 +142,25 @@ pub const CALLS: &[HostCall] = &[
     call("sock_recv", &[I32, I32, I32, I32, I32, I32], Device),
     call("sock_send", &[I32, I32, I32, I32, I32], Device),
     call("sock_shutdown", &[I32, I32], Device),
+    events(INVOKE, &[I32, I32], Gives::Number, Host),
+    events("serverless_response", &[I32, I32], Gives::Nothing, Device),
+    events(BARRIER, &[], Gives::Nothing, Host),
 ];
+
+/// Gives the next request.
+pub const INVOKE: &str = "serverless_invoke";
+/// Waits for the other VMs of the tile.
+pub const BARRIER: &str = "vectorvisor_barrier";
 
 /// Finds a call by import module and name.
 pub fn find(module: &str, name: &str) -> Option<usize> {
-    let from = match module {
-        "wasi_snapshot_preview1" => Version::Preview1,
-        "wasi_unstable" => Version::Unstable,
+    let from: &[Version] = match module {
+        "wasi_snapshot_preview1" => &[Version::Any, Version::Preview1, Version::Events],
+        "wasi_unstable" => &[Version::Any, Version::Unstable],
+        "env" => &[Version::Events],
         _ => return None,
     };
-    CALLS.iter().position(|c| c.name == name && (c.version == Version::Any || c.version == from))
+    CALLS.iter().position(|c| c.name == name && from.contains(&c.version))
 }
 
 impl HostCall {
@@ -139,16 +172,22 @@ impl HostCall {
         }
     }
 
+    /// Whether a VM may suspend in it and run again all the same, since the host gives no answer that could be another
+    /// one then.
+    pub fn repeatable(&self) -> bool {
+        matches!(self.name, INVOKE | BARRIER)
+    }
+
     /// To answer it, the device does work whose length the guest chooses, so the VM may have to stop in the middle.
     pub fn works(&self) -> bool {
-        matches!(self.name, "args_get" | "environ_get" | "fd_read" | "fd_write" | "random_get")
+        matches!(self.name, "args_get" | "environ_get" | "fd_read" | "fd_write" | "random_get" | "serverless_response")
     }
 
     /// The wasm signature.
     pub fn signature(&self) -> crate::wasm::FuncType {
         crate::wasm::FuncType {
             params: self.params.to_vec(),
-            results: if self.returns { vec![I32] } else { Vec::new() },
+            results: if matches!(self.gives, Gives::Errno | Gives::Number) { vec![I32] } else { Vec::new() },
         }
     }
 }
@@ -164,8 +203,8 @@ mod tests {
             let (now, before) = both(call.name);
             assert!(now.is_some(), "{}", call.name);
             assert_eq!(now == before, call.version == Version::Any, "{}", call.name);
+            assert_eq!(find("env", call.name).is_some(), call.version == Version::Events, "{}", call.name);
         }
         assert_eq!(both("sock_accept").1, None);
-        assert_eq!(find("env", "fd_write"), None);
     }
 }

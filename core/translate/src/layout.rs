@@ -180,6 +180,7 @@ impl Layout {
             guard,
             frames,
             frames_limit,
+            frame: largest,
             wide: head.max(memory).max(frames_limit) * u64::from(options.lanes) >= 1 << 32,
         };
         if frames_limit >= 1 << 31 {

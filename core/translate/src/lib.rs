@@ -167,6 +167,9 @@ pub struct Options {
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
     pub profile: bool,
+    /// VMs of a program with an event loop keep their state from one request to the next; else each request begins with
+    /// the same state.
+    pub keep: bool,
     /// Exports that can be entered. Empty: all of them. Functions that they do not reach are not translated.
     pub roots: Vec<String>,
 }
@@ -255,8 +258,12 @@ pub struct Meta {
     pub functions: Vec<String>,
     /// The start contents of memory.
     pub image: Image,
-    /// The program can suspend, so `Fd_write` flushes instead of filling up.
+    /// VMs cannot run again, so `fd_write` flushes instead of filling up.
     pub remote: bool,
+    /// The program serves requests in a loop: it calls `serverless_invoke`.
+    pub events: bool,
+    /// Its VMs keep their state from one request to the next.
+    pub keeps: bool,
     /// The program reads a time that the host has to keep at [`abi::STOP_TIME`] while it runs.
     pub kept_time: bool,
     /// If [`Opt::SharedData`] is on: what is shared, or why nothing is.
@@ -321,7 +328,8 @@ pub enum Error {
     },
     /// VectorVisor does not provide an import.
     #[error(
-        "unknown import {module:?} {name:?}: VectorVisor provides WASI preview 1, as wasi_snapshot_preview1 and wasi_unstable"
+        "unknown import {module:?} {name:?}: VectorVisor provides WASI preview 1, as wasi_snapshot_preview1 and wasi_unstable, \
+         and serverless_invoke, serverless_response and vectorvisor_barrier"
     )]
     UnknownImport {
         /// Its module.
@@ -493,6 +501,8 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         functions: program.functions.iter().map(ir::Function::name).collect(),
         image,
         remote: facts.remote,
+        events: dialect::host_calls(&program).contains(host::INVOKE),
+        keeps: facts.keeps,
         kept_time: options.target.clock == Clock::Kept && dialect::host_calls(&program).contains("clock_time_get"),
         shared,
     };

@@ -61,6 +61,8 @@ impl Fleet {
         progress: Progress<'_>,
     ) -> Result<Summary> {
         let begin = Instant::now();
+        // Inputs that change the state of their VMs cannot be measured several times.
+        let when = if self.made.meta().keeps { Autotuning::Never } else { when };
         let candidates = Tuning::candidates(&self.made, when);
         let mut summary = Summary::default();
         // A group's share tells linear memory and cells apart, which differ most.
@@ -385,6 +387,7 @@ impl Checksums {
             End::Trap(trap) => format!("{:?}", trap.kind),
             End::OutOfFuel(_) => "fuel".into(),
             End::Timeout(_) => "time".into(),
+            End::TooLong { .. } => "too long".into(),
             End::Failed(_) => "failed".into(),
         };
         let values = format!("{:?}", outcome.values);

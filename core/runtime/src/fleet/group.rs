@@ -1,7 +1,7 @@
 //! A group: VMs whose memory is one allocation, the group's buffers, and its launches, one at a time.
 
 use super::gather::{Gather, Piece};
-use super::image::{ImageBuffer, SLACK};
+use super::image::{Begin, ImageBuffer, SLACK, Snapshot};
 use super::job::{Job, Phase, Quota, Slot};
 use super::now;
 use super::sizes::{APART, Limits, MAX_OUT};
@@ -12,7 +12,7 @@ use crate::{DeviceKind, Error, Program, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Queue};
-use vectorvisor_translate::abi::{ARGS, Arg, PAGE, Par, Status, Word};
+use vectorvisor_translate::abi::{ARGS, Arg, PAGE, Par, STOP_AT_INVOKE, Status, Word};
 
 /// Loop back-edges between two checks of the stop word: far below a millisecond, far above the cost of a check.
 const FUEL_SLICE: u64 = 1 << 16;
@@ -56,11 +56,20 @@ impl Common {
 }
 
 /// How a VM begins.
-pub struct Start {
-    pub state: u32,
-    pub message: Vec<u8>,
-    /// `state` is the start function's, not the entry's.
-    pub initialising: bool,
+pub enum Start {
+    /// At a function.
+    At {
+        state: u32,
+        message: Vec<u8>,
+        /// `state` is the start function's, not the entry's.
+        initialising: bool,
+    },
+    /// Where the program first asks for a request, to find out in what state that is.
+    UntilInvoke { state: u32, initialising: bool },
+    /// In the middle of the program, as the image's snapshot says.
+    Snapshot,
+    /// Where it waits for a request, in the state that earlier ones left.
+    Kept,
 }
 
 /// The VMs and their buffers.
@@ -97,6 +106,10 @@ pub struct Group {
     /// VMs that wait for a time, and the earliest; all other occupied VMs are ready, or launched.
     pub asleep: usize,
     pub wake: Option<Instant>,
+    /// VMs that wait for others of their tile; they are not ready either.
+    pub at_barrier: usize,
+    /// VMs without an input that wait for a request, and keep their state.
+    pub kept: Vec<bool>,
     /// VMs whose memory was never written, on a device whose allocations are zeroed.
     fresh: Vec<bool>,
     /// VMs of the present launch.
@@ -141,6 +154,8 @@ impl Group {
             staged: 0,
             asleep: 0,
             wake: None,
+            at_barrier: 0,
+            kept: vec![false; vms],
             fresh: Vec::new(),
             launched: Vec::new(),
             in_flight: false,
@@ -165,6 +180,9 @@ impl Group {
         par[Par::Width as usize] = self.width.into();
         par[Par::FramesAt as usize] = common.program.meta().plan.frames_at(self.quota.memory);
         par[Par::Memory as usize] = self.quota.memory;
+        par[Par::ImageSize as usize] = common.image.size;
+        par[Par::ImageFramesAt as usize] = common.image.frames_at;
+        par[Par::ImageFrames as usize] = common.image.snapshot.as_ref().map_or(0, |s| s.frames.len() as u64);
         par
     }
 
@@ -248,6 +266,7 @@ impl Group {
                 buffer => self.memory = Some(buffer?),
             }
             self.with_memory = memory;
+            self.kept.fill(false);
             self.fresh = vec![self.device.info().zeroed; self.vms];
         }
         if self.output.is_none() {
@@ -264,40 +283,51 @@ impl Group {
 
     /// Whether VMs could be launched, if none is in flight.
     pub fn ready(&self) -> bool {
-        self.occupied > self.asleep
+        self.occupied > self.asleep + self.at_barrier
     }
 
     /// Puts an input into a free VM, which begins at the next launch. `now` is its clock if it never ran before.
     pub fn place(&mut self, common: &Common, vm: usize, mut job: Job, start: Start, now: u64) {
+        let clock = *job.clock.get_or_insert(now);
+        let kept = std::mem::take(&mut self.kept[vm]) && matches!(start, Start::Kept);
+        let initial = Begin { memory: common.program.meta().plan.memory_initial, ..Begin::default() };
+        let at = |state: u32, stdin| Begin { state: state.into(), stdin, ..initial };
+        let (status, begin, message, initialising) = match start {
+            Start::At { state, message, initialising } => (Status::Start, at(state, 0), message, initialising),
+            Start::UntilInvoke { state, initialising } => {
+                (Status::Start, at(state, STOP_AT_INVOKE), Vec::new(), initialising)
+            }
+            Start::Snapshot | Start::Kept => {
+                let begin = common.image.snapshot.as_ref().map_or(initial, |snapshot| snapshot.begin);
+                (Status::Run, begin, Vec::new(), false)
+            }
+        };
         let w = &mut self.words;
         w.set(Word::Where, vm, u64::MAX);
-        w.set(Word::State, vm, start.state.into());
         w.set(Word::Out, vm, 0);
-        w.set(Word::Memory, vm, common.program.meta().plan.memory_initial);
-        w.set(Word::Frame, vm, 0);
-        w.set(Word::Stdin, vm, 0);
-        w.set(Word::Clock, vm, *job.clock.get_or_insert(now));
-        w.set(Word::Random, vm, 0);
         w.set(Word::Request, vm, 0);
-        for (word, part) in [Word::Key, Word::Key1, Word::Key2, Word::Key3].into_iter().zip(job.key.as_chunks::<8>().0)
-        {
-            w.set(word, vm, u64::from_le_bytes(*part));
-        }
-        w.set(Word::Reset, vm, if self.fresh[vm] { 2 } else { 1 });
         w.set(Word::EdgesDirect, vm, 0);
         w.set(Word::EdgesState, vm, 0);
         w.set(Word::EdgesFramed, vm, 0);
-        self.fresh[vm] = false;
+        if kept {
+            self.pass_time(vm);
+        } else {
+            w.set(Word::State, vm, begin.state);
+            w.set(Word::Memory, vm, begin.memory);
+            w.set(Word::Frame, vm, begin.frame);
+            w.set(Word::Stdin, vm, begin.stdin);
+            w.set(Word::Clock, vm, clock);
+            w.set(Word::Random, vm, 0);
+            let key = [Word::Key, Word::Key1, Word::Key2, Word::Key3];
+            for (word, part) in key.into_iter().zip(job.key.as_chunks::<8>().0) {
+                w.set(word, vm, u64::from_le_bytes(*part));
+            }
+            w.set(Word::Reset, vm, if self.fresh[vm] { 2 } else { 1 });
+            self.fresh[vm] = false;
+        }
         job.spent = 0;
-        let mut slot = Slot {
-            job,
-            phase: Phase::Ready(Status::Start),
-            message: start.message,
-            stdin_at: None,
-            given: 0,
-            initialising: start.initialising,
-        };
-        slot.refuel(common, w, vm);
+        let mut slot = Slot { job, phase: Phase::Ready(status), message, stdin_at: None, given: 0, initialising };
+        slot.refuel(common, &mut self.words, vm);
         self.vacate(vm);
         self.occupied += 1;
         self.staged += slot.job.bytes();
@@ -423,14 +453,19 @@ impl Group {
             _ = self.finish();
         }
         self.launched.clear();
-        (self.occupied, self.staged, self.asleep, self.wake) = (0, 0, 0, None);
+        (self.occupied, self.staged, self.asleep, self.wake, self.at_barrier) = (0, 0, 0, None, 0);
         self.slots.iter_mut().filter_map(Option::take).map(|slot| slot.job.index).collect()
     }
 
     /// Replaces the fleet's image.
-    pub fn upload_image(&mut self, common: &mut Common, image: &vectorvisor_translate::Image) -> Result<()> {
-        let head = common.program.meta().plan.head;
-        common.image = ImageBuffer::new(&self.device, &self.queue, image, head)?;
+    pub fn upload_image(
+        &mut self,
+        common: &mut Common,
+        image: &vectorvisor_translate::Image,
+        snapshot: Option<Snapshot>,
+    ) -> Result<()> {
+        let plan = &common.program.meta().plan;
+        common.image = ImageBuffer::new(&self.device, &self.queue, image, snapshot, plan)?;
         Ok(())
     }
 

@@ -4,13 +4,41 @@ use crate::{Error, FleetOptions, Result};
 use std::sync::Arc;
 use vectorvisor_driver::{Buffer, Device, Queue};
 use vectorvisor_translate::Image;
+use vectorvisor_translate::abi::Plan;
 
 /// Padding in bytes: kernels may load whole words at the end of a buffer.
 pub const SLACK: u64 = 64;
 
+/// The state words with which VMs begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Begin {
+    /// The state to go on in.
+    pub state: u64,
+    /// Bytes of linear memory.
+    pub memory: u64,
+    /// The frame pointer.
+    pub frame: u64,
+    /// What became of the descriptors, and marks, as in `Word::Stdin`.
+    pub stdin: u64,
+}
+
+/// Where in the program VMs begin, if not at an entry: at its first `serverless_invoke`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    pub begin: Begin,
+    /// The frames, up to the end of that in which it suspended; a multiple of 64 bytes.
+    pub frames: Vec<u8>,
+}
+
 /// The image on the device.
 pub struct ImageBuffer {
     pub buffer: Buffer,
+    /// Where VMs begin, if it is not an entry.
+    pub snapshot: Option<Snapshot>,
+    /// Where its frames lie in the buffer.
+    pub frames_at: u64,
+    /// Bytes of linear memory that VMs begin with.
+    pub size: u64,
     /// Where the nonzero span of memory begins and ends.
     pub low: u64,
     pub high: u64,
@@ -19,17 +47,28 @@ pub struct ImageBuffer {
 }
 
 impl ImageBuffer {
-    /// Uploads an image; its head is padded to `head` bytes.
-    pub fn new(device: &Arc<dyn Device>, queue: &Queue, image: &Image, head: u64) -> Result<Self> {
+    /// Uploads an image; its head is padded to that of `plan`.
+    pub fn new(
+        device: &Arc<dyn Device>,
+        queue: &Queue,
+        image: &Image,
+        snapshot: Option<Snapshot>,
+        plan: &Plan,
+    ) -> Result<Self> {
         let mut bytes = image.head.clone();
-        bytes.resize(usize::try_from(head).map_err(|_| Error::Memory("the globals are too large".into()))?, 0);
+        bytes.resize(usize::try_from(plan.head).map_err(|_| Error::Memory("the globals are too large".into()))?, 0);
         bytes.extend(&image.memory);
         bytes.resize(bytes.len().next_multiple_of(16), 0);
         let segments_at = bytes.len() as u64;
         bytes.extend(&image.segments);
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        let frames_at = bytes.len() as u64;
+        bytes.extend(snapshot.iter().flat_map(|snapshot| &snapshot.frames));
         let buffer = Buffer::new(device, bytes.len() as u64 + SLACK)?;
         queue.write(&buffer, 0, &bytes)?;
-        Ok(Self { buffer, low: image.low, high: image.low + image.memory.len() as u64, segments_at })
+        let size = snapshot.as_ref().map_or(plan.memory_initial, |snapshot| snapshot.begin.memory);
+        let (low, high) = (image.low, image.low + image.memory.len() as u64);
+        Ok(Self { buffer, snapshot, frames_at, size, low, high, segments_at })
     }
 }
 

@@ -110,7 +110,8 @@ impl Instances {
                 let mut job = Job::new(first + vm, Default::default(), key_of(&self.seed, first + vm));
                 (job.answered, job.slice) = (true, slice);
                 // Without a start function, the launch only resets the VM.
-                let start = Start { state: init.unwrap_or(FINISH), message: Vec::new(), initialising: init.is_some() };
+                let (state, initialising) = (init.unwrap_or(FINISH), init.is_some());
+                let start = Start::At { state, message: Vec::new(), initialising };
                 group.place(&self.fleet.common, vm, job, start, now());
             }
             first += group.vms;
@@ -256,7 +257,7 @@ impl Instances {
             Fate::Enter => End::Exit(0),
             Fate::End(end) => end,
             Fate::Flush => End::Failed("its output has no room".into()),
-            Fate::Call(_) => {
+            Fate::Call(_) | Fate::Barrier | Fate::Answered => {
                 let at = place(&self.fleet.common.program, group.words.get(Word::Where, vm));
                 End::Failed(format!("it made a host call that is not answered here, in {at}"))
             }

@@ -213,6 +213,8 @@ impl Source<Job> for Served<'_> {
 pub enum Phase {
     /// The next launch, with this status.
     Ready(Status),
+    /// The other occupied VMs of its tile.
+    Barrier,
     /// A time.
     Asleep {
         wake: Instant,

@@ -233,11 +233,24 @@ impl<'a> Run<'a> {
             .then(|| format!("its standard input of {length} bytes is larger than the {limit} that the device takes"))
     }
 
-    fn place(&mut self, g: usize, vm: usize, job: Job) {
-        let start = match self.fleet.init {
-            Init::Untried(state) | Init::Each(state) => Start { state, message: Vec::new(), initialising: true },
-            _ => Start { state: self.entry.state, message: message(&job.input.args), initialising: false },
+    fn place(&mut self, g: usize, vm: usize, mut job: Job) {
+        let meta = self.fleet.common.program.meta();
+        let first = match self.fleet.init {
+            Init::Untried(state) | Init::Each(state) => state,
+            _ => None,
         };
+        let (state, initialising) = (first.unwrap_or(self.entry.state), first.is_some());
+        let start = match (self.for_image, &self.fleet.common.image.snapshot) {
+            (true, _) if meta.events => Start::UntilInvoke { state, initialising },
+            _ if self.fleet.groups[g].kept[vm] => Start::Kept,
+            (_, Some(_)) => Start::Snapshot,
+            _ if initialising => Start::At { state, message: Vec::new(), initialising },
+            _ => Start::At { state, message: message(&job.input.args), initialising },
+        };
+        if meta.keeps && !self.for_image {
+            job.answered = true;
+            job.slice = self.fleet.slice(false);
+        }
         self.solo_running += usize::from(job.solo);
         self.fleet.groups[g].place(&self.fleet.common, vm, job, start, now());
     }

@@ -8,7 +8,8 @@ use super::run::Run;
 use super::sizes::mib;
 use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::time::{Duration, Instant};
-use vectorvisor_translate::abi::{Area, FLUSH, PAGE, Status, Word};
+use vectorvisor_translate::abi::{Area, FLUSH, HAS_ANSWERED, PAGE, Status, Word};
+use vectorvisor_translate::host::{BARRIER, CALLS, INVOKE};
 use vectorvisor_wasi::{Answer, answer};
 
 /// What happens next to a VM that was launched.
@@ -23,6 +24,10 @@ pub enum Fate {
     Flush,
     /// It waits for the answer to this host call.
     Call(usize),
+    /// It waits for the other VMs of its tile.
+    Barrier,
+    /// It has answered its request, and waits for the next, in the state that it has.
+    Answered,
     /// Its input runs again with this quota.
     Larger(Quota),
     /// It violated an assumption: its input runs again in a program without it ([`Fleet::drop_assumption`]).
@@ -39,6 +44,11 @@ const MANY: usize = 16;
 /// Why an input fails whose memory does not fit.
 pub fn too_much_memory(bytes: u64) -> String {
     format!("the device has no room for a VM with a memory of {}; try fewer --lanes or --vms", mib(bytes))
+}
+
+/// Whether the code of [`Status::Call`] is that of the call of this name.
+fn is(code: u32, name: &str) -> bool {
+    CALLS.get(code as usize).is_some_and(|call| call.name == name)
 }
 
 /// Splits a status word.
@@ -81,10 +91,23 @@ impl Fleet {
         let at = place(program, words.get(Word::Where, vm));
         let (status, code) = decode(words.get(Word::Status, vm))?;
         let job = &slot.job;
+        let meta = program.meta();
+        let marks = words.get(Word::Stdin, vm);
+        // An answer counts once it is given.
+        let answered = meta.keeps && marks & HAS_ANSWERED != 0;
         Ok(match status {
             Status::Start | Status::Run => Fate::Again(status),
             Status::Exit if slot.initialising && returned(&at) => Fate::Enter,
+            Status::Exit | Status::Trap if answered => Fate::End(End::Exit(0)),
+            Status::Exit if meta.events => {
+                Fate::End(End::Failed(format!("the program ended with exit code {} and had not answered", code as i32)))
+            }
             Status::Exit => Fate::End(End::Exit(code as i32)),
+            Status::Answered => Fate::End(End::Exit(0)),
+            Status::TooLong => Fate::End(End::TooLong { most: words.get(Word::Request, vm) }),
+            Status::Unanswered => {
+                Fate::End(End::Failed("the program asked for another request and had not answered this one".into()))
+            }
             Status::Trap => {
                 let kind = TrapKind::of(code).ok_or_else(|| Error::Corrupt(format!("trap {code}")))?;
                 let most = job.most_frames.map_or(most.frames, |frames| frames.min(most.frames));
@@ -95,6 +118,8 @@ impl Fleet {
                 Fate::End(End::Trap(Trap { kind, place: at, exact }))
             }
             Status::Call if code == FLUSH => Fate::Flush,
+            Status::Call if is(code, BARRIER) => Fate::Barrier,
+            Status::Call if answered && is(code, INVOKE) => Fate::Answered,
             Status::Call => Fate::Call(code as usize),
             Status::Full if job.answered => {
                 Fate::End(End::Failed("its output has no room, and what it did cannot be done again".into()))
@@ -150,7 +175,7 @@ impl Fleet {
         let Some(slot) = &mut group.slots[vm] else { return };
         slot.job.computed = slot.job.computed.saturating_add(time);
         let over = self.options.timeout.is_some_and(|limit| slot.job.computed > limit);
-        if over && matches!(fate, Fate::Call(_) | Fate::Flush | Fate::Again(Status::Run)) {
+        if over && matches!(fate, Fate::Call(_) | Fate::Barrier | Fate::Flush | Fate::Again(Status::Run)) {
             *fate = match slot.job.solo || slot.job.answered {
                 true => Fate::End(End::Timeout(place(&self.common.program, group.words.get(Word::Where, vm)))),
                 false => Fate::Alone(slot.job.slice),
@@ -171,7 +196,7 @@ impl Run<'_> {
             }
             pieces.push(Piece { vm, area: Area::Region, offset: plan.slot_at, length });
         }
-        if let Fate::End(_) | Fate::Flush = fate {
+        if let Fate::End(_) | Fate::Answered | Fate::Flush = fate {
             let out = group.words.get(Word::Out, vm as usize);
             let (stdout, stderr) = (out & u64::from(u32::MAX), out >> 32);
             if stdout + stderr > group.quota.output {
@@ -229,6 +254,18 @@ impl Run<'_> {
                     let request = next();
                     self.call(g, vm, call, &request)?;
                 }
+                Fate::Answered => {
+                    let (stdout, stderr) = (next(), next());
+                    self.end(g, vm, End::Exit(0), stdout, stderr, &[]);
+                    self.fleet.groups[g].kept[vm] = true;
+                }
+                Fate::Barrier => {
+                    let group = &mut self.fleet.groups[g];
+                    if let Some(slot) = &mut group.slots[vm] {
+                        slot.phase = Phase::Barrier;
+                        group.at_barrier += 1;
+                    }
+                }
                 Fate::Again(status) => {
                     if status == Status::Run {
                         self.fleet.groups[g].pass_time(vm);
@@ -284,8 +321,29 @@ impl Run<'_> {
                 }
             }
         }
+        self.release(g);
         self.follow_growth(launched, before);
         Ok(())
+    }
+
+    /// Lets the VMs at a barrier go on, in tiles in which all occupied VMs have come to it.
+    fn release(&mut self, g: usize) {
+        let group = &self.fleet.groups[g];
+        if group.at_barrier == 0 {
+            return;
+        }
+        let waits = |slot: &Slot| matches!(slot.phase, Phase::Barrier);
+        let tiles = group.slots.chunks(self.fleet.common.program.meta().plan.lanes as usize).enumerate();
+        let released: Vec<usize> = tiles
+            .filter(|(_, slots)| slots.iter().flatten().all(waits))
+            .flat_map(|(tile, slots)| {
+                (0..slots.len()).filter(|lane| slots[*lane].is_some()).map(move |lane| tile * slots.len() + lane)
+            })
+            .collect();
+        self.fleet.groups[g].at_barrier -= released.len();
+        for vm in released {
+            self.resume(g, vm);
+        }
     }
 
     /// Gives all VMs more memory, though fewer can then work, if many inputs outgrew what they had: a quarter of those

@@ -208,6 +208,7 @@ mod tests {
             guard: 0,
             frames: 0,
             frames_limit: 0,
+            frame: 0,
             wide: false,
         }
     }

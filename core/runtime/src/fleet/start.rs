@@ -3,24 +3,33 @@
 
 use super::Fleet;
 use super::gather::Piece;
-use super::job::Job;
+use super::image::{Begin, Snapshot};
+use super::job::{Job, Quota};
 use super::key::{key_of, seed};
 use super::run::Run;
 use super::settle::Fate;
 use crate::{Error, Outcome, Result};
-use vectorvisor_translate::abi::{Area, SAW_INPUT, Word};
-use vectorvisor_translate::{Entry, Image};
+use vectorvisor_translate::abi::{Area, SAW_INPUT, STOP_AT_INVOKE, Word};
+use vectorvisor_translate::host::{CALLS, INVOKE};
+use vectorvisor_translate::{Entry, Image, Meta};
 
 /// What runs before the entry of an input.
 pub enum Init {
     /// Nothing: there is no start function, or the image holds its result.
     Done,
     /// The start function, at this state; it is not known yet whether one run holds for all inputs.
-    Untried(u32),
+    Untried(Option<u32>),
     /// The start function, at this state, in each VM.
-    Each(u32),
+    Each(Option<u32>),
     /// Nothing: the start function ends like this without seeing an input, so this is the outcome of every input.
     Ended(Box<Outcome>),
+}
+
+impl Init {
+    /// At first.
+    pub fn new(meta: &Meta) -> Self {
+        if meta.init.is_some() || meta.events { Self::Untried(meta.init) } else { Self::Done }
+    }
 }
 
 impl Fleet {
@@ -55,25 +64,50 @@ impl Fleet {
 
     /// Makes an image from a VM in which the start function has returned, if its only effects are in memory.
     fn take_image(&mut self, g: usize, vm: usize) -> Result<()> {
+        let words = &self.groups[g].words;
+        let same = words.get(Word::Out, vm) == 0
+            && words.get(Word::Stdin, vm) == 0
+            && words.get(Word::Memory, vm) == self.common.program.meta().plan.memory_initial;
+        if same { self.replace_image(g, vm, None) } else { Ok(()) }
+    }
+
+    /// Makes an image from a VM that has asked for its first request: all others begin there. What it has written by then
+    /// belongs to no request.
+    fn take_snapshot(&mut self, g: usize, vm: usize) -> Result<()> {
+        let words = &self.groups[g].words;
+        let begin = Begin {
+            state: words.get(Word::State, vm),
+            memory: words.get(Word::Memory, vm) & u64::from(u32::MAX),
+            frame: words.get(Word::Frame, vm),
+            stdin: words.get(Word::Stdin, vm) & !STOP_AT_INVOKE,
+        };
+        self.replace_image(g, vm, Some(Snapshot { begin, frames: Vec::new() }))
+    }
+
+    fn replace_image(&mut self, g: usize, vm: usize, mut snapshot: Option<Snapshot>) -> Result<()> {
         let group = &mut self.groups[g];
         let plan = &self.common.program.meta().plan;
-        let same = group.words.get(Word::Out, vm) == 0
-            && group.words.get(Word::Stdin, vm) == 0
-            && group.words.get(Word::Memory, vm) == plan.memory_initial;
-        if !same {
-            return Ok(());
-        }
+        let size = snapshot.as_ref().map_or(plan.memory_initial, |snapshot| snapshot.begin.memory);
+        // The frame in which it suspended is the last.
+        let frames =
+            snapshot.as_ref().map_or(0, |s| (s.begin.frame + plan.frame).next_multiple_of(64).min(group.quota.frames));
         let piece = |offset, length| Piece { vm: vm as u32, area: Area::Region, offset, length };
-        let pieces = [piece(0, plan.head), piece(plan.memory_at, plan.memory_initial)];
+        let frames_at = plan.frames_at(group.quota.memory);
+        let pieces = [piece(0, plan.head), piece(plan.memory_at, size), piece(frames_at, frames)];
         let mut fetched = group.fetch(&self.common, &mut self.gather, &pieces)?.into_iter();
-        let (head, memory) = (fetched.next().unwrap_or_default(), fetched.next().unwrap_or_default());
+        let mut next = || fetched.next().unwrap_or_default();
+        let (head, memory) = (next(), next());
+        if let Some(snapshot) = &mut snapshot {
+            snapshot.frames = next();
+        }
         let segments = self.common.program.meta().image.segments.clone();
         let mut image = Image { head, segments, ..Image::default() };
         image.set_memory(0, &memory);
-        group.upload_image(&mut self.common, &image)?;
+        group.upload_image(&mut self.common, &image, snapshot)?;
         for group in &mut self.groups {
             group.write_par(&self.common)?;
         }
+        self.quota = self.quota.max(Quota { output: 0, frames, memory: size });
         self.init = Init::Done;
         Ok(())
     }
@@ -84,11 +118,18 @@ impl Run<'_> {
     /// other fates.
     pub fn settle_image(&mut self, g: usize, fates: Vec<(u32, Fate)>) -> Result<Vec<(u32, Fate)>> {
         let mut left = Vec::new();
+        let events = self.fleet.common.program.meta().events;
         for (vm, fate) in fates {
             let saw_input = self.fleet.groups[g].words.get(Word::Stdin, vm as usize) & SAW_INPUT != 0;
             match fate {
-                Fate::Call(_) => _ = self.vacate(g, vm as usize),
                 _ if saw_input => _ = self.vacate(g, vm as usize),
+                Fate::Call(call) => {
+                    self.vacate(g, vm as usize);
+                    if CALLS.get(call).is_some_and(|call| call.name == INVOKE) {
+                        self.fleet.take_snapshot(g, vm as usize)?;
+                    }
+                }
+                Fate::Enter if events => left.push((vm, fate)),
                 Fate::Enter => {
                     let slot = self.vacate(g, vm as usize);
                     // Output that was flushed counts as output too.

@@ -9,7 +9,7 @@
 //! ([`Options::recurses`]) such a call is native too, and only tests how much of the stack is left.
 
 use super::{Cuts, Graph, never_returns, post_order};
-use crate::host::{AnsweredBy, CALLS};
+use crate::host::{AnsweredBy, CALLS, INVOKE};
 use crate::ir::{Callee, Program, Stmt, walk};
 use crate::{Options, Target};
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,11 @@ pub struct Colours {
     pub graph: Graph,
     /// The calls that direct functions do not make natively.
     pub cuts: Cuts,
-    /// Some reached function makes a remote call.
+    /// A VM cannot run again, since some reached function makes a remote call that is not repeatable, or its state lasts
+    /// from one request to the next.
     pub remote: bool,
+    /// VMs keep their state from one request to the next.
+    pub keeps: bool,
     /// What the colours are for.
     pub target: Target,
     /// There are no nested trampolines: every framed function exists as states only.
@@ -88,7 +91,6 @@ impl Colours {
         let never = never_returns(program, &graph);
         let n = program.functions.len();
         let mut of = vec![Colour::Unreached; n];
-        let fd_write = CALLS.iter().position(|c| c.name == "fd_write");
         let each = |f: &mut dyn FnMut(usize, &Stmt)| {
             for (i, function) in program.functions.iter().enumerate() {
                 if let Some(body) = &function.body {
@@ -96,10 +98,16 @@ impl Colours {
                 }
             }
         };
-        let mut remote = false;
+        let (mut remote, mut loops) = (false, false);
         each(&mut |_, s| {
-            remote |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].answered_by(&target) == AnsweredBy::Host)
+            if let Stmt::Host { call, .. } = s {
+                let call = &CALLS[*call];
+                remote |= call.answered_by(&target) == AnsweredBy::Host && !call.repeatable();
+                loops |= call.name == INVOKE;
+            }
         });
+        let keeps = options.keep && loops;
+        let remote = remote || keeps;
         for (i, function) in program.functions.iter().enumerate() {
             if function.body.is_some() {
                 of[i] = if force { Colour::Forced } else { Colour::Direct };
@@ -107,7 +115,7 @@ impl Colours {
         }
         each(&mut |i, s| {
             if let Stmt::Host { call, .. } = s
-                && (CALLS[*call].answered_by(&target) == AnsweredBy::Host || remote && Some(*call) == fd_write)
+                && (CALLS[*call].answered_by(&target) == AnsweredBy::Host || flushes(*call, remote, keeps))
                 && of[i] == Colour::Direct
             {
                 of[i] = Colour::Remote(CALLS[*call].name.into());
@@ -153,7 +161,8 @@ impl Colours {
             let colour = &of[f as usize];
             !(colour.suspends() || abandoned(f) || flat && colour.framed())
         });
-        let mut colours = Self { of, never, graph, cuts, remote, target, flat, native, splits: Default::default() };
+        let mut colours =
+            Self { of, never, graph, cuts, remote, keeps, target, flat, native, splits: Default::default() };
         colours.splits = [World::Upper, World::Lower].map(|world| {
             (0..colours.graph.calls.len() as u32)
                 .map(|node| match colours.graph.is_function(node) {
@@ -163,6 +172,11 @@ impl Colours {
                 .collect()
         });
         colours
+    }
+
+    /// Whether a call asks for a flush where the output buffer is full, so that it suspends.
+    pub fn flushes(&self, call: usize) -> bool {
+        flushes(call, self.remote, self.keeps)
     }
 
     /// Whether a function that is called in this world is entered as states and returns.
@@ -212,6 +226,10 @@ impl Colours {
             Callee::Table { ty, .. } => &self.graph.calls[self.graph.table(*ty) as usize],
         }
     }
+}
+
+fn flushes(call: usize, remote: bool, keeps: bool) -> bool {
+    remote && CALLS[call].name == "fd_write" || keeps && CALLS[call].name == "serverless_response"
 }
 
 /// The cycles of the call graph.

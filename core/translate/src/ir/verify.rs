@@ -217,7 +217,7 @@ impl Verify<'_> {
             Stmt::ElemDrop { segment } => self.element_segment(*segment),
             Stmt::Host { call, args, result, .. } | Stmt::Answer { call, args, result, .. } => {
                 self.host(*call, args)?;
-                if result.is_some() && !CALLS[*call].returns {
+                if result.is_some() && CALLS[*call].signature().results.is_empty() {
                     return Err(format!("{} has no result", CALLS[*call].name));
                 }
                 result.iter().try_for_each(|v| self.set(*v, I32))
@@ -229,11 +229,11 @@ impl Verify<'_> {
                     _ => Err(format!("state {} does not take the answer of {}", then.0, CALLS[*call].name)),
                 }
             }
-            Stmt::Write { args, result, again, .. } => {
-                self.want_all(args, &[I32; 4])?;
+            Stmt::Write { call, args, result, again, .. } => {
+                self.host(*call, args)?;
                 self.set(*result, I32)?;
                 match self.first(*again)? {
-                    Some(Stmt::Write { .. }) => Ok(()),
+                    Some(Stmt::Write { call: repeated, .. }) if repeated == call => Ok(()),
                     _ => Err(format!("state {} does not repeat the write", again.0)),
                 }
             }

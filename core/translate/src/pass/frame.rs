@@ -89,7 +89,7 @@ impl Cut<'_> {
     }
 
     fn flushes(&self, call: usize) -> bool {
-        self.colours.remote && CALLS[call].name == "fd_write"
+        self.colours.flushes(call)
     }
 
     fn mark(&mut self, stmts: &[Stmt]) -> bool {
@@ -159,7 +159,7 @@ impl Cut<'_> {
                     let result = result.unwrap_or_else(|| self.body.var(crate::ValType::I32));
                     let args = self.read(&vars);
                     let again = State(self.states.len() as u32);
-                    let state = self.later(vec![Stmt::Write { args, result, again, at }], stmts, end, next);
+                    let state = self.later(vec![Stmt::Write { call, args, result, again, at }], stmts, end, next);
                     out.push(Stmt::Goto { state });
                 }
                 Stmt::Host { call, args, result, at } => {

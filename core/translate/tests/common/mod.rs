@@ -24,6 +24,7 @@ pub fn options() -> Options {
         linked: false,
         divide: None,
         force_framed: false,
+        keep: false,
         profile: false,
         roots: Vec::new(),
     }

@@ -139,7 +139,11 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (vv_stream(vm, fd) != VV_STDIN) return VV_EBADF;
     if (!vv_writable(vm, result, 4)) return VV_EFAULT;
     VV_SEES_INPUT(vm); /* also if it has ended */
+#ifdef VV_HAS_serverless_invoke
+    u64 pos = 0, length = 0; /* the input is the request */
+#else
     u64 pos = VV_INPUT_READ(vm), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
+#endif
     vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
     u32 total = 0, asked = 0, p, n;
     for (u32 i = 0; i < count; i++) {
@@ -165,7 +169,7 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
 }
 #endif
 
-#ifdef VV_HAS_fd_write
+#if defined(VV_HAS_fd_write) || defined(VV_HAS_serverless_response)
 /* Appends to what was written to the stream before: byte by byte where bytes lie backwards, and charged so. */
 #define VV_WRITE_WORK(stream, bytes) ((stream) == VV_STDERR ? (bytes) : VV_WORK(bytes))
 VV_INLINE void vv_write_piece(VM *vm, u32 stream, u32 p, u32 n) {
@@ -186,9 +190,23 @@ VV_INLINE void vv_write_piece(VM *vm, u32 stream, u32 p, u32 n) {
         vm->out_len += n;
     }
 }
+/* In pieces, between which the VM may have to stop. */
+VV_INLINE u32 vv_write_pieces(VM *vm, u32 stream, u32 p, u32 n) {
+    for (u32 j = 0, piece; j < n; j += piece) {
+        if (VV_INTERRUPTED(vm, n - j)) return VV_STOP;
+        piece = VV_FIRST(n - j);
+        vv_write_piece(vm, stream, p + j, piece);
+    }
+    return 0;
+}
+#endif
+#ifdef VV_HAS_fd_write
 VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     u32 stream = vv_stream(vm, fd);
     if (stream < VV_STDOUT) return VV_EBADF;
+#ifdef VV_HAS_serverless_response
+    stream = VV_STDERR; /* standard output is the answer's */
+#endif
     if (!vv_writable(vm, result, 4)) return VV_EFAULT;
     u32 total = 0, p, n;
 #ifdef VV_REMOTE
@@ -214,11 +232,7 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
         u32 space = vm->out_cap - vm->out_len - vm->err_len;
         u32 fits = n < space ? n : space;
         if (vv_must_end(vm, vv_charge(vm, VV_WRITE_WORK(stream, fits)))) return 0;
-        for (u32 j = 0, piece; j < fits; j += piece) {
-            if (VV_INTERRUPTED(vm, fits - j)) return vv_must_end(vm, VV_STOP);
-            piece = VV_FIRST(fits - j);
-            vv_write_piece(vm, stream, p + j, piece);
-        }
+        if (vv_must_end(vm, vv_write_pieces(vm, stream, p, fits))) return 0;
         total += fits;
         if (fits < n) {
 #ifdef VV_REMOTE
@@ -293,6 +307,64 @@ VV_HELPER u32 vv_take_poll(VM *vm, u32 from, u32 to, u32 count, u32 result, u32 
 #define vv_ask_poll_oneoff_0(vm, from, to, count, result) vv_ask_poll(vm, from, to, count, result, 8u)
 #define vv_take_poll_oneoff_0(vm, from, to, count, result) vv_take_poll(vm, from, to, count, result, 8u)
 #endif
+
+/* Event loops. The VM's input is its request, and what it writes to standard output its answer. */
+#ifdef VV_HAS_serverless_invoke
+/* A VM that has a request goes on with it. One without suspends: where the host wants to know the state in which it
+   first asks, and where it keeps its state and has answered. */
+VV_INLINE void vv_ask_serverless_invoke(VM *vm, u32 p, u32 n) {
+    u64 marks = VV_WORD(vm, VV_WORD_STDIN);
+    if (!(marks & VV_HAS_REQUEST)) vm->error = !(marks & VV_STOP_AT_INVOKE);
+    else if (!(marks & VV_HAS_ANSWERED)) vm->end = VV_UNANSWERED;
+}
+VV_HELPER u32 vv_take_serverless_invoke(VM *vm, u32 p, u32 n) {
+    vm->out_len = vm->err_len = 0; /* what it wrote before belongs to no request */
+    u64 length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
+    if (length > n) {
+        vm->request = n;
+        return vv_must_end(vm, VV_TOO_LONG);
+    }
+    if (length && !vv_writable(vm, p, length)) {
+        vm->fuel |= VV_OOB;
+        return vv_must_end(vm, VV_TRAP);
+    }
+    VV_WORD(vm, VV_WORD_STDIN) = (VV_WORD(vm, VV_WORD_STDIN) & ~(VV_HAS_ANSWERED | (VV_STOP_AT_INVOKE - 1))) | VV_HAS_REQUEST | VV_SAW_INPUT;
+    (void)vv_must_end(vm, vv_copy_in(vm, vm->mem, p, vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET), (u32)length));
+    return (u32)length;
+}
+#endif
+
+#ifdef VV_HAS_serverless_response
+/* The first answer to a request counts; one to no request goes nowhere. Without kept state the VM ends with it. */
+VV_HELPER u32 vv_serverless_response(VM *vm, u32 p, u32 n) {
+    u64 marks = VV_WORD(vm, VV_WORD_STDIN);
+    if (n && !vv_in_bounds(vm, p, n)) {
+        vm->fuel |= VV_OOB;
+        return vv_must_end(vm, VV_TRAP);
+    }
+    if ((marks & (VV_HAS_REQUEST | VV_HAS_ANSWERED)) != VV_HAS_REQUEST) return 0;
+#ifdef VV_KEEPS
+    u32 begin = (u32)(marks & (VV_STOP_AT_INVOKE - 1)); /* a part may have been flushed */
+#else
+    u32 begin = 0;
+#endif
+    u32 space = vm->out_cap - vm->out_len - vm->err_len, left = n - begin, fits = left < space ? left : space;
+    if (vv_must_end(vm, vv_charge(vm, VV_WORK(fits))) || vv_must_end(vm, vv_write_pieces(vm, VV_STDOUT, p + begin, fits))) return 0;
+#ifdef VV_KEEPS
+    if (fits < left) {
+        VV_WORD(vm, VV_WORD_STDIN) = marks + fits;
+        vm->flush = 1;
+    } else {
+        VV_WORD(vm, VV_WORD_STDIN) = marks | VV_HAS_ANSWERED;
+    }
+#else
+    vm->end = fits < left ? VV_FULL : VV_ANSWERED;
+#endif
+    return 0;
+}
+#endif
+#define vv_ask_vectorvisor_barrier(vm) ((void)0)
+#define vv_take_vectorvisor_barrier(vm) 0u
 
 #ifdef VV_HAS_random_get
 /* ChaCha20 (RFC 8439) with a key for each input, so it needs no nonce, and the counter is 64 bits. The position counts

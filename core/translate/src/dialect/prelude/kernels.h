@@ -20,6 +20,9 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
     vv_end(vm);
 }
 
+/* Up to here a reset clears memory. */
+#define VV_CLEARED(par) ((par)[VV_PAR_IMAGE_SIZE] > VV_RESET_END ? (u32)(par)[VV_PAR_IMAGE_SIZE] : VV_RESET_END)
+
 /* Brings one VM back to the image; `how` 2 means that its memory is all zero, so only the image's span is written. */
 VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 thread) {
     vv_gp head = VV_LANE_BASE(mem, thread, par[VV_PAR_REGION]);
@@ -30,16 +33,19 @@ VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 th
 #if VV_LINEAR && defined(VV_HOST)
     if (how == 1) {
         vv_zero(m, low);
-        vv_zero(m + high, VV_RESET_END - high);
+        vv_zero(m + high, VV_CLEARED(par) - high);
     }
     memcpy(m + low, data, high - low);
 #else
     if (how == 1) {
         vv_fill_short(m, 0, 0, low);
-        vv_fill_short(m, high, 0, VV_RESET_END - high);
+        vv_fill_short(m, high, 0, VV_CLEARED(par) - high);
     }
     for (u32 i = low; i < high; i += 8) vv_sw64(m, i, vv_rd64(data + (i - low)));
 #endif
+    vv_gp frames = head + VV_SKIP(par[VV_PAR_FRAMES_AT]);
+    u32 bytes = (u32)par[VV_PAR_IMAGE_FRAMES];
+    for (u32 i = 0; i < bytes; i += 8) vv_sw64(frames, i, vv_rd64(image + par[VV_PAR_IMAGE_FRAMES_AT] + i));
 }
 
 #if defined(VV_BRANCHY) && !VV_LINEAR && VV_CELL >= 8
@@ -61,9 +67,10 @@ VV_INLINE void vv_reset_tile(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 t
     u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
     if (how == 1) {
         vv_clear(m, low);
-        vv_clear(m + VV_SKIP(high), VV_RESET_END - high);
+        vv_clear(m + VV_SKIP(high), VV_CLEARED(par) - high);
     }
     vv_spread(m + VV_SKIP(low), image + VV_HEAD, high - low);
+    vv_spread(tile + VV_SKIP(par[VV_PAR_FRAMES_AT]), image + par[VV_PAR_IMAGE_FRAMES_AT], (u32)par[VV_PAR_IMAGE_FRAMES]);
 }
 #define VV_TILE_RESET 1
 #endif

@@ -3,7 +3,7 @@
 use super::{Scope, Writer, entry_dispatcher};
 use crate::analysis::World;
 use crate::dialect::expr::{from_bits, to_bits};
-use crate::host::{AnsweredBy, CALLS};
+use crate::host::{AnsweredBy, CALLS, Gives};
 use crate::ir::{Callee, ExprId, Var};
 use std::fmt::Write as _;
 
@@ -101,7 +101,7 @@ impl Writer<'_> {
         line!(s, "vm->request = 0; vm->error = 0;");
         line!(s, "vv_ask_{}(vm{});", CALLS[call].symbol, self.args(s, args));
         self.end_if(s, "vm->end", "0u", at);
-        // A request that cannot be made is answered at once with its errno.
+        // A request that cannot be made is answered at once with its errno; a VM that has a request goes on with it.
         line!(s, "if (vm->error) return {then}u;");
         line!(s, "vm->state = {then}u;");
         line!(s, "vv_halt(vm, VV_CALL, {call}u, {}u, {at}u);", s.reported);
@@ -109,10 +109,14 @@ impl Writer<'_> {
     }
 
     pub(super) fn answer(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>, at: u32) {
-        let errno = format!("vm->error ? vm->error : vv_take_{}(vm{})", CALLS[call].symbol, self.args(s, args));
+        let take = format!("vv_take_{}(vm{})", CALLS[call].symbol, self.args(s, args));
+        let value = match CALLS[call].gives {
+            Gives::Errno => format!("vm->error ? vm->error : {take}"),
+            _ => take,
+        };
         match result {
-            Some(v) => line!(s, "v{} = {errno};", v.0),
-            None => line!(s, "(void)({errno});"),
+            Some(v) => line!(s, "v{} = {value};", v.0),
+            None => line!(s, "(void)({value});"),
         }
         line!(s, "vm->error = 0;");
         self.end_if(s, "vm->end", "0u", at);

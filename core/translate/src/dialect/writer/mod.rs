@@ -3,7 +3,9 @@
 use super::expr::{ctype, from_bits, to_bits};
 use super::parts::Parts;
 use super::{Dialect, Printer};
-use crate::abi::{Par, SAW_INPUT, STOP_TIME, Status, TIME_STEP, TrapKind, Word};
+use crate::abi::{
+    HAS_ANSWERED, HAS_REQUEST, Par, SAW_INPUT, STOP_AT_INVOKE, STOP_TIME, Status, TIME_STEP, TrapKind, Word,
+};
 use crate::analysis::{Colours, World, may_stop};
 use crate::host::CALLS;
 use crate::ir::{Body, Callee, Program, Stmt, walk};
@@ -250,6 +252,9 @@ impl Writer<'_> {
             ("WIDTH", Par::Width),
             ("FRAMES_AT", Par::FramesAt),
             ("MEMORY", Par::Memory),
+            ("IMAGE_SIZE", Par::ImageSize),
+            ("IMAGE_FRAMES_AT", Par::ImageFramesAt),
+            ("IMAGE_FRAMES", Par::ImageFrames),
         ];
         for (name, par) in pars {
             def(&format!("VV_PAR_{name}"), par as u64, "");
@@ -265,6 +270,9 @@ impl Writer<'_> {
             ("OUT_OF_FUEL", Status::Fuel),
             ("VIOLATED", Status::Violated),
             ("OUTGROWN", Status::Outgrown),
+            ("ANSWERED", Status::Answered),
+            ("TOO_LONG", Status::TooLong),
+            ("UNANSWERED", Status::Unanswered),
         ];
         for (name, status) in statuses {
             def(&format!("VV_{name}"), status as u64, "u");
@@ -273,6 +281,9 @@ impl Writer<'_> {
             def(&format!("VV_{}", trap_name(kind)), kind as u64, "u");
         }
         def("VV_SAW_INPUT", SAW_INPUT, "ul");
+        def("VV_HAS_REQUEST", HAS_REQUEST, "ul");
+        def("VV_HAS_ANSWERED", HAS_ANSWERED, "ul");
+        def("VV_STOP_AT_INVOKE", STOP_AT_INVOKE, "ul");
         def("VV_EFAULT", 21, "u");
         def("VV_STOP_TIME", STOP_TIME as u64, "");
         let resolution = if self.o.target.clock == Clock::Kept { TIME_STEP } else { 1 };
@@ -293,6 +304,7 @@ impl Writer<'_> {
         flag(self.o.profile, "VV_PROFILE");
         flag(self.o.force_framed, "VV_FORCE");
         flag(self.c.remote, "VV_REMOTE");
+        flag(self.c.keeps, "VV_KEEPS");
         let used = host_calls(self.p);
         flag(used.contains("clock_time_get") && self.o.target.clock != Clock::Asked, "VV_CLOCK");
         for name in used {
@@ -372,11 +384,8 @@ pub fn host_calls(program: &Program) -> BTreeSet<&'static str> {
     let mut used = BTreeSet::new();
     for stmts in program.functions.iter().flat_map(|f| f.lists()) {
         walk(stmts, &mut |s| match s {
-            Stmt::Host { call, .. } | Stmt::Suspend { call, .. } => {
+            Stmt::Host { call, .. } | Stmt::Suspend { call, .. } | Stmt::Write { call, .. } => {
                 used.insert(CALLS[*call].symbol);
-            }
-            Stmt::Write { .. } => {
-                used.insert("fd_write");
             }
             _ => {}
         });

@@ -4,6 +4,7 @@ use super::{BRACES, Scope, Writer, trap_name};
 use crate::ValType;
 use crate::analysis::{Adjacent, World};
 use crate::dialect::expr::{MemoryOperand, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
+use crate::host::CALLS;
 use crate::ir::{Access, Callee, ExprId, Label, Stmt, Stride};
 use std::fmt::Write as _;
 
@@ -449,14 +450,14 @@ impl Writer<'_> {
                 self.suspend(s, *call, args, self.l.states[&s.function] + then.0, *at)
             }
             Stmt::Answer { call, args, result, at } => self.answer(s, *call, args, *result, *at),
-            Stmt::Write { args, result, again, at } => {
+            Stmt::Write { call, args, result, again, at } => {
                 line!(
                     s,
                     "if (VV_STRAYED(vm)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
                     s.reported,
                     s.leave
                 );
-                line!(s, "v{} = vv_fd_write(vm{});", result.0, self.args(s, args));
+                line!(s, "v{} = vv_{}(vm{});", result.0, CALLS[*call].symbol, self.args(s, args));
                 self.end_if(s, "vm->end", "0u", *at);
                 self.refuel(s);
                 line!(s, "if (vm->flush) {{");
