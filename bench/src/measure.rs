@@ -108,5 +108,5 @@ fn options(vms: u32, out_capacity: Option<u32>) -> FleetOptions {
 }
 
 fn input(stdin: &Arc<[u8]>) -> Input {
-    Input { stdin: stdin.clone(), args: Vec::new() }
+    Input { stdin: stdin.clone(), ..Input::default() }
 }

@@ -105,6 +105,7 @@ fn options(seed: u64) -> Options {
         divide: rng.bool().then_some(LARGE),
         force_framed: rng.u32(..4) == 0,
         profile: rng.u32(..8) == 0,
+        files: false,
         roots: Vec::new(),
     }
 }

@@ -172,15 +172,68 @@ pub struct VmArgs {
     /// Print nothing but the guest's output and errors.
     #[arg(long, short)]
     pub quiet: bool,
-    /// An option of other runtimes, refused with an explanation.
-    #[arg(long, hide = true, value_name = "DIR", value_parser = no_files)]
-    pub dir: Option<String>,
+    /// A folder that guests may read, under the name GUEST, or its own; with :rw they may also change it. Can be repeated.
+    #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = parse_folder, long_help = DIR)]
+    pub dir: Vec<Folder>,
+    /// An empty folder in memory for each VM, of at most SIZE bytes, as 16MiB, which goes with its input; its names are
+    /// `.` and `/scratch`, or GUEST.
+    #[arg(long, value_name = "SIZE[::GUEST]", value_parser = parse_scratch)]
+    pub scratch: Option<Scratch>,
 }
 
-fn no_files(_: &str) -> Result<String, &'static str> {
-    Err(
-        "guests cannot be given files and folders yet, but standard input; `vectorvisor map` gives each VM a file as that",
-    )
+impl VmArgs {
+    /// Whether guests have files.
+    pub fn files(&self) -> bool {
+        !self.dir.is_empty() || self.scratch.is_some()
+    }
+}
+
+const DIR: &str = "\
+A folder that guests may read, under the name GUEST, or its own (--dir data, --dir /srv/maps::maps); with :rw at the end they may also \
+change it, all VMs the same. Can be repeated. Nothing outside of it can be reached, by `..`, links or otherwise. A relative name of a guest is looked \
+for in the folder called `.`, as --dir data::. gives it. A program that opens files suspends for that, so a VM has all memory from the start, and inputs \
+that opened one do not run again.";
+
+/// `--dir`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// Where it is.
+    pub host: PathBuf,
+    /// What guests call it.
+    pub guest: String,
+    /// They may change it.
+    pub write: bool,
+}
+
+fn parse_folder(text: &str) -> Result<Folder, String> {
+    let (text, write) = match text.strip_suffix(":rw") {
+        Some(text) => (text, true),
+        None => (text.strip_suffix(":ro").unwrap_or(text), false),
+    };
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    if host.is_empty() || guest.is_empty() {
+        return Err(
+            "a folder is HOST, or HOST::GUEST with the name that guests have for it, and :rw if they may write".into(),
+        );
+    }
+    Ok(Folder { host: host.into(), guest: guest.into(), write })
+}
+
+/// `--scratch`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scratch {
+    /// Most bytes of a VM's files.
+    pub bytes: u64,
+    /// What guests call it, if not as usual.
+    pub guest: Option<String>,
+}
+
+fn parse_scratch(text: &str) -> Result<Scratch, String> {
+    let (size, guest) = text.split_once("::").map_or((text, None), |(size, guest)| (size, Some(guest)));
+    if guest == Some("") {
+        return Err("behind :: comes the name that guests have for the folder".into());
+    }
+    Ok(Scratch { bytes: parse_size(size)?, guest: guest.map(String::from) })
 }
 
 /// Arguments of `run`.
@@ -448,6 +501,9 @@ pub struct InspectArgs {
     /// device, and print what units and functions cost; `native` is that of the first device.
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<String>,
+    /// Guests have files, as with --dir and --scratch of `run`.
+    #[arg(long)]
+    pub files: bool,
     /// With --emit calls: also run the program with this file as its standard input, and count its loops' iterations by
     /// kind of function.
     #[arg(long = "in", value_name = "FILE")]
@@ -735,6 +791,17 @@ mod tests {
     }
 
     #[test]
+    fn folders_have_a_name_and_a_mode() {
+        let args = run("run --dir data --dir /srv/maps::maps:rw --dir C:ro --scratch 16k::tmp p.wat").vm_args;
+        let folder = |host: &str, guest: &str, write| Folder { host: host.into(), guest: guest.into(), write };
+        assert_eq!(
+            args.dir,
+            [folder("data", "data", false), folder("/srv/maps", "maps", true), folder("C", "C", false)]
+        );
+        assert_eq!(args.scratch, Some(Scratch { bytes: 16384, guest: Some("tmp".into()) }));
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
         for line in [
             "run --lanes 7 p.wat",
@@ -749,7 +816,8 @@ mod tests {
             "run --opt loads-first p.wat",
             "run --without shared-data p.wat",
             "run --without loads-first,nonsense p.wat",
-            "run --dir . p.wat",
+            "run --dir a:: p.wat",
+            "run --scratch 1MiB:: p.wat",
             "map p.wat --in a",
             "map p.wat --in a --out b stray",
             "inspect p.wat",

@@ -37,7 +37,7 @@ fn show(args: &InspectArgs) -> Result<i32> {
         .with_context(|| args.program.display().to_string())?;
     let starts = module.exports.iter().any(|(name, _)| name == "_start");
     let roots = setup::roots(args.invoke.as_deref(), !starts);
-    let options = setup::program_options(&args.translate, &roots, &device.info)?;
+    let options = setup::program_options(&args.translate, &roots, args.files, &device.info)?;
     let choice = Choice::new(&device.backend, &device.info, &wasm, &options);
     let options = &choice.translation;
     let text = match args.emit {
@@ -264,7 +264,7 @@ fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
     let stdin = std::fs::read(input).with_context(|| format!("cannot read the input {}", input.display()))?;
     let mut progress = Progress::new(false, true);
     let engine = setup::engine(&args.device)?;
-    let mut options = setup::program_options(&args.translate, &["_start"], engine.info())?;
+    let mut options = setup::program_options(&args.translate, &["_start"], args.files, engine.info())?;
     options.profile = true;
     let program = setup::program(&engine, &args.program, bytes, &options, &mut progress)?;
     let name = args.program.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -49,7 +49,11 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     let stdin = stdin_for(program.wasm())?;
     let options = setup::fleet_options(&args.vm_args, &path, &guest, args.vms)?;
     let name = entry.name.clone();
-    let mut inputs = (0..vms).map(|vm| Input { stdin: stdin.clone(), args: values.iter().map(|a| a.of(vm)).collect() });
+    let mut inputs = (0..vms).map(|vm| Input {
+        stdin: stdin.clone(),
+        args: values.iter().map(|a| a.of(vm)).collect(),
+        ..Input::default()
+    });
     let mut fleet = Fleet::new(&program, &options, Some(vms as usize))?;
     interrupt::stops(fleet.cancel_handle());
 
@@ -109,7 +113,7 @@ fn program(
     progress: &mut Progress,
 ) -> Result<Program> {
     let roots = setup::roots(args.invoke.as_deref(), args.printreturn);
-    let options = setup::program_options(&args.translate, &roots, engine.info())?;
+    let options = setup::program_options(&args.translate, &roots, args.vm_args.files(), engine.info())?;
     setup::program(engine, path, bytes, &options, progress).map_err(setup::usage)
 }
 

@@ -31,7 +31,7 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         .with_context(|| format!("cannot listen on {}; name another --listen ADDRESS:PORT", args.listen))?;
     listener.set_nonblocking(true).context("cannot use the socket")?;
     let engine = setup::engine(&args.device)?;
-    let options = setup::program_options(&args.translate, &["_start"], engine.info())?;
+    let options = setup::program_options(&args.translate, &["_start"], args.vm_args.files(), engine.info())?;
     for program in &args.programs {
         let (name, path) = name_and_path(program);
         let bytes = setup::read(&path)?;

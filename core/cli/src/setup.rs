@@ -5,11 +5,12 @@ use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, StateArg, Tra
 use crate::report::{self, Progress};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vectorvisor::driver::plugin::{Search, file_name};
 use vectorvisor::translate::Error as TranslateError;
 use vectorvisor::{
-    Alignment, Autotuning, BackendSpec, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, FleetOptions, Program,
-    ProgramOptions, Quirks, Traps,
+    Alignment, Autotuning, BackendSpec, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, Files, FleetOptions,
+    Program, ProgramOptions, Quirks, Traps,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with
@@ -101,16 +102,21 @@ pub fn roots(invoke: Option<&str>, all: bool) -> Vec<&str> {
     }
 }
 
-/// The translation options that the command line gives, for a device; empty `roots` are all exports. An error if they
-/// ask for autotuning that has no choice.
-pub fn program_options(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) -> Result<ProgramOptions> {
-    let options = translation(args, roots, device);
+/// The translation options that the command line gives, for a device; empty `roots` are all exports, and guests may have
+/// `files`. An error if they ask for autotuning that has no choice.
+pub fn program_options(
+    args: &TranslateArgs,
+    roots: &[&str],
+    files: bool,
+    device: &DeviceInfo,
+) -> Result<ProgramOptions> {
+    let options = translation(args, roots, files, device);
     autotuning(args).check(&options, device)?;
     Ok(options)
 }
 
 /// The translation options that the command line gives, as [`program_options`].
-pub fn translation(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) -> ProgramOptions {
+pub fn translation(args: &TranslateArgs, roots: &[&str], files: bool, device: &DeviceInfo) -> ProgramOptions {
     let usual = ProgramOptions { lanes: args.lanes, ..ProgramOptions::default() };
     ProgramOptions {
         interleave: match args.interleave {
@@ -139,6 +145,7 @@ pub fn translation(args: &TranslateArgs, roots: &[&str], device: &DeviceInfo) ->
         divide: args.divide,
         keep: args.state == StateArg::Keep,
         force_framed: args.force_framed,
+        files,
         roots: roots.iter().map(ToString::to_string).collect(),
         cache: match named_cache(args) {
             _ if args.no_cache => CachePolicy::Off,
@@ -179,6 +186,34 @@ pub fn fleet_options(args: &VmArgs, path: &Path, guest: &[String], vms: Option<u
         seed: args.seed,
         fuel: args.fuel,
         timeout: args.timeout,
+        files: files(args)?,
         ..FleetOptions::default()
     })
+}
+
+/// The folder in memory is the one in which guests look for relative names, and has a name of its own besides.
+const SCRATCH: [&str; 2] = [".", "/scratch"];
+
+/// The folders that guests are given.
+fn files(args: &VmArgs) -> Result<Option<Arc<Files>>> {
+    if !args.files() {
+        return Ok(None);
+    }
+    let mut files = Files::new();
+    for folder in &args.dir {
+        let why = |e| {
+            let (host, why) = (folder.host.display(), report::chain(&anyhow::Error::new(e)));
+            Usage(format!("--dir {host}: the folder cannot be opened: {why}; name one that is there and may be read"))
+        };
+        files.add_folder(&folder.host, &folder.guest, folder.write).map_err(why)?;
+    }
+    if let Some(scratch) = &args.scratch {
+        let names = match &scratch.guest {
+            Some(name) => vec![name.as_str()],
+            None => SCRATCH.to_vec(),
+        };
+        let others = |name: &&str| args.dir.iter().all(|folder| folder.guest != **name);
+        names.into_iter().filter(others).for_each(|name| files.add_scratch(name, scratch.bytes));
+    }
+    Ok(Some(Arc::new(files)))
 }

@@ -4,6 +4,7 @@ mod autotune;
 mod busy;
 mod cancel;
 mod devices;
+mod files;
 mod gather;
 mod group;
 mod image;

@@ -54,3 +54,4 @@ pub use vectorvisor_driver::{DeviceInfo, DeviceKind, Quirks};
 pub use vectorvisor_translate as translate;
 pub use vectorvisor_translate::abi::TrapKind;
 pub use vectorvisor_translate::{Alignment, Bounds, Entry, Meta, Opt, Traps, ValType};
+pub use vectorvisor_wasi::Files;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vectorvisor_driver::DeviceInfo;
 use vectorvisor_translate::{Alignment, Bounds, Clock, Language, Opt, Options, Target, Traps};
+use vectorvisor_wasi::Files;
 
 /// How to translate a program. The default suits the device.
 ///
@@ -52,6 +53,9 @@ pub struct ProgramOptions {
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
     pub profile: bool,
+    /// Guests have files ([`FleetOptions::files`]): what they do with them is then asked of the host. Programs that use none
+    /// are the same either way.
+    pub files: bool,
     /// Exports that may be entered; empty means all.
     pub roots: Vec<String>,
     /// Where compiled programs are kept.
@@ -77,6 +81,7 @@ impl Default for ProgramOptions {
             keep: false,
             force_framed: false,
             profile: false,
+            files: false,
             roots: Vec::new(),
             cache: CachePolicy::Default,
             cache_limit: CACHE_LIMIT,
@@ -129,6 +134,7 @@ impl ProgramOptions {
             keep: self.keep,
             force_framed: self.force_framed,
             profile: self.profile,
+            files: self.files,
             roots: self.roots.clone(),
         }
     }
@@ -175,6 +181,10 @@ pub struct FleetOptions {
     pub meter: Meter,
     /// So many fleets share the device: each takes that part of the memory that VMs may have.
     pub sharers: u32,
+    /// The folders that guests are given, for a program made with [`ProgramOptions::files`].
+    pub files: Option<Arc<Files>>,
+    /// Names of files in each VM's folder in memory ([`Files::add_scratch`]) that an outcome has ([`crate::Outcome::files`]).
+    pub collect: Vec<String>,
 }
 
 impl Default for FleetOptions {
@@ -192,6 +202,8 @@ impl Default for FleetOptions {
             trace: None,
             meter: Meter::default(),
             sharers: 1,
+            files: None,
+            collect: Vec::new(),
         }
     }
 }
@@ -210,12 +222,14 @@ pub struct Input {
     pub stdin: Arc<[u8]>,
     /// Arguments of the entry; their types must be the entry's.
     pub args: Vec<Value>,
+    /// Files in its folder in memory ([`Files::add_scratch`]): their paths below it, and what is in them.
+    pub files: Vec<(String, Arc<[u8]>)>,
 }
 
 impl Input {
     /// Only standard input.
     pub fn stdin(bytes: impl AsRef<[u8]>) -> Self {
-        Self { stdin: bytes.as_ref().into(), args: Vec::new() }
+        Self { stdin: bytes.as_ref().into(), ..Self::default() }
     }
     /// Only arguments.
     pub fn args(args: Vec<Value>) -> Self {

@@ -798,7 +798,8 @@ fn a_closed_descriptor_is_bad_and_the_others_stay() {
     for force_framed in [false, true] {
         let program = program(&cpu(), text, &ProgramOptions { force_framed, ..options(32) });
         let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
-        let inputs = (0..40).map(|i| Input { stdin: (*b"abcd").into(), args: vec![Value::I32(i % 4)] }).collect();
+        let inputs =
+            (0..40).map(|i| Input { stdin: (*b"abcd").into(), ..Input::args(vec![Value::I32(i % 4)]) }).collect();
         for outcome in run(&mut fleet, "close", inputs).0 {
             let fd = outcome.index as i32 % 4;
             let bad = |this| if fd == this { BADF } else { 0 };

@@ -205,7 +205,7 @@ impl Source<Input> for Packets<'_> {
             self.queue.meters.waited.observe(now.saturating_duration_since(request.since).as_secs_f64());
             running.replies.push_back(Some(request.reply));
             running.count += 1;
-            return Polled::Ready(Input { stdin: request.stdin, args: Vec::new() });
+            return Polled::Ready(Input { stdin: request.stdin, ..Input::default() });
         }
     }
 }

@@ -4,7 +4,13 @@
 //! A call that the device answers is a function `vv_SYMBOL` in the prelude, which returns an errno. For a remote call,
 //! which the host answers, the prelude has two functions: `vv_ask_SYMBOL` packs a request into the VM's slot, or sets
 //! an errno, and then the host is not asked; `vv_take_SYMBOL` turns the answer into an errno and into what the guest
-//! finds in memory. Requests and answers are a few u64: bytes of VM memory are not copied to the host.
+//! finds in memory. Requests and answers are a few u64.
+//!
+//! Calls that concern files are answered by the host if guests have files ([`crate::Options::files`]). Their requests
+//! and answers are in one form, which [`HostCall::files`] describes, so they need no functions of their own. Where the
+//! call also has a function on the device, its descriptor decides at run time: the streams, which are descriptors 0 to 2
+//! until the guest closes them, stay on the device. Bytes of VM memory are not copied into a request, which only says
+//! where they lie: the host fetches them.
 //!
 //! A program with an event loop calls `serverless_invoke` for its next request, and `serverless_response` to answer it.
 //! Both are answered from the VM's packed input and its output buffer, but a VM suspends where it has no request; at
@@ -50,6 +56,32 @@ pub enum Gives {
     Never,
 }
 
+/// A part of the request of a call that concerns files. Each stands for the next parameter or two of the call; those
+/// behind the last part are not told. The answer is a u64 with the errno in its low half, and the number of bytes that
+/// follow in the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A number: one word.
+    Number,
+    /// A pointer and a length, of bytes that the host fetches: one word, the length in its upper half.
+    Range,
+    /// A pointer and a count of buffers whose bytes the host fetches: a word with their number, at most [`RANGES`] (a
+    /// short write is no error), and for each a word like [`Part::Range`]'s.
+    From,
+    /// A pointer and a count of buffers that the answer fills: one word, their bytes.
+    Into,
+    /// A pointer and a length, of a buffer that the answer fills: one word, the length.
+    Buffer,
+    /// A pointer to so many bytes, where the answer goes; behind [`Part::Into`] and [`Part::Buffer`], where the number of
+    /// its bytes goes.
+    Result(u32),
+    /// No parameter: one word, whose bits 0, 1 and 2 say which of these descriptors are streams of the device.
+    Streams,
+}
+
+/// The most buffers of one request.
+pub const RANGES: usize = 16;
+
 /// One host call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostCall {
@@ -65,16 +97,30 @@ pub struct HostCall {
     pub gives: Gives,
     /// Who answers it on a device that can do all that the prelude needs; [`Self::answered_by`] knows the exceptions.
     answered_by: AnsweredBy,
+    /// What the host is asked if guests have files; empty for calls that files do not concern.
+    pub files: &'static [Part],
 }
 
 /// The most words of a request.
 pub const REQUEST: usize = 3;
+/// The most words of a request where guests have files: of `fd_pwrite`.
+pub const FILES_REQUEST: usize = 3 + RANGES;
 
 use AnsweredBy::{Device, Host, Nobody};
+use Part::{Buffer, From, Into, Number, Range, Result, Streams};
 use ValType::{I32, I64};
 
 const fn call(name: &'static str, params: &'static [ValType], answered_by: AnsweredBy) -> HostCall {
-    HostCall { name, version: Version::Any, symbol: name, params, gives: Gives::Errno, answered_by }
+    HostCall { name, version: Version::Any, symbol: name, params, gives: Gives::Errno, answered_by, files: &[] }
+}
+
+const fn file(
+    name: &'static str,
+    params: &'static [ValType],
+    answered_by: AnsweredBy,
+    files: &'static [Part],
+) -> HostCall {
+    HostCall { files, ..call(name, params, answered_by) }
 }
 
 const fn only(version: Version, symbol: &'static str, call: HostCall) -> HostCall {
@@ -89,7 +135,12 @@ const SUCCESS: u16 = 0;
 const EBADF: u16 = 8;
 const ENOTSUP: u16 = 58;
 
-const FILESTAT: HostCall = call("fd_filestat_get", &[I32, I32], Device);
+const FILESTAT: HostCall = file("fd_filestat_get", &[I32, I32], Device, &[Number, Result(64)]);
+const FILESTAT_0: HostCall = HostCall { files: &[Number, Result(56)], ..FILESTAT };
+const PATH_FILESTAT: HostCall =
+    file("path_filestat_get", &[I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Number, Range, Result(64)]);
+const PATH_FILESTAT_0: HostCall = HostCall { files: &[Number, Number, Range, Result(56)], ..PATH_FILESTAT };
+const SEEK: HostCall = file("fd_seek", &[I32, I64, I32, I32], Device, &[Number, Number, Number, Result(8)]);
 const POLL: HostCall = call("poll_oneoff", &[I32, I32, I32, I32], Host);
 
 /// Every call. The index of a call is its code in [`crate::abi::Status::Call`].
@@ -100,48 +151,60 @@ pub const CALLS: &[HostCall] = &[
     call("environ_sizes_get", &[I32, I32], Device),
     call("clock_res_get", &[I32, I32], Device),
     call("clock_time_get", &[I32, I64, I32], Device),
-    call("fd_advise", &[I32, I64, I64, I32], Nobody(EBADF)),
-    call("fd_allocate", &[I32, I64, I64], Nobody(EBADF)),
-    call("fd_close", &[I32], Device),
-    call("fd_datasync", &[I32], Nobody(EBADF)),
-    call("fd_fdstat_get", &[I32, I32], Device),
-    call("fd_fdstat_set_flags", &[I32, I32], Nobody(EBADF)),
-    call("fd_fdstat_set_rights", &[I32, I64, I64], Nobody(EBADF)),
+    file("fd_advise", &[I32, I64, I64, I32], Nobody(EBADF), &[Number, Number, Number, Number]),
+    file("fd_allocate", &[I32, I64, I64], Nobody(EBADF), &[Number, Number, Number]),
+    file("fd_close", &[I32], Device, &[Number]),
+    file("fd_datasync", &[I32], Nobody(EBADF), &[Number]),
+    file("fd_fdstat_get", &[I32, I32], Device, &[Number, Result(24)]),
+    file("fd_fdstat_set_flags", &[I32, I32], Nobody(EBADF), &[Number, Number]),
+    file("fd_fdstat_set_rights", &[I32, I64, I64], Nobody(EBADF), &[Number]),
     only(Version::Preview1, "fd_filestat_get", FILESTAT),
-    only(Version::Unstable, "fd_filestat_get_0", FILESTAT),
-    call("fd_filestat_set_size", &[I32, I64], Nobody(EBADF)),
-    call("fd_filestat_set_times", &[I32, I64, I64, I32], Device),
-    call("fd_pread", &[I32, I32, I32, I64, I32], Device),
-    call("fd_prestat_get", &[I32, I32], Nobody(EBADF)),
-    call("fd_prestat_dir_name", &[I32, I32, I32], Device),
-    call("fd_pwrite", &[I32, I32, I32, I64, I32], Device),
-    call("fd_read", &[I32, I32, I32, I32], Device),
-    call("fd_readdir", &[I32, I32, I32, I64, I32], Nobody(EBADF)),
-    call("fd_renumber", &[I32, I32], Device),
-    call("fd_seek", &[I32, I64, I32, I32], Device),
-    call("fd_sync", &[I32], Nobody(EBADF)),
-    call("fd_tell", &[I32, I32], Device),
-    call("fd_write", &[I32, I32, I32, I32], Device),
-    call("path_create_directory", &[I32, I32, I32], Nobody(EBADF)),
-    call("path_filestat_get", &[I32, I32, I32, I32, I32], Nobody(EBADF)),
-    call("path_filestat_set_times", &[I32, I32, I32, I32, I64, I64, I32], Device),
-    call("path_link", &[I32, I32, I32, I32, I32, I32, I32], Nobody(EBADF)),
-    call("path_open", &[I32, I32, I32, I32, I32, I64, I64, I32, I32], Nobody(EBADF)),
-    call("path_readlink", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF)),
-    call("path_remove_directory", &[I32, I32, I32], Nobody(EBADF)),
-    call("path_rename", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF)),
-    call("path_symlink", &[I32, I32, I32, I32, I32], Nobody(EBADF)),
-    call("path_unlink_file", &[I32, I32, I32], Nobody(EBADF)),
+    only(Version::Unstable, "fd_filestat_get_0", FILESTAT_0),
+    file("fd_filestat_set_size", &[I32, I64], Nobody(EBADF), &[Number, Number]),
+    file("fd_filestat_set_times", &[I32, I64, I64, I32], Device, &[Number, Number, Number, Number]),
+    file("fd_pread", &[I32, I32, I32, I64, I32], Device, &[Number, Into, Number, Result(4)]),
+    file("fd_prestat_get", &[I32, I32], Nobody(EBADF), &[Number, Result(8)]),
+    file("fd_prestat_dir_name", &[I32, I32, I32], Device, &[Number, Buffer]),
+    file("fd_pwrite", &[I32, I32, I32, I64, I32], Device, &[Number, From, Number, Result(4)]),
+    file("fd_read", &[I32, I32, I32, I32], Device, &[Number, Into, Result(4)]),
+    file("fd_readdir", &[I32, I32, I32, I64, I32], Nobody(EBADF), &[Number, Buffer, Number, Result(4)]),
+    file("fd_renumber", &[I32, I32], Device, &[Number, Number, Streams]),
+    only(Version::Preview1, "fd_seek", SEEK),
+    only(Version::Unstable, "fd_seek_0", SEEK),
+    file("fd_sync", &[I32], Nobody(EBADF), &[Number]),
+    file("fd_tell", &[I32, I32], Device, &[Number, Result(8)]),
+    file("fd_write", &[I32, I32, I32, I32], Device, &[Number, From, Result(4)]),
+    file("path_create_directory", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
+    only(Version::Preview1, "path_filestat_get", PATH_FILESTAT),
+    only(Version::Unstable, "path_filestat_get_0", PATH_FILESTAT_0),
+    file(
+        "path_filestat_set_times",
+        &[I32, I32, I32, I32, I64, I64, I32],
+        Device,
+        &[Number, Number, Range, Number, Number, Number],
+    ),
+    file("path_link", &[I32, I32, I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Number, Range, Number, Range]),
+    file(
+        "path_open",
+        &[I32, I32, I32, I32, I32, I64, I64, I32, I32],
+        Nobody(EBADF),
+        &[Number, Number, Range, Number, Number, Number, Number, Streams, Result(4)],
+    ),
+    file("path_readlink", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Range, Buffer, Result(4)]),
+    file("path_remove_directory", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
+    file("path_rename", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Range, Number, Range]),
+    file("path_symlink", &[I32, I32, I32, I32, I32], Nobody(EBADF), &[Range, Number, Range]),
+    file("path_unlink_file", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
     only(Version::Preview1, "poll_oneoff", POLL),
     only(Version::Unstable, "poll_oneoff_0", POLL),
     HostCall { gives: Gives::Never, ..call("proc_exit", &[I32], Device) },
     call("proc_raise", &[I32], Nobody(ENOTSUP)),
     call("sched_yield", &[], Nobody(SUCCESS)),
     call("random_get", &[I32, I32], Device),
-    only(Version::Preview1, "sock_accept", call("sock_accept", &[I32, I32, I32], Device)),
-    call("sock_recv", &[I32, I32, I32, I32, I32, I32], Device),
-    call("sock_send", &[I32, I32, I32, I32, I32], Device),
-    call("sock_shutdown", &[I32, I32], Device),
+    only(Version::Preview1, "sock_accept", file("sock_accept", &[I32, I32, I32], Device, &[Number])),
+    file("sock_recv", &[I32, I32, I32, I32, I32, I32], Device, &[Number]),
+    file("sock_send", &[I32, I32, I32, I32, I32], Device, &[Number]),
+    file("sock_shutdown", &[I32, I32], Device, &[Number]),
     events(INVOKE, &[I32, I32], Gives::Number, Host),
     events("serverless_response", &[I32, I32], Gives::Nothing, Device),
     events(BARRIER, &[], Gives::Nothing, Host),
@@ -164,10 +227,11 @@ pub fn find(module: &str, name: &str) -> Option<usize> {
 }
 
 impl HostCall {
-    /// Who answers the call on this target.
-    pub fn answered_by(&self, target: &Target) -> AnsweredBy {
+    /// Who answers the call on this target, in a program that has `files` or has none.
+    pub fn answered_by(&self, target: &Target, files: bool) -> AnsweredBy {
         match (self.symbol, target.clock) {
             ("clock_time_get", Clock::Asked) => AnsweredBy::Host,
+            _ if files && !self.files.is_empty() => AnsweredBy::Host,
             _ => self.answered_by,
         }
     }
@@ -176,6 +240,19 @@ impl HostCall {
     /// one then.
     pub fn repeatable(&self) -> bool {
         matches!(self.name, INVOKE | BARRIER)
+    }
+
+    /// Where the host answers it for files: whether the device answers it for its streams.
+    pub fn has_streams(&self) -> bool {
+        self.answered_by == AnsweredBy::Device
+    }
+
+    /// Whether a program that makes the call may use files. Those that only make others are given none, and run as if
+    /// there were none: C libraries make these calls for the streams.
+    pub fn opens_files(&self) -> bool {
+        !self.files.is_empty()
+            && !self.name.starts_with("sock_")
+            && !matches!(self.name, "fd_close" | "fd_fdstat_get" | "fd_read" | "fd_seek" | "fd_tell" | "fd_write")
     }
 
     /// To answer it, the device does work whose length the guest chooses, so the VM may have to stop in the middle.
@@ -195,6 +272,31 @@ impl HostCall {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_fit_the_slot_and_stand_for_parameters_in_their_order() {
+        for call in CALLS {
+            let words = |part: &Part| match part {
+                Part::Result(_) => 0,
+                Part::From => 1 + RANGES,
+                _ => 1,
+            };
+            assert!(call.files.iter().map(words).sum::<usize>() <= FILES_REQUEST, "{}", call.name);
+            let mut params = call.params.iter();
+            for part in call.files {
+                let (count, ty) = match part {
+                    Part::Streams => continue,
+                    Part::Number => (1, None),
+                    Part::Result(_) => (1, Some(I32)),
+                    _ => (2, Some(I32)),
+                };
+                for _ in 0..count {
+                    let param = params.next().expect("a parameter");
+                    assert!(ty.is_none_or(|ty| ty == *param), "{}", call.name);
+                }
+            }
+        }
+    }
 
     #[test]
     fn versions_share_what_is_the_same() {

@@ -2,14 +2,15 @@
 
 use crate::abi::{PAGE, Plan};
 use crate::analysis::{Colours, World, post_order};
-use crate::host::REQUEST;
+use crate::host::{FILES_REQUEST, REQUEST};
 use crate::ir::{Callee, Memory, Program, Stmt, walk};
 use crate::pass::{access::WINDOW, versions::Adapters};
 use crate::{Bounds, Error, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Room for the request of one remote call.
+/// Room for the request of one remote call, and where guests have files.
 const SLOT: u64 = (8 * REQUEST as u64).next_multiple_of(64);
+const FILES_SLOT: u64 = (8 * FILES_REQUEST as u64).next_multiple_of(64);
 /// Bytes by which memory may grow at first, or a quarter of its initial size if that is more.
 const GROWTH: u64 = 256 << 10;
 /// Bytes of frames that a program that recurses gets at first: enough for most, and little beside its memory.
@@ -156,7 +157,10 @@ impl Layout {
 
         let head = align(u64::from(head), 64);
         let slot_at = head;
-        let slot = if colours.remote { SLOT } else { 0 };
+        let slot = match (colours.files, colours.remote) {
+            (true, _) => FILES_SLOT,
+            (false, remote) => SLOT * u64::from(remote),
+        };
         let memory_at = slot_at + slot;
         let cell = u64::from(options.cell).max(16);
         // A failed check leads to the start of the guard, and the accesses that it covers go on from there; funnel

@@ -170,6 +170,8 @@ pub struct Options {
     /// VMs of a program with an event loop keep their state from one request to the next; else each request begins with
     /// the same state.
     pub keep: bool,
+    /// Guests have files, so the host answers the calls that concern them, if the program makes any.
+    pub files: bool,
     /// Exports that can be entered. Empty: all of them. Functions that they do not reach are not translated.
     pub roots: Vec<String>,
 }
@@ -264,6 +266,9 @@ pub struct Meta {
     pub events: bool,
     /// Its VMs keep their state from one request to the next.
     pub keeps: bool,
+    /// The program may use files: with [`Options::files`] the host answers the calls that concern them, and without all of
+    /// these fail.
+    pub opens_files: bool,
     /// The program reads a time that the host has to keep at [`abi::STOP_TIME`] while it runs.
     pub kept_time: bool,
     /// If [`Opt::SharedData`] is on: what is shared, or why nothing is.
@@ -503,6 +508,10 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         remote: facts.remote,
         events: dialect::host_calls(&program).contains(host::INVOKE),
         keeps: facts.keeps,
+        opens_files: {
+            let calls = dialect::host_calls(&program);
+            host::CALLS.iter().any(|call| call.opens_files() && calls.contains(call.symbol))
+        },
         kept_time: options.target.clock == Clock::Kept && dialect::host_calls(&program).contains("clock_time_get"),
         shared,
     };

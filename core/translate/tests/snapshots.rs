@@ -24,6 +24,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "natural" => options.alignment = Alignment::Natural,
             "linear" => options.cell = 0,
             "shared-data" => _ = options.with.insert(Opt::SharedData),
+            "files" => options.files = true,
             "force-framed" => options.force_framed = true,
             other => return Err(format!("unknown option {other}")),
         }

@@ -1,8 +1,11 @@
 //! The host's side of WASI: answers the calls for which a VM suspends.
 //!
 //! A request and an answer are u64 words, as [`vectorvisor_translate::host`] says; the device finds what a guest does
-//! wrong, and then does not ask the host. This crate reads no clock and never blocks: an answer that is due later says
-//! when, and the caller waits.
+//! wrong, and then does not ask the host. This crate reads no clock and never waits for one: an answer that is due later
+//! says when, and the caller waits.
+//!
+//! Calls that concern files are answered by a VM's [`Open`] files, which begin as the fleet's [`Files`]. What a request
+//! refers to in the VM's memory the caller fetches ([`ranges`]).
 //!
 //! ```
 //! use vectorvisor_translate::host::find;
@@ -13,9 +16,17 @@
 //! assert!(matches!(answer(poll, request.as_flattened(), 100), Ok(Answer::At { time: 105, .. })));
 //! ```
 
+mod disk;
+mod errno;
+mod files;
 mod poll;
+mod request;
+mod scratch;
+mod stat;
 
-use vectorvisor_translate::host::CALLS;
+pub use files::{Files, Open};
+
+use vectorvisor_translate::host::{CALLS, HostCall};
 
 /// A request that is not in the form agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +65,20 @@ pub fn answer(call: usize, request: &[u8], now: u64) -> Result<Answer, Malformed
         Some("poll_oneoff") => Ok(poll::oneoff(words(request)?, now)),
         _ => Err(Malformed("there is no such call, or the device answers it")),
     }
+}
+
+/// The call, if it is one that a VM's [`Open`] files answer.
+pub fn of_files(call: usize) -> Option<&'static HostCall> {
+    CALLS.get(call).filter(|call| !call.files.is_empty())
+}
+
+/// Where in a VM's memory lies what a request refers to: addresses and lengths. Of what the VM writes to a file it is at
+/// most so many bytes.
+///
+/// # Errors
+/// As [`answer`].
+pub fn ranges(call: usize, request: &[u8], most: u32) -> Result<Vec<(u32, u32)>, Malformed> {
+    of_files(call).map_or(Ok(Vec::new()), |call| request::ranges(call, request, most))
 }
 
 fn words<const N: usize>(request: &[u8]) -> Result<[u64; N], Malformed> {

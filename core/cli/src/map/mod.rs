@@ -95,7 +95,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         [device] => {
             let engine = Engine::open(&drivers, device, setup::quirks(&args.device))?;
             ended("open device");
-            let program_options = setup::program_options(&args.translate, &["_start"], engine.info())?;
+            let files = args.vm_args.files();
+            let program_options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
             let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut lock(&progress))?;
             ended("load program");
             let fleet = Fleet::new(&program, &options, count)?;
@@ -368,7 +369,7 @@ impl Iterator for Inputs<'_> {
                 Ok(stdin) => {
                     batch.pending.push(item.index, item.name);
                     batch.bytes.0 += stdin.len() as u64;
-                    return Some(Input { stdin, args: Vec::new() });
+                    return Some(Input { stdin, ..Input::default() });
                 }
                 Err(why) => {
                     batch.finish(Done { index: item.index, name: item.name, error: Some(why), ..Done::default() });

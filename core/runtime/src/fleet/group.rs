@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Queue};
 use vectorvisor_translate::abi::{ARGS, Arg, PAGE, Par, STOP_AT_INVOKE, Status, Word};
+use vectorvisor_wasi::Open;
 
 /// Loop back-edges between two checks of the stop word: far below a millisecond, far above the cost of a check.
 const FUEL_SLICE: u64 = 1 << 16;
@@ -110,6 +111,8 @@ pub struct Group {
     pub at_barrier: usize,
     /// VMs without an input that wait for a request, and keep their state.
     pub kept: Vec<bool>,
+    /// The files of VMs that have asked for one.
+    pub open: Vec<Option<Box<Open>>>,
     /// VMs whose memory was never written, on a device whose allocations are zeroed.
     fresh: Vec<bool>,
     /// VMs of the present launch.
@@ -156,6 +159,7 @@ impl Group {
             wake: None,
             at_barrier: 0,
             kept: vec![false; vms],
+            open: (0..vms).map(|_| None).collect(),
             fresh: Vec::new(),
             launched: Vec::new(),
             in_flight: false,
@@ -312,6 +316,8 @@ impl Group {
         if kept {
             self.pass_time(vm);
         } else {
+            self.open[vm] = None;
+            let w = &mut self.words;
             w.set(Word::State, vm, begin.state);
             w.set(Word::Memory, vm, begin.memory);
             w.set(Word::Frame, vm, begin.frame);

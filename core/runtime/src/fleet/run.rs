@@ -185,6 +185,7 @@ impl<'a> Run<'a> {
             refused_at: None,
             stack_at: None,
             edges: None,
+            files: Vec::new(),
         });
     }
 

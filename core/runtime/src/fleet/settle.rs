@@ -2,6 +2,7 @@
 //! out.
 
 use super::Fleet;
+use super::files::Asked;
 use super::gather::Piece;
 use super::job::{Job, Phase, Quota, Slot};
 use super::run::Run;
@@ -10,7 +11,7 @@ use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, 
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Area, FLUSH, HAS_ANSWERED, PAGE, Status, Word};
 use vectorvisor_translate::host::{BARRIER, CALLS, INVOKE};
-use vectorvisor_wasi::{Answer, answer};
+use vectorvisor_wasi::{Answer, answer, of_files};
 
 /// What happens next to a VM that was launched.
 pub enum Fate {
@@ -225,6 +226,7 @@ impl Run<'_> {
         let fleet = &mut *self.fleet;
         let mut fetched = fleet.groups[g].fetch(&fleet.common, &mut fleet.gather, &pieces)?.into_iter();
         let mut next = || fetched.next().unwrap_or_default();
+        let mut asked = Vec::new();
         for (vm, fate) in fates {
             let vm = vm as usize;
             match fate {
@@ -252,7 +254,10 @@ impl Run<'_> {
                 }
                 Fate::Call(call) => {
                     let request = next();
-                    self.call(g, vm, call, &request)?;
+                    match of_files(call) {
+                        Some(_) => asked.push(Asked::new(vm, call, request)),
+                        None => self.call(g, vm, call, &request)?,
+                    }
                 }
                 Fate::Answered => {
                     let (stdout, stderr) = (next(), next());
@@ -321,6 +326,7 @@ impl Run<'_> {
                 }
             }
         }
+        self.answer_of_files(g, asked)?;
         self.release(g);
         self.follow_growth(launched, before);
         Ok(())
@@ -378,8 +384,17 @@ impl Run<'_> {
     }
 
     /// Delivers the outcome of a VM that has ended.
-    fn end(&mut self, g: usize, vm: usize, mut end: End, stdout: Vec<u8>, stderr: Vec<u8>, results: &[u8]) {
+    pub fn end(&mut self, g: usize, vm: usize, mut end: End, stdout: Vec<u8>, stderr: Vec<u8>, results: &[u8]) {
         let Some(Slot { mut job, .. }) = self.vacate(g, vm) else { return };
+        let open = &mut self.fleet.groups[g].open[vm];
+        let collected = |name: &String| Some((name.clone(), open.as_ref()?.collect(name)?));
+        let files = match end {
+            End::Exit(_) => self.fleet.options.collect.iter().filter_map(collected).collect(),
+            _ => Vec::new(),
+        };
+        if !self.fleet.common.program.meta().keeps {
+            *open = None;
+        }
         let words = &self.fleet.groups[g].words;
         let edges = Edges {
             direct: words.get(Word::EdgesDirect, vm),
@@ -425,6 +440,7 @@ impl Run<'_> {
             stack_at: job.most_frames,
             edges,
             end,
+            files,
         });
     }
 

@@ -13,14 +13,19 @@ const CHUNK: usize = 64;
 
 /// Does `work`, which copies so many `bytes` in all, to each of `pieces`.
 pub fn spread<T: Send>(pieces: &mut [T], bytes: usize, work: impl Fn(&mut T) + Sync) {
+    share(pieces, (bytes / EACH).min(MOST), CHUNK, work);
+}
+
+/// Does `work` to each of `pieces` with so many threads, if there are so many cores, of which each takes a `chunk` at once.
+pub fn share<T: Send>(pieces: &mut [T], threads: usize, chunk: usize, work: impl Fn(&mut T) + Sync) {
     /// Kept, since asking reads files.
     static CORES: OnceLock<usize> = OnceLock::new();
     let cores = CORES.get_or_init(|| thread::available_parallelism().map_or(1, Into::into));
-    let threads = (bytes / EACH).min(*cores).min(MOST);
+    let threads = threads.min(*cores);
     if threads <= 1 {
         return pieces.iter_mut().for_each(work);
     }
-    let chunks = Mutex::new(pieces.chunks_mut(CHUNK));
+    let chunks = Mutex::new(pieces.chunks_mut(chunk));
     let run = || {
         loop {
             let chunk = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();

@@ -73,6 +73,8 @@ pub struct Colours {
     pub remote: bool,
     /// VMs keep their state from one request to the next.
     pub keeps: bool,
+    /// The program has files, and some reached function may use them.
+    pub files: bool,
     /// What the colours are for.
     pub target: Target,
     /// There are no nested trampolines: every framed function exists as states only.
@@ -98,12 +100,16 @@ impl Colours {
                 }
             }
         };
+        let mut files = false;
+        if options.files {
+            each(&mut |_, s| files |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].opens_files()));
+        }
+        let by_host = |call: usize| CALLS[call].answered_by(&target, files) == AnsweredBy::Host;
         let (mut remote, mut loops) = (false, false);
         each(&mut |_, s| {
             if let Stmt::Host { call, .. } = s {
-                let call = &CALLS[*call];
-                remote |= call.answered_by(&target) == AnsweredBy::Host && !call.repeatable();
-                loops |= call.name == INVOKE;
+                remote |= by_host(*call) && !CALLS[*call].repeatable();
+                loops |= CALLS[*call].name == INVOKE;
             }
         });
         let keeps = options.keep && loops;
@@ -115,7 +121,7 @@ impl Colours {
         }
         each(&mut |i, s| {
             if let Stmt::Host { call, .. } = s
-                && (CALLS[*call].answered_by(&target) == AnsweredBy::Host || flushes(*call, remote, keeps))
+                && (by_host(*call) || flushes(*call, remote, keeps))
                 && of[i] == Colour::Direct
             {
                 of[i] = Colour::Remote(CALLS[*call].name.into());
@@ -162,7 +168,7 @@ impl Colours {
             !(colour.suspends() || abandoned(f) || flat && colour.framed())
         });
         let mut colours =
-            Self { of, never, graph, cuts, remote, keeps, target, flat, native, splits: Default::default() };
+            Self { of, never, graph, cuts, remote, keeps, files, target, flat, native, splits: Default::default() };
         colours.splits = [World::Upper, World::Lower].map(|world| {
             (0..colours.graph.calls.len() as u32)
                 .map(|node| match colours.graph.is_function(node) {
@@ -176,7 +182,7 @@ impl Colours {
 
     /// Whether a call asks for a flush where the output buffer is full, so that it suspends.
     pub fn flushes(&self, call: usize) -> bool {
-        flushes(call, self.remote, self.keeps)
+        self.answered_by(call) != AnsweredBy::Host && flushes(call, self.remote, self.keeps)
     }
 
     /// Whether a function that is called in this world is entered as states and returns.
@@ -217,6 +223,11 @@ impl Colours {
             World::Upper => self.suspends(function) || self.abandoned(function),
             World::Lower => self.framed(function),
         }
+    }
+
+    /// Who answers a host call.
+    pub fn answered_by(&self, call: usize) -> AnsweredBy {
+        CALLS[call].answered_by(&self.target, self.files)
     }
 
     /// The functions that a call may enter.

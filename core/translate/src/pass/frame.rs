@@ -12,7 +12,7 @@
 
 use super::live::{Live, TooLarge, live_in};
 use crate::analysis::{Colours, World};
-use crate::host::{AnsweredBy, CALLS};
+use crate::host::AnsweredBy;
 use crate::ir::{Body, Expr, ExprId, Label, State, Stmt, Var, walk};
 use crate::wasm::FuncType;
 use std::collections::{BTreeSet, HashMap};
@@ -81,9 +81,7 @@ impl Cut<'_> {
     fn is_split(&self, stmt: &Stmt) -> bool {
         match stmt {
             Stmt::Call { callee, .. } => self.colours.splits(self.world, callee),
-            Stmt::Host { call, .. } => {
-                CALLS[*call].answered_by(&self.colours.target) == AnsweredBy::Host || self.flushes(*call)
-            }
+            Stmt::Host { call, .. } => self.colours.answered_by(*call) == AnsweredBy::Host || self.flushes(*call),
             _ => false,
         }
     }

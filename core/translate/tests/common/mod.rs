@@ -26,6 +26,7 @@ pub fn options() -> Options {
         force_framed: false,
         keep: false,
         profile: false,
+        files: false,
         roots: Vec::new(),
     }
 }

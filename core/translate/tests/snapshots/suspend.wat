@@ -37,7 +37,7 @@
 ;;=   if (VV_UNLIKELY(vm->end)) { vv_halt(vm, vm->end, 0u, 1u, 101u); return VV_HALT; }
 ;;=   if (vm->error) return 4u;
 ;;=   vm->state = 4u;
-;;=   vv_halt(vm, VV_CALL, 38u, 1u, 101u);
+;;=   vv_halt(vm, VV_CALL, 40u, 1u, 101u);
 ;;=   return VV_HALT;
 ;;= }
 ;;= VV_SMALL u32 st4(VM *vm) { /* wait state 1 */
@@ -47,7 +47,7 @@
 ;;=   v3 = (u32)(vv_get(vm, 24u));
 ;;=   v4 = (u32)(vv_get(vm, 32u));
 ;;=   v5 = (u32)(vv_get(vm, 40u));
-;;=   v1 = vm->error ? vm->error : vv_take_poll_oneoff(vm, v2, v3, v4, v5);
+;;=   v1 = vm->error ? vm->error & 0xffffu : vv_take_poll_oneoff(vm, v2, v3, v4, v5);
 ;;=   vm->error = 0;
 ;;=   if (VV_UNLIKELY(vm->end)) { vv_halt(vm, vm->end, 0u, 1u, 101u); return VV_HALT; }
 ;;=   vv_put(vm, 8u, (u64)((v0 + v1)));

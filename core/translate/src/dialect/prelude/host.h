@@ -91,6 +91,7 @@ VV_INLINE u32 vv_fd_renumber(VM *vm, u32 from, u32 to) {
 /* The errno of a call that is wrong for a stream, or for a descriptor that is not open. */
 #define VV_WRONG(vm, fd, errno_) (vv_stream(vm, fd) ? (errno_) : VV_EBADF)
 #define vv_fd_seek(vm, fd, offset, whence, p) VV_WRONG(vm, fd, VV_ESPIPE)
+#define vv_fd_seek_0 vv_fd_seek
 #define vv_fd_tell(vm, fd, p) VV_WRONG(vm, fd, VV_ESPIPE)
 #define vv_fd_pread(vm, fd, iovs, n, offset, p) (vv_stream(vm, fd) == VV_STDIN ? VV_ESPIPE : VV_EBADF)
 #define vv_fd_pwrite(vm, fd, iovs, n, offset, p) (vv_stream(vm, fd) >= VV_STDOUT ? VV_ESPIPE : VV_EBADF)
@@ -245,6 +246,88 @@ VV_HELPER u32 vv_fd_write(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     }
     vv_st32(vm->mem, result, total);
     return 0;
+}
+#endif
+
+#ifdef VV_FILES
+/* Requests that concern files, whose parts `host.rs` describes. */
+#define VV_ANSWERED 0x10000u /* with an errno in `vm->error`: the device has answered */
+#define VV_RANGES 16u
+VV_INLINE u32 vv_streams(VM *vm) { return (vv_stream(vm, 0) ? 1u : 0) | (vv_stream(vm, 1) ? 2u : 0) | (vv_stream(vm, 2) ? 4u : 0); }
+VV_INLINE void vv_request_range(VM *vm, u32 p, u32 n) {
+    if (!vv_in_bounds(vm, p, n)) vm->error = VV_EFAULT;
+    vv_request_word(vm, p | (u64)n << 32);
+}
+VV_INLINE void vv_request_result(VM *vm, u32 p, u32 n) {
+    if (!vv_writable(vm, p, n)) vm->error = VV_EFAULT;
+}
+VV_INLINE void vv_request_buffer(VM *vm, u32 p, u32 n) {
+    vv_request_result(vm, p, n);
+    vv_request_word(vm, n);
+}
+VV_HELPER void vv_request_from(VM *vm, u32 iovs, u32 count) {
+    u32 at = vm->request, ranges = 0, p, n;
+    vv_request_word(vm, 0);
+    for (u32 i = 0; i < count && ranges < VV_RANGES; i++) {
+        if (!vv_buffer(vm, iovs, i, &p, &n)) {
+            if (!ranges) vm->error = VV_EFAULT;
+            break;
+        }
+        if (!n) continue;
+        vv_request_word(vm, p | (u64)n << 32);
+        ranges++;
+    }
+    vv_sw64(vm->slot, at, ranges);
+}
+VV_HELPER void vv_request_into(VM *vm, u32 iovs, u32 count) {
+    u64 total = 0;
+    u32 p, n;
+    for (u32 i = 0; i < count; i++) {
+        if (!vv_buffer(vm, iovs, i, &p, &n)) {
+            if (!total) vm->error = VV_EFAULT;
+            break;
+        }
+        total += n;
+    }
+    vv_request_word(vm, total);
+}
+/* Answers: the errno and the number of bytes, then these. */
+VV_INLINE u32 vv_answer_bytes(VM *vm, vv_gp *from) {
+    *from = vm->in + VV_WORD(vm, VV_WORD_MESSAGE_OFFSET) + 8;
+    return (u32)(vv_answer_word(vm, 0) >> 32);
+}
+VV_HELPER u32 vv_take_name(VM *vm, u32 p, u32 n) {
+    vv_gp from;
+    u32 bytes = vv_answer_bytes(vm, &from), errno_ = (u32)vv_answer_word(vm, 0);
+    if (bytes > n) bytes = n;
+    if (vv_must_end(vm, vv_copy_in(vm, vm->mem, p, from, bytes))) return 0;
+    return errno_;
+}
+#define vv_take_result(vm, p) vv_take_name(vm, p, 64u)
+VV_INLINE u32 vv_take_buffer(VM *vm, u32 p, u32 n, u32 result) {
+    u32 errno_ = vv_take_name(vm, p, n);
+    if (!errno_ && !vm->end) vv_st32(vm->mem, result, (u32)(vv_answer_word(vm, 0) >> 32));
+    return errno_;
+}
+VV_HELPER u32 vv_take_into(VM *vm, u32 iovs, u32 count, u32 result) {
+    vv_gp from;
+    u32 all = vv_answer_bytes(vm, &from), left = all, errno_ = (u32)vv_answer_word(vm, 0), p, n;
+    if (errno_) return errno_;
+    for (u32 i = 0; left && i < count && vv_buffer(vm, iovs, i, &p, &n); i++) {
+        if (n > left) n = left;
+        (void)vv_writable(vm, p, n);
+        if (vv_must_end(vm, vv_copy_in(vm, vm->mem, p, from, n))) return 0;
+        from += n;
+        left -= n;
+    }
+    if (!vm->end) vv_st32(vm->mem, result, all - left);
+    return 0;
+}
+/* A file that takes the number of a stream. */
+VV_INLINE u32 vv_take_renumber(VM *vm, u32 from, u32 to) {
+    u32 errno_ = (u32)vv_answer_word(vm, 0);
+    if (!errno_ && vv_stream(vm, to)) vv_set_stream(vm, to, 0);
+    return errno_;
 }
 #endif
 

@@ -3,7 +3,7 @@
 use super::{Scope, Writer, entry_dispatcher};
 use crate::analysis::World;
 use crate::dialect::expr::{from_bits, to_bits};
-use crate::host::{AnsweredBy, CALLS, Gives};
+use crate::host::{AnsweredBy, CALLS, Gives, Part};
 use crate::ir::{Callee, ExprId, Var};
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ impl Writer<'_> {
             s.leave
         );
         let text = self.args(s, args);
-        let answered_by = host.answered_by(&self.o.target);
+        let answered_by = self.c.answered_by(call);
         let value = match answered_by {
             AnsweredBy::Device if host.name == "proc_exit" => {
                 line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.reported);
@@ -99,20 +99,47 @@ impl Writer<'_> {
             s.leave
         );
         line!(s, "vm->request = 0; vm->error = 0;");
-        line!(s, "vv_ask_{}(vm{});", CALLS[call].symbol, self.args(s, args));
+        match self.streams(s, call, args) {
+            Some(streams) => {
+                line!(
+                    s,
+                    "if ({streams}) vm->error = VV_ANSWERED | vv_{}(vm{});",
+                    CALLS[call].symbol,
+                    self.args(s, args)
+                );
+                line!(s, "else {{");
+                self.ask_files(s, call, args);
+                line!(s, "}}");
+            }
+            None if self.asks_files(call) => self.ask_files(s, call, args),
+            None => line!(s, "vv_ask_{}(vm{});", CALLS[call].symbol, self.args(s, args)),
+        }
         self.end_if(s, "vm->end", "0u", at);
+        let mut code = format!("{call}u");
+        if self.asks_files(call) && CALLS[call].name == "fd_write" {
+            // A stream's buffer is full: the answer is that it is empty.
+            code = format!("vm->flush ? 0xffffffffu : {code}");
+            line!(s, "if (vm->flush) vm->error = 0;");
+        }
         // A request that cannot be made is answered at once with its errno; a VM that has a request goes on with it.
         line!(s, "if (vm->error) return {then}u;");
         line!(s, "vm->state = {then}u;");
-        line!(s, "vv_halt(vm, VV_CALL, {call}u, {}u, {at}u);", s.reported);
+        line!(s, "vv_halt(vm, VV_CALL, {code}, {}u, {at}u);", s.reported);
         line!(s, "return VV_HALT;");
     }
 
     pub(super) fn answer(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>, at: u32) {
-        let take = format!("vv_take_{}(vm{})", CALLS[call].symbol, self.args(s, args));
+        let taken = match self.streams(s, call, args) {
+            // Now there is room.
+            Some(streams) if CALLS[call].name == "fd_write" => {
+                format!("{streams} ? vv_fd_write(vm{}) : {}", self.args(s, args), self.take_files(s, call, args))
+            }
+            _ if self.asks_files(call) => self.take_files(s, call, args),
+            _ => format!("vv_take_{}(vm{})", CALLS[call].symbol, self.args(s, args)),
+        };
         let value = match CALLS[call].gives {
-            Gives::Errno => format!("vm->error ? vm->error : {take}"),
-            _ => take,
+            Gives::Errno => format!("vm->error ? vm->error & 0xffffu : {taken}"),
+            _ => taken,
         };
         match result {
             Some(v) => line!(s, "v{} = {value};", v.0),
@@ -121,5 +148,65 @@ impl Writer<'_> {
         line!(s, "vm->error = 0;");
         self.end_if(s, "vm->end", "0u", at);
         self.refuel(s);
+    }
+
+    /// Whether the host answers a call in the form of those that concern files.
+    fn asks_files(&self, call: usize) -> bool {
+        self.c.files && !CALLS[call].files.is_empty()
+    }
+
+    /// Of such a call that the device answers for its streams: whether these are what it is made for.
+    fn streams(&self, s: &Scope<'_>, call: usize, args: &[ExprId]) -> Option<String> {
+        let stream = |arg: ExprId| format!("vv_stream(vm, {})", self.e(s, arg));
+        match args {
+            _ if !self.asks_files(call) || !CALLS[call].has_streams() => None,
+            [from, to] if CALLS[call].name == "fd_renumber" => Some(format!("{} && {}", stream(*from), stream(*to))),
+            args => Some(stream(*args.first()?)),
+        }
+    }
+
+    /// The parts of a request, each with its arguments.
+    fn parts(&self, s: &Scope<'_>, call: usize, args: &[ExprId]) -> Vec<(Part, String)> {
+        let mut args = args.iter();
+        let mut next = |count| args.by_ref().take(count).map(|a| format!(", {}", self.e(s, *a))).collect();
+        let with = |part: &Part| match part {
+            Part::Streams => (*part, String::new()),
+            Part::Number | Part::Result(_) => (*part, next(1)),
+            Part::Range | Part::From | Part::Into | Part::Buffer => (*part, next(2)),
+        };
+        CALLS[call].files.iter().map(with).collect()
+    }
+
+    fn ask_files(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId]) {
+        let mut counts = false;
+        for (part, args) in self.parts(s, call, args) {
+            match part {
+                Part::Number => line!(s, "vv_request_word(vm{args});"),
+                Part::Range => line!(s, "vv_request_range(vm{args});"),
+                Part::From => line!(s, "vv_request_from(vm{args});"),
+                Part::Into => line!(s, "vv_request_into(vm{args});"),
+                Part::Buffer => line!(s, "vv_request_buffer(vm{args});"),
+                Part::Result(bytes) => line!(s, "vv_request_result(vm{args}, {}u);", if counts { 4 } else { bytes }),
+                Part::Streams => line!(s, "vv_request_word(vm, vv_streams(vm));"),
+            }
+            counts |= matches!(part, Part::Into | Part::Buffer);
+        }
+    }
+
+    /// Puts an answer where the guest wants it; gives the errno.
+    fn take_files(&self, s: &Scope<'_>, call: usize, args: &[ExprId]) -> String {
+        let parts = self.parts(s, call, args);
+        let find = |is: fn(&Part) -> bool| parts.iter().find(|(part, _)| is(part)).map(|(_, args)| args.as_str());
+        let result = find(|part| matches!(part, Part::Result(_)));
+        let into = find(|part| *part == Part::Into);
+        let buffer = find(|part| *part == Part::Buffer);
+        match (into, buffer, result) {
+            _ if CALLS[call].name == "fd_renumber" => format!("vv_take_renumber(vm{})", self.args(s, args)),
+            (Some(buffers), _, result) => format!("vv_take_into(vm{buffers}{})", result.unwrap_or(", 0u")),
+            (None, Some(buffer), Some(result)) => format!("vv_take_buffer(vm{buffer}{result})"),
+            (None, Some(buffer), None) => format!("vv_take_name(vm{buffer})"),
+            (None, None, Some(result)) => format!("vv_take_result(vm{result})"),
+            (None, None, None) => "(u32)vv_answer_word(vm, 0)".to_string(),
+        }
     }
 }

@@ -305,6 +305,7 @@ impl Writer<'_> {
         flag(self.o.force_framed, "VV_FORCE");
         flag(self.c.remote, "VV_REMOTE");
         flag(self.c.keeps, "VV_KEEPS");
+        flag(self.c.files, "VV_FILES");
         let used = host_calls(self.p);
         flag(used.contains("clock_time_get") && self.o.target.clock != Clock::Asked, "VV_CLOCK");
         for name in used {
