@@ -303,6 +303,10 @@ pub struct MapArgs {
     /// memory].
     #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
+    /// A file that each guest leaves in its --scratch folder is its output. With --out DIR it is that in place of standard
+    /// output; with JSON lines the result has a member `files`, and this can be repeated. Placeholders as in ARGS.
+    #[arg(long, value_name = "NAME", requires = "scratch")]
+    pub collect: Vec<String>,
     /// How progress is told on standard error.
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressArg::Auto, long_help = PROGRESS)]
     pub progress: ProgressArg,
@@ -321,7 +325,9 @@ pub struct MapArgs {
     pub translate: TranslateArgs,
     #[command(flatten)]
     pub vm_args: VmArgs,
-    /// Arguments of the guest.
+    /// Arguments of the guest. In them {} is the input: the path of a file, by which the guest can open it, the text of a
+    /// line, or a number; standard input is then empty. {.} is that path without its extension, {/} its last name, {/.}
+    /// that without extension, {//} its folder, and {#} the input's number, from 1.
     #[arg(last = true, value_name = "ARGS", help_heading = "Guest")]
     pub args: Vec<String>,
 }
@@ -402,6 +408,12 @@ const MAP_HELP: &str = "\
 A JSON line that is an object with a string `stdin` (or `stdin_base64`) gives that as the input; any line without
 these two is the input itself, as it stands. An output line has `index`, `name` (of a file), `exit`, and `stdout` (`stdout_base64` if it is not
 UTF-8); `error` says why there is no output, and `stderr` what the guest said. Output lines are in the order of the inputs.
+
+Such an object can also have `args`, a list of arguments behind ARGS, `env`, an object of variables, and, with --scratch, `files`, an object of
+files that lie in the guest's folder, each a string or {\"base64\": a string}. With one of these, `stdin` may be missing.
+
+A folder of inputs of which ARGS or --collect has a path ({}, {.} or {//}) is given to the guests as --dir gives it; its name is that of --in, or
+that of the --dir it lies in.
 
 Inputs are files at any depth of the folder, symbolic links to files included. A failed input (a trap, an exit code other than 0)
 writes no file, and removes one of an earlier run. Files appear whole or not at all. What an input that succeeds writes to standard error is

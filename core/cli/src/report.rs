@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
-use vectorvisor::{End, Measured, Outcome, Place, Stage, TrapKind, Tuning};
+use vectorvisor::{End, Measured, Outcome, Place, Program, Stage, TrapKind, Tuning};
 
 /// Silence before the first plain progress line, and between two of them.
 const PLAIN: Duration = Duration::from_secs(2);
@@ -48,6 +48,16 @@ pub fn count(n: u64, one: &str, many: &str) -> String {
 pub fn note(quiet: bool, text: &str) {
     if !quiet {
         line(&format!("vectorvisor: {text}"));
+    }
+}
+
+/// Beside a failure: says that the program opens files, if it was given none.
+pub fn hint_of_files(quiet: bool, program: &Program, files: bool) {
+    if program.meta().opens_files && !files {
+        note(
+            quiet,
+            "the program can open files, and was given none; --dir HOST gives it a folder, --scratch SIZE an empty one",
+        );
     }
 }
 

@@ -80,6 +80,9 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     let ran = fleet.run_autotuned(&name, autotuning, Some(vms as usize), &mut inputs, &mut outcome, &mut stage);
     progress.borrow().end();
     let code = results.finish();
+    if code.as_ref().is_ok_and(|code| *code != 0) {
+        report::hint_of_files(args.vm_args.quiet, &program, args.vm_args.files());
+    }
     let summary = ran?;
     if summary.cancelled {
         report::line(&format!("vectorvisor: interrupted; VMs that had ended: {} of {vms}", summary.delivered));

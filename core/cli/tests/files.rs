@@ -53,3 +53,73 @@ fn a_guest_reads_the_file_that_its_argument_names() {
     let gone = vv(&["run", "--dir", text(&temp.path().join("data")), &cat, "x"]);
     assert!(gone.code == Some(2) && gone.err.contains("the folder cannot be opened"), "{}", gone.err);
 }
+
+#[test]
+fn map_gives_each_guest_its_own_arguments() {
+    let temp = folder();
+    let input = temp.path().join("in");
+    for n in 0..40 {
+        write(input.join(format!("below{}/f{n}.tar.gz", n % 3)), format!("content {n}"));
+    }
+    let (cat, out) = (guest("cat"), temp.path().join("out"));
+    let library = format!("{}/../../wasi/cases/library.wasm", env!("CARGO_MANIFEST_DIR"));
+    // Under the name that the folder has on the command line, and under that of the --dir it lies in.
+    let dir = format!("{}::given", temp.path().display());
+    for more in [&[][..], &["--dir", &dir]] {
+        let words = ["map", "-q", &library, "--in", text(&input), "--out", text(&out)];
+        let ran = vv(&[&words[..], more, &["--", "cat", "{}"]].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        for n in 0..40 {
+            let name = format!("below{}/f{n}.tar.gz", n % 3);
+            assert_eq!(fs::read_to_string(out.join(name)).expect("an output"), format!("content {n}"));
+        }
+        fs::remove_dir_all(&out).expect("removed");
+    }
+    let below = input.join("below1");
+    for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
+        let words = ["map", "-q", "--backend", backend, "--dir", text(&below), &cat, "--in", text(&below), "--out"];
+        let ran = vv(&[&words[..], &[text(&out), "--", "{/}"]].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        for n in (0..40).filter(|n| n % 3 == 1) {
+            let content = fs::read_to_string(out.join(format!("f{n}.tar.gz"))).expect("an output");
+            assert_eq!(content, format!("content {n}"));
+        }
+        fs::remove_dir_all(&out).expect("removed");
+    }
+    // Without a folder the errno of the guest, and what would help.
+    let ran = vv(&["map", &cat, "--in", text(&below), "--out", text(&out), "--", "{/}"]);
+    assert!(ran.code == Some(1) && ran.err.contains("--dir HOST gives it a folder"), "{}", ran.err);
+}
+
+#[test]
+fn lines_give_arguments_files_and_collect_them() {
+    let temp = folder();
+    let lines: Vec<String> = (0..35)
+        .map(|n| {
+            let file =
+                format!("\"dir/f{n}\":\"text {n}\",\"b\":{{\"base64\":\"/{}A=\"}}", if n % 2 == 0 { "w" } else { "x" });
+            format!("{{\"args\":[\"dir/f{n}\"],\"files\":{{{file}}},\"env\":{{\"N\":\"{n}\"}}}}\n")
+        })
+        .collect();
+    let (input, output) = (write(temp.path().join("in.jsonl"), lines.concat()), temp.path().join("out.jsonl"));
+    let cat = guest("cat");
+    for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
+        let words = ["map", "-q", "--backend", backend, "--scratch", "1MiB", "--collect", "dir/f{#}", "--collect", "b"];
+        let ran = vv(&[&words[..], &[&cat, "--in", &input, "--out", text(&output)]].concat());
+        // File `f{#}` counts from 1, so no guest has it.
+        assert_eq!(ran.code, Some(1), "{}", ran.err);
+        let words = ["map", "-q", "--backend", backend, "--scratch", "1MiB", "--collect", "b"];
+        let ran = vv(&[&words[..], &[&cat, "--in", &input, "--out", text(&output)]].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let lines = fs::read_to_string(&output).expect("outputs");
+        for (n, line) in lines.lines().enumerate() {
+            let b = if n % 2 == 0 { "/wA=" } else { "/xA=" };
+            let expected = format!(
+                "{{\"index\":{n},\"exit\":0,\"stdout\":\"text {n}\",\"files\":{{\"b\":{{\"base64\":\"{b}\"}}}}}}"
+            );
+            assert_eq!(line, expected);
+        }
+        let without = vv(&["map", "-q", "--backend", backend, &cat, "--in", &input, "--out", text(&output)]);
+        assert!(without.code == Some(1) && without.err.contains("--scratch SIZE"), "{}", without.err);
+    }
+}

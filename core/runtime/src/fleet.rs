@@ -150,7 +150,7 @@ impl Fleet {
             options: options.clone(),
             quota,
             needs: Needs::default(),
-            init: Init::new(program.meta()),
+            init: Init::new(program.meta(), options.own_arguments),
             watchdog,
             cancel,
             exact: Exact::NotYet,
@@ -260,7 +260,7 @@ impl Fleet {
             self.exact = made.map_or(Exact::Failed, |fleet| Exact::Ready(Box::new(fleet)));
         }
         let Exact::Ready(fleet) = &mut self.exact else { return None };
-        let mut again = Job::new(job.index, job.input.clone(), job.key);
+        let mut again = job.fresh();
         again.clock = job.clock;
         let mut found = None;
         let mut sink = |outcome: Outcome| {

@@ -183,8 +183,9 @@ pub struct FleetOptions {
     pub sharers: u32,
     /// The folders that guests are given, for a program made with [`ProgramOptions::files`].
     pub files: Option<Arc<Files>>,
-    /// Names of files in each VM's folder in memory ([`Files::add_scratch`]) that an outcome has ([`crate::Outcome::files`]).
-    pub collect: Vec<String>,
+    /// Inputs may have arguments or variables of their own, so that what a start function makes of them holds for no
+    /// other input.
+    pub own_arguments: bool,
 }
 
 impl Default for FleetOptions {
@@ -203,7 +204,7 @@ impl Default for FleetOptions {
             meter: Meter::default(),
             sharers: 1,
             files: None,
-            collect: Vec::new(),
+            own_arguments: false,
         }
     }
 }
@@ -222,8 +223,14 @@ pub struct Input {
     pub stdin: Arc<[u8]>,
     /// Arguments of the entry; their types must be the entry's.
     pub args: Vec<Value>,
+    /// The program's arguments, its own name first, if they are not those of all ([`FleetOptions::args`]).
+    pub program_args: Option<Vec<String>>,
+    /// Variables besides those of all ([`FleetOptions::env`]), or in their place.
+    pub env: Vec<(String, String)>,
     /// Files in its folder in memory ([`Files::add_scratch`]): their paths below it, and what is in them.
     pub files: Vec<(String, Arc<[u8]>)>,
+    /// Paths below that folder of files that the outcome has ([`crate::Outcome::files`]).
+    pub collect: Vec<String>,
 }
 
 impl Input {

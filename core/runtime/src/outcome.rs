@@ -28,7 +28,7 @@ pub struct Outcome {
     pub stack_at: Option<u64>,
     /// With `profile`: loop back-edges by kind of function.
     pub edges: Option<Edges>,
-    /// What is in those files of [`crate::FleetOptions::collect`] that there are, if it exited.
+    /// What is in those files of [`crate::Input::collect`] that there are, if it exited.
     pub files: Vec<(String, Vec<u8>)>,
 }
 

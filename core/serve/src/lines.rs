@@ -14,6 +14,75 @@ pub struct Given {
     pub stdin: Vec<u8>,
 }
 
+/// What an input gives besides standard input.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct More {
+    /// `args`: arguments behind those of all.
+    pub args: Vec<String>,
+    /// `env`: variables besides those of all.
+    pub env: Vec<(String, String)>,
+    /// `files`: names of files, and what is in them.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// Reads a line, without its end, that may also give arguments, an environment and files.
+///
+/// # Errors
+/// Those of [`given`]; or a member has another type.
+pub fn given_more(line: Vec<u8>) -> Result<(Given, More), String> {
+    let mut more = More::default();
+    if line.trim_ascii_start().first() == Some(&b'{')
+        && let Ok(Value::Object(mut object)) = serde_json::from_slice(&line)
+    {
+        let text = |what: &str, value| match value {
+            Value::String(text) => Ok(text),
+            _ => Err(format!("{what} of this line are not all strings")),
+        };
+        match object.remove("args") {
+            Some(Value::Array(args)) => {
+                more.args = args.into_iter().map(|arg| text("`args`", arg)).collect::<Result<_, _>>()?;
+            }
+            Some(_) => return Err("`args` of this line is not a list of strings".into()),
+            None => {}
+        }
+        match object.remove("env") {
+            Some(Value::Object(env)) => {
+                let pair = |(name, value)| Ok::<_, String>((name, text("the members of `env`", value)?));
+                more.env = env.into_iter().map(pair).collect::<Result<_, _>>()?;
+            }
+            Some(_) => return Err("`env` of this line is not an object of names and strings".into()),
+            None => {}
+        }
+        match object.remove("files") {
+            Some(Value::Object(files)) => {
+                more.files =
+                    files.into_iter().map(|(name, file)| Ok((name, bytes(file)?))).collect::<Result<_, String>>()?;
+            }
+            Some(_) => return Err("`files` of this line is not an object of names and contents".into()),
+            None => {}
+        }
+        if more != More::default() && !object.contains_key("stdin") && !object.contains_key("stdin_base64") {
+            return Ok((Given { id: object.remove("id"), stdin: Vec::new() }, more));
+        }
+    }
+    Ok((given(line)?, more))
+}
+
+/// What is in a file: text, or `{"base64": TEXT}`.
+fn bytes(file: Value) -> Result<Vec<u8>, String> {
+    let wrong = "a member of `files` of this line is neither a string nor {\"base64\": a string}";
+    match file {
+        Value::String(text) => Ok(text.into_bytes()),
+        Value::Object(object) => match object.get("base64") {
+            Some(Value::String(text)) => {
+                STANDARD.decode(text).map_err(|e| format!("a file of this line is not base64: {e}"))
+            }
+            _ => Err(wrong.into()),
+        },
+        _ => Err(wrong.into()),
+    }
+}
+
 /// Reads a line, without its end.
 ///
 /// # Errors
@@ -55,6 +124,8 @@ pub struct Answer<'a> {
     pub note: Option<&'a str>,
     /// What it wrote to standard error.
     pub stderr: &'a [u8],
+    /// Files that it wrote, by their names.
+    pub files: &'a [(String, Vec<u8>)],
 }
 
 #[derive(Serialize)]
@@ -76,6 +147,8 @@ struct Line<'a> {
     note: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stderr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<serde_json::Map<String, Value>>,
 }
 
 impl Answer<'_> {
@@ -92,12 +165,22 @@ impl Answer<'_> {
             error: self.error.filter(|_| self.exit.is_none()),
             note: self.note,
             stderr: (!self.stderr.is_empty()).then(|| String::from_utf8_lossy(self.stderr).into_owned()),
+            files: (!self.files.is_empty()).then(|| self.files.iter().map(file).collect()),
         };
         // All of it has a form in JSON: keys are strings, and there are no numbers but those that were read from JSON.
         let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
         bytes.push(b'\n');
         bytes
     }
+}
+
+/// A file as [`given_more`] reads it.
+fn file((name, bytes): &(String, Vec<u8>)) -> (String, Value) {
+    let content = match std::str::from_utf8(bytes) {
+        Ok(text) => Value::from(text),
+        Err(_) => serde_json::json!({ "base64": STANDARD.encode(bytes) }),
+    };
+    (name.clone(), content)
 }
 
 #[cfg(test)]
@@ -115,5 +198,36 @@ mod tests {
         assert_eq!(of("{not json"), Ok((None, b"{not json".to_vec())));
         assert!(of(r#"{"stdin":1}"#).is_err());
         assert!(of(r#"{"stdin_base64":"?"}"#).is_err());
+    }
+
+    #[test]
+    fn lines_with_more() {
+        let of = |s: &str| given_more(s.into()).map(|(given, more)| (given.stdin, more));
+        assert_eq!(of("plain"), Ok((b"plain".to_vec(), More::default())));
+        assert_eq!(of(r#"{"other":1}"#), Ok((br#"{"other":1}"#.to_vec(), More::default())));
+        let text = r#"{"args":["a","b"],"env":{"K":"v"},"files":{"x/y":"text","z":{"base64":"/wA="}},"stdin":"in"}"#;
+        let more = More {
+            args: vec!["a".into(), "b".into()],
+            env: vec![("K".into(), "v".into())],
+            files: vec![("x/y".into(), b"text".to_vec()), ("z".into(), vec![0xff, 0])],
+        };
+        assert_eq!(of(text), Ok((b"in".to_vec(), more)));
+        let args = More { args: vec!["7".into()], ..More::default() };
+        assert_eq!(of(r#"{"args":["7"]}"#), Ok((Vec::new(), args)));
+        for wrong in [
+            r#"{"args":"a"}"#,
+            r#"{"args":[1]}"#,
+            r#"{"env":[]}"#,
+            r#"{"env":{"K":1}}"#,
+            r#"{"files":1}"#,
+            r#"{"files":{"a":1}}"#,
+            r#"{"files":{"a":{"base64":"?"}}}"#,
+        ] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+        let files = [("a".to_string(), b"text".to_vec()), ("b".to_string(), vec![0xff, 0])];
+        let line = Answer { index: 3, exit: Some(0), files: &files, ..Answer::default() }.line();
+        let expected = r#"{"index":3,"exit":0,"stdout":"","files":{"a":"text","b":{"base64":"/wA="}}}"#;
+        assert_eq!(String::from_utf8(line), Ok(format!("{expected}\n")));
     }
 }

@@ -105,11 +105,13 @@ pub enum Word {
     EdgesState = 21,
     /// `--profile`: loop back-edges that went through the trampoline.
     EdgesFramed = 22,
+    /// Where the VM's own environment begins in `Input`, and 1 more; 0 if it has that of all ([`Arg::Env`]) (host).
+    Environment = 23,
 }
 
 impl Word {
     /// Number of rows.
-    pub const COUNT: usize = 23;
+    pub const COUNT: usize = 24;
 }
 
 /// In [`Word::Stdin`]: `serverless_invoke` has given the VM its request.

@@ -580,7 +580,7 @@ impl Open {
                     (Object::ScratchFolder(from), Object::ScratchFolder(to), scratch) => {
                         scratch.link(*from, path?, follow, *to, new?)
                     }
-                    _ => Err(Errno::XDEV),
+                    (from, to, _) => Err(apart(from, to)),
                 }
             })()),
             "path_rename" => done((|| {
@@ -590,7 +590,7 @@ impl Open {
                     (Object::ScratchFolder(from), Object::ScratchFolder(to), scratch) => {
                         scratch.rename(*from, path?, *to, new?)
                     }
-                    _ => Err(Errno::XDEV),
+                    (from, to, _) => Err(apart(from, to)),
                 }
             })()),
             _ => return None,
@@ -611,6 +611,12 @@ impl Descriptor {
             entries: None,
         }
     }
+}
+
+/// Why nothing goes from one folder to the other, of which one is on a disk and one in memory.
+fn apart(from: &Object, to: &Object) -> Errno {
+    let fixed = |object: &Object| matches!(object, Object::Folder(Folder { write: false, .. }));
+    if fixed(from) || fixed(to) { Errno::PERM } else { Errno::XDEV }
 }
 
 /// Whether a path's last name may be a symbolic link that is followed.

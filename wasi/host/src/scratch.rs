@@ -12,8 +12,9 @@ pub const ROOT: Inode = 1;
 
 /// Symbolic links that one path may lead through, as in Linux.
 const LINKS: usize = 40;
-/// Longest name.
+/// Longest name, and longest path.
 const NAME: usize = 255;
+const PATH: usize = 4095;
 /// Bytes that a node counts beside its contents, and an entry beside its name, so that a guest cannot make more of them
 /// than there is room for.
 const NODE: u64 = 128;
@@ -247,7 +248,7 @@ impl Scratch {
                 };
             };
             match &self.node(inode)?.content {
-                Content::Link(target) if !last || follow || slash => {
+                Content::Link(target) if !last || follow => {
                     links += 1;
                     if links > LINKS {
                         return Err(Errno::LOOP);
@@ -280,8 +281,8 @@ impl Scratch {
         let kind = match &self.node(inode)?.content {
             Content::Folder { .. } if how.writes() => return Err(Errno::ISDIR),
             Content::Folder { .. } => Kind::Directory,
-            _ if how.directory => return Err(Errno::NOTDIR),
             Content::Link(_) => return Err(Errno::LOOP),
+            _ if how.directory => return Err(Errno::NOTDIR),
             Content::File(_) => Kind::File,
         };
         if how.truncate {
@@ -331,7 +332,8 @@ impl Scratch {
     pub fn remove_directory(&mut self, start: Inode, path: &str) -> Result<()> {
         let place = self.walk(start, path, false)?;
         let inode = place.existing()?;
-        let name = place.name.ok_or(Errno::INVAL)?;
+        // As Wasmtime, also for a path that ends with a slash.
+        let name = place.name.filter(|_| !place.slash).ok_or(Errno::INVAL)?;
         if !self.entries(inode)?.is_empty() {
             return Err(Errno::NOTEMPTY);
         }
@@ -518,6 +520,9 @@ impl Scratch {
 fn push(names: &mut VecDeque<String>, path: &str) -> Result<()> {
     if path.is_empty() {
         return Err(Errno::NOENT);
+    }
+    if path.len() > PATH {
+        return Err(Errno::NAMETOOLONG);
     }
     if path.starts_with('/') {
         return Err(Errno::PERM);

@@ -38,6 +38,9 @@ pub struct Header {
     program: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    /// Files that are outputs.
+    #[serde(default)]
+    collect: Vec<String>,
     /// The kind of input.
     inputs: String,
 }
@@ -51,6 +54,7 @@ impl Header {
             program: blake3::hash(program).to_hex().to_string(),
             args: args.args.clone(),
             env: args.vm_args.env.clone(),
+            collect: args.collect.clone(),
             inputs: source.kind(),
         }
     }
@@ -61,6 +65,7 @@ impl Header {
             _ if self.program != now.program => Some("the program is not that"),
             _ if self.args != now.args => Some("the guest's arguments are not those"),
             _ if self.env != now.env => Some("the guest's environment (--env) is not that"),
+            _ if self.collect != now.collect => Some("the files that are outputs (--collect) are not those"),
             _ if self.inputs != now.inputs => Some("the kind of inputs is not that"),
             _ => None,
         }
@@ -292,7 +297,8 @@ mod tests {
     fn a_cut_record_is_forgotten() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal");
-        let header = Header { began: 7, program: "p".into(), args: vec![], env: vec![], inputs: "files".into() };
+        let (program, inputs) = ("p".into(), "files".into());
+        let header = Header { began: 7, program, args: vec![], env: vec![], collect: vec![], inputs };
         let open = || Journal::open(path.clone()).expect("opened").expect("free");
         let journal = open();
         journal.begin(&header).expect("written");

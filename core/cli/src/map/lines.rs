@@ -259,6 +259,7 @@ impl Lines {
             error: done.error.as_deref().filter(|_| done.exit.is_none()).map(one_line),
             note: done.note.as_deref(),
             stderr: &done.stderr,
+            files: &done.files,
         };
         let bytes = answer.line();
         let file = &mut *self.file();

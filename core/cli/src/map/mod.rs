@@ -1,6 +1,7 @@
 //! `vectorvisor map`: a VM for each input, standard input in, standard output out.
 
 mod devices;
+mod given;
 mod journal;
 mod lines;
 mod output;
@@ -16,6 +17,7 @@ use crate::report::{self, Failures, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
 use devices::Prepared;
+use given::Template;
 use journal::{Header, Resumed};
 use output::{Done, Output, Unwritten};
 use source::Source;
@@ -52,7 +54,10 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let _last_line = LastLine(progress.clone());
     let bytes = setup::read(&args.program)?;
     let (drivers, devices) = setup::devices(&args.device)?;
-    let mut options = setup::fleet_options(&args.vm_args, &args.program, &args.args, args.vms)?;
+    // Guests that are told paths of inputs have to be able to open them.
+    let (folder, root) = given::root(args);
+    let vm_args = given::with_folder(&args.vm_args, folder);
+    let mut options = setup::fleet_options(&vm_args, &args.program, &args.args, args.vms)?;
     options.trace = args.trace.as_ref().map(|_| match devices.as_slice() {
         [_] => Trace::default(),
         several => Trace::of_devices(&devices::names(several)),
@@ -61,6 +66,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         (Some(range), _) => Source::numbers(range),
         (None, input) => Source::open(input.as_deref().unwrap_or(Path::new("-")), &args.output)?,
     };
+    let template = Template::new(args, &options.args, root, &mut source, for_lines)?;
+    options.own_arguments = template.own_arguments(&source);
     let header = Header::new(args, &bytes, &source);
     let resumed = resumed(args, &header, &mut source, for_lines)?;
     let (skip, before) = resumed.as_ref().map_or((None, 0), |earlier| (Some(earlier.skip.clone()), earlier.failed));
@@ -95,7 +102,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         [device] => {
             let engine = Engine::open(&drivers, device, setup::quirks(&args.device))?;
             ended("open device");
-            let files = args.vm_args.files();
+            let files = vm_args.files();
             let program_options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
             let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut lock(&progress))?;
             ended("load program");
@@ -133,8 +140,10 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         failures: Failures::default(),
         bytes: (0, 0),
         stops: Stops::new(&args.end, cancel),
+        collect: args.collect.len(),
+        for_lines,
     });
-    let mut inputs = Inputs { source, batch: &batch };
+    let mut inputs = Inputs { source, template, batch: &batch };
     let mut sink = |outcome| lock(&batch).outcome(outcome);
     let ran = match &mut runs {
         Runs::One(fleet) => fleet
@@ -173,6 +182,11 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         failures.add(*index, &label(*index, name.as_deref()), "the run ended before it did", b"");
     }
     lock(&progress).failed(failures.count);
+    if let Runs::One(fleet) = &runs
+        && failures.count > 0
+    {
+        report::hint_of_files(quiet, fleet.program(), args.vm_args.files() || options.files.is_some());
+    }
     failures.print(if stop.is_none() { done + left } else { done });
     if let Some(stop) = &stop {
         stop.report(left);
@@ -313,6 +327,9 @@ struct Batch {
     /// Of standard input and output.
     bytes: (u64, u64),
     stops: Stops,
+    /// How many files each guest has to leave.
+    collect: usize,
+    for_lines: bool,
 }
 
 impl Batch {
@@ -320,10 +337,17 @@ impl Batch {
         let Some((index, name)) = self.pending.remove(outcome.index) else { return };
         self.bytes.1 += outcome.stdout.len() as u64;
         let found = self.stops.look(&outcome, || label(index, name.as_deref()));
-        let error = report::failure(&outcome).filter(|_| !found);
-        let exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
+        let mut error = report::failure(&outcome).filter(|_| !found);
+        let mut exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
         let note = report::advice(&outcome).filter(|_| exit.is_some());
-        self.finish(Done { index, name, exit, error, note, stdout: outcome.stdout, stderr: outcome.stderr });
+        let (mut stdout, mut files) = (outcome.stdout, outcome.files);
+        if exit == Some(0) && files.len() < self.collect && error.is_none() {
+            error = Some("it left no file of the name that --collect has, in its --scratch folder".into());
+            exit = None;
+        } else if !self.for_lines && !files.is_empty() {
+            stdout = files.swap_remove(0).1;
+        }
+        self.finish(Done { index, name, exit, error, note, stdout, stderr: outcome.stderr, files });
     }
 
     fn finish(&mut self, done: Done) {
@@ -355,6 +379,7 @@ impl Batch {
 /// Takes an input when the fleet asks for one. What could not be read fails at once and the next is taken.
 struct Inputs<'a> {
     source: Source,
+    template: Template,
     batch: &'a Mutex<Batch>,
 }
 
@@ -363,13 +388,14 @@ impl Iterator for Inputs<'_> {
 
     fn next(&mut self) -> Option<Input> {
         while !lock(self.batch).ends() {
-            let item = self.source.next()?;
+            let mut item = self.source.next()?;
+            let input = self.template.input(&mut item);
             let mut batch = lock(self.batch);
-            match item.stdin {
-                Ok(stdin) => {
+            match input {
+                Ok(input) => {
                     batch.pending.push(item.index, item.name);
-                    batch.bytes.0 += stdin.len() as u64;
-                    return Some(Input { stdin, ..Input::default() });
+                    batch.bytes.0 += input.stdin.len() as u64;
+                    return Some(input);
                 }
                 Err(why) => {
                     batch.finish(Done { index: item.index, name: item.name, error: Some(why), ..Done::default() });

@@ -17,6 +17,8 @@ use std::thread::{self, JoinHandle};
 pub struct Done {
     /// The input's number.
     pub index: usize,
+    /// Files that it left (`--collect`).
+    pub files: Vec<(String, Vec<u8>)>,
     /// Its name, if it was a file.
     pub name: Option<PathBuf>,
     /// Exit code, if the guest ended by itself.
@@ -157,7 +159,8 @@ impl Output {
 
     /// Takes one result, to be written soon.
     pub fn put(&mut self, done: Done) {
-        let bytes = done.stdout.len() + done.stderr.len();
+        let files: usize = done.files.iter().map(|(_, bytes)| bytes.len()).sum();
+        let bytes = done.stdout.len() + done.stderr.len() + files;
         self.queue.reserve(self.put, bytes);
         self.queue.put(self.put, done, bytes);
         self.put += 1;

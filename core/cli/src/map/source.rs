@@ -12,10 +12,10 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use vectorvisor_serve::lines;
+use vectorvisor_serve::lines::{self, More};
 
 /// One input.
 pub struct Item {
@@ -25,6 +25,14 @@ pub struct Item {
     pub name: Option<PathBuf>,
     /// The guest's standard input, or why there is none.
     pub stdin: Result<Arc<[u8]>, String>,
+    /// What a line gives besides.
+    pub more: More,
+}
+
+impl Item {
+    fn new(index: usize, name: Option<PathBuf>, stdin: Result<Arc<[u8]>, String>) -> Self {
+        Self { index, name, stdin, more: More::default() }
+    }
 }
 
 /// All inputs, lazily.
@@ -64,7 +72,7 @@ impl Iterator for Numbers {
         let index = (self.next..self.range.count).find(|index| !self.skip.has(*index))?;
         self.next = index + 1;
         let text = self.text(index);
-        Some(Item { index, stdin: Ok(text.as_bytes().into()), name: Some(text.into()) })
+        Some(Item::new(index, Some(text.clone().into()), Ok(text.into_bytes().into())))
     }
 }
 
@@ -133,6 +141,13 @@ impl Source {
         match self {
             Self::Files(files) => files.start(largest_first),
             Self::Lines(_) | Self::Numbers(_) => Ok(()),
+        }
+    }
+
+    /// Files are not read: guests open them. To be called before [`Source::start`].
+    pub fn by_name(&mut self) {
+        if let Self::Files(files) = self {
+            files.shared.by_name.store(true, Ordering::Relaxed);
         }
     }
 
@@ -276,13 +291,16 @@ struct Shared {
     /// How many of them threads have begun to read.
     begun: AtomicUsize,
     queue: Queue<Item>,
+    /// Guests open the files themselves.
+    by_name: AtomicBool,
 }
 
 impl Files {
     fn new(root: PathBuf, names: Vec<PathBuf>, most_threads: usize, limits: Limits) -> Self {
         let left = names.len();
         let (order, begun) = (OnceLock::new(), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { root, names, order, begun, queue: Queue::new(limits) });
+        let shared =
+            Arc::new(Shared { root, names, order, begun, queue: Queue::new(limits), by_name: AtomicBool::new(false) });
         Self { shared, threads: Vec::new(), most_threads, left, skip: Arc::default() }
     }
 
@@ -345,6 +363,13 @@ impl Shared {
             let at = self.begun.fetch_add(1, Ordering::Relaxed);
             let Some(index) = self.order.get().and_then(|order| order.get(at)) else { return };
             let Some(name) = self.names.get(*index as usize) else { return };
+            if self.by_name.load(Ordering::Relaxed) {
+                if !self.queue.reserve(at, 0) {
+                    return;
+                }
+                self.queue.put(at, Item::new(*index as usize, Some(name.clone()), Ok(Arc::default())), 0);
+                continue;
+            }
             let opened = File::open(self.root.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
             let bytes = opened.as_ref().map_or(0, |(bytes, _)| usize::try_from(*bytes).unwrap_or(usize::MAX));
             if !self.queue.reserve(at, bytes) {
@@ -353,7 +378,7 @@ impl Shared {
             let stdin = opened
                 .and_then(|(_, file)| whole(file, bytes, &mut buffer))
                 .map_err(|e| format!("cannot read the input: {e}"));
-            self.queue.put(at, Item { index: *index as usize, name: Some(name.clone()), stdin }, bytes);
+            self.queue.put(at, Item::new(*index as usize, Some(name.clone()), stdin), bytes);
         }
     }
 }
@@ -391,6 +416,7 @@ impl Iterator for Lines {
             let read = self.reader.as_mut()?.read_until(b'\n', &mut line);
             let index = self.next;
             self.next += 1;
+            let mut more = More::default();
             let stdin = match read {
                 Ok(0) => return None,
                 Ok(_) if self.skip.has(index) => continue,
@@ -401,14 +427,17 @@ impl Iterator for Lines {
                             line.pop();
                         }
                     }
-                    lines::given(line).map(|given| given.stdin)
+                    lines::given_more(line).map(|(given, own)| {
+                        more = own;
+                        given.stdin
+                    })
                 }
                 Err(e) => {
                     self.reader = None;
                     Err(format!("cannot read this line of the inputs, nor those after it: {e}"))
                 }
             };
-            return Some(Item { index, name: None, stdin: stdin.map(Arc::from) });
+            return Some(Item { more, ..Item::new(index, None, stdin.map(Arc::from)) });
         }
     }
 }

@@ -497,7 +497,7 @@ impl Group {
     /// is full everything begins anew, and a VM's standard input is sent again when it is next launched.
     fn stage(&mut self, staging: &mut Staging) -> Result<()> {
         let capacity = self.input.bytes() - SLACK;
-        let held = self.slots.iter().flatten().any(|s| s.stdin_at.is_some() && !s.job.input.stdin.is_empty());
+        let held = self.slots.iter().flatten().any(|s| s.stdin_at.is_some() && s.job.bytes() > 0);
         let mut base = if held { self.input_used } else { 0 };
         let mut need = self.needed();
         if base + need > capacity {
@@ -523,10 +523,14 @@ impl Group {
             let Some(slot) = &mut self.slots[vm] else { continue };
             with_stdin.push(slot.stdin_at.is_none());
             if slot.stdin_at.is_none() {
-                let offset = begins(slot.job.bytes());
+                let own = slot.job.environment.len();
+                let environment = begins(own);
+                self.words.set(Word::Environment, vm, if own > 0 { environment + 1 } else { 0 });
+                let bytes = slot.job.input.stdin.len();
+                let offset = begins(bytes);
                 slot.stdin_at = Some(offset);
                 self.words.set(Word::InputOffset, vm, offset);
-                self.words.set(Word::InputLength, vm, slot.job.bytes() as u64);
+                self.words.set(Word::InputLength, vm, bytes as u64);
             }
             let offset = begins(slot.message.len());
             self.words.set(Word::MessageOffset, vm, offset);
@@ -535,8 +539,9 @@ impl Group {
         self.input_used = base + need;
         let slots = self.launched.iter().filter_map(|&vm| self.slots[vm as usize].as_ref());
         let parts = slots.zip(with_stdin).flat_map(|(slot, with)| {
-            let stdin: &[u8] = if with { &slot.job.input.stdin } else { &[] };
-            [stdin, &slot.message]
+            let (environment, stdin): (&[u8], &[u8]) =
+                if with { (&slot.job.environment, &slot.job.input.stdin) } else { (&[], &[]) };
+            [environment, stdin, &slot.message]
         });
         staging.send(&self.queue, &self.input, base, parts)
     }
@@ -545,7 +550,10 @@ impl Group {
     fn needed(&self) -> u64 {
         let slots = self.launched.iter().filter_map(|&vm| self.slots[vm as usize].as_ref());
         let bytes = |slot: &Slot| {
-            let stdin = if slot.stdin_at.is_none() { padded(slot.job.input.stdin.len()) } else { 0 };
+            let stdin = match slot.stdin_at {
+                None => padded(slot.job.environment.len()) + padded(slot.job.input.stdin.len()),
+                Some(_) => 0,
+            };
             (stdin + padded(slot.message.len())) as u64
         };
         slots.map(bytes).sum()

@@ -1,6 +1,6 @@
 //! The two read-only buffers of a fleet: the image that VMs are reset to, and their environment.
 
-use crate::{Error, FleetOptions, Result};
+use crate::{Error, FleetOptions, Input, Result};
 use std::sync::Arc;
 use vectorvisor_driver::{Buffer, Device, Queue};
 use vectorvisor_translate::Image;
@@ -74,13 +74,27 @@ impl ImageBuffer {
 
 /// The bytes of the environment buffer.
 pub fn environment(options: &FleetOptions) -> Result<Vec<u8>> {
-    let env: Vec<String> = options.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if let Some((name, _)) = options.env.iter().find(|(name, _)| name.is_empty() || name.contains('=')) {
+    packed(&options.args, &options.env)
+}
+
+/// The environment of an input that has arguments or variables of its own; empty if it has none.
+pub fn own_environment(options: &FleetOptions, input: &Input) -> Result<Vec<u8>> {
+    if input.program_args.is_none() && input.env.is_empty() {
+        return Ok(Vec::new());
+    }
+    let others = |(name, _): &&(String, String)| input.env.iter().all(|(own, _)| own != name);
+    let env: Vec<_> = options.env.iter().filter(others).chain(&input.env).cloned().collect();
+    packed(input.program_args.as_ref().unwrap_or(&options.args), &env)
+}
+
+fn packed(args: &[String], env: &[(String, String)]) -> Result<Vec<u8>> {
+    if let Some((name, _)) = env.iter().find(|(name, _)| name.is_empty() || name.contains('=')) {
         return Err(Error::Option(format!("{name:?} is no name of an environment variable")));
     }
+    let env: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut counts = Vec::new();
     let mut strings = Vec::new();
-    for list in [&options.args, &env] {
+    for list in [args, &env] {
         let begin = strings.len();
         for text in list {
             if text.contains('\0') {

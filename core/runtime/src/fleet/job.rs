@@ -43,6 +43,8 @@ pub struct Job {
     /// Its number in this run.
     pub index: usize,
     pub input: Input,
+    /// The arguments and the environment that it does not share with all others.
+    pub environment: Vec<u8>,
     /// Key of its random stream.
     pub key: StreamKey,
     /// When it was first started, nanoseconds since 1970; `None` before.
@@ -73,6 +75,7 @@ impl Job {
         Self {
             index,
             input,
+            environment: Vec::new(),
             key,
             clock: None,
             stdout: Vec::new(),
@@ -90,12 +93,13 @@ impl Job {
 
     /// As it was before its first run.
     pub fn fresh(&self) -> Self {
-        Self::new(self.index, self.input.clone(), self.key)
+        let environment = self.environment.clone();
+        Self { environment, ..Self::new(self.index, self.input.clone(), self.key) }
     }
 
-    /// Bytes of its standard input.
+    /// Bytes of its standard input, and of its environment.
     pub fn bytes(&self) -> usize {
-        self.input.stdin.len()
+        self.input.stdin.len() + self.environment.len()
     }
 
     /// Forgets what an unfinished run did. Its key, clock and what was learnt about it stay.

@@ -2,6 +2,7 @@
 
 use super::busy::Busy;
 use super::group::{Group, Start};
+use super::image::own_environment;
 use super::job::{Job, Phase, Quota};
 use super::settle::{Fate, message, too_much_memory};
 use super::start::Init;
@@ -207,7 +208,7 @@ impl<'a> Run<'a> {
                 }
             };
             self.summary.inputs += 1;
-            match (self.refuse(&job), &self.fleet.init) {
+            match (self.refuse(&mut job), &self.fleet.init) {
                 (Some(reason), _) => self.fail(&job, reason),
                 (None, Init::Ended(outcome)) => {
                     let outcome = Outcome { index: job.index, ..(**outcome).clone() };
@@ -222,14 +223,18 @@ impl<'a> Run<'a> {
         None
     }
 
-    fn refuse(&self, job: &Job) -> Option<String> {
+    fn refuse(&self, job: &mut Job) -> Option<String> {
         let params = &self.entry.params;
         let args: Vec<_> = job.input.args.iter().map(|v| v.ty()).collect();
         if args != *params {
             return Some(format!("{} takes arguments of types {params:?}, and got {args:?}", self.entry.name));
         }
         let limit = self.fleet.common.program.engine().info().max_alloc / 2;
-        let length = job.input.stdin.len() as u64;
+        match own_environment(&self.fleet.options, &job.input) {
+            Ok(environment) => job.environment = environment,
+            Err(why) => return Some(why.to_string()),
+        }
+        let length = job.bytes() as u64;
         (length > limit)
             .then(|| format!("its standard input of {length} bytes is larger than the {limit} that the device takes"))
     }

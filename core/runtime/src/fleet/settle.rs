@@ -389,7 +389,7 @@ impl Run<'_> {
         let open = &mut self.fleet.groups[g].open[vm];
         let collected = |name: &String| Some((name.clone(), open.as_ref()?.collect(name)?));
         let files = match end {
-            End::Exit(_) => self.fleet.options.collect.iter().filter_map(collected).collect(),
+            End::Exit(_) => job.input.collect.iter().filter_map(collected).collect(),
             _ => Vec::new(),
         };
         if !self.fleet.common.program.meta().keeps {

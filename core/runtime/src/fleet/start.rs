@@ -26,9 +26,13 @@ pub enum Init {
 }
 
 impl Init {
-    /// At first.
-    pub fn new(meta: &Meta) -> Self {
-        if meta.init.is_some() || meta.events { Self::Untried(meta.init) } else { Self::Done }
+    /// At first. If inputs have arguments of their `own`, each VM runs the start function.
+    pub fn new(meta: &Meta, own: bool) -> Self {
+        match (meta.init, meta.events) {
+            (None, false) => Self::Done,
+            (init, _) if own => Self::Each(init),
+            (init, _) => Self::Untried(init),
+        }
     }
 }
 

@@ -235,6 +235,7 @@ impl Writer<'_> {
             ("EDGES_DIRECT", Word::EdgesDirect),
             ("EDGES_STATE", Word::EdgesState),
             ("EDGES_FRAMED", Word::EdgesFramed),
+            ("ENVIRONMENT", Word::Environment),
         ];
         for (name, word) in words {
             def(&format!("VV_WORD_{name}"), word as u64, "");
