@@ -453,6 +453,11 @@ pub struct ServeArgs {
     /// The content type of answers.
     #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
     pub content_type: String,
+    /// Programs find a request's method, query and headers in their environment, as those of CGI do (REQUEST_METHOD,
+    /// QUERY_STRING, CONTENT_TYPE, HTTP_...), and other methods than POST reach them. A program that serves requests in a
+    /// loop then begins anew for each.
+    #[arg(long)]
+    pub cgi: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -471,8 +476,11 @@ what it gives serverless_response. A request that is longer than it takes is ans
 
 POST /NAME/batch: many requests. application/x-ndjson: one a line, as for `vectorvisor map`; an object's `id` comes back; the answers are lines with
 `index`, `exit` and `stdout`, as those of map. application/octet-stream: for each request its length, 4 bytes, least significant first, and so
-many bytes; an answer is its request's number, a status as above and a length, 4 bytes each, and so many bytes. Answers come in the order of the
+many bytes; an answer is its request's number, a status as above and a length, 4 bytes each, and so many bytes. application/msgpack: an
+array of binaries or strings; the answers are an array of maps with the members of a line. Answers come in the order of the
 requests, or with ?order=any as they end.
+
+With one program, clients of the first VectorVisor find /batch_submit/ (a request, by any method; figures are in the answer's head) and /is_active/.
 
 GET /healthz, /readyz (503 while there is no device), and /metrics for Prometheus. Each answer has the request's X-Request-Id, or a number.
 

@@ -231,7 +231,13 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
             image.segments.len()
         ),
     );
-    row("host calls", if meta.remote { "some suspend the VM".into() } else { "none suspends the VM".into() });
+    let suspend = match (meta.remote, meta.events) {
+        (_, true) if meta.keeps => "the program serves requests in a loop; a VM suspends until its next",
+        (true, _) => "some suspend the VM",
+        (false, true) => "the program serves requests in a loop; each begins in the state of its first",
+        (false, false) => "none suspends the VM",
+    };
+    row("host calls", suspend.into());
     match choice.shared(meta) {
         Some(Ok(data)) => row("shared data", data.to_string()),
         Some(Err(why)) => row("shared data", format!("none: {why}")),

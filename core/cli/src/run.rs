@@ -141,10 +141,15 @@ fn entry<'a>(args: &RunArgs, program: &'a Program) -> Result<&'a Entry> {
 /// command must not wait for a pipe that stays open.
 fn stdin_for(wasm: &[u8]) -> Result<Arc<[u8]>> {
     let mut bytes = Vec::new();
-    if !io::stdin().is_terminal() && wasm.windows(7).any(|w| w == b"fd_read") {
+    if !io::stdin().is_terminal() && reads(wasm) {
         io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
     }
     Ok(bytes.into())
+}
+
+/// Whether a program names a call that gives it its input.
+fn reads(wasm: &[u8]) -> bool {
+    [&b"fd_read"[..], b"serverless_invoke"].iter().any(|name| wasm.windows(name.len()).any(|w| w == *name))
 }
 
 /// An argument of `--invoke`.

@@ -24,6 +24,7 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         limits: Limits { requests: args.max_queue, bytes: args.max_queue_bytes as usize, delay: args.max_delay },
         body: args.max_body as usize,
         content_type: args.content_type.clone(),
+        cgi: args.cgi,
         ..Options::default()
     })?;
     // Bound before anything takes time, and from then on connections wait.

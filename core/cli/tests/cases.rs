@@ -42,6 +42,9 @@ cases! {
     deep_nesting
     else_if_400
     errnos
+    events_answer
+    events_end
+    events_keep
     global_constants
     half_done
     heap_refused

@@ -2,10 +2,13 @@
 
 use crate::http::{LOST, status};
 use crate::lines;
-use crate::queue::{Answer, Queue};
+use crate::queue::{Answer, Env, Queue};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::future::Either;
 use futures_util::stream::{self, Stream, StreamExt as _};
+use rmp::Marker;
+use rmp::decode::RmpRead as _;
+use rmp::encode::ValueWriteError;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +27,8 @@ pub enum Format {
     Lines,
     /// For each request its length, 4 bytes, least first, and so many bytes.
     Lengths,
+    /// A MessagePack array of binaries or strings; the answers are an array of maps with the members of a line.
+    MsgPack,
 }
 
 /// A request of a batch.
@@ -62,6 +67,7 @@ impl Iterator for Items {
                 }
             }
             Format::Lengths => Item { index, id: None, stdin: cut(&mut self.rest).ok_or_else(|| CUT.into()) },
+            Format::MsgPack => Item { index, id: None, stdin: binary(&mut self.rest) },
         })
     }
 }
@@ -77,12 +83,43 @@ fn cut(rest: &mut Bytes) -> Option<Bytes> {
     })
 }
 
+/// Takes a binary or a string off the front of MessagePack.
+fn binary(rest: &mut Bytes) -> Result<Bytes, String> {
+    let mut from = &rest[..];
+    let cut = |_| CUT.to_owned();
+    let length = match rmp::decode::read_marker(&mut from).map_err(|_| CUT)? {
+        Marker::FixStr(length) => length.into(),
+        Marker::Bin8 | Marker::Str8 => from.read_data_u8().map_err(cut)?.into(),
+        Marker::Bin16 | Marker::Str16 => from.read_data_u16().map_err(cut)?.into(),
+        Marker::Bin32 | Marker::Str32 => from.read_data_u32().map_err(cut)? as usize,
+        _ => return Err("a request of the array is neither a binary nor a string".into()),
+    };
+    if length > from.len() {
+        return Err(CUT.into());
+    }
+    rest.advance(rest.len() - from.len());
+    Ok(rest.split_to(length))
+}
+
+/// The number of elements of the array that is all of `body`, which is left without its head.
+fn array(body: &mut Bytes) -> Result<u32, String> {
+    let mut from = &body[..];
+    let count = rmp::decode::read_array_len(&mut from).map_err(|_| "the body is not a MessagePack array")?;
+    body.advance(body.len() - from.len());
+    let mut rest = body.clone();
+    for _ in 0..count {
+        binary(&mut rest)?;
+    }
+    if rest.is_empty() { Ok(count) } else { Err("there is something behind the array".into()) }
+}
+
 impl Format {
     /// That of a content type.
     pub fn of(content_type: &str) -> Option<Self> {
         match content_type {
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Self::Lines),
             "application/octet-stream" => Some(Self::Lengths),
+            "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Some(Self::MsgPack),
             _ => None,
         }
     }
@@ -92,35 +129,49 @@ impl Format {
         match self {
             Self::Lines => "application/x-ndjson",
             Self::Lengths => "application/octet-stream",
+            Self::MsgPack => "application/msgpack",
         }
     }
 
-    /// The requests of a body.
-    pub fn requests(self, body: Bytes) -> Result<Items, String> {
+    /// The requests of a body, and what stands in front of the answers.
+    pub fn requests(self, mut body: Bytes) -> Result<(Items, Bytes), String> {
+        let mut head = BytesMut::new();
         let mut rest = body.clone();
         while self == Self::Lengths && !rest.is_empty() {
             cut(&mut rest).ok_or(CUT)?;
         }
-        Ok(Items { format: self, rest: body, next: 0 })
+        if self == Self::MsgPack {
+            let count = array(&mut body)?;
+            // A buffer that grows takes it all.
+            _ = rmp::encode::write_array_len(&mut (&mut head).writer(), count);
+        }
+        Ok((Items { format: self, rest: body, next: 0 }, head.freeze()))
     }
 
     /// An answer.
     fn answer(self, index: usize, id: Option<serde_json::Value>, answer: &Answer) -> Bytes {
         let (code, _) = status(answer);
+        let answer = answer.as_ref().map(|ended| &ended.outcome);
         let error = match answer {
             Ok(outcome) if outcome.end == End::Exit(0) => None,
             Ok(outcome) => Some(outcome.end.to_string()),
             Err(why) => Some(why.clone()),
         };
         let none = Vec::new();
-        let (stdout, stderr) = answer.as_ref().map_or((&none, &none), |outcome| (&outcome.stdout, &outcome.stderr));
+        let (stdout, stderr) = answer.map_or((&none, &none), |outcome| (&outcome.stdout, &outcome.stderr));
         match self {
             Self::Lines => {
-                let exit =
-                    answer.as_ref().ok().and_then(|o| if let End::Exit(code) = o.end { Some(code) } else { None });
+                let exit = answer.ok().and_then(|o| if let End::Exit(code) = o.end { Some(code) } else { None });
                 lines::Answer { index, id: id.as_ref(), exit, stdout, error, stderr, ..Default::default() }
                     .line()
                     .into()
+            }
+            Self::MsgPack => {
+                let exit = answer.ok().and_then(|o| if let End::Exit(code) = o.end { Some(code) } else { None });
+                let mut to = BytesMut::with_capacity(64 + stdout.len() + stderr.len()).writer();
+                // A buffer that grows takes it all.
+                _ = packed(&mut to, index, exit, stdout, error.filter(|_| exit.is_none()), stderr);
+                to.into_inner().freeze()
             }
             Self::Lengths => {
                 let body = error.as_ref().map_or(&stdout[..], |text| text.as_bytes());
@@ -135,6 +186,35 @@ impl Format {
     }
 }
 
+/// Writes an answer as a MessagePack map with the members of a line.
+fn packed(
+    to: &mut impl std::io::Write,
+    index: usize,
+    exit: Option<i32>,
+    stdout: &[u8],
+    error: Option<String>,
+    stderr: &[u8],
+) -> Result<(), ValueWriteError> {
+    use rmp::encode::{write_bin, write_map_len, write_sint, write_str, write_uint};
+    write_map_len(to, 2 + u32::from(exit.is_some()) + u32::from(!stderr.is_empty()))?;
+    write_str(to, "index")?;
+    write_uint(to, index as u64)?;
+    if let Some(exit) = exit {
+        write_str(to, "exit")?;
+        write_sint(to, exit.into())?;
+        write_str(to, "stdout")?;
+        write_bin(to, stdout)?;
+    } else {
+        write_str(to, "error")?;
+        write_str(to, &error.unwrap_or_default())?;
+    }
+    if !stderr.is_empty() {
+        write_str(to, "stderr")?;
+        write_bin(to, stderr)?;
+    }
+    Ok(())
+}
+
 /// A request that was submitted, or why it was not.
 type Submitted = (usize, Option<serde_json::Value>, Instant, Result<oneshot::Receiver<Answer>, String>);
 
@@ -143,8 +223,9 @@ type Submitted = (usize, Option<serde_json::Value>, Instant, Result<oneshot::Rec
 pub fn answers(
     queue: Arc<Queue>,
     format: Format,
-    items: Items,
+    (items, head): (Items, Bytes),
     any_order: bool,
+    env: Env,
     room: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     let (send, submitted) = mpsc::channel::<Submitted>(AHEAD);
@@ -154,7 +235,7 @@ pub fn answers(
         for Item { index, id, stdin } in items {
             let begin = Instant::now();
             let answer = match stdin {
-                Ok(stdin) => submits.submit_when_there_is_room(&stdin).await.map_err(|_| LOST.into()),
+                Ok(stdin) => submits.submit_when_there_is_room(&stdin, env.clone()).await.map_err(|_| LOST.into()),
                 Err(why) => Err(why),
             };
             // The client has gone.
@@ -177,11 +258,12 @@ pub fn answers(
         }
     };
     let answers = stream::unfold(submitted, |mut more| async move { Some((more.recv().await?, more)) }).map(each);
-    if any_order {
+    let answers = if any_order {
         Either::Left(answers.buffer_unordered(UNDER_WAY))
     } else {
         Either::Right(answers.buffered(UNDER_WAY))
-    }
+    };
+    stream::iter((!head.is_empty()).then_some(Ok(head))).chain(answers)
 }
 
 #[cfg(test)]
@@ -191,7 +273,7 @@ mod tests {
     #[test]
     fn lines() {
         let of = |text: &str| -> Vec<Item> {
-            Format::Lines.requests(Bytes::copy_from_slice(text.as_bytes())).expect("lines").collect()
+            Format::Lines.requests(Bytes::copy_from_slice(text.as_bytes())).expect("lines").0.collect()
         };
         let item = |index, id: Option<&str>, stdin: &str| Item {
             index,
@@ -211,12 +293,27 @@ mod tests {
     fn lengths() {
         let of = |bytes: &'static [u8]| {
             let items = Format::Lengths.requests(Bytes::from_static(bytes));
-            items.map(|items| items.map(|item| item.stdin.expect("whole").to_vec()).collect::<Vec<_>>())
+            items.map(|(items, _)| items.map(|item| item.stdin.expect("whole").to_vec()).collect::<Vec<_>>())
         };
         assert_eq!(of(b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0c"), Ok(vec![b"ab".into(), b"".into(), b"c".into()]));
         for cut in [&b"\x02\0\0\0a"[..], b"\x02\0\0"] {
             assert!(of(cut).is_err_and(|why| why.contains("ended")));
         }
         assert_eq!(of(b""), Ok(vec![]));
+    }
+
+    #[test]
+    fn arrays() {
+        let of = |bytes: &[u8]| {
+            let items = Format::MsgPack.requests(Bytes::copy_from_slice(bytes));
+            items.map(|(items, _)| items.map(|item| item.stdin.expect("whole").to_vec()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(b"\x93\xc4\x02ab\xa1c\xda\0\x01d"), Ok(vec![b"ab".into(), b"c".into(), b"d".into()]));
+        assert_eq!(of(b"\x90"), Ok(vec![]));
+        for bad in
+            [&b""[..], b"\x92\xa1a", b"\x91\xc4\x03ab", b"\x91\x01", b"\x91\xa1ab", b"\xdd\xff\xff\xff\xff", b"\x80"]
+        {
+            assert!(of(bad).is_err(), "{bad:?}");
+        }
     }
 }

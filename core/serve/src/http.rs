@@ -1,15 +1,15 @@
 //! Paths, statuses and connections.
 
-use crate::batch;
-use crate::queue::{Answer, Refused};
+use crate::queue::{Answer, Ended, Env, Refused};
 use crate::{Server, Service};
+use crate::{batch, cgi};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, any, get, on, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::server::conn::http1::Builder;
@@ -34,13 +34,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 fn router(server: App) -> Router {
+    use MethodFilter as M;
+    let methods = if server.options.cgi { M::POST.or(M::GET).or(M::PUT).or(M::PATCH).or(M::DELETE) } else { M::POST };
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route("/", post(|app, request| one(app, None, request)))
+        .route("/is_active/", get(active))
+        .route("/batch_submit/", any(submitted))
+        .route("/", on(methods, |app, request| one(app, None, request)))
         .route("/batch", post(|app, order, request| many(app, None, order, request)))
-        .route("/{name}", post(|app, Path(name): Path<String>, request| one(app, Some(name), request)))
+        .route("/{name}", on(methods, |app, Path(name): Path<String>, request| one(app, Some(name), request)))
         .route(
             "/{name}/batch",
             post(|app, Path(name): Path<String>, order, request| many(app, Some(name), order, request)),
@@ -107,6 +111,11 @@ async fn ready(State(server): State<App>) -> Response {
     }
 }
 
+/// As clients of the first VectorVisor ask whether it is ready.
+async fn active(State(server): State<App>) -> String {
+    server.services.values().all(|service| service.queue.ready()).to_string()
+}
+
 async fn metrics(State(server): State<App>) -> Response {
     for service in server.services.values() {
         let meters = &service.queue.meters;
@@ -121,12 +130,12 @@ async fn metrics(State(server): State<App>) -> Response {
 }
 
 /// The program of a path; with one program also that of none.
-fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<&'a Service, Box<Response>> {
+fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<(&'a str, &'a Service), Box<Response>> {
     let found = match name {
-        Some(name) => server.services.get(name),
-        None => server.services.values().next().filter(|_| server.services.len() == 1),
+        Some(name) => server.services.get_key_value(name),
+        None => server.services.iter().next().filter(|_| server.services.len() == 1),
     };
-    found.ok_or_else(|| {
+    found.map(|(name, service)| (name.as_str(), service)).ok_or_else(|| {
         let names: Vec<&str> = server.services.keys().map(String::as_str).collect();
         Box::new(error(
             StatusCode::NOT_FOUND,
@@ -136,8 +145,11 @@ fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<&'a Service, Bo
     })
 }
 
-/// A request's whole body, and the room that it takes. It waits for room if it may.
-async fn body(server: &Server, request: Request, waits: bool) -> Result<(Bytes, OwnedSemaphorePermit), Box<Response>> {
+/// A request's whole body, its variables, and the room that it takes.
+type Given = (Bytes, Env, OwnedSemaphorePermit);
+
+/// Reads a request for a program. It waits for room if it may.
+async fn body(server: &Server, program: &str, request: Request, waits: bool) -> Result<Given, Box<Response>> {
     let length = request.body().size_hint().upper().and_then(|n| usize::try_from(n).ok());
     let units = length.unwrap_or(usize::MAX).min(server.options.body).div_ceil(UNIT).max(1) as u32;
     let bodies = server.bodies.clone();
@@ -151,11 +163,16 @@ async fn body(server: &Server, request: Request, waits: bool) -> Result<(Bytes, 
     let Some(room) = room else {
         return Err(Box::new(unavailable("too many bytes wait (--max-queue-bytes); try again later")));
     };
-    let limited = Limited::new(request.into_body(), server.options.body);
+    let (parts, body) = request.into_parts();
+    let limited = Limited::new(body, server.options.body);
     let failed = |status, text: &str| Err(Box::new(error(status, text, b"")));
     match tokio::time::timeout(server.options.patience, limited.collect()).await {
         Err(_) => failed(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
-        Ok(Ok(body)) => Ok((body.to_bytes(), room)),
+        Ok(Ok(body)) => {
+            let body = body.to_bytes();
+            let env = if server.options.cgi { cgi::variables(program, &parts, body.len()) } else { Vec::new() };
+            Ok((body, env, room))
+        }
         Ok(Err(why)) if why.is::<LengthLimitError>() => {
             let text = format!("the body is longer than {} bytes (--max-body)", server.options.body);
             failed(StatusCode::PAYLOAD_TOO_LARGE, &text)
@@ -165,17 +182,55 @@ async fn body(server: &Server, request: Request, waits: bool) -> Result<(Bytes, 
 }
 
 async fn one(State(server): State<App>, name: Option<String>, request: Request) -> Response {
+    let (answered, _) = run(server, name, request).await;
+    answered
+}
+
+/// As clients of the first VectorVisor ask, with the figures that they look for in the answer's head, in nanoseconds: how
+/// long it waited for a VM, and how long it then had one. Others are not known here, and 0.
+async fn submitted(State(server): State<App>, request: Request) -> Response {
+    let (mut response, times) = run(server, None, request).await;
+    let Times { waited, ran } = times;
+    for (name, value) in [
+        ("on_device_time", ran.as_nanos()),
+        ("queue_submit_time", 0),
+        ("num_queue_submits", 0),
+        ("num_unique_fns", 0),
+        ("req_queue_time", waited.as_nanos()),
+        ("device_time", ran.as_nanos()),
+    ] {
+        let value = HeaderValue::from(u64::try_from(value).unwrap_or(u64::MAX));
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    response
+}
+
+/// What a request took.
+#[derive(Default)]
+struct Times {
+    /// Until there was a VM for it.
+    waited: Duration,
+    /// From then on.
+    ran: Duration,
+}
+
+async fn run(server: App, name: Option<String>, request: Request) -> (Response, Times) {
+    let mut times = Times::default();
     let ended = async {
-        let service = service(&server, name.as_deref())?;
-        let (stdin, _room) = body(&server, request, false).await?;
+        let (program, service) = service(&server, name.as_deref())?;
+        let (stdin, env, _room) = body(&server, program, request, false).await?;
         let begin = Instant::now();
-        let answer = service.queue.submit(&stdin).map_err(|why| Box::new(service.refused(why)))?;
+        let answer = service.queue.submit(&stdin, env).map_err(|why| Box::new(service.refused(why)))?;
         // The queue has its own.
         drop(stdin);
         let answer = answer.await.unwrap_or_else(|_| Err(LOST.into()));
+        if let Ok(Ended { waited, .. }) = &answer {
+            times = Times { waited: *waited, ran: begin.elapsed().saturating_sub(*waited) };
+        }
         Ok::<_, Box<Response>>(service.respond(answer, begin, &server.options.content_type))
     };
-    ended.await.unwrap_or_else(|response| *response)
+    let response = ended.await.unwrap_or_else(|response| *response);
+    (response, times)
 }
 
 /// What clients see when the thread of the fleet has gone.
@@ -200,15 +255,18 @@ async fn many(
             Some("any") => true,
             Some(other) => return Err(bad(format!("order={other} is not an order; it is `in`, or `any`"))),
         };
-        let queue = service(&server, name.as_deref())?.queue.clone();
+        let (program, service) = service(&server, name.as_deref())?;
+        let queue = service.queue.clone();
         let kind = header_text(request.headers(), &header::CONTENT_TYPE);
         let Some(format) = batch::Format::of(&kind) else {
-            let text = format!("a batch is application/x-ndjson or application/octet-stream, and not {kind:?}");
+            let text = format!(
+                "a batch is application/x-ndjson, application/msgpack or application/octet-stream, and not {kind:?}"
+            );
             return Err(Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text, b"")));
         };
-        let (body, room) = body(&server, request, true).await?;
+        let (body, env, room) = body(&server, program, request, true).await?;
         let requests = format.requests(body).map_err(bad)?;
-        let answers = Body::from_stream(batch::answers(queue, format, requests, any, room));
+        let answers = Body::from_stream(batch::answers(queue, format, requests, any, env, room));
         Ok(([(header::CONTENT_TYPE, format.content_type())], answers).into_response())
     };
     ended.await.unwrap_or_else(|response: Box<Response>| *response)
@@ -237,7 +295,7 @@ fn unavailable(text: &str) -> Response {
 
 /// The status of an outcome, and what the metrics call it.
 pub fn status(answer: &Answer) -> (StatusCode, &'static str) {
-    match answer.as_ref().map(|outcome| &outcome.end) {
+    match answer.as_ref().map(|ended| &ended.outcome.end) {
         Ok(End::Exit(0)) => (StatusCode::OK, "ok"),
         Ok(End::Exit(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "exit"),
         Ok(End::Trap(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "trap"),
@@ -263,7 +321,7 @@ impl Service {
         let (status, end) = status(&answer);
         self.queue.meters.ended(end);
         self.queue.meters.seconds.observe(begin.elapsed().as_secs_f64());
-        match answer {
+        match answer.map(|ended| ended.outcome) {
             Ok(outcome) if status == StatusCode::OK => {
                 ([(header::CONTENT_TYPE, content_type.to_owned())], outcome.stdout).into_response()
             }

@@ -1,5 +1,6 @@
 //! An HTTP server whose requests run as VMs of a fleet: a program is an ordinary WASI command, a request's body is its
-//! standard input, and what it writes to standard output is the answer.
+//! standard input, and what it writes to standard output is the answer; or it serves requests in a loop
+//! (`serverless_invoke`).
 //!
 //! ```no_run
 //! # async fn f(program: vectorvisor::Program) -> Result<(), Box<dyn std::error::Error>> {
@@ -13,6 +14,7 @@
 //! ```
 
 mod batch;
+mod cgi;
 mod http;
 pub mod lines;
 mod metrics;
@@ -41,6 +43,9 @@ pub struct Options {
     pub patience: Duration,
     /// The content type of answers.
     pub content_type: String,
+    /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked by
+    /// any method.
+    pub cgi: bool,
 }
 
 impl Default for Options {
@@ -50,6 +55,7 @@ impl Default for Options {
             body: 64 << 20,
             patience: Duration::from_secs(30),
             content_type: "application/octet-stream".into(),
+            cgi: false,
         }
     }
 }
@@ -93,7 +99,7 @@ struct Service {
 }
 
 /// First parts of paths that are the server's own.
-const RESERVED: [&str; 4] = ["batch", "healthz", "readyz", "metrics"];
+const RESERVED: [&str; 6] = ["batch", "batch_submit", "healthz", "is_active", "readyz", "metrics"];
 
 impl Server {
     /// A server without programs.
@@ -138,6 +144,7 @@ impl Server {
         }
         // The exact place of a bad access is not worth a compilation that all others would wait for.
         fleet.exact_reruns = 0;
+        fleet.own_arguments |= self.options.cgi;
         let vms = Fleet::new(&program, &fleet, None)?;
         let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name)));
         let meter = fleet.meter.clone();

@@ -26,12 +26,24 @@ impl Default for Limits {
     }
 }
 
+/// Environment variables of a request.
+pub type Env = Vec<(String, String)>;
+
 /// What became of a request; an error is the server's, not the program's.
-pub type Answer = Result<Outcome, String>;
+pub type Answer = Result<Ended, String>;
+
+/// A request that ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub outcome: Outcome,
+    /// How long it waited for a VM.
+    pub waited: Duration,
+}
 
 /// A request that waits for a VM.
 struct Request {
     stdin: Arc<[u8]>,
+    env: Env,
     reply: oneshot::Sender<Answer>,
     since: Instant,
     /// Its room in the queue.
@@ -76,19 +88,23 @@ impl Queue {
     }
 
     /// Adds a request, if there is room.
-    pub fn submit(&self, stdin: &[u8]) -> Result<oneshot::Receiver<Answer>, Refused> {
-        self.push(stdin, self.room[0].clone().try_acquire_owned().map_err(|_| Refused::Full)?)
+    pub fn submit(&self, stdin: &[u8], env: Env) -> Result<oneshot::Receiver<Answer>, Refused> {
+        self.push(stdin, env, self.room[0].clone().try_acquire_owned().map_err(|_| Refused::Full)?)
     }
 
     /// Adds a request of a batch, and waits until there is room. To be awaited without a pause, since room is given to
     /// those that wait.
-    pub async fn submit_when_there_is_room(&self, stdin: &[u8]) -> Result<oneshot::Receiver<Answer>, Refused> {
-        self.push(stdin, self.room[1].clone().acquire_owned().await.map_err(|_| Refused::Closed)?)
+    pub async fn submit_when_there_is_room(
+        &self,
+        stdin: &[u8],
+        env: Env,
+    ) -> Result<oneshot::Receiver<Answer>, Refused> {
+        self.push(stdin, env, self.room[1].clone().acquire_owned().await.map_err(|_| Refused::Closed)?)
     }
 
-    fn push(&self, stdin: &[u8], room: OwnedSemaphorePermit) -> Result<oneshot::Receiver<Answer>, Refused> {
+    fn push(&self, stdin: &[u8], env: Env, room: OwnedSemaphorePermit) -> Result<oneshot::Receiver<Answer>, Refused> {
         let (reply, answer) = oneshot::channel();
-        let request = Request { stdin: stdin.into(), reply, since: Instant::now(), _room: room };
+        let request = Request { stdin: stdin.into(), env, reply, since: Instant::now(), _room: room };
         let mut state = self.state();
         let (false, Some(waker)) = (state.closed, state.waker.clone()) else { return Err(Refused::Closed) };
         state.waiting.push_back(request);
@@ -141,26 +157,26 @@ impl Queue {
 pub struct Running {
     /// The number of the first.
     first: usize,
-    replies: VecDeque<Option<oneshot::Sender<Answer>>>,
+    replies: VecDeque<Option<(oneshot::Sender<Answer>, Duration)>>,
     count: usize,
 }
 
 impl Running {
     pub fn answer(&mut self, outcome: Outcome) {
         let at = outcome.index.checked_sub(self.first);
-        let Some(reply) = at.and_then(|at| self.replies.get_mut(at)?.take()) else { return };
+        let Some((reply, waited)) = at.and_then(|at| self.replies.get_mut(at)?.take()) else { return };
         self.count -= 1;
         while let Some(None) = self.replies.front() {
             self.replies.pop_front();
             self.first += 1;
         }
         // A client that has gone needs no answer.
-        _ = reply.send(Ok(outcome));
+        _ = reply.send(Ok(Ended { outcome, waited }));
     }
 
     /// Answers all that are left.
     pub fn fail(&mut self, why: &str) {
-        for reply in self.replies.drain(..).flatten() {
+        for (reply, _) in self.replies.drain(..).flatten() {
             _ = reply.send(Err(why.to_owned()));
         }
         self.count = 0;
@@ -202,10 +218,12 @@ impl Source<Input> for Packets<'_> {
             if request.reply.is_closed() {
                 continue;
             }
-            self.queue.meters.waited.observe(now.saturating_duration_since(request.since).as_secs_f64());
-            running.replies.push_back(Some(request.reply));
+            let waited = now.saturating_duration_since(request.since);
+            self.queue.meters.waited.observe(waited.as_secs_f64());
+            running.replies.push_back(Some((request.reply, waited)));
             running.count += 1;
-            return Polled::Ready(Input { stdin: request.stdin, ..Input::default() });
+            let Request { stdin, env, .. } = request;
+            return Polled::Ready(Input { stdin, env, ..Input::default() });
         }
     }
 }

@@ -40,10 +40,14 @@ struct Running {
 }
 
 async fn start(options: Options, fleet: FleetOptions) -> Running {
+    start_with(ECHO, options, fleet).await
+}
+
+async fn start_with(text: &str, options: Options, fleet: FleetOptions) -> Running {
     let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &[]);
     let engine = Engine::open(&drivers, &BackendSpec::default(), Quirks::default()).expect("the cpu");
     let program = ProgramOptions { cache: CachePolicy::Off, ..Default::default() };
-    let program = Program::new(&engine, ECHO.as_bytes(), &program, &mut |_| {}).expect("a program");
+    let program = Program::new(&engine, text.as_bytes(), &program, &mut |_| {}).expect("a program");
     let mut server = Server::new(options).expect("good options");
     server.add("echo", program, fleet).expect("room");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -150,6 +154,9 @@ fn a_batch_is_many_runs() {
         // 200 is no character.
         assert_eq!((status, text.as_str()), (200, "\0\0\0\0\u{fffd}\0\0\0\x02\0\0\0ab"));
         assert_eq!(server.post_as("application/octet-stream", "/batch", "abc").await.0, 400);
+        let (status, text) = server.post_as("application/msgpack", "/batch", &b"\x92\xc4\x02ab\xa1u"[..]).await;
+        assert!(status == 200 && text.contains("stdout\u{fffd}\x02ab") && text.contains("unreachable"), "{text}");
+        assert_eq!(server.post_as("application/msgpack", "/batch", "abc").await.0, 400);
         assert_eq!(server.post_as("image/png", "/batch", "abc").await.0, 415);
         assert_eq!(server.post_as("application/x-ndjson", "/batch?order=up", "abc").await.0, 400);
         server.end().await;
@@ -225,5 +232,106 @@ fn what_was_accepted_is_answered_before_the_end() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         server.end().await;
         assert_eq!(asked.await.expect("no panic"), 504);
+    });
+}
+
+/// A program that serves requests in a loop: answers with what it had before the first, and the request.
+const LOOP: &str = r#"(module
+  (import "env" "serverless_invoke" (func $invoke (param i32 i32) (result i32)))
+  (import "env" "serverless_response" (func $response (param i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $length i32)
+    (i32.store8 (i32.const 99) (i32.const 62))
+    (loop $next
+      (local.set $length (call $invoke (i32.const 100) (i32.const 50)))
+      (if (i32.eq (i32.load8_u (i32.const 100)) (i32.const 117)) (then (unreachable)))
+      (if (i32.ne (i32.load8_u (i32.const 100)) (i32.const 110))
+        (then (call $response (i32.const 99) (i32.add (local.get $length) (i32.const 1)))))
+      (br $next))))"#;
+
+#[test]
+fn a_loop_is_served_alike() {
+    on_threads(async {
+        let server = start_with(LOOP, Options::default(), FleetOptions::default()).await;
+        let answers = futures_util::future::join_all((0..1000).map(|n| server.post("/echo", format!("{n}")))).await;
+        for (n, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer, (200, format!(">{n}")));
+        }
+        let (status, text) = server.post("/", "u").await;
+        assert!(status == 500 && text.contains("unreachable"), "{text}");
+        let (status, text) = server.post("/", "n").await;
+        assert!(status == 500 && text.contains("had not answered"), "{text}");
+        let (status, text) = server.post("/", "x".repeat(51)).await;
+        assert!(status == 413 && text.contains("longer than the 50 bytes"), "{text}");
+        let (status, text) = server.post_as("application/x-ndjson", "/batch", "a\nu\nb\n").await;
+        let last = "{\"index\":2,\"exit\":0,\"stdout\":\">b\"}\n";
+        assert!(status == 200 && text.contains("unreachable") && text.ends_with(last), "{text}");
+        server.end().await;
+    });
+}
+
+#[test]
+fn clients_of_the_first_vectorvisor_are_served() {
+    on_threads(async {
+        let server = start_with(LOOP, Options::default(), FleetOptions::default()).await;
+        assert_eq!(server.get("/is_active/").await, (200, "true".into()));
+        let request = server.client.get(format!("http://{}/batch_submit/", server.address)).body("this");
+        let response = request.send().await.expect("an answer");
+        let figure = |name: &str| -> Option<u64> { response.headers().get(name)?.to_str().ok()?.parse().ok() };
+        for name in ["queue_submit_time", "num_queue_submits", "num_unique_fns", "req_queue_time"] {
+            assert!(figure(name).is_some(), "{name}");
+        }
+        assert!(figure("device_time") > Some(0) && figure("on_device_time") > Some(0));
+        assert_eq!(response.text().await.expect("a whole answer"), ">this");
+        server.end().await;
+    });
+}
+
+/// Writes its environment, a line each, and then its input.
+const CGI: &str = r#"(module
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $at i32)
+    (drop (call $sizes (i32.const 8) (i32.const 4)))
+    (drop (call $get (i32.const 100) (i32.const 5000)))
+    (i32.store (i32.const 0) (i32.const 5000))
+    (local.set $at (i32.add (i32.const 5000) (i32.load (i32.const 4))))
+    (loop $more
+      (local.set $at (i32.sub (local.get $at) (i32.const 1)))
+      (if (i32.eqz (i32.load8_u (local.get $at))) (then (i32.store8 (local.get $at) (i32.const 10))))
+      (br_if $more (i32.gt_u (local.get $at) (i32.const 5000))))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+#[test]
+fn programs_find_what_is_beside_the_body() {
+    on_threads(async {
+        let options = Options { cgi: true, ..Options::default() };
+        let server = start_with(CGI, options, FleetOptions::default()).await;
+        let asks = (0..100).map(|n| {
+            let request = server.client.get(format!("http://{}/echo?n={n}&a=b", server.address));
+            let request = request.header("x-own", "one").header("proxy", "no").header("content-type", "text/x");
+            async move { request.body("1234").send().await.expect("an answer").text().await.expect("a whole answer") }
+        });
+        for (n, text) in futures_util::future::join_all(asks).await.into_iter().enumerate() {
+            let query = format!("QUERY_STRING=n={n}&a=b");
+            for line in [
+                "REQUEST_METHOD=GET",
+                &query,
+                "CONTENT_TYPE=text/x",
+                "CONTENT_LENGTH=4",
+                "HTTP_X_OWN=one",
+                "SCRIPT_NAME=/echo",
+                "SERVER_NAME=127.0.0.1",
+            ] {
+                assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
+            }
+            assert!(!text.contains("HTTP_PROXY"), "{text}");
+        }
+        server.end().await;
+        let server = start_with(CGI, Options::default(), FleetOptions::default()).await;
+        assert_eq!(server.get("/echo").await.0, 405);
+        server.end().await;
     });
 }

@@ -25,7 +25,7 @@ pub enum Arg {
     /// Output buffers: tiled like VM memory, [`Par::OutCapacity`] bytes a VM.
     Output = 3,
     /// The image: head bytes (`plan.head` of them), then the nonzero span of linear memory
-    /// (`ImageLow..ImageHigh`), then passive data segments at `SegmentsAt`, then frames at `ImageFramesAt`.
+    /// (from `ImageLow` on), then passive data segments at `SegmentsAt`, frames at `ImageFramesAt`, and spans at `ImageSpansAt`.
     Image = 4,
     /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both.
     Env = 5,
@@ -137,8 +137,9 @@ pub enum Par {
     OutCapacity = 1,
     /// Where the image's nonzero memory span begins (an address in linear memory, a multiple of 64).
     ImageLow = 2,
-    /// Where it ends (a multiple of 64, or the initial size).
-    ImageHigh = 3,
+    /// How many spans of it are not zero: the rest of linear memory is. They lie at `ImageSpansAt` in the image buffer:
+    /// where each begins and ends, two u64, multiples of 64.
+    ImageSpans = 3,
     /// Offset of the passive data segments in the image buffer.
     SegmentsAt = 4,
     /// Number of [`Segment`]s for `vv_gather`.
@@ -162,11 +163,13 @@ pub enum Par {
     ImageFramesAt = 13,
     /// Their bytes, a multiple of 64; 0 unless VMs begin in the middle of the program.
     ImageFrames = 14,
+    /// Where the spans lie in the image buffer.
+    ImageSpansAt = 15,
 }
 
 impl Par {
     /// Number of parameters.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 16;
 }
 
 /// What a VM is doing.

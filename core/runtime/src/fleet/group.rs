@@ -176,7 +176,8 @@ impl Group {
         par[Par::Vms as usize] = self.vms as u64;
         par[Par::OutCapacity as usize] = self.quota.output;
         par[Par::ImageLow as usize] = common.image.low;
-        par[Par::ImageHigh as usize] = common.image.high;
+        par[Par::ImageSpans as usize] = common.image.spans;
+        par[Par::ImageSpansAt as usize] = common.image.spans_at;
         par[Par::SegmentsAt as usize] = common.image.segments_at;
         par[Par::FuelSlice as usize] = FUEL_SLICE;
         par[Par::Region as usize] = self.quota.region(&common.program.meta().plan);

@@ -39,9 +39,11 @@ pub struct ImageBuffer {
     pub frames_at: u64,
     /// Bytes of linear memory that VMs begin with.
     pub size: u64,
-    /// Where the nonzero span of memory begins and ends.
+    /// Where its bytes of memory belong.
     pub low: u64,
-    pub high: u64,
+    /// How many spans of them are not zero, and where the list of these lies in the buffer.
+    pub spans: u64,
+    pub spans_at: u64,
     /// Where the passive segments lie in the buffer.
     pub segments_at: u64,
 }
@@ -64,12 +66,37 @@ impl ImageBuffer {
         bytes.resize(bytes.len().next_multiple_of(16), 0);
         let frames_at = bytes.len() as u64;
         bytes.extend(snapshot.iter().flat_map(|snapshot| &snapshot.frames));
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        let (spans, spans_at) = (spans(image), bytes.len() as u64);
+        bytes.extend(spans.iter().flatten().flat_map(|at| at.to_le_bytes()));
         let buffer = Buffer::new(device, bytes.len() as u64 + SLACK)?;
         queue.write(&buffer, 0, &bytes)?;
         let size = snapshot.as_ref().map_or(plan.memory_initial, |snapshot| snapshot.begin.memory);
-        let (low, high) = (image.low, image.low + image.memory.len() as u64);
-        Ok(Self { buffer, snapshot, frames_at, size, low, high, segments_at })
+        let spans = spans.len() as u64;
+        Ok(Self { buffer, snapshot, frames_at, size, low: image.low, spans, spans_at, segments_at })
     }
+}
+
+/// A page, whose bytes a reset need not write if they are zero in the image and were never touched.
+const PAGE: u64 = 4096;
+
+/// Where the spans of memory begin and end that are not zero, without zero pages.
+fn spans(image: &Image) -> Vec<[u64; 2]> {
+    let end = image.low + image.memory.len() as u64;
+    let mut spans: Vec<[u64; 2]> = Vec::new();
+    let mut at = image.low;
+    while at < end {
+        let next = (at / PAGE * PAGE + PAGE).min(end);
+        let bytes = &image.memory[(at - image.low) as usize..(next - image.low) as usize];
+        if bytes.iter().any(|byte| *byte != 0) {
+            match spans.last_mut() {
+                Some(last) if last[1] == at => last[1] = next,
+                _ => spans.push([at, next]),
+            }
+        }
+        at = next;
+    }
+    spans
 }
 
 /// The bytes of the environment buffer.
@@ -118,6 +145,17 @@ fn packed(args: &[String], env: &[(String, String)]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zero_pages_are_in_no_span() {
+        let mut image = Image { low: 4096 - 64, ..Image::default() };
+        assert!(spans(&image).is_empty());
+        image.memory = vec![0; 6 * 4096];
+        for at in [0, 64 + 4096, 64 + 2 * 4096 + 4095, 6 * 4096 - 1] {
+            image.memory[at] = 1;
+        }
+        assert_eq!(spans(&image), [[4096 - 64, 4096], [8192, 16384], [24576, 28672 - 64]]);
+    }
 
     #[test]
     fn the_environment_is_counts_and_strings() -> Result<()> {

@@ -23,26 +23,31 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
 /* Up to here a reset clears memory. */
 #define VV_CLEARED(par) ((par)[VV_PAR_IMAGE_SIZE] > VV_RESET_END ? (u32)(par)[VV_PAR_IMAGE_SIZE] : VV_RESET_END)
 
-/* Brings one VM back to the image; `how` 2 means that its memory is all zero, so only the image's span is written. */
+/* Goes through the spans of memory that the image has, and what is zero between them. */
+#define VV_EACH_SPAN(par, image, how, CLEAR, COPY) \
+    u32 at = 0, first = (u32)(par)[VV_PAR_LOW]; \
+    for (u64 i = 0; i < (par)[VV_PAR_SPANS]; i++) { \
+        vv_gp span = (image) + (par)[VV_PAR_SPANS_AT] + 16 * i; \
+        u32 low = (u32)vv_rd64(span), high = (u32)vv_rd64(span + 8); \
+        if ((how) == 1) CLEAR(at, low - at); \
+        COPY(low, (image) + VV_HEAD + (low - first), high - low); \
+        at = high; \
+    } \
+    if ((how) == 1) CLEAR(at, VV_CLEARED(par) - at);
+
+/* Brings one VM back to the image; `how` 2 means that its memory is all zero, so only the image's spans are written. */
 VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 thread) {
     vv_gp head = VV_LANE_BASE(mem, thread, par[VV_PAR_REGION]);
     for (u32 i = 0; i < VV_HEAD; i += 8) vv_sw64(head, i, vv_rd64(image + i));
     vv_gp m = head + VV_SKIP(VV_MEMORY_AT);
-    u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
-    vv_gp data = image + VV_HEAD;
 #if VV_LINEAR && defined(VV_HOST)
-    if (how == 1) {
-        vv_zero(m, low);
-        vv_zero(m + high, VV_CLEARED(par) - high);
-    }
-    memcpy(m + low, data, high - low);
+#define VV_CLEAR_ONE(to, n) vv_zero(m + (to), n)
+#define VV_COPY_ONE(to, from, n) memcpy(m + (to), from, n)
 #else
-    if (how == 1) {
-        vv_fill_short(m, 0, 0, low);
-        vv_fill_short(m, high, 0, VV_CLEARED(par) - high);
-    }
-    for (u32 i = low; i < high; i += 8) vv_sw64(m, i, vv_rd64(data + (i - low)));
+#define VV_CLEAR_ONE(to, n) vv_fill_short(m, to, 0, n)
+#define VV_COPY_ONE(to, from, n) for (u32 j = 0; j < (n); j += 8) vv_sw64(m, (to) + j, vv_rd64((from) + j))
 #endif
+    VV_EACH_SPAN(par, image, how, VV_CLEAR_ONE, VV_COPY_ONE)
     vv_gp frames = head + VV_SKIP(par[VV_PAR_FRAMES_AT]);
     u32 bytes = (u32)par[VV_PAR_IMAGE_FRAMES];
     for (u32 i = 0; i < bytes; i += 8) vv_sw64(frames, i, vv_rd64(image + par[VV_PAR_IMAGE_FRAMES_AT] + i));
@@ -64,12 +69,9 @@ VV_INLINE void vv_reset_tile(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 t
     vv_gp tile = VV_LANE_BASE(mem, thread, par[VV_PAR_REGION]);
     vv_spread(tile, image, VV_HEAD);
     vv_gp m = tile + VV_SKIP(VV_MEMORY_AT);
-    u32 low = (u32)par[VV_PAR_LOW], high = (u32)par[VV_PAR_HIGH];
-    if (how == 1) {
-        vv_clear(m, low);
-        vv_clear(m + VV_SKIP(high), VV_CLEARED(par) - high);
-    }
-    vv_spread(m + VV_SKIP(low), image + VV_HEAD, high - low);
+#define VV_CLEAR_TILE(to, n) vv_clear(m + VV_SKIP(to), n)
+#define VV_COPY_TILE(to, from, n) vv_spread(m + VV_SKIP(to), from, n)
+    VV_EACH_SPAN(par, image, how, VV_CLEAR_TILE, VV_COPY_TILE)
     vv_spread(tile + VV_SKIP(par[VV_PAR_FRAMES_AT]), image + par[VV_PAR_IMAGE_FRAMES_AT], (u32)par[VV_PAR_IMAGE_FRAMES]);
 }
 #define VV_TILE_RESET 1

@@ -1,0 +1,3 @@
+module vectorvisor
+
+go 1.24.0
