@@ -335,7 +335,8 @@ impl Run<'_> {
     /// Lets the VMs at a barrier go on, in tiles in which all occupied VMs have come to it.
     fn release(&mut self, g: usize) {
         let group = &self.fleet.groups[g];
-        if group.at_barrier == 0 {
+        // Their words may be written only between launches.
+        if group.at_barrier == 0 || group.in_flight {
             return;
         }
         let waits = |slot: &Slot| matches!(slot.phase, Phase::Barrier);
