@@ -123,3 +123,24 @@ fn lines_give_arguments_files_and_collect_them() {
         assert!(without.code == Some(1) && without.err.contains("--scratch SIZE"), "{}", without.err);
     }
 }
+
+#[test]
+fn a_guest_that_never_ends_takes_no_other_with_it() {
+    let temp = folder();
+    let input = temp.path().join("in");
+    for n in 0..40 {
+        write(input.join(format!("f{n}")), format!("content {n}"));
+    }
+    write(input.join("loop"), "");
+    let (cat, out) = (guest("cat"), temp.path().join("out"));
+    for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
+        let words =
+            ["map", "-q", "--backend", backend, "--lanes", "32", "--timeout", "2s", "--dir", text(&input), &cat];
+        let ran = vv(&[&words[..], &["--in", text(&input), "--out", text(&out), "--", "{/}"]].concat());
+        assert!(ran.code == Some(1) && ran.err.contains("1 of 41 inputs failed"), "{backend}: {}", ran.err);
+        for n in 0..40 {
+            assert_eq!(fs::read_to_string(out.join(format!("f{n}"))).expect("an output"), format!("content {n}"));
+        }
+        fs::remove_dir_all(&out).expect("removed");
+    }
+}

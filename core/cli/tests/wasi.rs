@@ -80,6 +80,7 @@ fn calls_do_what_they_do_in_wasmtime() {
 #[test]
 fn programs_do_what_they_do_in_wasmtime() {
     as_recorded("cpu", "library", &["disk", "memory"]);
+    as_recorded("cpu", "script", &["disk", "memory"]);
 }
 
 #[test]
@@ -92,6 +93,7 @@ fn calls_do_what_they_do_in_wasmtime_on_opencl() {
 #[ignore = "PoCL compiles it for a minute; ci/wasi runs it"]
 fn programs_do_what_they_do_in_wasmtime_on_opencl() {
     as_recorded("opencl", "library", &["disk"]);
+    as_recorded("opencl", "script", &["disk", "memory"]);
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub struct Open {
     /// Descriptors that were closed.
     free: BTreeSet<u32>,
     scratch: Scratch,
+    /// The VM may have changed a folder of the host.
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,11 @@ enum Object {
 }
 
 impl Object {
+    /// On a disk, and the guest may write there.
+    fn may_change(&self) -> bool {
+        matches!(self, Self::Folder(Folder { write: true, .. }) | Self::File(_, true))
+    }
+
     fn is_folder(&self) -> bool {
         matches!(self, Self::Folder(_) | Self::ScratchFolder(_))
     }
@@ -149,7 +156,12 @@ impl Open {
             })
         };
         let used = (FIRST..).zip(files.folders.iter().map(open)).collect();
-        Ok(Self { used, free: BTreeSet::new(), scratch })
+        Ok(Self { used, free: BTreeSet::new(), scratch, changed: false })
+    }
+
+    /// Whether the VM's input can run again, since what it did went with its files.
+    pub fn repeatable(&self) -> bool {
+        !self.changed
     }
 
     /// The contents of a file in the folder in memory.
@@ -281,6 +293,7 @@ impl Open {
 
     fn set_times(&mut self, fd: u32, times: Times) -> Result<()> {
         let Some(open) = self.used.get(&fd) else { return Err(Errno::BADF) };
+        self.changed |= open.object.may_change();
         match &open.object {
             Object::File(_, false) => Err(Errno::PERM),
             Object::File(file, true) => disk::set_times(file, times),
@@ -383,6 +396,7 @@ impl Open {
         if how & SYNC != 0 {
             return Err(Errno::NOTSUP);
         }
+        self.changed |= opened.writes() && self.get(fd)?.object.may_change();
         let (folder, scratch) = self.folder(fd)?;
         let object = match folder {
             Object::Folder(folder) => match folder.open(path, follow, opened)? {
@@ -518,6 +532,10 @@ impl Open {
 
     /// The other calls with paths.
     fn path(&mut self, name: &str, args: &mut Args<'_>, unstable: bool) -> Option<Result<Vec<u8>>> {
+        // Whichever of its folders the call is about.
+        if !matches!(name, "path_filestat_get" | "path_readlink") {
+            self.changed |= self.used.values().any(|open| open.name.is_some() && open.object.may_change());
+        }
         let done = |result: Result<()>| result.map(|()| Vec::new());
         Some(match name {
             "path_filestat_get" => (|| {

@@ -533,3 +533,77 @@ fn push(names: &mut VecDeque<String>, path: &str) -> Result<()> {
     names.extend(path.split('/').filter(|name| !name.is_empty()).map(String::from));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn how(flags: u32) -> How {
+        How::new(flags, 1 << 1 | 1 << 6).expect("flags")
+    }
+
+    /// Creates a file, and opens it.
+    fn create(scratch: &mut Scratch, path: &str) -> Result<Inode> {
+        scratch.open(ROOT, path, true, how(1)).map(|(inode, _)| inode)
+    }
+
+    #[test]
+    fn there_is_as_much_room_as_was_given() {
+        let room = 10_000 + 2 * NODE + 1;
+        let mut scratch = Scratch::new(room, 0);
+        let file = create(&mut scratch, "f").expect("room");
+        assert_eq!(scratch.write(file, &[1; 9000], Some(0)), Ok(9000));
+        // As much as there is room for, then nothing.
+        assert_eq!(scratch.write(file, &[2; 2000], None), Ok(1000));
+        assert_eq!(scratch.write(file, &[3; 1], None), Err(Errno::NOSPC));
+        assert_eq!(scratch.write(file, &[3; 1], Some(1 << 60)), Err(Errno::NOSPC));
+        assert_eq!(scratch.resize(file, u64::MAX), Err(Errno::NOSPC));
+        assert_eq!(scratch.create_directory(ROOT, "a"), Err(Errno::NOSPC));
+        assert_eq!(scratch.write(file, &[4; 5], Some(0)), Ok(5), "what is there can be written over");
+        // Open, a file has its room also without a name.
+        scratch.unlink(ROOT, "f").expect("it is there");
+        assert_eq!(scratch.left, NODE + 1);
+        scratch.close(file);
+        assert_eq!(scratch.left, room);
+    }
+
+    #[test]
+    fn a_name_that_finds_no_room_leaves_the_old_one() {
+        let mut scratch = Scratch::new(2 * NODE + 10, 0);
+        let file = create(&mut scratch, "f").expect("room");
+        scratch.close(file);
+        assert_eq!(scratch.rename(ROOT, "f", ROOT, "a name that is too long"), Err(Errno::NOSPC));
+        assert_eq!(scratch.rename(ROOT, "f", ROOT, "short"), Ok(()));
+        assert_eq!(scratch.get("short"), Some(Vec::new()));
+        scratch.unlink(ROOT, "short").expect("it is there");
+        assert_eq!((scratch.left, scratch.nodes.len()), (2 * NODE + 10, 1));
+    }
+
+    #[test]
+    fn files_are_given_and_taken() {
+        let mut scratch = Scratch::new(1 << 20, 7);
+        for (path, bytes) in [("a/b/c", "one"), ("/a/d", "two"), ("a/b/c", "three")] {
+            scratch.put(path, bytes.as_bytes()).expect("room");
+        }
+        assert_eq!(scratch.get("a/b/c"), Some(b"three".to_vec()));
+        assert_eq!(scratch.get("/a/d"), Some(b"two".to_vec()));
+        assert_eq!((scratch.get("a"), scratch.get("none")), (None, None));
+        for wrong in ["", "/", "a/../b", "./a", "a/d/e", "a"] {
+            assert!(scratch.put(wrong, b"x").is_err(), "{wrong}");
+        }
+        assert_eq!(scratch.stat_at(ROOT, "a/d", true).map(|stat| (stat.size, stat.modified)), Ok((3, 7)));
+    }
+
+    #[test]
+    fn a_folder_does_not_go_into_itself() {
+        let mut scratch = Scratch::new(1 << 20, 0);
+        for path in ["a", "a/b", "a/b/c", "d"] {
+            scratch.create_directory(ROOT, path).expect("room");
+        }
+        assert_eq!(scratch.rename(ROOT, "a", ROOT, "a/b/c/a"), Err(Errno::INVAL));
+        assert_eq!(scratch.rename(ROOT, "a/b", ROOT, "d/b"), Ok(()));
+        assert_eq!(scratch.rename(ROOT, "d", ROOT, "d/b/c/d"), Err(Errno::INVAL));
+        assert_eq!(scratch.rename(ROOT, "a", ROOT, "d/b/c/a"), Ok(()));
+        assert!(scratch.walk(ROOT, "d/b/c/a/../../c", false).is_ok());
+    }
+}

@@ -72,11 +72,14 @@ impl Run<'_> {
         for asked in asked {
             let answer = asked.answer.map_err(corrupt)?;
             let group = &mut self.fleet.groups[g];
+            let repeatable = asked.open.as_ref().is_some_and(|open| open.repeatable());
             group.open[asked.vm] = asked.open;
             if let Some(slot) = &mut group.slots[asked.vm] {
                 slot.message = answer;
-                slot.job.answered = true;
-                slot.job.slice = slice;
+                if !repeatable {
+                    slot.job.answered = true;
+                    slot.job.slice = slice;
+                }
             }
             self.resume(g, asked.vm);
         }
