@@ -16,6 +16,7 @@ const FUEL: u64 = 1 << 22;
 pub struct Setup {
     pub exact: bool,
     pub capacity: bool,
+    pub interpret: bool,
     pub framed: bool,
     pub divide: Option<u32>,
     pub lanes: u32,
@@ -76,6 +77,7 @@ impl Setup {
             with: self.with.clone(),
             linked: self.linked,
             divide: self.divide,
+            interpret: self.interpret,
             force_framed: self.framed,
             cache: CachePolicy::Off,
             ..ProgramOptions::default()
@@ -92,6 +94,7 @@ impl Setup {
         for (set, word) in [
             (self.exact, " --traps exact"),
             (self.capacity, " --bounds capacity"),
+            (self.interpret, " --interpret"),
             (self.framed, " --force-framed"),
             (self.linked, " --linked"),
             (self.natural, " --alignment natural"),
@@ -113,6 +116,7 @@ impl Setup {
         let mut setup = Self {
             exact: false,
             capacity: false,
+            interpret: false,
             framed: false,
             divide: None,
             lanes: 32,
@@ -141,6 +145,7 @@ impl Setup {
                     set.insert(opt.ok_or(format!("there is no optimisation {name:?}"))?.1);
                 }
                 "--divide" => setup.divide = Some(number(value()?)?),
+                "--interpret" => setup.interpret = true,
                 "--force-framed" => setup.framed = true,
                 "--linked" => setup.linked = true,
                 other => return Err(format!("there is no option {other:?}")),

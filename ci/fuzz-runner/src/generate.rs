@@ -28,6 +28,7 @@ pub fn program(seed: u64) -> Result<Program, String> {
         // Exact traps check each access by itself and ignore alignment hints.
         exact: !natural && rng.bool(),
         capacity: rng.u32(..5) == 0,
+        interpret: rng.u32(..4) == 0,
         framed: rng.u32(..4) == 0,
         divide: (rng.u32(..3) == 0).then(|| rng.u32(4..80)),
         lanes: if rng.u32(..5) == 0 { 64 } else { 32 },

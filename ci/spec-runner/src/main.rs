@@ -104,6 +104,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--lanes" => options.lanes = number(value()?)?,
             "--interleave" => options.program.interleave = Some(number(value()?)?),
             "--divide" => options.program.divide = Some(number(value()?)?),
+            "--interpret" => options.program.interpret = true,
             "--force-framed" => options.program.force_framed = true,
             "--cache-dir" => options.program.cache = CachePolicy::Dir(value()?.into()),
             "--jobs" => options.jobs = number(value()?)?.max(1) as usize,

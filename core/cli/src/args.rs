@@ -123,6 +123,10 @@ pub struct TranslateArgs {
     /// Divide functions larger than N, in instructions, more or less [default: 20000 on GPUs].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub divide: Option<u32>,
+    /// Interpret the program's code instead of translating it: compiled in 1 to 3 s, however large it is, but it runs
+    /// many times as long.
+    #[arg(long)]
+    pub interpret: bool,
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,

@@ -144,6 +144,7 @@ pub fn translation(args: &TranslateArgs, roots: &[&str], files: bool, device: &D
         linked: args.linked,
         divide: args.divide,
         keep: args.state == StateArg::Keep,
+        interpret: args.interpret,
         force_framed: args.force_framed,
         files,
         roots: roots.iter().map(ToString::to_string).collect(),

@@ -49,6 +49,9 @@ pub struct ProgramOptions {
     /// VMs of a program that serves requests in a loop keep their state from one request to the next. Else each request
     /// begins with the state in which the program first asked for one.
     pub keep: bool,
+    /// Interpret the program's code instead of translating it: compiled in 1 to 3 s, however large it is, but it runs
+    /// many times as long.
+    pub interpret: bool,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -79,6 +82,7 @@ impl Default for ProgramOptions {
             linked: false,
             divide: None,
             keep: false,
+            interpret: false,
             force_framed: false,
             profile: false,
             files: false,
@@ -132,6 +136,7 @@ impl ProgramOptions {
             linked: self.linked,
             divide: self.divide.or((!cpu).then_some(vectorvisor_translate::LARGE)),
             keep: self.keep,
+            interpret: self.interpret,
             force_framed: self.force_framed,
             profile: self.profile,
             files: self.files,

@@ -345,11 +345,18 @@ impl Program {
     }
 
     /// The same program for tiles of one VM, stopping at each bad access, and each function under its own name.
+    /// Interpreted, since nobody wants to wait for a whole program to be compiled once more for the place of a trap.
     pub(crate) fn exact(&self) -> Result<Self> {
         // For one VM: a whole tile would need its memory for nothing.
         let (lanes, interleave, alignment) = (Some(1), Some(0), Some(Alignment::Any));
-        let mut options =
-            ProgramOptions { traps: Traps::Exact, lanes, interleave, alignment, ..self.0.options.clone() };
+        let mut options = ProgramOptions {
+            traps: Traps::Exact,
+            lanes,
+            interleave,
+            alignment,
+            interpret: true,
+            ..self.0.options.clone()
+        };
         options.without.insert(Opt::MergeFunctions);
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }

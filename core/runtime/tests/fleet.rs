@@ -253,9 +253,11 @@ fn a_loop_without_end_is_the_only_one_to_time_out() {
 fn a_guest_sees_time_pass_wherever_it_comes_from() {
     const SPIN: &str = include_str!("../../cli/tests/cases/spin_clock.wat");
     for (timer, live) in [(true, true), (false, true), (false, false)] {
-        for (lanes, force_framed) in [(1, false), (32, false), (32, true)] {
+        for (lanes, force_framed, interpret) in
+            [(1, false, false), (32, false, false), (32, true, false), (1, false, true), (32, false, true)]
+        {
             let (engine, _) = common::engine(move |info| (info.timer, info.live_shared) = (timer, live));
-            let options = ProgramOptions { force_framed, ..options(lanes) };
+            let options = ProgramOptions { force_framed, interpret, ..options(lanes) };
             let program = program(&engine, SPIN, &options);
             assert_eq!((program.meta().kept_time, program.meta().remote), (!timer && live, !timer && !live));
             let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(10)).expect("there is room");

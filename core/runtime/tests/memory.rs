@@ -76,6 +76,7 @@ fn ways() -> Vec<ProgramOptions> {
         for traps in [Traps::Sticky, Traps::Exact] {
             ways.push(ProgramOptions { traps, force_framed, ..options(lanes) });
         }
+        ways.push(ProgramOptions { interpret: true, ..options(lanes) });
     }
     ways
 }

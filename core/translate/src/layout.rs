@@ -70,6 +70,12 @@ fn first(memory: &Memory) -> u64 {
     align(memory.initial + GROWTH.max(memory.initial / 4), PAGE).min(memory.limit)
 }
 
+/// Byte offset in the head of each mutable global.
+pub fn globals(program: &Program) -> BTreeMap<u32, u32> {
+    let mutable = (0..).zip(&program.globals).filter(|(_, global)| global.mutable);
+    mutable.zip((0..).step_by(8)).map(|((global, _), at)| (global, at)).collect()
+}
+
 fn align(bytes: u64, to: u64) -> u64 {
     bytes.div_ceil(to) * to
 }
@@ -83,14 +89,25 @@ impl Layout {
         natural: bool,
         options: &Options,
     ) -> Result<Self, Error> {
-        let mut head = 0u32;
-        let mut globals = BTreeMap::new();
-        for (i, global) in program.globals.iter().enumerate() {
-            if global.mutable {
-                globals.insert(i as u32, head);
-                head += 8;
-            }
-        }
+        Self::with_frames(program, colours, adapters, natural, None, options)
+    }
+
+    /// Lays out a program that is interpreted, whose largest frame has so many slots.
+    pub fn interpreted(program: &Program, colours: &Colours, slots: u32, options: &Options) -> Result<Self, Error> {
+        Self::with_frames(program, colours, &Adapters::default(), false, Some(8 * u64::from(slots)), options)
+    }
+
+    /// `interpreted`: every call pushes a frame, at most of so many bytes.
+    fn with_frames(
+        program: &Program,
+        colours: &Colours,
+        adapters: &Adapters,
+        natural: bool,
+        interpreted: Option<u64>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let globals = globals(program);
+        let mut head = 8 * globals.len() as u32;
         let table = head;
         if program.table.mutable {
             head += 4 * program.table.elements.len() as u32;
@@ -144,10 +161,11 @@ impl Layout {
             called.extend(candidates);
         }
         let entered: BTreeSet<u32> = states.keys().chain(upper.keys()).chain(lower.keys()).copied().collect();
-        let largest = entered.iter().map(|f| own_frame(program, *f)).max().unwrap_or(0);
+        let largest = entered.iter().map(|f| own_frame(program, *f)).chain(interpreted).max().unwrap_or(0);
         let bounded = deepest(program, &calls, &entered);
         // A nested trampoline pushes frames above those of its caller.
-        let bounded = bounded.filter(|_| !nests && (colours.native || colours.cuts.is_empty()));
+        let bounded =
+            bounded.filter(|_| interpreted.is_none() && !nests && (colours.native || colours.cuts.is_empty()));
         let recursive = bounded.is_none();
         // Only pushes are checked, so the first frame fits whatever `--stack` says.
         let frames_limit = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096).max(largest)), 64);

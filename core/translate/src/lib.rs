@@ -4,6 +4,7 @@
 
 pub mod abi;
 mod analysis;
+mod bytecode;
 mod dialect;
 pub mod host;
 pub mod ir;
@@ -163,6 +164,8 @@ pub struct Options {
     /// Divide functions larger than this, in statements and nodes of expressions, and nests of many loops: see
     /// [`LARGE`].
     pub divide: Option<u32>,
+    /// Make code and an interpreter for it, instead of functions.
+    pub interpret: bool,
     /// Frame every function, and suspend at every call (tests).
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
@@ -482,40 +485,69 @@ pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
 }
 
 fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
-    let lowered = lower_here(wasm, options)?;
-    let Lowered { program, facts, layout, mut image, shared, .. } = lowered;
-    let (header, units) = dialect::write(&program, &facts, &layout, options, bound(wasm.len()))?;
-    image.head = layout.head(&program);
-    let entries = program
-        .entries
-        .iter()
-        .map(|(name, f)| {
-            let ty = &program.types[program.functions[*f as usize].ty as usize];
-            Entry {
-                name: name.clone(),
-                params: ty.params.clone(),
-                results: ty.results.clone(),
-                state: layout.entry(&facts, analysis::World::Upper, *f),
-            }
-        })
-        .collect();
-    let meta = Meta {
+    if options.interpret {
+        return interpreted(wasm, options);
+    }
+    let Lowered { program, facts, layout, image, shared, .. } = lower_here(wasm, options)?;
+    let (header, units) = dialect::write(&program, &facts, &layout, options, None, bound(wasm.len()))?;
+    let state = |f: u32| layout.entry(&facts, analysis::World::Upper, f);
+    Ok(Kernel { header, units, meta: Meta { shared, ..meta(&program, &facts, &layout, image, options, state) } })
+}
+
+/// The program as code, and an interpreter of its operations.
+fn interpreted(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
+    check(options)?;
+    let mut module = wasm::Module::decode(wasm, options.linked)?;
+    if options.has(Opt::MergeFunctions) {
+        module.merge_functions();
+    }
+    let (mut program, mut image) = lower::lower(&module, options)?;
+    for body in program.functions.iter_mut().filter_map(|function| function.body.as_mut()) {
+        pass::charge::run(body);
+        pass::nan::run(body);
+    }
+    verify("lowering", &program)?;
+    let facts = analysis::Colours::new(&program, options);
+    let code = bytecode::compile(&program, &facts, &layout::globals(&program))?;
+    let layout = layout::Layout::interpreted(&program, &facts, code.largest, options)?;
+    image.segments.resize(image.segments.len().next_multiple_of(bytecode::ROW as usize), 0);
+    let at = image.segments.len() as u64;
+    image.segments.extend(code.bytes());
+    let (header, units) = dialect::write(&program, &facts, &layout, options, Some((&code, at)), bound(wasm.len()))?;
+    let meta = meta(&program, &facts, &layout, image, options, |f| code.entries[f as usize]);
+    Ok(Kernel { header, units, meta })
+}
+
+/// What the runtime must know. `state` is where a function is entered.
+fn meta(
+    program: &ir::Program,
+    facts: &analysis::Colours,
+    layout: &layout::Layout,
+    mut image: Image,
+    options: &Options,
+    state: impl Fn(u32) -> u32,
+) -> Meta {
+    image.head = layout.head(program);
+    let entry = |(name, f): &(String, u32)| {
+        let ty = &program.types[program.functions[*f as usize].ty as usize];
+        Entry { name: name.clone(), params: ty.params.clone(), results: ty.results.clone(), state: state(*f) }
+    };
+    Meta {
         plan: layout.plan.clone(),
-        entries,
-        init: program.init.map(|f| layout.entry(&facts, analysis::World::Upper, f)),
+        entries: program.entries.iter().map(entry).collect(),
+        init: program.init.map(&state),
         functions: program.functions.iter().map(ir::Function::name).collect(),
         image,
         remote: facts.remote,
-        events: dialect::host_calls(&program).contains(host::INVOKE),
+        events: dialect::host_calls(program).contains(host::INVOKE),
         keeps: facts.keeps,
         opens_files: {
-            let calls = dialect::host_calls(&program);
+            let calls = dialect::host_calls(program);
             host::CALLS.iter().any(|call| call.opens_files() && calls.contains(call.symbol))
         },
-        kept_time: options.target.clock == Clock::Kept && dialect::host_calls(&program).contains("clock_time_get"),
-        shared,
-    };
-    Ok(Kernel { header, units, meta })
+        kept_time: options.target.clock == Clock::Kept && dialect::host_calls(program).contains("clock_time_get"),
+        shared: None,
+    }
 }
 
 fn check(options: &Options) -> Result<(), Error> {

@@ -8,7 +8,7 @@ mod common;
 
 use std::path::Path;
 use vectorvisor_translate::abi::PAGE;
-use vectorvisor_translate::{Alignment, Bounds, Language, Opt, Options, Traps, lower_module, translate};
+use vectorvisor_translate::{Alignment, Bounds, Kernel, Language, Opt, Options, Traps, lower_module, translate};
 
 fn options(text: &str) -> Result<(Options, bool), String> {
     let mut options = common::options();
@@ -26,6 +26,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "shared-data" => _ = options.with.insert(Opt::SharedData),
             "files" => options.files = true,
             "force-framed" => options.force_framed = true,
+            "interpret" => options.interpret = true,
             other => return Err(format!("unknown option {other}")),
         }
     }
@@ -48,11 +49,28 @@ fn printed(text: &str) -> Result<String, String> {
     }
     let kernel = translate(&wasm, &options).map_err(|e| e.to_string())?;
     shares(&options, matches!(kernel.meta.shared, Some(Ok(_))))?;
+    if options.interpret {
+        return Ok(interpreted(&kernel));
+    }
     // Small functions stand in the header, behind everything that is the same for all programs.
     let header = kernel.header.split("#define VV_TABLE_LENGTH").nth(1).unwrap_or_default();
     let units = kernel.units.concat();
     let units = units.split("/* The kernels.").next().unwrap_or_default();
     Ok(format!("#define VV_TABLE_LENGTH{header}{units}"))
+}
+
+/// The rows of the code, from the first function's on, and what the operations do.
+fn interpreted(kernel: &Kernel) -> String {
+    let rows = kernel.meta.image.segments.as_chunks::<16>().0;
+    let half = |row: &[u8; 16], n: usize| u16::from_le_bytes([row[2 * n], row[2 * n + 1]]);
+    let imm = |row: &[u8; 16], n: usize| u32::from(half(row, n)) | (u32::from(half(row, n + 1)) << 16);
+    let line = |(n, row)| {
+        let [op, d, a, b] = [0, 1, 2, 3].map(|n| half(row, n));
+        format!("row {n}: {op} {d} {a} {b}, {} {}\n", imm(row, 4), imm(row, 6))
+    };
+    let text = kernel.units.concat();
+    let text = text.split("\nVV_SLOW_BEGIN\n").nth(1).and_then(|text| text.split("/* The kernels.").next());
+    (0..).zip(rows).skip(3).map(line).collect::<String>() + text.unwrap_or_default()
 }
 
 fn check(path: &Path) -> Result<(), String> {

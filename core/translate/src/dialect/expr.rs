@@ -65,7 +65,8 @@ pub fn condition(body: &Body, id: ExprId) -> String {
     }
 }
 
-fn unary(op: UnOp, a: &str) -> String {
+/// An operator on one operand, which is a name, a call or in parentheses.
+pub fn unary(op: UnOp, a: &str) -> String {
     use UnOp::*;
     match op {
         I32Clz => format!("vv_clz32({a})"),
@@ -147,7 +148,8 @@ fn same(body: &Body, op: BinOp, a: ExprId, b: ExprId) -> Option<String> {
     Some(if negative { format!("vv_{ty}_neg({same})") } else { same })
 }
 
-fn binary(op: BinOp, a: &str, b: &str) -> String {
+/// The same with two.
+pub fn binary(op: BinOp, a: &str, b: &str) -> String {
     use BinOp::*;
     let infix = |o: &str| format!("({a} {o} {b})");
     let compare = |o: &str| format!("(u32)({a} {o} {b})");

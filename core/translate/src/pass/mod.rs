@@ -1,7 +1,7 @@
 //! IR to IR, one file a pass.
 
 pub mod access;
-mod charge;
+pub mod charge;
 pub mod divide;
 mod facts;
 mod frame;

@@ -23,6 +23,7 @@ pub fn options() -> Options {
         with: Default::default(),
         linked: false,
         divide: None,
+        interpret: false,
         force_framed: false,
         keep: false,
         profile: false,

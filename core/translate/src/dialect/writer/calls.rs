@@ -13,15 +13,15 @@ impl Writer<'_> {
         // A host call after a bad access must have no effect outside the VM.
         line!(
             s,
-            "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
-            s.reported,
+            "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}); {}; }}",
+            s.site(at),
             s.leave
         );
         let text = self.args(s, args);
         let answered_by = self.c.answered_by(call);
         let value = match answered_by {
             AnsweredBy::Device if host.name == "proc_exit" => {
-                line!(s, "vv_halt(vm, VV_EXITED{text}, {}u, {at}u);", s.reported);
+                line!(s, "vv_halt(vm, VV_EXITED{text}, {});", s.site(at));
                 line!(s, "{};", s.leave);
                 return;
             }
@@ -91,11 +91,12 @@ impl Writer<'_> {
         line!(s, "}}");
     }
 
-    pub(super) fn suspend(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], then: u32, at: u32) {
+    /// Asks the host, and suspends; `then` is the state to go on in.
+    pub(super) fn suspend(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], then: &str, at: u32) {
         line!(
             s,
-            "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
-            s.reported,
+            "if (VV_UNLIKELY(VV_STRAYED(vm))) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}); {}; }}",
+            s.site(at),
             s.leave
         );
         line!(s, "vm->request = 0; vm->error = 0;");
@@ -122,9 +123,9 @@ impl Writer<'_> {
             line!(s, "if (vm->flush) vm->error = 0;");
         }
         // A request that cannot be made is answered at once with its errno; a VM that has a request goes on with it.
-        line!(s, "if (vm->error) return {then}u;");
-        line!(s, "vm->state = {then}u;");
-        line!(s, "vv_halt(vm, VV_CALL, {code}, {}u, {at}u);", s.reported);
+        line!(s, "if (vm->error) return {then};");
+        line!(s, "vm->state = {then};");
+        line!(s, "vv_halt(vm, VV_CALL, {code}, {});", s.site(at));
         line!(s, "return VV_HALT;");
     }
 
@@ -148,6 +149,29 @@ impl Writer<'_> {
         line!(s, "vm->error = 0;");
         self.end_if(s, "vm->end", "0u", at);
         self.refuel(s);
+    }
+
+    /// Writes, or asks for the buffer to be emptied, and does it once more in the state `again`.
+    pub(super) fn write_or_flush(
+        &self,
+        s: &mut Scope<'_>,
+        call: usize,
+        args: &[ExprId],
+        result: Var,
+        again: &str,
+        at: u32,
+    ) {
+        line!(s, "if (VV_STRAYED(vm)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}); {}; }}", s.site(at), s.leave);
+        line!(s, "v{} = vv_{}(vm{});", result.0, CALLS[call].symbol, self.args(s, args));
+        self.end_if(s, "vm->end", "0u", at);
+        self.refuel(s);
+        line!(s, "if (vm->flush) {{");
+        s.depth += 1;
+        line!(s, "vm->state = {again};");
+        line!(s, "vv_halt(vm, VV_CALL, 0xffffffffu, {});", s.site(at));
+        line!(s, "return VV_HALT;");
+        s.depth -= 1;
+        line!(s, "}}");
     }
 
     /// Whether the host answers a call in the form of those that concern files.

@@ -7,6 +7,7 @@ use crate::abi::{
     HAS_ANSWERED, HAS_REQUEST, Par, SAW_INPUT, STOP_AT_INVOKE, STOP_TIME, Status, TIME_STEP, TrapKind, Word,
 };
 use crate::analysis::{Colours, World, may_stop};
+use crate::bytecode::Code;
 use crate::host::CALLS;
 use crate::ir::{Body, Callee, Program, Stmt, walk};
 use crate::layout::{GUARD_STEP, Layout};
@@ -29,7 +30,7 @@ const SMALL: usize = 24;
 /// compiler finds the same loops.
 const BRACES: usize = 64;
 
-/// Header and units, of so many bytes at most.
+/// Header and units, of so many bytes at most; with `code` those of an interpreter.
 ///
 /// # Errors
 /// They would be larger.
@@ -38,10 +39,11 @@ pub fn write(
     colours: &Colours,
     layout: &Layout,
     options: &Options,
+    code: Option<(&Code, u64)>,
     most: usize,
 ) -> Result<(String, Vec<String>), Error> {
     let stops = may_stop(program, &colours.graph, options.traps);
-    let w = Writer { p: program, c: colours, l: layout, o: options, stops, most };
+    let w = Writer { p: program, c: colours, l: layout, o: options, code, stops, most };
     w.all()
 }
 
@@ -50,6 +52,8 @@ struct Writer<'a> {
     c: &'a Colours,
     l: &'a Layout,
     o: &'a Options,
+    /// For an interpreter: the program's code, and where it lies behind the data segments.
+    code: Option<(&'a Code, u64)>,
     stops: Vec<bool>,
     most: usize,
 }
@@ -60,6 +64,8 @@ struct Scope<'a> {
     function: u32,
     /// The function of the module that traps name.
     reported: u32,
+    /// An operation of the interpreter, so both are known only when it runs.
+    interpreted: bool,
     /// The statement that leaves the function after the VM has stopped.
     leave: &'static str,
     framed: bool,
@@ -84,6 +90,7 @@ macro_rules! line {
 
 mod calls;
 mod functions;
+mod interpreter;
 mod stmt;
 
 fn join(items: impl IntoIterator<Item = String>) -> String {
@@ -91,6 +98,11 @@ fn join(items: impl IntoIterator<Item = String>) -> String {
 }
 
 impl Scope<'_> {
+    /// The arguments of a halt that say where: function, and offset in the module.
+    fn site(&self, at: u32) -> String {
+        if self.interpreted { "vv_function(vm, pc), VV_SITE(pc)".into() } else { format!("{}u, {at}u", self.reported) }
+    }
+
     /// Where checks find the fuel.
     fn at_fuel(&self) -> &'static str {
         if self.fuel { "&fuel" } else { "&vm->fuel" }
@@ -117,6 +129,11 @@ impl Writer<'_> {
         }
         let mut parts = Parts::default();
         self.table(&mut header, &mut parts);
+        if let Some((code, at)) = self.code {
+            let _ = writeln!(header, "#define VV_CODE_AT {at}u");
+            let last = [&self.interpreter(code)[..], include_str!("../prelude/kernels.h")];
+            return Ok(parts.units(header, &last, true));
+        }
 
         let mut bytes = 0;
         let mut dispatched: BTreeSet<u32> = BTreeSet::new();
@@ -315,7 +332,8 @@ impl Writer<'_> {
         }
         // Mutable globals, and the results of multi-value functions, live in the VM's private struct.
         let (mut fields, mut loads, mut saves) = (String::new(), String::new(), String::new());
-        for (g, at) in &self.l.globals {
+        // An interpreter finds them in the head.
+        for (g, at) in self.l.globals.iter().filter(|_| self.code.is_none()) {
             let ty = self.p.globals[*g as usize].ty;
             let _ = write!(fields, "{} g{g}; ", ctype(ty));
             let _ = write!(loads, "vm->g{g} = {}; ", from_bits(ty, &format!("vv_w64(vm->head, {at}u)")));
@@ -369,7 +387,19 @@ impl Writer<'_> {
     fn scope<'b>(&self, function: u32, body: &'b Body, leave: &'static str, framed: bool) -> Scope<'b> {
         let reported = self.p.functions[function as usize].part_of.unwrap_or(function);
         let out = String::new();
-        Scope { body, function, reported, leave, framed, refresh: false, fuel: false, out, depth: 1, flat: 0 }
+        Scope {
+            body,
+            function,
+            reported,
+            interpreted: false,
+            leave,
+            framed,
+            refresh: false,
+            fuel: false,
+            out,
+            depth: 1,
+            flat: 0,
+        }
     }
 
     /// A check that fails ends the VM at once, by a branch, instead of leading the access to the guard.

@@ -4,7 +4,6 @@ use super::{BRACES, Scope, Writer, trap_name};
 use crate::ValType;
 use crate::analysis::{Adjacent, World};
 use crate::dialect::expr::{MemoryOperand, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
-use crate::host::CALLS;
 use crate::ir::{Access, Callee, ExprId, Label, Stmt, Stride};
 use std::fmt::Write as _;
 
@@ -114,12 +113,7 @@ impl Writer<'_> {
 
     /// Ends the VM with a status, unless that is 0; `trap` is the code, which only counts for a trap.
     pub(super) fn end_if(&self, s: &mut Scope<'_>, status: &str, trap: &str, at: u32) {
-        line!(
-            s,
-            "if (VV_UNLIKELY({status})) {{ vv_halt(vm, {status}, {trap}, {}u, {at}u); {}; }}",
-            s.reported,
-            s.leave
-        );
+        line!(s, "if (VV_UNLIKELY({status})) {{ vv_halt(vm, {status}, {trap}, {}); {}; }}", s.site(at), s.leave);
     }
 
     /// After a call: it has used fuel, and the memory may have grown.
@@ -152,10 +146,10 @@ impl Writer<'_> {
 
     /// A test that traps.
     pub(super) fn trap_if(&self, s: &mut Scope<'_>, test: &str, kind: &str, at: u32) {
-        line!(s, "if ({test}) {{ {}vv_trap(vm, {kind}, {}u, {at}u); {}; }}", s.put(), s.reported, s.leave);
+        line!(s, "if ({test}) {{ {}vv_trap(vm, {kind}, {}); {}; }}", s.put(), s.site(at), s.leave);
     }
 
-    fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
+    pub(super) fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
         if s.fuel && stmt.leaves() {
             line!(s, "vm->fuel = fuel;");
         }
@@ -447,26 +441,13 @@ impl Writer<'_> {
                 line!(s, "}}");
             }
             Stmt::Suspend { call, args, then, at } => {
-                self.suspend(s, *call, args, self.l.states[&s.function] + then.0, *at)
+                let then = format!("{}u", self.l.states[&s.function] + then.0);
+                self.suspend(s, *call, args, &then, *at)
             }
             Stmt::Answer { call, args, result, at } => self.answer(s, *call, args, *result, *at),
             Stmt::Write { call, args, result, again, at } => {
-                line!(
-                    s,
-                    "if (VV_STRAYED(vm)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}u, {at}u); {}; }}",
-                    s.reported,
-                    s.leave
-                );
-                line!(s, "v{} = vv_{}(vm{});", result.0, CALLS[*call].symbol, self.args(s, args));
-                self.end_if(s, "vm->end", "0u", *at);
-                self.refuel(s);
-                line!(s, "if (vm->flush) {{");
-                s.depth += 1;
-                line!(s, "vm->state = {}u;", self.l.states[&s.function] + again.0);
-                line!(s, "vv_halt(vm, VV_CALL, 0xffffffffu, {}u, {at}u);", s.reported);
-                line!(s, "return VV_HALT;");
-                s.depth -= 1;
-                line!(s, "}}");
+                let again = format!("{}u", self.l.states[&s.function] + again.0);
+                self.write_or_flush(s, *call, args, *result, &again, *at)
             }
         }
     }
