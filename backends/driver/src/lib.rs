@@ -115,8 +115,8 @@ pub struct DeviceInfo {
     pub parallel_tiles: u32,
     /// One thread of a launch can end itself from inside a function.
     pub thread_exit: bool,
-    /// Kernels can read a clock in nanoseconds. Where they cannot, the host keeps the time of guests in memory of
-    /// [`Device::alloc_shared`], or is asked if they would not see it change.
+    /// Kernels can read a clock in nanoseconds. Where they cannot, the host keeps the time of guests and of their deadlines
+    /// in memory of [`Device::alloc_shared`], or is asked if they would not see it change.
     pub timer: bool,
     /// A kernel that already runs sees the host's stores into memory of [`Device::alloc_shared`] (probed, not assumed).
     pub live_shared: bool,

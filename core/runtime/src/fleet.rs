@@ -20,7 +20,6 @@ mod spread;
 mod staging;
 mod start;
 mod timekeeper;
-mod watchdog;
 mod words;
 
 pub use cancel::{CancelHandle, Waker};
@@ -29,7 +28,7 @@ pub use instances::{Call, Instances, Returned};
 
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Source, Summary, Trap};
 use gather::Gather;
-use group::{Common, Group};
+use group::{Common, Group, Limit};
 use job::{Job, Jobs, Numbered, Quota, Served};
 use learn::Needs;
 use sizes::Need;
@@ -40,7 +39,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
 use vectorvisor_translate::Entry;
 use vectorvisor_translate::abi::UNLIMITED_FUEL;
-use watchdog::Watchdog;
 
 /// Many VMs of one program on one device.
 ///
@@ -71,14 +69,13 @@ pub struct Fleet {
     /// What inputs needed.
     needs: Needs,
     init: Init,
-    watchdog: Option<Watchdog>,
     cancel: CancelHandle,
     exact: Exact,
     /// Inputs of the present run that may still run again for the exact place of a trap.
     exact_left: usize,
     /// The program as the caller made it; `common.program` differs from it after [`Self::drop_assumption`].
     made: Program,
-    /// Fuel per second that one VM was seen to use at least; for devices that cannot be told to stop.
+    /// Fuel per second that one VM was seen to use at least; for devices without the time.
     rate: f64,
 }
 
@@ -131,16 +128,11 @@ impl Fleet {
         inputs: Option<usize>,
         cancel: CancelHandle,
     ) -> Result<Self> {
-        let info = program.engine().info();
         let common = common(program, options)?;
         let (groups, quota) = allocate(&common, options, need, inputs)?;
         for group in &groups {
             cancel.watch(&group.stop);
         }
-        let watchdog = match options.timeout {
-            Some(_) if info.live_shared => Some(Watchdog::new()?),
-            _ => None,
-        };
         let largest = groups.iter().map(|group| group.vms).max().unwrap_or(0);
         Ok(Self {
             gather: Gather::new(program.engine().device(), largest)?,
@@ -151,7 +143,6 @@ impl Fleet {
             quota,
             needs: Needs::default(),
             init: Init::new(program.meta(), options.own_arguments),
-            watchdog,
             cancel,
             exact: Exact::NotYet,
             exact_left: 0,
@@ -324,7 +315,13 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     queue.write(&env, 0, &environment)?;
     let image = image::ImageBuffer::new(device, &queue, &meta.image, None, &meta.plan)?;
     let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
-    Ok(Common { program: program.clone(), env, image, fuel, width: options.vms_per_warp })
+    let info = program.engine().info();
+    let limit = match options.timeout {
+        Some(timeout) if info.timer || info.live_shared => Limit::Time(timeout),
+        Some(_) => Limit::Fuel,
+        None => Limit::None,
+    };
+    Ok(Common { program: program.clone(), env, image, fuel, limit, width: options.vms_per_warp })
 }
 
 /// Allocates the groups; when memory is short with no more than is needed, and if the caller left the number of VMs open,

@@ -173,7 +173,7 @@ pub struct FleetOptions {
     /// as one more, and so does every byte of standard error, arguments, environment and random numbers. `None` is
     /// unlimited.
     pub fuel: Option<u64>,
-    /// Time that one input may compute, in one launch and over all of them, and time that it may sleep.
+    /// Time that one input may compute, over all its launches, and time that it may sleep. On `cpu` it is processor time.
     pub timeout: Option<Duration>,
     /// Initial capacity of a VM's output in bytes, stdout and stderr together; grows as inputs need it.
     pub out_capacity: Option<u32>,

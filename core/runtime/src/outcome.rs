@@ -126,7 +126,7 @@ pub struct Summary {
     pub launches: u64,
     /// The most VMs that shared a warp in a launch.
     pub vms_per_warp: u32,
-    /// Reruns of inputs (larger output, more memory, alone in its tile, exact place of a trap).
+    /// Reruns of inputs (larger output, more memory, alone in its warp, exact place of a trap).
     pub reruns: u64,
     /// The run was cancelled by its [`crate::CancelHandle`].
     pub cancelled: bool,

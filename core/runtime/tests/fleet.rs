@@ -5,8 +5,8 @@ mod common;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use vectorvisor::{
-    CachePolicy, Edges, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Place, Program, ProgramOptions, Stage,
-    Summary, Trap, TrapKind, Value,
+    CachePolicy, DeviceKind, Edges, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Place, Program,
+    ProgramOptions, Stage, Summary, Trap, TrapKind, Value,
 };
 
 type Outcomes = (Vec<Outcome>, Summary);
@@ -231,20 +231,47 @@ fn an_access_out_of_bounds_is_placed_exactly() {
     }
 }
 
-#[test]
-fn a_loop_without_end_is_the_only_one_to_time_out() {
-    for (lanes, live) in [(1, true), (32, true), (32, false)] {
-        let (engine, _) = common::engine(move |info| info.live_shared = live);
-        let options_ = FleetOptions { timeout: Some(Duration::from_millis(300)), ..Default::default() };
-        let mut fleet =
-            Fleet::new(&program(&engine, GUEST, &options(lanes)), &options_, Some(64)).expect("there is room");
-        let inputs = (0..64).map(|i| Input::stdin(if i == 40 { "l1" } else { "l0" })).collect();
-        for outcome in run(&mut fleet, "_start", inputs).0 {
-            match outcome.end {
-                End::Timeout(place) => assert_eq!((outcome.index, place.function.as_deref()), (40, Some("spin"))),
-                end => assert_eq!((end, outcome.stdout.as_slice()), (End::Exit(0), &b"l0"[..])),
-            }
+/// Whether a device has a timer, and sees the host's stores: the time is the device's, the host's, or fuel stands for it.
+const TIMES: [(bool, bool); 3] = [(true, true), (false, true), (false, false)];
+
+/// Inputs of which every eighth loops for ever come to the right ends; returns how often inputs ran again.
+fn eighth_loops(engine: &Engine, options: &ProgramOptions, fleet_options: &FleetOptions) -> u64 {
+    let fleet_options = FleetOptions { timeout: Some(Duration::from_millis(100)), ..fleet_options.clone() };
+    let mut fleet = Fleet::new(&program(engine, GUEST, options), &fleet_options, Some(64)).expect("there is room");
+    let inputs = (0..64).map(|i| Input::stdin(if i % 8 == 4 { "l1" } else { "l0" })).collect();
+    let (outcomes, summary) = run(&mut fleet, "_start", inputs);
+    for outcome in outcomes {
+        match outcome.end {
+            End::Timeout(place) => assert_eq!((outcome.index % 8, place.function.as_deref()), (4, Some("spin"))),
+            end => assert_eq!((end, outcome.stdout.as_slice()), (End::Exit(0), &b"l0"[..])),
         }
+    }
+    summary.reruns
+}
+
+#[test]
+fn loops_without_end_are_the_only_ones_to_time_out() {
+    for (timer, live) in TIMES {
+        let (engine, _) = common::engine(move |info| (info.timer, info.live_shared) = (timer, live));
+        for (lanes, force_framed) in [(1, false), (1, true), (32, false), (32, true)] {
+            let options = ProgramOptions { force_framed, ..options(lanes) };
+            let reruns = eighth_loops(&engine, &options, &FleetOptions::default());
+            assert!(reruns == 0 || !timer && !live, "{lanes} {timer} {live}: {reruns}");
+        }
+    }
+}
+
+/// Where VMs of a warp take each other's time, those that are over it run again, each in a warp of its own.
+#[test]
+fn victims_of_a_loop_without_end_run_again_side_by_side() {
+    let (engine, faults) = common::engine(|info| info.kind = DeviceKind::Gpu);
+    faults.in_step.store(true, Ordering::SeqCst);
+    for (interleave, vms_per_warp, reruns) in [(8, Some(8), 8), (0, Some(8), 8), (0, Some(1), 0)] {
+        let options = ProgramOptions { interleave: Some(interleave), ..options(32) };
+        let fleet_options = FleetOptions { vms: Some(64), vms_per_warp, ..Default::default() };
+        let again = eighth_loops(&engine, &options, &fleet_options);
+        // And more if the time was over when the others of a warp had their turns.
+        assert!(if reruns == 0 { again == 0 } else { again >= reruns }, "{again} of {reruns}");
     }
 }
 
@@ -252,7 +279,7 @@ fn a_loop_without_end_is_the_only_one_to_time_out() {
 #[test]
 fn a_guest_sees_time_pass_wherever_it_comes_from() {
     const SPIN: &str = include_str!("../../cli/tests/cases/spin_clock.wat");
-    for (timer, live) in [(true, true), (false, true), (false, false)] {
+    for (timer, live) in TIMES {
         for (lanes, force_framed, interpret) in
             [(1, false, false), (32, false, false), (32, true, false), (1, false, true), (32, false, true)]
         {
@@ -279,8 +306,8 @@ const KINDS: i32 = 13;
 
 #[test]
 fn work_of_every_kind_times_out() {
-    for (lanes, live) in [(1, true), (32, true), (32, false)] {
-        let (engine, _) = common::engine(move |info| info.live_shared = live);
+    for (lanes, (timer, live)) in [(1, TIMES[0]), (32, TIMES[0]), (32, TIMES[1]), (32, TIMES[2])] {
+        let (engine, _) = common::engine(move |info| (info.timer, info.live_shared) = (timer, live));
         let options_ = FleetOptions { timeout: Some(Duration::from_millis(100)), ..Default::default() };
         let begun = Instant::now();
         let program = program(&engine, WORK, &options(lanes));
@@ -367,8 +394,8 @@ fn work_of_every_kind_is_cancelled() {
     }
 }
 
-/// Two neighbours that are slow, but not too slow each: the second is stopped and runs alone, and only then proves to
-/// write more than the buffer holds. By then the first group is in flight, so that it runs again in the second.
+/// Two neighbours of a warp that are slow, but not too slow each: the second is stopped and runs alone, and only then
+/// proves to write more than the buffer holds. By then the first group is in flight, so that it runs again in the second.
 #[test]
 fn who_runs_alone_may_run_again_in_any_group() {
     let text = r#"(module
@@ -381,9 +408,11 @@ fn who_runs_alone_may_run_again_in_any_group() {
         (loop $more (br_if $more (i64.lt_u (call $now) (local.get $end))))
         (i32.store (i32.const 4) (local.get $bytes))
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
-    let (engine, _) = common::engine(|info| info.max_alloc = 3 << 20);
+    let (engine, faults) = common::engine(|info| (info.kind, info.max_alloc) = (DeviceKind::Gpu, 3 << 20));
+    faults.in_step.store(true, Ordering::SeqCst);
     let fleet_options = FleetOptions {
         vms: Some(64),
+        vms_per_warp: Some(32),
         out_capacity: Some(1024),
         timeout: Some(Duration::from_secs(1)),
         ..Default::default()
@@ -643,8 +672,8 @@ const ENDLESS: &str = "(module (func $init (loop $more (br $more))) (start $init
 
 #[test]
 fn a_start_function_without_end_costs_its_time_once() {
-    for live in [true, false] {
-        let (engine, _) = common::engine(move |info| info.live_shared = live);
+    for (timer, live) in TIMES {
+        let (engine, _) = common::engine(move |info| (info.timer, info.live_shared) = (timer, live));
         let timeout = Some(Duration::from_millis(200));
         let options = FleetOptions { vms: Some(64), timeout, ..Default::default() };
         let mut fleet =

@@ -108,7 +108,8 @@ const COUNT: &str = r#"(module (func (export "count") (param $n i32) (result i32
 #[test]
 fn a_call_that_loops_comes_to_its_timeout_and_no_other() -> Result<(), Error> {
     for live in [true, false] {
-        let program = program_on(&common::engine(move |info| info.live_shared = live).0, COUNT.as_bytes(), false);
+        let engine = common::engine(move |info| (info.timer, info.live_shared) = (false, live)).0;
+        let program = program_on(&engine, COUNT.as_bytes(), false);
         // All calls together take longer than the timeout of one.
         let (timeout, iterations) = if live { (1000, 50_000_000) } else { (20, 1) };
         let timeout = Some(Duration::from_millis(timeout));

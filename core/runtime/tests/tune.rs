@@ -365,10 +365,10 @@ fn a_choice_without_memory_leaves_the_present_way() {
     }
 }
 
-/// A device that cannot be told to stop, so that fuel stands for time.
+/// A device that does not see the time, so that fuel stands for it.
 #[test]
 fn how_fast_fuel_burns_is_found_out_once() {
-    let (engine, _) = engine(|info| info.live_shared = false);
+    let (engine, _) = engine(|info| (info.timer, info.live_shared) = (false, false));
     let temp = tempfile::tempdir().expect("a folder");
     let program = program(&engine, DRAW, &options(temp.path()));
     let half = Duration::from_millis(500);

@@ -39,7 +39,8 @@ pub enum Arg {
 }
 
 /// Byte offset in [`Arg::Stop`] of a u64 that the host updates while `vv_run` runs, for programs with
-/// [`crate::Meta::kept_time`]: nanoseconds, of which only differences mean something.
+/// [`crate::Meta::kept_time`] and for a [`Par::Limit`] where the device has no timer: nanoseconds, of which only
+/// differences mean something.
 pub const STOP_TIME: usize = 8;
 
 /// Nanoseconds between two updates of that time.
@@ -80,38 +81,40 @@ pub enum Word {
     Random = 9,
     /// Bytes of the request in the VM's slot (status `Call`).
     Request = 10,
+    /// Nanoseconds that it has computed, where there is a [`Par::Limit`].
+    Time = 11,
     /// Key of the random stream, 256 bits in four words (host).
-    Key = 11,
+    Key = 12,
     /// The second word of the key.
-    Key1 = 12,
+    Key1 = 13,
     /// The third.
-    Key2 = 13,
+    Key2 = 14,
     /// The fourth.
-    Key3 = 14,
+    Key3 = 15,
     /// Where stdin begins in `Input` (host).
-    InputOffset = 15,
+    InputOffset = 16,
     /// Bytes of stdin (host).
-    InputLength = 16,
+    InputLength = 17,
     /// Where the entry's arguments (`Start`, one u64 each) or the answer (`Run` after `Call`) begin in `Input` (host).
-    MessageOffset = 17,
+    MessageOffset = 18,
     /// Their bytes (host).
-    MessageLength = 18,
+    MessageLength = 19,
     /// 0 = nothing; 1 = restore the whole initial memory; 2 = memory is all zero, copy only the image's nonzero span
     /// (host).
-    Reset = 19,
+    Reset = 20,
     /// `--profile`: loop back-edges executed in direct functions.
-    EdgesDirect = 20,
+    EdgesDirect = 21,
     /// `--profile`: loop back-edges executed inside one state of a framed function.
-    EdgesState = 21,
+    EdgesState = 22,
     /// `--profile`: loop back-edges that went through the trampoline.
-    EdgesFramed = 22,
+    EdgesFramed = 23,
     /// Where the VM's own environment begins in `Input`, and 1 more; 0 if it has that of all ([`Arg::Env`]) (host).
-    Environment = 23,
+    Environment = 24,
 }
 
 impl Word {
     /// Number of rows.
-    pub const COUNT: usize = 24;
+    pub const COUNT: usize = 25;
 }
 
 /// In [`Word::Stdin`]: `serverless_invoke` has given the VM its request.
@@ -144,7 +147,7 @@ pub enum Par {
     SegmentsAt = 4,
     /// Number of [`Segment`]s for `vv_gather`.
     Segments = 5,
-    /// Fuel between two looks at the stop word; less than 2^30.
+    /// The most fuel between two looks at the stop word and the time; 64 to 2^29.
     FuelSlice = 6,
     /// Bytes of one VM's region: `plan.region(memory, frames)`.
     Region = 7,
@@ -165,11 +168,13 @@ pub enum Par {
     ImageFrames = 14,
     /// Where the spans lie in the image buffer.
     ImageSpansAt = 15,
+    /// Nanoseconds that a VM may compute, in all its launches, and at most 2^62; or `u64::MAX`.
+    Limit = 16,
 }
 
 impl Par {
     /// Number of parameters.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 17;
 }
 
 /// What a VM is doing.
@@ -208,14 +213,17 @@ pub enum Status {
     TooLong = 12,
     /// Asked for a request without having answered the one that it has.
     Unanswered = 13,
+    /// Has computed for longer than [`Par::Limit`].
+    Late = 14,
 }
 
 impl Status {
     /// The status in the low half of a status word.
     pub fn of(word: u64) -> Option<Self> {
         use Status::*;
-        const ALL: [Status; 14] = [
+        const ALL: [Status; 15] = [
             Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Violated, Outgrown, Answered, TooLong, Unanswered,
+            Late,
         ];
         ALL.into_iter().find(|s| *s as u32 == word as u32)
     }

@@ -15,8 +15,12 @@ use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, 
 use vectorvisor_translate::abi::{ARGS, Arg, PAGE, Par, STOP_AT_INVOKE, Status, Word};
 use vectorvisor_wasi::Open;
 
-/// Loop back-edges between two checks of the stop word: far below a millisecond, far above the cost of a check.
-const FUEL_SLICE: u64 = 1 << 16;
+/// Most loop back-edges between two looks at the stop word and the time, on a processor and elsewhere: far above the cost
+/// of a look. There are fewer where they take long. On a processor a guest's next ones may take up to 600 ns each, for it
+/// to be stopped within 10 ms.
+const FUEL_SLICE: (u64, u64) = (1 << 14, 1 << 16);
+/// The longest time limit in nanoseconds: a century.
+const LONGEST: u64 = 1 << 62;
 /// Initial capacity of the buffer for packed inputs, in bytes.
 const INPUT: usize = 64 << 10;
 
@@ -27,8 +31,19 @@ pub struct Common {
     pub image: ImageBuffer,
     /// Total fuel of an input.
     pub fuel: u64,
+    pub limit: Limit,
     /// How many VMs a warp runs; `None` is as few as keep the device busy, and at most [`APART`] if they go different ways.
     pub width: Option<u32>,
+}
+
+/// What ends a VM that computes for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    None,
+    /// The device, which has a timer, or sees the time that the host keeps.
+    Time(Duration),
+    /// Fuel that stands for the time.
+    Fuel,
 }
 
 impl Common {
@@ -132,7 +147,9 @@ impl Group {
         let vms = vms as usize;
         let words = Words::new(device, vms)?;
         let stop = Arc::new(HostVisible::new(device)?);
-        let timekeeper = common.program.meta().kept_time.then(|| Timekeeper::new(&stop)).transpose()?;
+        let kept = matches!(common.limit, Limit::Time(_)) && !device.info().timer;
+        let kept = kept || common.program.meta().kept_time;
+        let timekeeper = kept.then(|| Timekeeper::new(&stop)).transpose()?;
         let mut group = Self {
             device: device.clone(),
             queue: Queue::new(device)?,
@@ -179,7 +196,10 @@ impl Group {
         par[Par::ImageSpans as usize] = common.image.spans;
         par[Par::ImageSpansAt as usize] = common.image.spans_at;
         par[Par::SegmentsAt as usize] = common.image.segments_at;
-        par[Par::FuelSlice as usize] = FUEL_SLICE;
+        par[Par::FuelSlice as usize] = match self.device.info().kind {
+            DeviceKind::Cpu => FUEL_SLICE.0,
+            _ => FUEL_SLICE.1,
+        };
         par[Par::Region as usize] = self.quota.region(&common.program.meta().plan);
         par[Par::Frames as usize] = self.quota.frames;
         par[Par::Width as usize] = self.width.into();
@@ -188,6 +208,10 @@ impl Group {
         par[Par::ImageSize as usize] = common.image.size;
         par[Par::ImageFramesAt as usize] = common.image.frames_at;
         par[Par::ImageFrames as usize] = common.image.snapshot.as_ref().map_or(0, |s| s.frames.len() as u64);
+        par[Par::Limit as usize] = match common.limit {
+            Limit::Time(limit) => u64::try_from(limit.as_nanos()).unwrap_or(LONGEST).min(LONGEST),
+            Limit::None | Limit::Fuel => u64::MAX,
+        };
         par
     }
 
@@ -311,6 +335,7 @@ impl Group {
         w.set(Word::Where, vm, u64::MAX);
         w.set(Word::Out, vm, 0);
         w.set(Word::Request, vm, 0);
+        w.set(Word::Time, vm, 0);
         w.set(Word::EdgesDirect, vm, 0);
         w.set(Word::EdgesState, vm, 0);
         w.set(Word::EdgesFramed, vm, 0);
@@ -360,7 +385,8 @@ impl Group {
         self.stage(staging)?;
         self.words.clear(Word::Status);
         let last = self.launched.iter().copied().max().unwrap_or(0);
-        let width = common.width(last + 1, self.warps, first);
+        let alone = self.launched.iter().any(|&vm| self.slots[vm as usize].as_ref().is_some_and(|slot| slot.job.solo));
+        let width = if alone { 1 } else { common.width(last + 1, self.warps, first) };
         if width != self.width {
             self.width = width;
             self.write_par(common)?;
@@ -394,6 +420,15 @@ impl Group {
             self.queue.read_async(&self.words_device, 0, &mut self.words.pinned, bytes)?;
         }
         Ok(())
+    }
+
+    /// Whether a VM of the last launch had no other in its warp. (The lanes of a processor's tile run one after another.)
+    pub fn alone(&self, vm: usize) -> bool {
+        let (vm, width) = (vm as u32, self.width.max(1));
+        let warp = vm / width * width..(vm / width + 1) * width;
+        let begin = self.launched.partition_point(|other| *other < warp.start);
+        let others = self.launched[begin..].iter().take_while(|other| warp.contains(other)).any(|other| *other != vm);
+        self.device.info().kind == DeviceKind::Cpu || !others
     }
 
     /// Whether the last launch ran this program.

@@ -7,8 +7,7 @@ use super::key::{self, StreamKey, key_of};
 use super::settle::{Fate, message, place, returned};
 use super::sizes::Need;
 use super::{CancelHandle, Fleet, now};
-use crate::{DeviceKind, End, Error, FleetOptions, Place, Program, Result, Value};
-use std::collections::BTreeMap;
+use crate::{End, Error, FleetOptions, Place, Program, Result, Value};
 use std::fmt;
 use vectorvisor_translate::abi::{Area, FINISH, Status, Word};
 use vectorvisor_translate::{Alignment, Entry};
@@ -19,10 +18,9 @@ use vectorvisor_translate::{Alignment, Entry};
 /// capacity ([`FleetOptions::out_capacity`]).
 ///
 /// A call that takes longer than [`FleetOptions::timeout`] ends as [`End::Timeout`], and what it has done to the VM's
-/// memory stays. So that each call gets its time, only as many calls are launched together as the device runs at the
-/// same time. On a GPU these are whole tiles, and calls that wait for an endless loop in another lane of their tile
-/// time out with it. On a device that cannot be told to stop, fuel stands for time, as much as the fastest loops use,
-/// so a call may take several times as long as the timeout.
+/// memory stays. On a GPU calls that wait for an endless loop in another lane of their warp time out with it. On a
+/// device that has no timer and does not see the host's, fuel stands for time, as much as the fastest loops use, so a
+/// call may take several times as long as the timeout.
 ///
 /// ```no_run
 /// # fn f(program: &vectorvisor::Program) -> vectorvisor::Result<()> {
@@ -60,9 +58,6 @@ pub struct Returned {
     /// What it returned.
     pub values: Vec<Value>,
 }
-
-/// The number of an instance, and of its VM in its group.
-type Launch = (usize, usize);
 
 impl fmt::Debug for Instances {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,6 +148,7 @@ impl Instances {
             group.words.set(Word::Where, vm, u64::MAX);
             group.words.set(Word::State, vm, entry.state.into());
             group.words.set(Word::Out, vm, 0);
+            group.words.set(Word::Time, vm, 0);
             ready[i] = true;
             entries[i] = Some(*entry);
         }
@@ -194,8 +190,6 @@ impl Instances {
                     .filter(|(_, at)| at.0 == g)
                     .map(|(i, at)| (i, at.1))
                     .collect();
-                let (here, later) = self.at_once(here)?;
-                again.extend(later.into_iter().map(|(i, _)| i));
                 if here.is_empty() {
                     continue;
                 }
@@ -204,7 +198,7 @@ impl Instances {
                     here.iter().for_each(|(i, _)| ends[*i] = Some(End::Failed("it was cancelled".into())));
                     continue;
                 }
-                let (elapsed, kernel) = self.fleet.finish(g)?;
+                let (elapsed, kernel) = self.fleet.groups[g].finish()?;
                 for ((vm, fate), (i, _)) in self.fleet.fates(g, elapsed, kernel)?.into_iter().zip(here) {
                     match self.end(g, vm as usize, fate)? {
                         Some(end) => ends[i] = Some(end),
@@ -216,29 +210,6 @@ impl Instances {
         }
         let values = self.values(&ends, entries)?;
         Ok(ends.into_iter().zip(values).map(|(end, values)| end.map(|end| Returned { end, values })).collect())
-    }
-
-    /// Splits VMs of a group into those to launch now and those for later: with a timeout, no more are launched than
-    /// run at the same time.
-    fn at_once(&self, vms: Vec<Launch>) -> Result<(Vec<Launch>, Vec<Launch>)> {
-        if self.fleet.watchdog.is_none() {
-            return Ok((vms, Vec::new()));
-        }
-        let program = &self.fleet.common.program;
-        let (device, lanes) = (program.engine().device(), program.meta().plan.lanes);
-        // A processor runs the lanes of a tile one after another.
-        let most = if device.info().kind == DeviceKind::Cpu { 1 } else { lanes as usize };
-        let mut tiles: BTreeMap<usize, usize> = BTreeMap::new();
-        let resident = device.resident(program.kernels().run, lanes)?.max(1) as usize;
-        Ok(vms.into_iter().partition(|(_, vm)| {
-            let tile = vm / lanes as usize;
-            if !tiles.contains_key(&tile) && tiles.len() == resident {
-                return false;
-            }
-            let count = tiles.entry(tile).or_default();
-            *count += 1;
-            *count <= most
-        }))
     }
 
     /// How a VM has ended; `None` if it goes on.

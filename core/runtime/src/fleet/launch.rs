@@ -1,9 +1,10 @@
-//! One launch of a group: submitting it, ending it on timeout or cancellation, and the fates of its VMs.
+//! One launch of a group: submitting it, and the fates of its VMs.
 
 use super::Fleet;
+use super::group::Limit;
 use super::settle::Fate;
 use crate::Result;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Loop iterations per second that no VM exceeds by much.
 const FASTEST: f64 = 1e9;
@@ -15,7 +16,7 @@ impl Fleet {
     pub fn slice(&self, again: bool) -> u64 {
         let rate = if again { self.rate } else { self.rate.max(FASTEST) };
         match self.options.timeout {
-            Some(timeout) if self.watchdog.is_none() => (timeout.as_secs_f64() * rate).max(1.0) as u64,
+            Some(timeout) if self.common.limit == Limit::Fuel => (timeout.as_secs_f64() * rate).max(1.0) as u64,
             _ => u64::MAX,
         }
     }
@@ -39,26 +40,12 @@ impl Fleet {
             _ = group.finish();
             return Err(error);
         }
-        if let (Some(watchdog), Some(timeout)) = (&self.watchdog, self.options.timeout)
-            && let Some(at) = Instant::now().checked_add(timeout)
-        {
-            watchdog.arm(g, at, &group.stop);
-        }
         Ok(true)
-    }
-
-    /// Waits for a launch. Returns how long it took, and when the program's kernel began and ended.
-    pub fn finish(&mut self, g: usize) -> Result<(Duration, (u64, u64))> {
-        let finished = self.groups[g].finish();
-        if let Some(watchdog) = &self.watchdog {
-            watchdog.disarm(g);
-        }
-        finished
     }
 
     /// The fate of each VM of a launch that took `elapsed`, of which the interval `kernel` in the program's kernel.
     pub fn fates(&mut self, g: usize, elapsed: Duration, kernel: (u64, u64)) -> Result<Vec<(u32, Fate)>> {
-        let launched = std::mem::take(&mut self.groups[g].launched);
+        let launched = self.groups[g].launched.clone();
         let mut fates = Vec::with_capacity(launched.len());
         let mut used = Vec::with_capacity(launched.len());
         for &vm in &launched {
@@ -84,7 +71,6 @@ impl Fleet {
         if elapsed > Duration::from_millis(1) {
             self.rate = self.rate.max(most as f64 / elapsed.as_secs_f64());
         }
-        self.groups[g].launched = launched;
         Ok(fates)
     }
 }

@@ -1,7 +1,7 @@
 //! One run: puts inputs into free VMs, launches them and settles the results, until all inputs have ended.
 
 use super::busy::Busy;
-use super::group::{Group, Start};
+use super::group::{Group, Limit, Start};
 use super::image::own_environment;
 use super::job::{Job, Phase, Quota};
 use super::settle::{Fate, message, too_much_memory};
@@ -34,9 +34,9 @@ pub struct Run<'a> {
     not_yet: Option<Option<Instant>>,
     /// Taken from the source when no VM was free.
     waiting: Option<Job>,
-    /// To run again, not alone: with a larger quota, more fuel, or another program.
+    /// To run again: with a larger quota, more fuel, another program, or each in a warp of its own.
     pub retry: VecDeque<Job>,
-    /// To run again alone.
+    /// To run again alone on the device, where fuel stands for time.
     pub solo: VecDeque<Job>,
     /// VMs that an input of `solo` occupies.
     pub solo_running: usize,
@@ -99,9 +99,6 @@ impl<'a> Run<'a> {
     pub fn until_all_ended(mut self) -> Result<Summary> {
         let begin = Instant::now();
         let result = self.all();
-        if let Some(watchdog) = &self.fleet.watchdog {
-            (0..self.fleet.groups.len()).for_each(|g| watchdog.disarm(g));
-        }
         let mut lost: Vec<usize> = self.fleet.groups.iter_mut().flat_map(|g| g.abandon()).collect();
         lost.extend(self.waiting.iter().chain(&self.retry).chain(&self.solo).map(|job| job.index));
         lost.sort_unstable();
@@ -122,8 +119,9 @@ impl<'a> Run<'a> {
                 }
                 return Ok(());
             }
-            // Inputs that run alone have the device for themselves, so launches in flight end first.
-            if !self.solo.is_empty() || self.solo_running > 0 {
+            // Where fuel stands for time, inputs that run alone have the device for themselves.
+            let solo = self.fleet.common.limit == Limit::Fuel && self.solo_running > 0;
+            if solo || !self.solo.is_empty() {
                 if let Some(g) = self.flying.front().copied() {
                     self.complete(g)?;
                     continue;
@@ -139,7 +137,7 @@ impl<'a> Run<'a> {
                     let begin = Instant::now();
                     self.fill(g)?;
                     let filled = Instant::now();
-                    if self.launch(g, |job| !job.solo)? {
+                    if self.launch(g)? {
                         let vms = self.fleet.groups[g].launched.len();
                         self.trace("launch", g, filled, vms);
                         self.trace("fill", g, begin, vms);
@@ -285,9 +283,12 @@ impl<'a> Run<'a> {
             1 => group.vms.div_ceil(4),
             _ => (group.vms / FEW).max(FEWEST).min(group.vms.div_ceil(4)),
         };
+        // Those that get a warp each have a launch of their own, side by side: others would wait for them.
+        let alone = self.retry.iter().any(|job| job.solo);
         let due = self.exhausted || self.not_yet.is_some() || begun || self.retry.len() >= many || kept >= most;
+        let due = due || alone && self.fleet.groups.len() > 1;
         let retry = !self.retry.is_empty() && due;
-        let wanted = if retry { self.next_quota(g) } else { base };
+        let wanted = if retry { self.next_quota(g, alone) } else { base };
         let group = &mut self.fleet.groups[g];
         if !group.quota.covers(wanted) || (group.quota != wanted && !retry) {
             if group.occupied > 0 {
@@ -314,11 +315,12 @@ impl<'a> Run<'a> {
             }
             let staged = self.fleet.groups[g].staged;
             let fits = |job: &Job| staged == 0 || staged + job.bytes() <= most;
-            let again = if retry { self.retry.iter().position(|job| quota.covers(job.quota)) } else { None };
+            let wants = |job: &Job| job.solo == alone && quota.covers(job.quota);
+            let again = if retry { self.retry.iter().position(wants) } else { None };
             let job = match again {
                 Some(at) if !fits(&self.retry[at]) => break,
                 Some(at) => self.retry.remove(at),
-                None if retry && !base.covers(quota) => break,
+                None if retry && (alone || !base.covers(quota)) => break,
                 None => match self.next_job() {
                     Some(job) if !fits(&job) => {
                         self.waiting = Some(job);
@@ -333,13 +335,15 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The quota for inputs that run again: the largest, if there is then room for all of them, else the least; and more
-    /// than that where there is room, so that they do not come again: each time they begin anew.
-    fn next_quota(&self, g: usize) -> Quota {
+    /// The quota for inputs that run again, `alone` in their warps or not: the largest, if there is then room for all of
+    /// them, else the least; and more than that where there is room, so that they do not come again: each time they begin
+    /// anew.
+    fn next_quota(&self, g: usize, alone: bool) -> Quota {
         let (base, group) = (self.fleet.quota, &self.fleet.groups[g]);
-        let all = self.retry.iter().fold(base, |all, job| all.max(job.quota));
-        let least = self.retry.iter().map(|job| job.quota).min_by_key(|q| (q.memory, q.frames, q.output));
-        let fits = |quota| group.usable_with(&self.fleet.common, quota) >= self.retry.len();
+        let quotas = || self.retry.iter().filter(|job| job.solo == alone).map(|job| job.quota);
+        let all = quotas().fold(base, Quota::max);
+        let least = quotas().min_by_key(|q| (q.memory, q.frames, q.output));
+        let fits = |quota| group.usable_with(&self.fleet.common, quota) >= quotas().count();
         let mut quota = match least {
             Some(least) if self.apart || !fits(all) => return base.max(least),
             _ => all,
@@ -384,8 +388,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Launches the VMs of a group that are ready and whose job is wanted.
-    fn launch(&mut self, g: usize, wanted: impl Fn(&Job) -> bool) -> Result<bool> {
+    /// Launches the VMs of a group that are ready.
+    fn launch(&mut self, g: usize) -> Result<bool> {
+        let apart = self.fleet.common.limit == Limit::Fuel;
         let group = &mut self.fleet.groups[g];
         group.launched.clear();
         if !group.ready() {
@@ -394,7 +399,7 @@ impl<'a> Run<'a> {
         for (vm, slot) in group.slots.iter().enumerate() {
             if let Some(slot) = slot
                 && matches!(slot.phase, Phase::Ready(_))
-                && wanted(&slot.job)
+                && !(apart && slot.job.solo)
             {
                 group.launched.push(vm as u32);
             }
@@ -402,37 +407,32 @@ impl<'a> Run<'a> {
         self.submit(g)
     }
 
-    /// Launches inputs that run alone in their tiles, in the group that has such a VM already, else in the first.
+    /// An input runs again alone, in its warp or, where fuel stands for time, on the device.
+    pub fn alone(&mut self, job: Job) {
+        match self.fleet.common.limit {
+            Limit::Fuel => self.solo.push_back(job),
+            _ => self.retry.push_back(job),
+        }
+    }
+
+    /// Launches an input that runs alone on the device, since its fuel is measured against the time of the whole launch: in
+    /// the group that has such a VM already, else in the first.
     fn launch_solo(&mut self) -> Result<bool> {
-        let plan = &self.fleet.common.program.meta().plan;
-        let (lanes, info) = (plan.lanes as usize, self.fleet.common.program.engine().info());
-        // Without a watchdog fuel is measured against the time of the whole launch, so only one VM is launched.
-        let limit = if self.fleet.watchdog.is_some() { info.parallel_tiles.max(1) as usize } else { 1 };
         let resumed =
             |s: &Option<super::job::Slot>| s.as_ref().is_some_and(|s| s.job.solo && matches!(s.phase, Phase::Ready(_)));
         let g = self.fleet.groups.iter().position(|group| group.slots.iter().any(resumed)).unwrap_or(0);
         let usable = self.fleet.groups[g].usable(&self.fleet.common);
-        let most = self.staged();
-        let mut launched = Vec::new();
-        for first in (0..usable).step_by(lanes) {
-            if launched.len() == limit {
-                break;
+        let slots = &self.fleet.groups[g].slots[..usable];
+        let vm = match (slots.iter().position(resumed), slots.iter().position(Option::is_none)) {
+            (Some(vm), _) => vm,
+            (None, Some(vm)) => {
+                let Some(job) = self.solo.pop_front() else { return Ok(false) };
+                self.place(g, vm, job);
+                vm
             }
-            let slots = &self.fleet.groups[g].slots[first..first + lanes];
-            let vm = match slots.iter().position(resumed) {
-                Some(lane) => first + lane,
-                None => {
-                    let Some(lane) = slots.iter().position(Option::is_none) else { continue };
-                    let staged = self.fleet.groups[g].staged;
-                    let fits = |job: &mut Job| launched.is_empty() || staged + job.bytes() <= most;
-                    let Some(job) = self.solo.pop_front_if(fits) else { continue };
-                    self.place(g, first + lane, job);
-                    first + lane
-                }
-            };
-            launched.push(vm as u32);
-        }
-        self.fleet.groups[g].launched = launched;
+            (None, None) => return Ok(false),
+        };
+        self.fleet.groups[g].launched = vec![vm as u32];
         let any = self.submit(g)?;
         if any {
             self.complete(g)?;
@@ -485,7 +485,7 @@ impl<'a> Run<'a> {
     /// Waits for a launch and settles its VMs.
     fn complete(&mut self, g: usize) -> Result<()> {
         self.flying.retain(|f| *f != g);
-        let (elapsed, kernel) = self.fleet.finish(g)?;
+        let (elapsed, kernel) = self.fleet.groups[g].finish()?;
         self.summary.launches += 1;
         self.summary.vms_per_warp = self.summary.vms_per_warp.max(self.fleet.groups[g].width);
         self.busy.add(kernel);

@@ -4,6 +4,7 @@
 use super::Fleet;
 use super::files::Asked;
 use super::gather::Piece;
+use super::group::Limit;
 use super::job::{Job, Phase, Quota, Slot};
 use super::run::Run;
 use super::sizes::mib;
@@ -35,7 +36,7 @@ pub enum Fate {
     Violated,
     /// Its input runs again with this much fuel per launch.
     Longer(u64),
-    /// Its input runs again alone in its tile, so that other VMs use none of its time, with this much fuel per launch.
+    /// Its input runs again alone in its warp, so that other VMs use none of its time, with this much fuel per launch.
     Alone(u64),
 }
 
@@ -80,7 +81,7 @@ impl Fleet {
         let program = &self.common.program;
         let group = &mut self.groups[g];
         let words = &group.words;
-        let (quota, most) = (group.quota, group.most_quota(&self.common));
+        let (quota, most, alone) = (group.quota, group.most_quota(&self.common), group.alone(vm));
         let Some(slot) = &mut group.slots[vm] else {
             return Err(Error::Corrupt("a VM without an input was launched".into()));
         };
@@ -131,13 +132,12 @@ impl Fleet {
             ))),
             Status::Full => Fate::Larger(Quota { output: (quota.output * 4).min(most.output), ..quota }),
             // The run was cancelled: it ends after this launch and delivers nothing of this VM.
-            Status::Stopped if self.cancel.cancelled() => Fate::Again(Status::Run),
-            Status::Stopped if job.solo || job.answered => Fate::End(End::Timeout(at)),
-            Status::Stopped => Fate::Alone(job.slice),
+            Status::Stopped => Fate::Again(Status::Run),
+            Status::Late if alone || job.answered => Fate::End(End::Timeout(at)),
+            Status::Late => Fate::Alone(job.slice),
             Status::Fuel if job.spent >= self.common.fuel => Fate::End(End::OutOfFuel(at)),
             Status::Fuel => {
-                // Fuel stands for time on a device that cannot be told to stop. If the time is not over, the slice was
-                // too small.
+                // Fuel stands for time (`Limit::Fuel`). If the time is not over, the slice was too small.
                 let timeout = self.options.timeout.unwrap_or(Duration::MAX).as_secs_f64();
                 let share = elapsed.as_secs_f64().max(1e-6) / timeout;
                 let more = (job.slice as f64 * (1.0 / share).clamp(2.0, 64.0)) as u64;
@@ -168,16 +168,19 @@ impl Fleet {
         })
     }
 
-    /// Adds to the time that a VM has computed, and ends a VM whose launches together exceed the timeout. (The watchdog
-    /// stops a VM that exceeds it in one launch.) Other VMs may have slowed it, so its input runs again alone if it
-    /// may.
+    /// Adds to the time that a VM has computed, `time` where the device does not measure it, and ends a VM that suspends
+    /// when its time is over. Other VMs may have slowed it, so its input runs again alone if it may.
     pub fn account(&mut self, g: usize, vm: usize, time: Duration, fate: &mut Fate) {
         let group = &mut self.groups[g];
+        let alone = self.common.limit != Limit::Fuel && group.alone(vm);
         let Some(slot) = &mut group.slots[vm] else { return };
-        slot.job.computed = slot.job.computed.saturating_add(time);
+        slot.job.computed = match self.common.limit {
+            Limit::Time(_) => Duration::from_nanos(group.words.get(Word::Time, vm)),
+            _ => slot.job.computed.saturating_add(time),
+        };
         let over = self.options.timeout.is_some_and(|limit| slot.job.computed > limit);
         if over && matches!(fate, Fate::Call(_) | Fate::Barrier | Fate::Flush | Fate::Again(Status::Run)) {
-            *fate = match slot.job.solo || slot.job.answered {
+            *fate = match alone || slot.job.solo || slot.job.answered {
                 true => Fate::End(End::Timeout(place(&self.common.program, group.words.get(Word::Where, vm)))),
                 false => Fate::Alone(slot.job.slice),
             };
@@ -321,7 +324,7 @@ impl Run<'_> {
                     if let Some(mut job) = self.again(g, vm) {
                         job.solo = true;
                         job.slice = slice;
-                        self.solo.push_back(job);
+                        self.alone(job);
                     }
                 }
             }

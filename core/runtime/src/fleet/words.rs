@@ -5,7 +5,7 @@ use vectorvisor_driver::{Device, Pinned, Result};
 use vectorvisor_translate::abi::Word;
 
 /// Rows that a kernel may change, all at the front. The rest is only written by the host, except the two of `profile`.
-const CHANGED: usize = Word::Request as usize + 1;
+const CHANGED: usize = Word::Time as usize + 1;
 
 /// Word `w` of VM `v` lies at index `w * vms + v`.
 pub struct Words {

@@ -1,6 +1,6 @@
 //! A device that is the cpu's but says of itself what a test wants, and fails when a test wants.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use vectorvisor::driver::{
     BufferId, Device, DeviceInfo, Driver, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Quirks, Result, Source,
@@ -17,6 +17,8 @@ pub struct Faults {
     pub largest: AtomicU64,
     /// Microseconds that a launch takes longer for each of its VMs.
     pub slow: AtomicU64,
+    /// The VMs of a warp take each other's time, as on a GPU where they go different ways.
+    pub in_step: AtomicBool,
     /// How long each launch says it took in the kernel, if not the truth.
     pub kernel: Mutex<Option<Box<dyn FnMut() -> u64 + Send>>>,
 }
@@ -34,6 +36,7 @@ pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engi
         allocations: never(),
         largest: AtomicU64::new(u64::MAX),
         slow: AtomicU64::new(0),
+        in_step: AtomicBool::new(false),
         kernel: Mutex::default(),
     });
     let driver = Changed { inner: vectorvisor_cpu::driver(), change: Arc::new(change), faults: faults.clone() };
@@ -84,6 +87,24 @@ impl Driver for Changed {
     }
 }
 
+/// Lets the time of a warp's VMs begin with its first, in the text of a program: all units but the last have no kernels.
+fn in_step(header: &mut String, unit: &str) -> String {
+    let changes = [
+        ("#define VV_OWN_TIME 1\n", ""),
+        ("#define VV_HALT 0u", "static __thread u64 warp_begun;\n#define VV_HALT 0u"),
+        ("vm->deadline = vm->looked + vm->left;", "vm->deadline = warp_begun + vm->left;"),
+        ("if (lane >= width) return;", "if (lane >= width) return; if (!lane) warp_begun = vv_timer();"),
+    ];
+    let mut unit = unit.to_owned();
+    for (from, to) in changes {
+        *header = header.replace(from, to);
+        unit = unit.replace(from, to);
+        let changed = to.is_empty() || header.contains(to) || unit.contains(to);
+        assert!(changed, "the prelude has no {from}");
+    }
+    unit
+}
+
 struct ChangedDevice {
     inner: Arc<dyn Device>,
     info: DeviceInfo,
@@ -95,7 +116,12 @@ impl Device for ChangedDevice {
         &self.info
     }
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
-        self.inner.compile(source, progress)
+        if !self.faults.in_step.load(Ordering::SeqCst) {
+            return self.inner.compile(source, progress);
+        }
+        let mut header = source.header.to_owned();
+        let units: Vec<String> = source.units.iter().map(|unit| in_step(&mut header, unit)).collect();
+        self.inner.compile(Source { header: &header, units: &units, ..source }, progress)
     }
     unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {
         // SAFETY: the caller's promise is the same.

@@ -194,7 +194,8 @@ VV_INLINE void vv_write_piece(VM *vm, u32 stream, u32 p, u32 n) {
 /* In pieces, between which the VM may have to stop. */
 VV_INLINE u32 vv_write_pieces(VM *vm, u32 stream, u32 p, u32 n) {
     for (u32 j = 0, piece; j < n; j += piece) {
-        if (VV_INTERRUPTED(vm, n - j)) return VV_STOP;
+        u32 end = VV_INTERRUPTED(vm, n - j);
+        if (end) return end;
         piece = VV_FIRST(n - j);
         vv_write_piece(vm, stream, p + j, piece);
     }

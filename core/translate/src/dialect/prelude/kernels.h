@@ -79,7 +79,7 @@ VV_INLINE void vv_reset_tile(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 t
 
 VV_INLINE void vv_reset_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp image, vv_gp env, vv_gp64 par, vv_gpv stop, vv_gp pack, u32 thread) {
     u64 vms = par[VV_PAR_VMS];
-    if (thread >= vms) return;
+    if (thread >= vms || *stop) return; /* stopped before they begin, VMs never do */
     vv_gp64 reset = words + VV_WORD_RESET * vms;
 #ifdef VV_TILE_RESET
     if (thread % VV_LANES) return;

@@ -28,6 +28,11 @@ typedef struct VM {
     u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
     u32 status, code, func, at;
     u64 fuel_left;  /* beyond the current slice */
+    u32 slice;      /* fuel between two looks at the stop word and the time */
+    u64 looked;     /* when the last was */
+    u64 begun;      /* this launch, in VV_USED */
+    u64 left;       /* nanoseconds that it may take */
+    u64 deadline;   /* before this time they are not over; all ones: there is no limit */
     u32 out_len, err_len, out_cap;
     u32 request;    /* bytes packed so far */
     u32 error;      /* errno of a request that is not made */
@@ -56,6 +61,10 @@ typedef struct VM {
 #define VV_TIME(vm) vv_timer()
 #else
 #define VV_TIME(vm) (*(vv_gpv64)((vm)->host_stop + VV_STOP_TIME / 4)) /* the host updates it */
+#endif
+/* What a VM's own time is measured by. */
+#ifndef VV_USED
+#define VV_USED(vm) VV_TIME(vm)
 #endif
 #define VV_HALT 0u
 #define VV_FINISH 1u
@@ -100,6 +109,15 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->func = vm->at = 0xffffffffu;
     vm->fuel = 0;
     vm->fuel_left = VV_WORD(vm, VV_WORD_FUEL);
+    vm->slice = (u32)par[VV_PAR_SLICE] >> 6;
+    vm->looked = VV_TIME(vm);
+    u64 limit = par[VV_PAR_LIMIT], used = VV_WORD(vm, VV_WORD_TIME);
+    vm->deadline = ~(u64)0;
+    if (limit != ~(u64)0) {
+        vm->begun = VV_USED(vm);
+        vm->left = used < limit ? limit - used : 0;
+        vm->deadline = vm->looked + vm->left;
+    }
     u64 lengths = VV_WORD(vm, VV_WORD_OUT);
     vm->out_len = (u32)lengths;
     vm->err_len = (u32)(lengths >> 32);
@@ -146,6 +164,7 @@ VV_HELPER void vv_end(VM *vm) {
     VV_WORD(vm, VV_WORD_MEMORY) = vm->size | (u64)vm->refused << 32;
     VV_WORD(vm, VV_WORD_FRAME) = vm->fp;
     VV_WORD(vm, VV_WORD_REQUEST) = vm->request;
+    if (vm->deadline != ~(u64)0) VV_WORD(vm, VV_WORD_TIME) += VV_USED(vm) - vm->begun;
 #ifdef VV_CLOCK
     VV_WORD(vm, VV_WORD_CLOCK) = vv_now(vm);
 #endif
@@ -203,8 +222,25 @@ VV_COLD void vv_abandon(VM *vm, u32 state) {
 #endif
 }
 
-/* Charges more fuel than is left of the slice, so the next slice begins. Returns 0, or the status with which the VM has
-   to end: VV_TRAP after a bad access. */
+#ifdef VV_OWN_TIME
+/* At its deadline a VM may have had less than its time, since its thread shares a core with others. */
+VV_COLD u32 vv_overdue(VM *vm, u64 now) {
+    u64 used = VV_USED(vm) - vm->begun;
+    if (used >= vm->left) return 1;
+    vm->deadline = now + (vm->left - used);
+    return 0;
+}
+#else
+#define vv_overdue(vm, now) 1
+#endif
+/* Looks at the stop word and the time. Returns 0, or the status with which the VM has to end. */
+VV_INLINE u32 vv_look(VM *vm, u64 now) {
+    if (*vm->host_stop) return VV_STOP;
+    return now >= vm->deadline && vv_overdue(vm, now) ? VV_LATE : 0;
+}
+/* Charges more fuel than is left of the slice, so the next slice begins: as much as lasts for some VV_STEP, up to four, by
+   the time that the last one took. Returns 0, or the status with which the VM has to end: VV_TRAP after a bad access. */
+#define VV_STEP 1000000u
 VV_COLD u32 vv_spend(VM *vm, u32 units) {
     if (VV_STRAYED(vm)) return VV_TRAP;
     u32 more = units - vm->fuel;
@@ -214,8 +250,13 @@ VV_COLD u32 vv_spend(VM *vm, u32 units) {
         return VV_OUT_OF_FUEL;
     }
     vm->fuel_left -= more;
-    if (*vm->host_stop) return VV_STOP;
-    u64 slice = vm->par[VV_PAR_SLICE];
+    u64 now = VV_TIME(vm), passed = now - vm->looked, most = vm->par[VV_PAR_SLICE];
+    u32 end = vv_look(vm, now);
+    if (end) return end;
+    vm->looked = now;
+    if (passed < VV_STEP) vm->slice = vm->slice * 2 < most ? vm->slice * 2 : (u32)most;
+    else if (passed > 4 * VV_STEP) vm->slice = (u32)(vm->slice / (passed / VV_STEP)) + 1;
+    u64 slice = vm->slice;
     if (slice > vm->fuel_left) slice = vm->fuel_left;
     vm->fuel_left -= slice;
     vm->fuel = (u32)slice;
@@ -453,14 +494,15 @@ VV_INLINE void vv_copy_in_piece(vv_gp m, u32 to, vv_gp from, u32 n) {
 }
 /* The work itself. Work of one piece, which nearly all is, is a function without the loop over pieces: with it, a
    program that copies much took a quarter longer. None calls another, which would cost every kernel registers. Where
-   there are pieces, they return 0, or VV_STOP if the VM was stopped between two of them. */
-#define VV_INTERRUPTED(vm, left) ((left) > VV_PIECE && *(vm)->host_stop)
+   there are pieces, they return 0, or the status with which the VM ends between two of them. */
+#define VV_INTERRUPTED(vm, left) ((left) > VV_PIECE ? vv_look(vm, VV_TIME(vm)) : 0)
 VV_HELPER void vv_copy_short(vv_gp m, u32 to, u32 from, u32 n) { vv_copy_piece(VV_BASE(m), to, from, n); }
 VV_COLD u32 vv_copy_long(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     m = VV_BASE(m);
     u32 backwards = to - from < n; /* the last piece first: an earlier one overwrites its source */
     while (n) {
-        if (VV_INTERRUPTED(vm, n)) return VV_STOP;
+        u32 end = VV_INTERRUPTED(vm, n);
+        if (end) return end;
         u32 piece = VV_FIRST(n);
         n -= piece;
         if (backwards) {
@@ -477,7 +519,8 @@ VV_HELPER void vv_fill_short(vv_gp m, u32 to, u32 value, u32 n) { vv_fill_piece(
 VV_COLD u32 vv_fill_long(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
     m = VV_BASE(m);
     while (n) {
-        if (VV_INTERRUPTED(vm, n)) return VV_STOP;
+        u32 end = VV_INTERRUPTED(vm, n);
+        if (end) return end;
         u32 piece = VV_FIRST(n);
         vv_fill_piece(m, to, value, piece);
         to += piece;
@@ -485,8 +528,20 @@ VV_COLD u32 vv_fill_long(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
     }
     return 0;
 }
-/* At once: there is no more of it than the input or a segment has. */
-VV_HELPER void vv_copy_in_all(vv_gp m, u32 to, vv_gp from, u32 n) { vv_copy_in_piece(VV_BASE(m), to, from, n); }
+VV_HELPER void vv_copy_in_short(vv_gp m, u32 to, vv_gp from, u32 n) { vv_copy_in_piece(VV_BASE(m), to, from, n); }
+VV_COLD u32 vv_copy_in_long(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
+    m = VV_BASE(m);
+    while (n) {
+        u32 end = VV_INTERRUPTED(vm, n);
+        if (end) return end;
+        u32 piece = VV_FIRST(n);
+        vv_copy_in_piece(m, to, from, piece);
+        to += piece;
+        from += piece;
+        n -= piece;
+    }
+    return 0;
+}
 /* Charged. Each returns 0, or the status with which the VM has to end; VV_TRAP means that the range is bad. */
 VV_INLINE u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     u32 end = vv_charge(vm, VV_WORK(n));
@@ -504,8 +559,10 @@ VV_INLINE u32 vv_fill(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
 }
 VV_INLINE u32 vv_copy_in(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
     u32 end = vv_charge(vm, VV_WORK(n));
-    if (!end) vv_copy_in_all(m, to, from, n);
-    return end;
+    if (end) return end;
+    if (VV_UNLIKELY(n > VV_PIECE)) return vv_copy_in_long(vm, m, to, from, n);
+    vv_copy_in_short(m, to, from, n);
+    return 0;
 }
 VV_INLINE u32 vv_memory_copy(VM *vm, u32 to, u32 from, u32 n) {
     if (!vv_in_bounds(vm, from, n) || !vv_writable(vm, to, n)) return VV_TRAP;
@@ -519,11 +576,12 @@ VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, 
     if ((u64)from + n > length || !vv_writable(vm, to, n)) return VV_TRAP;
     return vv_copy_in(vm, vm->mem, to, vm->image + vm->par[VV_PAR_SEGMENTS] + segment + from, n);
 }
-/* Clears what memory grows by. Returns 0, or VV_STOP. */
+/* Clears what memory grows by. Returns 0, or the status with which the VM has to end. */
 #if VV_LINEAR && defined(VV_HOST)
 VV_COLD u32 vv_clear_long(VM *vm, u32 at, u32 n) {
     while (n) {
-        if (*vm->host_stop) return VV_STOP;
+        u32 end = vv_look(vm, VV_TIME(vm));
+        if (end) return end;
         u32 piece = n < VV_LOOK * 16 ? n : VV_LOOK * 16;
         vv_zero(vm->mem + at, piece);
         at += piece;

@@ -243,6 +243,7 @@ impl Writer<'_> {
             ("CLOCK", Word::Clock),
             ("RANDOM", Word::Random),
             ("REQUEST", Word::Request),
+            ("TIME", Word::Time),
             ("KEY", Word::Key),
             ("INPUT_OFFSET", Word::InputOffset),
             ("INPUT_LENGTH", Word::InputLength),
@@ -274,6 +275,7 @@ impl Writer<'_> {
             ("IMAGE_SIZE", Par::ImageSize),
             ("IMAGE_FRAMES_AT", Par::ImageFramesAt),
             ("IMAGE_FRAMES", Par::ImageFrames),
+            ("LIMIT", Par::Limit),
         ];
         for (name, par) in pars {
             def(&format!("VV_PAR_{name}"), par as u64, "");
@@ -292,6 +294,7 @@ impl Writer<'_> {
             ("ANSWERED", Status::Answered),
             ("TOO_LONG", Status::TooLong),
             ("UNANSWERED", Status::Unanswered),
+            ("LATE", Status::Late),
         ];
         for (name, status) in statuses {
             def(&format!("VV_{name}"), status as u64, "u");
