@@ -9,7 +9,7 @@ mod pool;
 mod queue;
 
 use libloading::Library;
-use pool::{Job, KernelFn, Pool};
+use pool::{Job, KernelFn, Pool, Stats};
 use queue::{Event, Queue, Task};
 use std::ffi::c_int;
 use std::fs::File;
@@ -84,6 +84,7 @@ fn info() -> Result<DeviceInfo> {
 #[derive(Clone)]
 struct Kernel {
     entry: KernelFn,
+    stats: Arc<Stats>,
     /// Keeps the library open while a queued launch needs it, even after the module was unloaded.
     library: Arc<Library>,
 }
@@ -150,7 +151,7 @@ impl Device for CpuDevice {
         // SAFETY: exported functions of this dialect are kernels, which have this type.
         let entry = unsafe { library.get::<KernelFn>(name) };
         let entry = *entry.map_err(|error| Error::Invalid(format!("no kernel {name} in this module: {error}")))?;
-        Ok(KernelId(self.kernels.insert(Kernel { entry, library })))
+        Ok(KernelId(self.kernels.insert(Kernel { entry, stats: Arc::default(), library })))
     }
 
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
@@ -211,7 +212,8 @@ impl Device for CpuDevice {
         let kernel = self.kernels.get(kernel.0)?;
         let buffers =
             args.iter().map(|arg| arg.map(|id| self.buffers.get(id.0)).transpose()).collect::<Result<Vec<_>>>()?;
-        self.enqueue(queue, Task::Launch(Job::new(kernel.entry, kernel.library, buffers, tiles, lanes)))
+        let Kernel { entry, stats, library } = kernel;
+        self.enqueue(queue, Task::Launch(Job::new(entry, stats, library, buffers, tiles, lanes)))
     }
     fn finish(&self, queue: QueueId) -> Result<()> {
         self.queues.get(queue.0)?.push(Task::Marker)?.wait();

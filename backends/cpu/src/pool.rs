@@ -1,9 +1,14 @@
-//! A thread pool that runs the tiles of launches.
+//! The threads that run the tiles of launches.
+//!
+//! There are as many as keep the cores busy: the thread of each queue, and helpers. A tile that takes much longer than
+//! others of its kernel did may never end; if others wait, its thread gets a low priority, and another takes its place.
 
+use crate::host;
 use libloading::Library;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use vectorvisor_driver::memory::HostMemory;
 use vectorvisor_driver::{Error, Result};
 
@@ -13,6 +18,29 @@ pub type KernelFn = unsafe extern "C" fn(args: *const *mut c_void, tile: u32, la
 /// Bytes of a thread's stack, on which guests' direct functions run. The translator bounds their depth; untouched pages
 /// cost nothing.
 const STACK: usize = 64 << 20;
+/// A tile is long, in nanoseconds, after this and so many times what its kernel's tiles take on average; and after the
+/// last where none has ended yet.
+const LONG: u64 = 20_000_000;
+const LONG_TIMES: u64 = 4;
+const LONG_AT_FIRST: u64 = 250_000_000;
+/// How often threads are watched, and how many times without work before they are no longer.
+const WATCH: Duration = Duration::from_millis(10);
+const IDLE: u32 = 100;
+
+/// How long a kernel's tiles took.
+#[derive(Default)]
+pub struct Stats {
+    tiles: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Stats {
+    /// After how many nanoseconds a tile is long.
+    fn long(&self) -> u64 {
+        let average = self.nanoseconds.load(Ordering::Relaxed).checked_div(self.tiles.load(Ordering::Relaxed));
+        average.map_or(LONG_AT_FIRST, |average| LONG + average * LONG_TIMES)
+    }
+}
 
 /// One launch.
 pub struct Job {
@@ -20,6 +48,7 @@ pub struct Job {
     args: Vec<*mut c_void>,
     tiles: u32,
     lanes: u32,
+    stats: Arc<Stats>,
     /// The next tile to run. 64 bits, because threads that find no tile left count it up too.
     next: AtomicU64,
     /// Tiles that have ended.
@@ -38,6 +67,7 @@ unsafe impl Sync for Job {}
 impl Job {
     pub fn new(
         entry: KernelFn,
+        stats: Arc<Stats>,
         library: Arc<Library>,
         buffers: Vec<Option<Arc<HostMemory>>>,
         tiles: u32,
@@ -49,6 +79,7 @@ impl Job {
             args,
             tiles,
             lanes,
+            stats,
             next: AtomicU64::new(0),
             ended: AtomicU32::new(0),
             all_ended: Default::default(),
@@ -59,15 +90,22 @@ impl Job {
     fn exhausted(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= u64::from(self.tiles)
     }
-    /// Runs tiles until none is left to begin.
-    fn work(&self) {
-        loop {
+    /// Runs tiles until none is left to begin, or until the thread has another in its place.
+    fn work(&self, worker: &Worker) {
+        while !worker.replaced() {
             let tile = self.next.fetch_add(1, Ordering::Relaxed);
             if tile >= u64::from(self.tiles) {
                 return;
             }
+            let begin = host::now();
+            worker.long_at.store(begin + self.stats.long(), Ordering::Relaxed);
             // SAFETY: the library is loaded, its kernels have this type, and the arguments live as long as `self`.
             unsafe { (self.entry)(self.args.as_ptr(), tile as u32, self.lanes) };
+            worker.long_at.store(u64::MAX, Ordering::Relaxed);
+            if !worker.replaced() {
+                self.stats.nanoseconds.fetch_add(host::now() - begin, Ordering::Relaxed);
+                self.stats.tiles.fetch_add(1, Ordering::Relaxed);
+            }
             // AcqRel: the thread that counts the last tile also sees what all tiles wrote.
             if self.ended.fetch_add(1, Ordering::AcqRel) + 1 == self.tiles {
                 *lock(&self.all_ended.0) = true;
@@ -82,78 +120,188 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All workers of a device. The thread that submits a job works on it too, so a job never waits for a worker that is
-/// busy with another one, and there is one worker fewer than cores.
-pub struct Pool {
-    list: Arc<JobList>,
-    helpers: u32,
+/// A thread that runs tiles.
+pub struct Worker {
+    /// The system's number of it.
+    thread: i32,
+    helper: bool,
+    /// When the tile that it runs will be long, by [`host::now`]; `u64::MAX` if it runs none.
+    long_at: AtomicU64,
+    replaced: AtomicBool,
 }
 
-/// What the workers share.
-#[derive(Default)]
-struct JobList {
-    /// Jobs that may have tiles left to begin, oldest first.
-    jobs: Mutex<Vec<Arc<Job>>>,
+impl Worker {
+    /// It has a low priority, which it cannot raise, so another thread takes its place; it ends after its tile.
+    pub fn replaced(&self) -> bool {
+        self.replaced.load(Ordering::Relaxed)
+    }
+}
+
+/// All workers of a device. The thread that submits a job works on it too, so a job never waits for a worker that is
+/// busy with another one, and there is one helper fewer than cores, or one more where a worker was replaced.
+pub struct Pool(Arc<Shared>);
+
+/// What the threads share.
+struct Shared {
+    state: Mutex<State>,
+    /// There is another job, or the pool stops.
     more: Condvar,
-    stop: AtomicBool,
+    /// The same, for the thread that watches the others.
+    watch: Condvar,
+    watching: AtomicBool,
+    cores: usize,
+}
+
+#[derive(Default)]
+struct State {
+    /// Jobs that may have tiles left to begin, oldest first.
+    jobs: Vec<Arc<Job>>,
+    /// All that were not replaced.
+    workers: Vec<Arc<Worker>>,
+    /// What new threads shall do, for those that were replaced: a thread inherits the priority of the one that starts it.
+    successors: Vec<Box<dyn FnOnce() + Send>>,
+    stop: bool,
 }
 
 impl Pool {
-    /// Starts the workers.
+    /// Starts the helpers.
     pub fn new(cores: u32) -> Result<Self> {
-        let pool = Self { list: Arc::default(), helpers: cores.saturating_sub(1) };
-        for _ in 0..pool.helpers {
-            let list = pool.list.clone();
-            thread("vv-worker", move || list.help())?;
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            more: Condvar::new(),
+            watch: Condvar::new(),
+            watching: AtomicBool::new(true),
+            cores: cores as usize,
+        });
+        let pool = Self(shared.clone());
+        for _ in 1..cores {
+            shared.start_helper()?;
         }
+        thread("vv-watch", move || shared.watch())?;
         Ok(pool)
     }
+    /// This thread will run tiles.
+    pub fn enlist(&self) -> Arc<Worker> {
+        self.0.enlist(false)
+    }
+    /// It will not.
+    pub fn dismiss(&self, worker: &Arc<Worker>) {
+        self.0.dismiss(worker);
+    }
+    /// Lets a new thread go on in place of this one, which was replaced.
+    pub fn succeed(&self, body: impl FnOnce() + Send + 'static) {
+        lock(&self.0.state).successors.push(Box::new(body));
+        self.0.wake_watch();
+    }
     /// Runs a job to its end.
-    pub fn run(&self, job: &Arc<Job>) {
+    pub fn run(&self, job: &Arc<Job>, worker: &Worker) {
         if job.tiles == 0 {
             return;
         }
-        let helped = job.tiles > 1 && self.helpers > 0;
+        let helped = job.tiles > 1;
         if helped {
-            lock(&self.list.jobs).push(job.clone());
-            self.list.more.notify_all();
+            lock(&self.0.state).jobs.push(job.clone());
+            self.0.more.notify_all();
         }
-        job.work();
+        if !self.0.watching.load(Ordering::Relaxed) {
+            self.0.wake_watch();
+        }
+        job.work(worker);
         let mut ended = lock(&job.all_ended.0);
         while !*ended {
             ended = job.all_ended.1.wait(ended).unwrap_or_else(PoisonError::into_inner);
         }
         drop(ended);
         if helped {
-            lock(&self.list.jobs).retain(|other| !Arc::ptr_eq(other, job));
+            lock(&self.0.state).jobs.retain(|other| !Arc::ptr_eq(other, job));
         }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Under the lock, so that no worker is between reading `stop` and waiting. The workers are not joined: all
-        // queues are gone, so there is no job.
-        let _jobs = lock(&self.list.jobs);
-        self.list.stop.store(true, Ordering::Relaxed);
-        self.list.more.notify_all();
+        // Under the lock, so that no thread is between reading `stop` and waiting. They are not joined: all queues are
+        // gone, so there is no job.
+        lock(&self.0.state).stop = true;
+        self.0.more.notify_all();
+        self.0.watch.notify_all();
     }
 }
 
-impl JobList {
-    /// A worker's loop.
+impl Shared {
+    fn enlist(&self, helper: bool) -> Arc<Worker> {
+        let (long_at, replaced) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
+        let worker = Arc::new(Worker { thread: host::thread(), helper, long_at, replaced });
+        lock(&self.state).workers.push(worker.clone());
+        worker
+    }
+    fn dismiss(&self, worker: &Arc<Worker>) {
+        lock(&self.state).workers.retain(|other| !Arc::ptr_eq(other, worker));
+    }
+    fn wake_watch(&self) {
+        // Under the lock, so that it does not fall asleep just now.
+        let _state = lock(&self.state);
+        self.watching.store(true, Ordering::Relaxed);
+        self.watch.notify_all();
+    }
+    fn start_helper(self: &Arc<Self>) -> Result<()> {
+        let shared = self.clone();
+        thread("vv-worker", move || shared.help()).map(drop)
+    }
+    /// A helper's loop.
     fn help(&self) {
-        let mut jobs = lock(&self.jobs);
-        while !self.stop.load(Ordering::Relaxed) {
-            jobs.retain(|job| !job.exhausted());
-            if let Some(job) = jobs.first().cloned() {
-                drop(jobs);
-                job.work();
+        let worker = self.enlist(true);
+        let mut state = lock(&self.state);
+        while !state.stop && !worker.replaced() {
+            state.jobs.retain(|job| !job.exhausted());
+            if let Some(job) = state.jobs.first().cloned() {
+                drop(state);
+                job.work(&worker);
                 drop(job);
-                jobs = lock(&self.jobs);
+                state = lock(&self.state);
             } else {
-                jobs = self.more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+                state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+        }
+        drop(state);
+        self.dismiss(&worker);
+    }
+    /// The loop of the thread that watches the others.
+    fn watch(self: &Arc<Self>) {
+        let (mut state, mut idle) = (lock(&self.state), 0);
+        while !state.stop {
+            for body in std::mem::take(&mut state.successors) {
+                // If it fails, the queue is closed, and says so.
+                _ = thread("vv-queue", body);
+            }
+            let busy = state.workers.iter().filter(|worker| worker.long_at.load(Ordering::Relaxed) < u64::MAX).count();
+            idle = if busy == 0 { idle + 1 } else { 0 };
+            if busy > self.cores || busy > 0 && state.jobs.iter().any(|job| !job.exhausted()) {
+                self.replace_long(&mut state);
+            }
+            state = if idle < IDLE {
+                self.watch.wait_timeout(state, WATCH).unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                idle = 0;
+                self.watching.store(false, Ordering::Relaxed);
+                self.watch.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
+        }
+    }
+    /// Gives those whose tile is long a low priority, and starts others in their place.
+    fn replace_long(self: &Arc<Self>, state: &mut State) {
+        let (now, before) = (host::now(), state.workers.len());
+        state.workers.retain(|worker| {
+            let long = worker.long_at.load(Ordering::Relaxed) <= now;
+            if long && host::lower_priority(worker.thread) {
+                worker.replaced.store(true, Ordering::Relaxed);
+            }
+            !worker.replaced()
+        });
+        let helpers = state.workers.iter().filter(|worker| worker.helper).count();
+        for _ in 0..(before - state.workers.len()).min(self.cores.saturating_sub(helpers)) {
+            // Without it the others go on.
+            _ = self.start_helper();
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use crate::host;
 use crate::pool::{Job, Pool, lock, thread};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 use vectorvisor_driver::memory::HostMemory;
 use vectorvisor_driver::{Error, Result};
 
@@ -54,29 +53,48 @@ type Enqueued = (Task, Arc<Event>);
 /// A queue and its thread. Dropping the queue waits for its work.
 pub struct Queue {
     tasks: Mutex<Option<Sender<Enqueued>>>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed when the last thread of the queue has ended.
+    ended: Mutex<Receiver<()>>,
+}
+
+/// What a queue's thread has.
+struct Tasks {
+    tasks: Receiver<Enqueued>,
+    /// Dropped when the last thread ends.
+    _alive: Sender<()>,
+}
+
+/// The loop of a queue's thread.
+fn serve(pool: Arc<Pool>, tasks: Tasks) {
+    let worker = pool.enlist();
+    while let Ok((task, event)) = tasks.tasks.recv() {
+        let begin = host::now();
+        match &task {
+            // SAFETY: both sides have `bytes` bytes (checked, or the caller's promise). They may be in the same buffer
+            // when the caller copies from shared memory, hence not `copy_nonoverlapping`.
+            Task::Copy { src, dst, bytes, .. } => unsafe { std::ptr::copy(*src, *dst, *bytes) },
+            Task::Launch(job) => pool.run(job, &worker),
+            Task::Marker => {}
+        }
+        // Before the event is reached: after a wait for it, memory that was freed must be available again.
+        drop(task);
+        event.reach((begin, host::now()));
+        if worker.replaced() {
+            let successor = pool.clone();
+            return pool.succeed(move || serve(successor, tasks));
+        }
+    }
+    pool.dismiss(&worker);
 }
 
 impl Queue {
     /// Starts the thread.
     pub fn new(pool: Arc<Pool>) -> Result<Self> {
-        let (sender, tasks) = channel::<Enqueued>();
-        let body = move || {
-            for (task, event) in tasks {
-                let begin = host::now();
-                match &task {
-                    // SAFETY: both sides have `bytes` bytes (checked, or the caller's promise). They may be in the same
-                    // buffer when the caller copies from shared memory, hence not `copy_nonoverlapping`.
-                    Task::Copy { src, dst, bytes, .. } => unsafe { std::ptr::copy(*src, *dst, *bytes) },
-                    Task::Launch(job) => pool.run(job),
-                    Task::Marker => {}
-                }
-                // Before the event is reached: after a wait for it, memory that was freed must be available again.
-                drop(task);
-                event.reach((begin, host::now()));
-            }
-        };
-        Ok(Self { tasks: Mutex::new(Some(sender)), thread: Some(thread("vv-queue", body)?) })
+        let (sender, tasks) = channel();
+        let (_alive, ended) = channel();
+        let tasks = Tasks { tasks, _alive };
+        thread("vv-queue", move || serve(pool, tasks))?;
+        Ok(Self { tasks: Mutex::new(Some(sender)), ended: Mutex::new(ended) })
     }
     /// Adds work at the end.
     pub fn push(&self, task: Task) -> Result<Arc<Event>> {
@@ -91,9 +109,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         // The thread ends when the channel is closed and empty.
         lock(&self.tasks).take();
-        if let Some(thread) = self.thread.take() {
-            // An error means that the thread panicked; its work has ended either way.
-            _ = thread.join();
-        }
+        // An error: the other end was dropped, which is what this waits for.
+        _ = lock(&self.ended).recv();
     }
 }

@@ -261,6 +261,22 @@ fn loops_without_end_are_the_only_ones_to_time_out() {
     }
 }
 
+/// Neither those of their launch wait for them, nor those that come later; whether all inputs have VMs at once or not.
+#[test]
+fn loops_without_end_hold_nobody_back() {
+    for (vms, inputs) in [(Some(200), 200), (None, 240)] {
+        let options_ = FleetOptions { vms, timeout: Some(Duration::from_secs(1)), ..Default::default() };
+        let mut fleet = Fleet::new(&program(&cpu(), GUEST, &options(1)), &options_, None).expect("there is room");
+        let mut ends = Vec::new();
+        let mut inputs = (0..inputs).map(|i| Input::stdin(if i % 40 == 0 { "l1" } else { "l0" }));
+        let summary = fleet.run("_start", &mut inputs, &mut |outcome| ends.push(outcome.end)).expect("it ends");
+        let late = |end: &End| matches!(end, End::Timeout(_));
+        let (others, loops) = ends.split_at(summary.inputs / 40 * 39);
+        assert!(others.iter().all(|end| *end == End::Exit(0)) && loops.iter().all(late), "{ends:?}");
+        assert_eq!(summary.reruns, 0);
+    }
+}
+
 /// Where VMs of a warp take each other's time, those that are over it run again, each in a warp of its own.
 #[test]
 fn victims_of_a_loop_without_end_run_again_side_by_side() {

@@ -184,6 +184,29 @@ fn what_is_too_much_is_refused() {
     });
 }
 
+/// More of them than there are groups of VMs.
+#[test]
+fn requests_without_end_hold_nobody_back() {
+    on_threads(async {
+        let fleet = FleetOptions { timeout: Some(Duration::from_secs(2)), ..FleetOptions::default() };
+        let server = start(Options::default(), fleet).await;
+        let loops = (0..6).map(async |n| {
+            tokio::time::sleep(Duration::from_millis(50 * n)).await;
+            (server.post("/echo", "loop").await.0, Instant::now())
+        });
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            for _ in 0..10 {
+                assert_eq!(server.post("/echo", "a").await, (200, "a".into()));
+            }
+            Instant::now()
+        };
+        let (loops, others) = tokio::join!(futures_util::future::join_all(loops), others);
+        assert!(loops.iter().all(|(status, ended)| *status == 504 && *ended > others), "{loops:?} {others:?}");
+        server.end().await;
+    });
+}
+
 /// Clients that hang up or stall cost no one else anything.
 #[test]
 fn bad_clients_disturb_nobody() {

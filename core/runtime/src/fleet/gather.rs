@@ -104,8 +104,13 @@ impl Gather {
         })
     }
 
+    /// Reads the first bytes of a buffer, while launches may go on.
+    pub fn read(&self, buffer: &Buffer, bytes: &mut [u8]) -> Result<()> {
+        Ok(self.queue.read(buffer, 0, bytes)?)
+    }
+
     /// Fetches pieces, in order. `args` are the kernel's arguments except those that this sets. No launch may write to
-    /// them.
+    /// the pieces.
     pub fn run(
         &mut self,
         kernel: KernelId,

@@ -11,7 +11,7 @@ use super::words::Words;
 use crate::{DeviceKind, Error, Program, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Queue};
+use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Language, Queue};
 use vectorvisor_translate::abi::{ARGS, Arg, PAGE, Par, STOP_AT_INVOKE, Status, Word};
 use vectorvisor_wasi::Open;
 
@@ -21,6 +21,8 @@ use vectorvisor_wasi::Open;
 const FUEL_SLICE: (u64, u64) = (1 << 14, 1 << 16);
 /// The longest time limit in nanoseconds: a century.
 const LONGEST: u64 = 1 << 62;
+/// How long a launch goes on before VMs that have ended are settled without waiting for the others, and between two looks.
+const EARLY: Duration = Duration::from_millis(20);
 /// Initial capacity of the buffer for packed inputs, in bytes.
 const INPUT: usize = 64 << 10;
 
@@ -134,6 +136,12 @@ pub struct Group {
     pub launched: Vec<u32>,
     pub in_flight: bool,
     begun: Instant,
+    /// When to look for VMs that have ended before the launch has, on a device where the host can.
+    look: Option<Instant>,
+    /// After what time no more than half of the VMs were left.
+    few: Option<Duration>,
+    /// The launch has its words.
+    sent: Option<Event>,
     run: Option<Event>,
     /// The program of the present or last launch; keeps its kernels alive.
     program: Program,
@@ -145,7 +153,8 @@ impl Group {
         let device = common.program.engine().device();
         let plan = &common.program.meta().plan;
         let vms = vms as usize;
-        let words = Words::new(device, vms)?;
+        let early = sees_early(&device.info().language);
+        let words = Words::new(device, vms, early)?;
         let stop = Arc::new(HostVisible::new(device)?);
         let kept = matches!(common.limit, Limit::Time(_)) && !device.info().timer;
         let kept = kept || common.program.meta().kept_time;
@@ -181,6 +190,9 @@ impl Group {
             launched: Vec::new(),
             in_flight: false,
             begun: Instant::now(),
+            look: None,
+            few: None,
+            sent: None,
             run: None,
             program: common.program.clone(),
         };
@@ -405,19 +417,26 @@ impl Group {
         self.in_flight = true;
         self.program = common.program.clone();
         self.begun = Instant::now();
+        self.few = None;
+        self.note_few();
         if let Some(timekeeper) = &self.timekeeper {
             timekeeper.start();
         }
-        // SAFETY: no code touches `words` until `finish`, which every path out of here reaches:
-        // the owner calls it while `in_flight` is set, and so does `drop`.
+        // SAFETY: no code touches `words` until `finish`, which every path out of here reaches: the owner calls it while
+        // `in_flight` is set, and so does `drop`. Only `look` does, where `arriving` is another buffer, once the words were
+        // sent.
         unsafe {
-            self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
+            let sent = self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
+            if sees_early(&self.device.info().language) {
+                self.sent = Some(sent);
+                self.look = self.begun.checked_add(EARLY);
+            }
             if reset {
                 self.queue.launch(kernels.reset, &args, last / self.lanes + 1, self.lanes)?;
             }
             self.run = Some(self.queue.launch(kernels.run, &args, last / width + 1, self.lanes)?);
             let bytes = self.words.changed_bytes(profile);
-            self.queue.read_async(&self.words_device, 0, &mut self.words.pinned, bytes)?;
+            self.queue.read_async(&self.words_device, 0, self.words.arriving(), bytes)?;
         }
         Ok(())
     }
@@ -442,6 +461,60 @@ impl Group {
         self.run.as_ref().is_none_or(|event| event.reached().unwrap_or(true))
     }
 
+    /// Whether the host can look for VMs that have ended while others go on.
+    pub fn looks(&self) -> bool {
+        self.look.is_some() && self.launched.len() > 1
+    }
+
+    /// Whether it is time to look for VMs that have ended while others go on.
+    pub fn may_look(&self) -> bool {
+        self.looks() && self.look.is_some_and(|look| look <= Instant::now())
+    }
+
+    /// Notes when no more than half of the VMs are left of the launch.
+    pub fn note_few(&mut self) {
+        if self.few.is_none() && self.launched.len() * 2 <= self.vms {
+            self.few = Some(self.begun.elapsed());
+        }
+    }
+
+    /// Whether it may be known of the launch that it lingers.
+    pub fn may_linger(&self) -> bool {
+        self.look.is_some() && self.vms > 1
+    }
+
+    /// Whether the launch waits for a few of its VMs, which take much longer than the others.
+    pub fn lingers(&self) -> bool {
+        self.in_flight && self.few.is_some_and(|few| self.begun.elapsed() > few * 2 + EARLY)
+    }
+
+    /// Another group like this one.
+    pub fn another(&self, common: &Common, quota: Quota) -> Result<Self> {
+        Self::new(common, self.vms as u32, self.warps, quota, self.limits)
+    }
+
+    /// Looks for VMs of `launched` that have ended while others go on, and takes their words.
+    pub fn look(&mut self, gather: &Gather) -> Result<Vec<u32>> {
+        self.look = Instant::now().checked_add(EARLY);
+        if !self.sent.as_ref().is_some_and(|sent| sent.reached().unwrap_or(false)) {
+            return Ok(Vec::new());
+        }
+        let profile = self.program.options().profile;
+        let mut rows = vec![0; self.vms * 8];
+        gather.read(&self.words_device, &mut rows)?;
+        let goes_on =
+            |word: &[u8; 8]| matches!(Status::of(u64::from_le_bytes(*word)), Some(Status::Start | Status::Run));
+        let words = rows.as_chunks::<8>().0;
+        let ended: Vec<u32> = self.launched.iter().copied().filter(|vm| !goes_on(&words[*vm as usize])).collect();
+        if !ended.is_empty() {
+            // Read after the status, the others are those of the end.
+            rows.resize(self.words.changed_bytes(profile), 0);
+            gather.read(&self.words_device, &mut rows)?;
+            self.words.take(&ended, &rows);
+        }
+        Ok(ended)
+    }
+
     /// Waits for the launch. Returns how long it took, and when the program's kernel began and ended, in nanoseconds of the
     /// device's clock.
     pub fn finish(&mut self) -> Result<(Duration, (u64, u64))> {
@@ -451,6 +524,10 @@ impl Group {
             timekeeper.stop();
         }
         let elapsed = self.begun.elapsed();
+        (self.look, self.sent) = (None, None);
+        if ended.is_ok() {
+            self.words.arrived(&self.launched, self.program.options().profile);
+        }
         // Others, which wait for a launch of their own, may lie in tiles that this one did not reach.
         for &vm in &self.launched {
             self.words.set(Word::Reset, vm as usize, 0);
@@ -594,6 +671,11 @@ impl Group {
         };
         slots.map(bytes).sum()
     }
+}
+
+/// Whether the host sees what a VM stored as soon as it has ended: kernels in C run in the host's memory.
+fn sees_early(language: &Language) -> bool {
+    *language == Language::C
 }
 
 /// How many of `vms` VMs a warp runs, a power of two, where so many `warps` keep the device busy: lanes of a warp wait for

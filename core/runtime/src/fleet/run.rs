@@ -21,6 +21,18 @@ const STAGED: (u64, u64) = (1 << 20, 4 << 30);
 /// be the longest; but not fewer than the second number.
 const FEW: usize = 64;
 const FEWEST: usize = 32;
+/// Most groups, where some wait for a few of their VMs.
+const MOST_GROUPS: usize = 64;
+
+/// What is next while launches are in flight.
+enum Step {
+    /// The launch of this group has ended, or is the only thing to wait for.
+    Complete(usize),
+    /// Some VMs of this one may have ended.
+    Look(usize),
+    /// All wait for a few of their VMs.
+    Extend,
+}
 
 /// The state of a run.
 pub struct Run<'a> {
@@ -44,6 +56,9 @@ pub struct Run<'a> {
     pub outgrown: Vec<u64>,
     /// Inputs that need different quotas run apart: the device has no memory for all that they need.
     apart: bool,
+    /// Groups at first, and whether there may be more.
+    groups: usize,
+    extends: bool,
     /// Groups with a launch in flight, oldest first.
     flying: VecDeque<usize>,
     /// This run executes the start function in one VM, to make the image.
@@ -89,6 +104,8 @@ impl<'a> Run<'a> {
             outgrown: Vec::new(),
             apart: false,
             flying: VecDeque::new(),
+            groups: 0,
+            extends: false,
             for_image: false,
             summary: Summary::default(),
             busy: Busy::default(),
@@ -98,10 +115,14 @@ impl<'a> Run<'a> {
     /// Runs everything; after an error or a cancellation no input is left in the VMs.
     pub fn until_all_ended(mut self) -> Result<Summary> {
         let begin = Instant::now();
+        self.groups = self.fleet.groups.len();
+        // Not if the caller chose the number of VMs, nor where they keep a state.
+        self.extends = self.fleet.options.vms.is_none() && !self.fleet.common.program.meta().keeps;
         let result = self.all();
         let mut lost: Vec<usize> = self.fleet.groups.iter_mut().flat_map(|g| g.abandon()).collect();
         lost.extend(self.waiting.iter().chain(&self.retry).chain(&self.solo).map(|job| job.index));
         lost.sort_unstable();
+        self.shrink();
         self.summary.elapsed = begin.elapsed();
         self.summary.kernel = self.busy.total();
         match result {
@@ -130,6 +151,9 @@ impl<'a> Run<'a> {
                     continue;
                 }
             }
+            if self.flying.is_empty() {
+                self.shrink();
+            }
             self.wake()?;
             self.not_yet = None;
             for g in 0..self.fleet.groups.len() {
@@ -144,8 +168,13 @@ impl<'a> Run<'a> {
                     }
                 }
             }
-            if let Some(g) = self.first_ended() {
+            let next = self.next_step();
+            if let Some(Step::Complete(g)) = next {
                 self.complete(g)?;
+            } else if let Some(Step::Look(g)) = next {
+                self.take_early(g)?;
+            } else if let Some(Step::Extend) = next {
+                self.extend();
             } else if !self.flying.is_empty() {
                 // The source may have inputs for groups that are idle.
             } else if let Some(wake) = self.next_wake() {
@@ -449,9 +478,9 @@ impl<'a> Run<'a> {
         Ok(begun)
     }
 
-    /// Waits until one of the launches in flight has ended, and returns its group: that of the oldest may take much longer
-    /// than others. `None` if there is none, or once the source may have inputs for a group that is idle.
-    fn first_ended(&self) -> Option<usize> {
+    /// Waits until one of the launches in flight has ended (the oldest may take much longer than others), or there is
+    /// something to do before. `None` if there is none, or once the source may have inputs for a group that is idle.
+    fn next_step(&self) -> Option<Step> {
         let mut pause = Duration::from_micros(10);
         // An idle group also waits for its sleepers.
         let idle = self.flying.len() < self.fleet.groups.len();
@@ -460,9 +489,18 @@ impl<'a> Run<'a> {
             (None, wake) => wake.map(Some),
             (Some(until), wake) => Some(until.into_iter().chain(wake).min()),
         };
-        while self.flying.len() > 1 || asks.is_some() && !self.flying.is_empty() {
-            if let Some(g) = self.flying.iter().find(|g| self.fleet.groups[**g].ended()) {
-                return Some(*g);
+        let group = |g: &usize| &self.fleet.groups[*g];
+        let looks = self.fleet.common.limit != Limit::Fuel && self.flying.iter().any(|g| group(g).looks());
+        let grows = self.extends && self.flying.iter().any(|g| group(g).may_linger());
+        while self.flying.len() > 1 || (asks.is_some() || looks || grows) && !self.flying.is_empty() {
+            if let Some(g) = self.flying.iter().find(|g| group(g).ended()) {
+                return Some(Step::Complete(*g));
+            }
+            if looks && let Some(g) = self.flying.iter().find(|g| group(g).may_look()) {
+                return Some(Step::Look(*g));
+            }
+            if grows && self.may_extend() {
+                return Some(Step::Extend);
             }
             match asks {
                 None => std::thread::sleep(pause),
@@ -479,7 +517,59 @@ impl<'a> Run<'a> {
             }
             pause = (pause * 2).min(Duration::from_micros(500));
         }
-        self.flying.front().copied()
+        self.flying.front().copied().map(Step::Complete)
+    }
+
+    /// Settles the VMs of a launch that have ended, and for which the others need not be waited for.
+    fn take_early(&mut self, g: usize) -> Result<()> {
+        let fleet = &mut *self.fleet;
+        let ended = fleet.groups[g].look(&fleet.gather)?;
+        let mut fates = Vec::with_capacity(ended.len());
+        for vm in ended {
+            // One that goes on waits for the launch.
+            if let fate @ (Fate::End(_) | Fate::Larger(_)) = fleet.decide(g, vm as usize, Duration::ZERO)? {
+                fates.push((vm, fate));
+            }
+        }
+        let taken = |vm: &u32| fates.binary_search_by_key(vm, |(vm, _)| *vm).is_ok();
+        fleet.groups[g].launched.retain(|vm| !taken(vm));
+        fleet.groups[g].note_few();
+        if fates.is_empty() { Ok(()) } else { self.settle(g, fates) }
+    }
+
+    /// Whether all groups wait for a few of their VMs, and another might take the next inputs.
+    fn may_extend(&self) -> bool {
+        let inputs = !self.exhausted || self.waiting.is_some() || !self.retry.is_empty();
+        self.extends && inputs && self.fleet.groups.len() < MOST_GROUPS && self.fleet.groups.iter().all(Group::lingers)
+    }
+
+    /// Makes another group, if there is memory for it.
+    fn extend(&mut self) {
+        let fleet = &mut *self.fleet;
+        let memory = fleet.common.program.engine().info().memory / u64::from(fleet.options.sharers.max(1));
+        let all: u64 = fleet.groups.iter().map(Group::device_memory).sum();
+        let group = match fleet.groups.first() {
+            Some(first) if all + first.device_memory() <= memory / 10 * 7 => first.another(&fleet.common, fleet.quota),
+            _ => Err(Error::Memory("the rest is for inputs that need more".into())),
+        };
+        match group {
+            Ok(group) => {
+                fleet.cancel.watch(&group.stop);
+                fleet.groups.push(group);
+            }
+            // Then inputs wait.
+            Err(_) => self.extends = false,
+        }
+    }
+
+    /// Frees the groups that [`Self::extend`] made, as far as they are idle and the last.
+    fn shrink(&mut self) {
+        let fleet = &mut *self.fleet;
+        while fleet.groups.len() > self.groups
+            && let Some(group) = fleet.groups.pop_if(|group| !group.in_flight && group.occupied == 0)
+        {
+            fleet.cancel.forget(&group.stop);
+        }
     }
 
     /// Waits for a launch and settles its VMs.

@@ -7,16 +7,47 @@ use vectorvisor_translate::abi::Word;
 /// Rows that a kernel may change, all at the front. The rest is only written by the host, except the two of `profile`.
 const CHANGED: usize = Word::Time as usize + 1;
 
+fn take(all: usize, rows: usize, vms: &[u32], from: &[u8], to: &mut [u8]) {
+    for row in 0..rows {
+        for vm in vms {
+            let at = (row * all + *vm as usize) * 8;
+            to[at..at + 8].copy_from_slice(&from[at..at + 8]);
+        }
+    }
+}
+
 /// Word `w` of VM `v` lies at index `w * vms + v`.
 pub struct Words {
     vms: usize,
     pub pinned: Pinned,
+    /// Where the device's words arrive, if they may be looked at before a launch has ended.
+    arriving: Option<Pinned>,
 }
 
 impl Words {
-    /// All zero, so all VMs idle.
-    pub fn new(device: &Arc<dyn Device>, vms: usize) -> Result<Self> {
-        Ok(Self { vms, pinned: Pinned::new(device, Word::COUNT * vms * 8)? })
+    /// All zero, so all VMs idle. With `early`, those of VMs that have ended are there before the launch has.
+    pub fn new(device: &Arc<dyn Device>, vms: usize, early: bool) -> Result<Self> {
+        let bytes = Word::COUNT * vms * 8;
+        let arriving = early.then(|| Pinned::new(device, bytes)).transpose()?;
+        Ok(Self { vms, pinned: Pinned::new(device, bytes)?, arriving })
+    }
+
+    /// Where the device's words go after a launch.
+    pub fn arriving(&mut self) -> &mut Pinned {
+        self.arriving.as_mut().unwrap_or(&mut self.pinned)
+    }
+
+    /// They have arrived: takes those of these VMs.
+    pub fn arrived(&mut self, vms: &[u32], profile: bool) {
+        let rows = self.changed_bytes(profile) / (self.vms * 8);
+        if let Some(arriving) = &self.arriving {
+            take(self.vms, rows, vms, arriving, &mut self.pinned);
+        }
+    }
+
+    /// Takes the words of these VMs from `rows`, of which there may be fewer than all.
+    pub fn take(&mut self, vms: &[u32], rows: &[u8]) {
+        take(self.vms, rows.len() / (self.vms * 8), vms, rows, &mut self.pinned);
     }
 
     /// Bytes of all rows.

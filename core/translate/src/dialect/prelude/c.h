@@ -106,6 +106,7 @@ VV_INLINE u64 vv_timer(void) { return vv_clock(CLOCK_MONOTONIC); }
 #define VV_OWN_TIME 1
 #define VV_USED(vm) vv_clock(CLOCK_THREAD_CPUTIME_ID)
 #endif
+#define VV_PUBLISH(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELEASE)
 #define VV_EXIT_STATE jmp_buf exit;
 #define VV_EXIT(vm) longjmp(vm->exit, 1)
 #define VV_ENTER(vm) (void)_setjmp(vm->exit)

@@ -66,6 +66,10 @@ typedef struct VM {
 #ifndef VV_USED
 #define VV_USED(vm) VV_TIME(vm)
 #endif
+/* A store after which the host may look at what the VM stored before, though others go on. */
+#ifndef VV_PUBLISH
+#define VV_PUBLISH(word, value) ((word) = (value))
+#endif
 #define VV_HALT 0u
 #define VV_FINISH 1u
 #define VV_NESTED 2u
@@ -156,7 +160,6 @@ VV_HELPER u64 vv_now(VM *vm) {
 
 /* Writes the state of the VM back to memory. */
 VV_HELPER void vv_end(VM *vm) {
-    VV_WORD(vm, VV_WORD_STATUS) = vm->status | (u64)vm->code << 32;
     VV_WORD(vm, VV_WORD_WHERE) = vm->func | (u64)vm->at << 32;
     VV_WORD(vm, VV_WORD_STATE) = vm->state;
     VV_WORD(vm, VV_WORD_FUEL) = vm->fuel_left + VV_FUEL(vm);
@@ -174,6 +177,7 @@ VV_HELPER void vv_end(VM *vm) {
     VV_WORD(vm, VV_WORD_EDGES_FRAMED) = vm->edges_framed;
 #endif
     VV_SAVE_GLOBALS
+    VV_PUBLISH(VV_WORD(vm, VV_WORD_STATUS), vm->status | (u64)vm->code << 32);
 }
 
 #ifdef VV_THREAD_EXIT
