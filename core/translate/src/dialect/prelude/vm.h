@@ -244,7 +244,7 @@ VV_INLINE u32 vv_look(VM *vm, u64 now) {
 }
 /* Charges more fuel than is left of the slice, so the next slice begins: as much as lasts for some VV_STEP, up to four, by
    the time that the last one took. Returns 0, or the status with which the VM has to end: VV_TRAP after a bad access. */
-#define VV_STEP 1000000u
+#define VV_STEP (1u << 20)
 VV_COLD u32 vv_spend(VM *vm, u32 units) {
     if (VV_STRAYED(vm)) return VV_TRAP;
     u32 more = units - vm->fuel;
@@ -259,7 +259,7 @@ VV_COLD u32 vv_spend(VM *vm, u32 units) {
     if (end) return end;
     vm->looked = now;
     if (passed < VV_STEP) vm->slice = vm->slice * 2 < most ? vm->slice * 2 : (u32)most;
-    else if (passed > 4 * VV_STEP) vm->slice = (u32)(vm->slice / (passed / VV_STEP)) + 1;
+    else if (passed > 4 * VV_STEP) vm->slice = vm->slice / (u32)(passed / VV_STEP | 1) + 1;
     u64 slice = vm->slice;
     if (slice > vm->fuel_left) slice = vm->fuel_left;
     vm->fuel_left -= slice;
@@ -533,19 +533,6 @@ VV_COLD u32 vv_fill_long(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
     return 0;
 }
 VV_HELPER void vv_copy_in_short(vv_gp m, u32 to, vv_gp from, u32 n) { vv_copy_in_piece(VV_BASE(m), to, from, n); }
-VV_COLD u32 vv_copy_in_long(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
-    m = VV_BASE(m);
-    while (n) {
-        u32 end = VV_INTERRUPTED(vm, n);
-        if (end) return end;
-        u32 piece = VV_FIRST(n);
-        vv_copy_in_piece(m, to, from, piece);
-        to += piece;
-        from += piece;
-        n -= piece;
-    }
-    return 0;
-}
 /* Charged. Each returns 0, or the status with which the VM has to end; VV_TRAP means that the range is bad. */
 VV_INLINE u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     u32 end = vv_charge(vm, VV_WORK(n));
@@ -563,10 +550,15 @@ VV_INLINE u32 vv_fill(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
 }
 VV_INLINE u32 vv_copy_in(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
     u32 end = vv_charge(vm, VV_WORK(n));
-    if (end) return end;
-    if (VV_UNLIKELY(n > VV_PIECE)) return vv_copy_in_long(vm, m, to, from, n);
-    vv_copy_in_short(m, to, from, n);
-    return 0;
+    while (!end && n) {
+        u32 piece = VV_FIRST(n);
+        vv_copy_in_short(m, to, from, piece);
+        to += piece;
+        from += piece;
+        n -= piece;
+        if (n) end = vv_look(vm, VV_TIME(vm));
+    }
+    return end;
 }
 VV_INLINE u32 vv_memory_copy(VM *vm, u32 to, u32 from, u32 n) {
     if (!vv_in_bounds(vm, from, n) || !vv_writable(vm, to, n)) return VV_TRAP;
