@@ -151,13 +151,15 @@ const FINISH: usize = 1;
 pub const ROW: u64 = 16;
 /// A slot for rows that have no result.
 const NONE: u32 = 0xffff;
+/// The most operations: programs have 100 to 200, and each row looks its own up.
+const MOST: usize = 1024;
 /// Rows before the first function; the numbers below are those of fixed states.
 const FIRST: usize = 3;
 
 /// Makes code of all functions; `globals` says where in the head each lies.
 ///
 /// # Errors
-/// A function has too many variables, or the code too many rows.
+/// A function has too many variables, or the code too many rows or operations.
 pub fn compile(program: &Program, colours: &Colours, globals: &BTreeMap<u32, u32>) -> Result<Code, Error> {
     let mut maker = Maker { rows: Vec::new(), ops: Vec::new(), counts: Vec::new() };
     let finish = maker.op(Op::Finish, 0);
@@ -182,7 +184,7 @@ pub fn compile(program: &Program, colours: &Colours, globals: &BTreeMap<u32, u32
         slots.push(used);
     }
     let table = maker.rows.len() as u32;
-    if maker.rows.len() + program.functions.len() > 1 << 28 {
+    if maker.ops.len() > MOST || maker.rows.len() + program.functions.len() > 1 << 28 {
         return Err(Error::Limit("the program is too large to be interpreted".into()));
     }
 
@@ -243,7 +245,8 @@ impl Maker {
     fn op(&mut self, op: Op, weight: u64) -> u16 {
         let ops = &mut self.ops;
         let counts = &mut self.counts;
-        let number = ops.iter().position(|other| *other == op).unwrap_or_else(|| {
+        let known = ops.iter().position(|other| *other == op).or((ops.len() > MOST).then_some(MOST));
+        let number = known.unwrap_or_else(|| {
             ops.push(op);
             counts.push(0);
             ops.len() - 1
@@ -297,7 +300,6 @@ impl<'a> Coder<'a> {
         colours: &'a Colours,
     ) -> Self {
         let (slots, free) = allocate(body, params);
-        let (labels, loops) = Default::default();
         Self {
             m,
             body,
@@ -309,8 +311,8 @@ impl<'a> Coder<'a> {
             free,
             top: free,
             most: free,
-            labels,
-            loops,
+            labels: BTreeMap::new(),
+            loops: BTreeMap::new(),
             next: u32::MAX,
             at: 0,
         }

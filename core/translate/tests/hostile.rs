@@ -194,10 +194,10 @@ fn hostile_modules_are_translated_in_proportion_or_refused() {
     for (what, module) in hostile() {
         let wasm = module.bytes();
         drop(module);
-        for force_framed in [false, true] {
+        for (force_framed, interpret) in [(false, false), (true, false), (false, true)] {
             ALLOCATED.reset_peak_usage();
             let before = ALLOCATED.current_usage();
-            let options = Options { force_framed, divide: Some(LARGE), ..common::options() };
+            let options = Options { force_framed, interpret, divide: Some(LARGE), ..common::options() };
             let refused = translate(&wasm, &options).err();
             let needed = ALLOCATED.peak_usage() - before;
             // Text alone is up to 64 bytes for each byte of the module.
