@@ -166,7 +166,8 @@ pub struct VmArgs {
     /// standard error) count as one more [default: no limit].
     #[arg(long, value_name = "N")]
     pub fuel: Option<u64>,
-    /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds [default: no limit].
+    /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds; on cpu it is processor time, so a busy
+    /// machine stops none too early [default: no limit].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
     /// VMs that share a warp, the threads of a GPU that run in step; its other threads are idle. 1 to the lanes of a tile
