@@ -103,10 +103,11 @@ fn options(seed: u64) -> Options {
         bounds: if rng.bool() { Bounds::Size } else { Bounds::Capacity },
         linked: rng.u32(..8) == 0,
         divide: rng.bool().then_some(LARGE),
+        keep: rng.bool(),
         interpret: rng.u32(..4) == 0,
         force_framed: rng.u32(..4) == 0,
         profile: rng.u32(..8) == 0,
-        files: false,
+        files: rng.bool(),
         roots: Vec::new(),
     }
 }
