@@ -142,7 +142,7 @@ impl Fleet {
             options: options.clone(),
             quota,
             needs: Needs::default(),
-            init: Init::new(program.meta(), options.own_arguments),
+            init: Init::new(program.meta()),
             cancel,
             exact: Exact::NotYet,
             exact_left: 0,

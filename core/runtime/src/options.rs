@@ -188,8 +188,7 @@ pub struct FleetOptions {
     pub sharers: u32,
     /// The folders that guests are given, for a program made with [`ProgramOptions::files`].
     pub files: Option<Arc<Files>>,
-    /// Inputs may have arguments or variables of their own, so that what a start function makes of them holds for no
-    /// other input.
+    /// Inputs may have arguments or variables of their own, so a start function that reads any runs in each VM.
     pub own_arguments: bool,
 }
 

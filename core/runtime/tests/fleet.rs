@@ -291,6 +291,31 @@ fn victims_of_a_loop_without_end_run_again_side_by_side() {
     }
 }
 
+/// What a start function makes of arguments holds for no other input, if inputs have their own.
+#[test]
+fn a_start_function_reads_the_arguments_of_each_input() {
+    const TEXT: &str = r#"(module
+        (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func $read (drop (call $args (i32.const 16) (i32.const 64))))
+        (start $read)
+        (func (export "_start")
+            (i32.store (i32.const 0) (i32.load (i32.const 16)))
+            (i32.store (i32.const 4) (i32.const 2))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    let (engine, _) = common::engine(|_| ());
+    let program = program(&engine, TEXT, &options(32));
+    let fleet_options = FleetOptions { own_arguments: true, ..FleetOptions::default() };
+    let mut fleet = Fleet::new(&program, &fleet_options, Some(40)).expect("there is room");
+    let own = |n| Input { program_args: Some(vec![format!("{n:02}")]), ..Input::default() };
+    let (outcomes, _) = run(&mut fleet, "_start", (0..40).map(own).collect());
+    for outcome in outcomes {
+        let want = format!("{:02}", outcome.index).into_bytes();
+        assert_eq!((outcome.end, outcome.stdout), (End::Exit(0), want), "{}", outcome.index);
+    }
+}
+
 /// The three clocks: the device's, a word that the host keeps current, and a call to the host.
 #[test]
 fn a_guest_sees_time_pass_wherever_it_comes_from() {

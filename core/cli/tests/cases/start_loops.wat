@@ -1,5 +1,5 @@
 ;; A start function that never ends, whatever the input: what it wrote is every input's, and so is its end.
-;;! options: --timeout 100ms
+;;! options: --timeout 300ms
 ;;! stderr: at start\n
 ;;! error: out of time
 (module

@@ -3,7 +3,7 @@
 
 use super::Fleet;
 use super::gather::Piece;
-use super::image::{Begin, Snapshot};
+use super::image::{Begin, Snapshot, environment};
 use super::job::{Job, Quota};
 use super::key::{key_of, seed};
 use super::run::Run;
@@ -26,11 +26,10 @@ pub enum Init {
 }
 
 impl Init {
-    /// At first. If inputs have arguments of their `own`, each VM runs the start function.
-    pub fn new(meta: &Meta, own: bool) -> Self {
+    /// At first.
+    pub fn new(meta: &Meta) -> Self {
         match (meta.init, meta.events) {
             (None, false) => Self::Done,
-            (init, _) if own => Self::Each(init),
             (init, _) => Self::Untried(init),
         }
     }
@@ -46,6 +45,10 @@ impl Fleet {
         let mut job = Job::new(0, Default::default(), key_of(&seed(self.options.seed)?, 0));
         // It is alone in the fleet already, so a rerun alone would not help.
         job.solo = true;
+        // Then the VM tells if the start function reads them.
+        if self.options.own_arguments {
+            job.environment = environment(&self.options)?;
+        }
         let mut ended = None;
         let (mut none, mut sink) = (std::iter::empty(), |outcome| ended = Some(Box::new(outcome)));
         let mut run = Run::new(self, entry, &mut none, &mut sink);

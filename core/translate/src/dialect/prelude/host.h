@@ -12,8 +12,14 @@ VV_INLINE u32 vv_store_u64(VM *vm, u32 p, u64 v) {
     return 0;
 }
 
+/* Once a start function has read something of its input, its memory depends on the input and is no image for all VMs.
+   So it is with arguments and an environment that are not those of all. */
+#define VV_SEES_INPUT(vm) (VV_WORD(vm, VV_WORD_STDIN) |= VV_SAW_INPUT)
+#define VV_SEES_STRINGS(vm) do { if (VV_WORD(vm, VV_WORD_ENVIRONMENT)) VV_SEES_INPUT(vm); } while (0)
+
 #if defined(VV_HAS_args_get) || defined(VV_HAS_args_sizes_get) || defined(VV_HAS_environ_get) || defined(VV_HAS_environ_sizes_get)
 VV_HELPER u32 vv_strings(VM *vm, u32 which, u32 pointers, u32 bytes) {
+    VV_SEES_STRINGS(vm);
     u32 count = vv_rd32(vm->env + which * 8), length = vv_rd32(vm->env + which * 8 + 4);
     vv_gp from = vm->env + 16 + (which ? vv_rd32(vm->env + 4) : 0);
     if (!vv_writable(vm, pointers, (u64)count * 4) || !vv_writable(vm, bytes, length)) return VV_EFAULT;
@@ -30,6 +36,7 @@ VV_HELPER u32 vv_strings(VM *vm, u32 which, u32 pointers, u32 bytes) {
     return 0;
 }
 VV_HELPER u32 vv_string_sizes(VM *vm, u32 which, u32 count, u32 length) {
+    VV_SEES_STRINGS(vm);
     if (!vv_writable(vm, count, 4) || !vv_writable(vm, length, 4)) return VV_EFAULT;
     vv_st32(vm->mem, count, vv_rd32(vm->env + which * 8));
     vv_st32(vm->mem, length, vv_rd32(vm->env + which * 8 + 4));
@@ -42,9 +49,6 @@ VV_HELPER u32 vv_string_sizes(VM *vm, u32 which, u32 count, u32 length) {
 #endif
 
 #define vv_clock_res_get(vm, id, p) ((id) > 3 ? VV_EINVAL : vv_store_u64(vm, p, VV_CLOCK_RES))
-/* Once a start function has read something of its input, its memory depends on the input and is no image for all VMs.
-   */
-#define VV_SEES_INPUT(vm) (VV_WORD(vm, VV_WORD_STDIN) |= VV_SAW_INPUT)
 #define vv_clock_time_get(vm, id, precision, p) \
     ((id) > 3 ? VV_EINVAL : (VV_SEES_INPUT(vm), vv_store_u64(vm, p, vv_now(vm))))
 /* Where a running kernel cannot read a clock, the host is asked, with an empty request, and answers with its clock. */
