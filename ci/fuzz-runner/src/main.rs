@@ -10,6 +10,7 @@ mod heap;
 mod hostile;
 mod oracle;
 mod subject;
+mod wasmtime;
 
 use case::Case;
 use differential::Differential;

@@ -35,12 +35,15 @@ fn text(memory: &str) -> String {
     text + &format!("(func $fill {fill}))")
 }
 
-/// How each input ends: a value, or nothing for an access out of memory.
-fn ends(text: &str, entry: &str, options: ProgramOptions, inputs: &[(i32, i32)]) -> Vec<Option<Value>> {
+fn compiled(text: &str, options: ProgramOptions) -> Program {
     let (engine, _) = common::engine(|_| ());
     let options = ProgramOptions { lanes: Some(32), cache: CachePolicy::Off, heap: Some(2 << 16), ..options };
-    let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
-    let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
+    Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles")
+}
+
+/// How each input ends: a value, or nothing for an access out of memory.
+fn ends(program: &Program, entry: &str, inputs: &[(i32, i32)]) -> Vec<Option<Value>> {
+    let mut fleet = Fleet::new(program, &FleetOptions::default(), None).expect("there is room");
     let mut ends = vec![None; inputs.len()];
     let mut inputs = inputs.iter().map(|(p, n)| Input::args(vec![Value::I32(*p), Value::I32(*n)]));
     fleet
@@ -66,10 +69,11 @@ fn loops_to_the_ends_of_memory_and_beyond() {
         .collect();
     for memory in ["1 1", "0 2"] {
         let text = text(memory);
+        let natural = ProgramOptions { alignment: Some(Alignment::Natural), ..Default::default() };
+        let any = ProgramOptions { without: [Opt::HoistChecks].into(), ..Default::default() };
+        let (natural, any) = (compiled(&text, natural), compiled(&text, any));
         for entry in ["f0", "f1", "f2", "f3", "f4"] {
-            let natural = ProgramOptions { alignment: Some(Alignment::Natural), ..Default::default() };
-            let any = ProgramOptions { without: [Opt::HoistChecks].into(), ..Default::default() };
-            let (one, other) = (ends(&text, entry, natural, &inputs), ends(&text, entry, any, &inputs));
+            let (one, other) = (ends(&natural, entry, &inputs), ends(&any, entry, &inputs));
             assert!(one.iter().any(Option::is_some) && one.contains(&None), "{entry}");
             for ((one, other), input) in one.iter().zip(&other).zip(&inputs) {
                 assert_eq!(one, other, "memory {memory}, {entry}{input:?}");
@@ -110,7 +114,7 @@ fn neighbours_at_the_ends_of_memory_and_beyond() {
     for text in cases {
         let natural = ProgramOptions { alignment: Some(Alignment::Natural), ..Default::default() };
         let each = ProgramOptions { without: [Opt::MergeChecks].into(), ..Default::default() };
-        let (one, other) = (ends(&text, "f", natural, &inputs), ends(&text, "f", each, &inputs));
+        let (one, other) = (ends(&compiled(&text, natural), "f", &inputs), ends(&compiled(&text, each), "f", &inputs));
         assert!(one.iter().any(Option::is_some) && one.contains(&None), "{text}");
         for ((one, other), input) in one.iter().zip(&other).zip(&inputs) {
             assert_eq!(one, other, "{text}, f{input:?}");
@@ -139,7 +143,7 @@ fn a_check_covers_what_may_follow() {
     let linear = ProgramOptions { interleave: Some(0), ..Default::default() };
     let natural = ProgramOptions { alignment: Some(Alignment::Natural), ..linear.clone() };
     let each = ProgramOptions { without: [Opt::MergeChecks].into(), ..linear };
-    let (one, other) = (ends(text, "f", natural, &inputs), ends(text, "f", each, &inputs));
+    let (one, other) = (ends(&compiled(text, natural), "f", &inputs), ends(&compiled(text, each), "f", &inputs));
     assert!(one.iter().any(Option::is_some) && one.contains(&None));
     for ((one, other), input) in one.iter().zip(&other).zip(&inputs) {
         assert_eq!(one, other, "f{input:?}");
@@ -179,12 +183,12 @@ fn words_side_by_side_at_any_place() {
     let inputs: Vec<(i32, i32)> = (0..18).flat_map(|p| (0..12).map(move |q| (8 * p, 240 + 8 * q))).collect();
     for (kind, bytes) in [("i32", 4), ("i64", 8)] {
         let text = words(kind, bytes);
-        let any =
-            ends(&text, "f", ProgramOptions { without: [Opt::MergeChecks].into(), ..Default::default() }, &inputs);
+        let any = ProgramOptions { without: [Opt::MergeChecks].into(), ..Default::default() };
+        let any = ends(&compiled(&text, any), "f", &inputs);
         for cell in [0, 8, 16, 32] {
             let natural =
                 ProgramOptions { alignment: Some(Alignment::Natural), interleave: Some(cell), ..Default::default() };
-            assert_eq!(ends(&text, "f", natural, &inputs), any, "{kind}, cells of {cell}");
+            assert_eq!(ends(&compiled(&text, natural), "f", &inputs), any, "{kind}, cells of {cell}");
         }
     }
 }
