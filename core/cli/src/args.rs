@@ -458,6 +458,12 @@ pub struct ServeArgs {
     /// The content type of answers.
     #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
     pub content_type: String,
+    /// Encrypt connections (HTTPS), with this certificate (PEM), behind which stand those of its issuers.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// Programs find a request's method, query and headers in their environment, as those of CGI do (REQUEST_METHOD,
     /// QUERY_STRING, CONTENT_TYPE, HTTP_...), and other methods than POST reach them. A program that serves requests in a
     /// loop then begins anew for each.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use vectorvisor_serve::{Limits, Options, Server};
+use vectorvisor_serve::{Limits, Options, Server, Tls};
 
 /// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,11 +20,17 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         .with_writer(std::io::stderr)
         .with_max_level(if quiet { tracing::Level::ERROR } else { tracing::Level::INFO })
         .init();
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(Tls::new(&pem(cert)?, &pem(key)?)?),
+        _ => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let mut server = Server::new(Options {
         limits: Limits { requests: args.max_queue, bytes: args.max_queue_bytes as usize, delay: args.max_delay },
         body: args.max_body as usize,
         content_type: args.content_type.clone(),
         cgi: args.cgi,
+        tls,
         ..Options::default()
     })?;
     // Bound before anything takes time, and from then on connections wait.
@@ -52,10 +58,14 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the socket")?;
         let address = listener.local_addr().context("cannot use the socket")?;
         let names: Vec<String> = args.programs.iter().map(|program| format!("/{}", name_and_path(program).0)).collect();
-        report::note(quiet, &format!("listening on http://{address}; POST {}", names.join(", ")));
+        report::note(quiet, &format!("listening on {scheme}://{address}; POST {}", names.join(", ")));
         server.serve(listener, stop.notified()).await?;
         Ok(0)
     })
+}
+
+fn pem(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// `NAME=PROG`, or a program whose name is that of its file.

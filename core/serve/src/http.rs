@@ -1,7 +1,7 @@
 //! Paths, statuses and connections.
 
 use crate::queue::{Answer, Ended, Env, Refused};
-use crate::{Server, Service};
+use crate::{Server, Service, Tls};
 use crate::{batch, cgi};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
@@ -55,7 +55,8 @@ fn router(server: App) -> Router {
 
 /// Accepts connections until `stop`, and waits until those that there are have their answers.
 pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
-    let (patience, router, graceful) = (server.options.patience, router(server), GracefulShutdown::new());
+    let (patience, tls) = (server.options.patience, server.options.tls.as_ref().map(Tls::acceptor));
+    let (router, graceful) = (router(server), GracefulShutdown::new());
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience);
     let mut stop = pin!(stop);
@@ -77,9 +78,18 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
         // A client that does not read its answer is cut off.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(patience));
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
+        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let stream = Box::pin(stream);
+            let ended = match tls {
+                None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
+                Some(tls) => match tokio::time::timeout(patience, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
+                    Ok(Err(error)) => return tracing::debug!(%error, "a connection is not TLS"),
+                    Err(_) => return tracing::debug!("a connection did not begin in time"),
+                },
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             }
         });

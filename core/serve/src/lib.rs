@@ -19,6 +19,7 @@ mod http;
 pub mod lines;
 mod metrics;
 mod queue;
+mod tls;
 mod worker;
 
 use metrics::Metrics;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+pub use tls::Tls;
 use tokio::sync::{Notify, Semaphore};
 use vectorvisor::{Fleet, FleetOptions, Program};
 
@@ -43,6 +45,8 @@ pub struct Options {
     pub patience: Duration,
     /// The content type of answers.
     pub content_type: String,
+    /// Connections are encrypted.
+    pub tls: Option<Tls>,
     /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked by
     /// any method.
     pub cgi: bool,
@@ -55,6 +59,7 @@ impl Default for Options {
             body: 64 << 20,
             patience: Duration::from_secs(30),
             content_type: "application/octet-stream".into(),
+            tls: None,
             cgi: false,
         }
     }

@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vectorvisor::{BackendSpec, CachePolicy, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks};
-use vectorvisor_serve::{Limits, Options, Server};
+use vectorvisor_serve::{Limits, Options, Server, Tls};
 
 /// Writes what it reads; then what the first byte says: `l` loops for ever, `u` is unreachable, `x` exits with 7 and a
 /// word on standard error.
@@ -355,6 +355,40 @@ fn programs_find_what_is_beside_the_body() {
         server.end().await;
         let server = start_with(CGI, Options::default(), FleetOptions::default()).await;
         assert_eq!(server.get("/echo").await.0, 405);
+        server.end().await;
+    });
+}
+
+#[test]
+fn connections_may_be_encrypted() {
+    use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+    let (cert, key) = (include_bytes!("tls/cert.pem"), include_bytes!("tls/key.pem"));
+    assert!(Tls::new(key, cert).is_err());
+    on_threads(async {
+        let options = Options { tls: Some(Tls::new(cert, key).expect("a certificate")), ..Options::default() };
+        let server = start(options, FleetOptions::default()).await;
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(cert).expect("PEM")).expect("a certificate");
+        let config = ClientConfig::builder_with_provider(std::sync::Arc::new(ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().expect("versions");
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let stream = TcpStream::connect(&server.address).await.expect("a connection");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+        let mut stream = connector.connect(name, stream).await.expect("it is TLS");
+        let request = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = Vec::new();
+        _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+        // One that is not encrypted is cut off.
+        let mut plain = TcpStream::connect(&server.address).await.expect("a connection");
+        plain.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = Vec::new();
+        _ = plain.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP"));
         server.end().await;
     });
 }
