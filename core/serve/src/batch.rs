@@ -1,24 +1,25 @@
 //! Many requests in one body, and their answers.
 
-use crate::http::{LOST, status};
+use crate::http::reason;
 use crate::lines;
-use crate::queue::{Answer, Env, Queue};
+use crate::metrics::Reason;
+use crate::queue::{Answer, Ended, Env, Failure, Queue, Reply, Request};
+use crate::window::{Done, Tag, Window};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use futures_util::future::Either;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use rmp::Marker;
 use rmp::decode::RmpRead as _;
 use rmp::encode::ValueWriteError;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use vectorvisor::End;
 
-/// Requests of one batch that are under way: a client that does not read its answers stops its own batch.
-const UNDER_WAY: usize = 1 << 15;
-/// Requests of one that were submitted and are not yet among those.
-const AHEAD: usize = 1 << 10;
+/// Requests that are submitted together.
+const TOGETHER: usize = 512;
+/// Bytes of answers that are sent together, about.
+const PIECE: usize = 256 << 10;
 
 /// The form of a batch and of its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +59,14 @@ impl Iterator for Items {
         self.next += 1;
         Some(match self.format {
             Format::Lines => {
-                let length = self.rest.iter().position(|byte| *byte == b'\n').unwrap_or(self.rest.len());
+                let length = memchr::memchr(b'\n', &self.rest).unwrap_or(self.rest.len());
                 let line = self.rest.split_to(length);
                 self.rest.advance(self.rest.len().min(1));
-                match lines::given(line.strip_suffix(b"\r").unwrap_or(&line).to_vec()) {
+                let line = line.slice(..line.strip_suffix(b"\r").map_or(line.len(), <[u8]>::len));
+                if line.trim_ascii_start().first() != Some(&b'{') {
+                    return Some(Item { index, id: None, stdin: Ok(line) });
+                }
+                match lines::given(line.to_vec()) {
                     Ok(given) => Item { index, id: given.id, stdin: Ok(given.stdin.into()) },
                     Err(why) => Item { index, id: None, stdin: Err(why) },
                 }
@@ -148,39 +153,26 @@ impl Format {
         Ok((Items { format: self, rest: body, next: 0 }, head.freeze()))
     }
 
-    /// An answer.
-    fn answer(self, index: usize, id: Option<serde_json::Value>, answer: &Answer) -> Bytes {
-        let (code, _) = status(answer);
-        let answer = answer.as_ref().map(|ended| &ended.outcome);
-        let error = match answer {
-            Ok(outcome) if outcome.end == End::Exit(0) => None,
-            Ok(outcome) => Some(outcome.end.to_string()),
-            Err(why) => Some(why.clone()),
+    /// Adds an answer.
+    fn answer(self, to: &mut Vec<u8>, index: usize, id: Option<&serde_json::Value>, answer: &Answer) {
+        let (outcome, error) = match answer {
+            Ok(Ended { outcome, .. }) => {
+                (Some(outcome), (outcome.end != End::Exit(0)).then(|| outcome.end.to_string()))
+            }
+            Err(failure) => (None, Some(failure.why.clone())),
         };
-        let none = Vec::new();
-        let (stdout, stderr) = answer.map_or((&none, &none), |outcome| (&outcome.stdout, &outcome.stderr));
+        let exit = outcome.and_then(|o| if let End::Exit(code) = o.end { Some(code) } else { None });
+        let (stdout, stderr): (&[u8], &[u8]) = outcome.map_or((&[], &[]), |o| (&o.stdout, &o.stderr));
         match self {
-            Self::Lines => {
-                let exit = answer.ok().and_then(|o| if let End::Exit(code) = o.end { Some(code) } else { None });
-                lines::Answer { index, id: id.as_ref(), exit, stdout, error, stderr, ..Default::default() }
-                    .line()
-                    .into()
-            }
-            Self::MsgPack => {
-                let exit = answer.ok().and_then(|o| if let End::Exit(code) = o.end { Some(code) } else { None });
-                let mut to = BytesMut::with_capacity(64 + stdout.len() + stderr.len()).writer();
-                // A buffer that grows takes it all.
-                _ = packed(&mut to, index, exit, stdout, error.filter(|_| exit.is_none()), stderr);
-                to.into_inner().freeze()
-            }
+            Self::Lines => lines::Answer { index, id, exit, stdout, error, stderr, ..Default::default() }.write(to),
+            // A buffer that grows takes it all.
+            Self::MsgPack => _ = packed(to, index, exit, stdout, error.filter(|_| exit.is_none()), stderr),
             Self::Lengths => {
-                let body = error.as_ref().map_or(&stdout[..], |text| text.as_bytes());
-                let mut bytes = BytesMut::with_capacity(12 + body.len());
-                bytes.put_u32_le(index as u32);
-                bytes.put_u32_le(code.as_u16().into());
-                bytes.put_u32_le(body.len() as u32);
-                bytes.put_slice(body);
-                bytes.freeze()
+                let body = error.as_ref().map_or(stdout, |text| text.as_bytes());
+                to.put_u32_le(index as u32);
+                to.put_u32_le(reason(answer).status().as_u16().into());
+                to.put_u32_le(body.len() as u32);
+                to.put_slice(body);
             }
         }
     }
@@ -215,55 +207,110 @@ fn packed(
     Ok(())
 }
 
-/// A request that was submitted, or why it was not.
-type Submitted = (usize, Option<serde_json::Value>, Instant, Result<oneshot::Receiver<Answer>, String>);
-
-/// Runs the requests, and gives their answers: in their order, or as they end. The batch keeps its `room` until all have
-/// been submitted.
+/// Runs the requests, and gives their answers: in their order, or as they end.
 pub fn answers(
+    window: Arc<Window>,
     queue: Arc<Queue>,
     format: Format,
     (items, head): (Items, Bytes),
     any_order: bool,
     env: Env,
-    room: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
-    let (send, submitted) = mpsc::channel::<Submitted>(AHEAD);
-    let submits = queue.clone();
     // Apart from the answers: these are not asked for while the client does not read.
-    tokio::spawn(async move {
-        for Item { index, id, stdin } in items {
-            let begin = Instant::now();
-            let answer = match stdin {
-                Ok(stdin) => submits.submit_when_there_is_room(&stdin, env.clone()).await.map_err(|_| LOST.into()),
-                Err(why) => Err(why),
-            };
-            // The client has gone.
-            if send.send((index, id, begin, answer)).await.is_err() {
-                return;
+    tokio::spawn(submit(window.clone(), queue.clone(), items, env));
+    let answers = Answers { window, queue, format, any_order, taken: 0, sent: 0, ready: VecDeque::new() };
+    let head = stream::iter((!head.is_empty()).then_some(Ok(head)));
+    head.chain(stream::unfold(answers, |mut answers| async move { Some((Ok(answers.next().await?), answers)) }))
+}
+
+/// Submits the requests of a batch while there is room.
+async fn submit(window: Arc<Window>, queue: Arc<Queue>, items: Items, env: Env) {
+    let (line, mut items, mut count) = (queue.line(), items.peekable(), 0);
+    while items.peek().is_some() {
+        // The client has gone.
+        let Some(room) = window.room().await else { return };
+        let some: Vec<Item> = items.by_ref().take(room.min(TOGETHER)).collect();
+        count += some.len();
+        let (expected, begin) = (window.admit(some.len()), Instant::now());
+        let requests = some.into_iter().filter_map(|Item { index, id, stdin }| {
+            let ticket = window.ticket(Tag { index, id, begin }, expected);
+            match stdin {
+                Ok(stdin) => {
+                    let (stdin, env) = (stdin[..].into(), env.clone());
+                    Some(Request { stdin, env, reply: Reply::OfBatch(ticket), since: begin })
+                }
+                Err(why) => {
+                    ticket.answer(Err(Failure { reason: Reason::Bad, why }));
+                    None
+                }
+            }
+        });
+        let requests: Vec<Request> = requests.collect();
+        if !requests.is_empty() {
+            // If it is closed, their tickets tell that they are lost.
+            _ = queue.push(line, requests);
+        }
+        tokio::task::yield_now().await;
+    }
+    window.complete(count);
+}
+
+/// The answers of a batch.
+struct Answers {
+    window: Arc<Window>,
+    queue: Arc<Queue>,
+    format: Format,
+    any_order: bool,
+    /// How many were taken from the window, and how many were sent.
+    taken: usize,
+    sent: usize,
+    /// Those that were taken and not sent; where order counts, that of number `sent + k` is the `k`th.
+    ready: VecDeque<Option<Done>>,
+}
+
+impl Answers {
+    /// Some of them, as they are sent.
+    async fn next(&mut self) -> Option<Bytes> {
+        while !matches!(self.ready.front(), Some(Some(_))) {
+            let done = self.window.answers(self.taken).await;
+            if done.is_empty() {
+                return None;
+            }
+            self.taken += done.len();
+            if self.any_order {
+                self.ready.extend(done.into_iter().map(Some));
+                continue;
+            }
+            for one in done {
+                let at = one.tag.index - self.sent;
+                if self.ready.len() <= at {
+                    self.ready.resize_with(at + 1, || None);
+                }
+                self.ready[at] = Some(one);
             }
         }
-        drop(room);
-    });
-    let each = move |(index, id, begin, answer): Submitted| {
-        let queue = queue.clone();
-        async move {
-            let answer = match answer {
-                Ok(answer) => answer.await.unwrap_or_else(|_| Err(LOST.into())),
-                Err(why) => Err(why),
-            };
-            queue.meters.ended(status(&answer).1);
-            queue.meters.seconds.observe(begin.elapsed().as_secs_f64());
-            Ok(format.answer(index, id, &answer))
+        let meters = &self.queue.meters;
+        let (mut text, mut held, seconds, now) = (Vec::new(), 0, meters.seconds.local(), Instant::now());
+        while text.len() < PIECE
+            && let Some(Some(done)) = self.ready.pop_front_if(|done| done.is_some())
+        {
+            let Tag { index, id, begin } = done.tag;
+            held += done.held;
+            self.sent += 1;
+            meters.ended(reason(&done.answer));
+            seconds.observe(now.saturating_duration_since(begin).as_secs_f64());
+            self.format.answer(&mut text, index, id.as_ref(), &done.answer);
         }
-    };
-    let answers = stream::unfold(submitted, |mut more| async move { Some((more.recv().await?, more)) }).map(each);
-    let answers = if any_order {
-        Either::Left(answers.buffer_unordered(UNDER_WAY))
-    } else {
-        Either::Right(answers.buffered(UNDER_WAY))
-    };
-    stream::iter((!head.is_empty()).then_some(Ok(head))).chain(answers)
+        seconds.flush();
+        self.window.free(held);
+        Some(text.into())
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.window.abandon();
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Paths, statuses and connections.
 
-use crate::queue::{Answer, Ended, Env, Refused};
+use crate::metrics::Reason;
+use crate::queue::{Answer, Ended, Env, Failure, Refused};
+use crate::window::Window;
 use crate::{Server, Service, Tls};
 use crate::{batch, cgi};
 use axum::Router;
@@ -159,7 +161,12 @@ fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<(&'a str, &'a S
 type Given = (Bytes, Env, OwnedSemaphorePermit);
 
 /// Reads a request for a program. It waits for room if it may.
-async fn body(server: &Server, program: &str, request: Request, waits: bool) -> Result<Given, Box<Response>> {
+async fn body(
+    server: &Server,
+    (program, service): (&str, &Service),
+    request: Request,
+    waits: bool,
+) -> Result<Given, Box<Response>> {
     let length = request.body().size_hint().upper().and_then(|n| usize::try_from(n).ok());
     let units = length.unwrap_or(usize::MAX).min(server.options.body).div_ceil(UNIT).max(1) as u32;
     let bodies = server.bodies.clone();
@@ -171,13 +178,17 @@ async fn body(server: &Server, program: &str, request: Request, waits: bool) -> 
         false => bodies.try_acquire_many_owned(units).ok(),
     };
     let Some(room) = room else {
+        service.queue.meters.ended(Reason::Refused);
         return Err(Box::new(unavailable("too many bytes wait (--max-queue-bytes); try again later")));
     };
     let (parts, body) = request.into_parts();
     let limited = Limited::new(body, server.options.body);
-    let failed = |status, text: &str| Err(Box::new(error(status, text, b"")));
+    let failed = |reason: Reason, text: &str| {
+        service.queue.meters.ended(reason);
+        Err(Box::new(error(reason.status(), text, b"")))
+    };
     match tokio::time::timeout(server.options.patience, limited.collect()).await {
-        Err(_) => failed(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+        Err(_) => failed(Reason::Slow, "the body did not arrive in time"),
         Ok(Ok(body)) => {
             let body = body.to_bytes();
             let env = if server.options.cgi { cgi::variables(program, &parts, body.len()) } else { Vec::new() };
@@ -185,9 +196,9 @@ async fn body(server: &Server, program: &str, request: Request, waits: bool) -> 
         }
         Ok(Err(why)) if why.is::<LengthLimitError>() => {
             let text = format!("the body is longer than {} bytes (--max-body)", server.options.body);
-            failed(StatusCode::PAYLOAD_TOO_LARGE, &text)
+            failed(Reason::Large, &text)
         }
-        Ok(Err(why)) => failed(StatusCode::BAD_REQUEST, &format!("the body ended early: {why}")),
+        Ok(Err(why)) => failed(Reason::Gone, &format!("the body ended early: {why}")),
     }
 }
 
@@ -228,12 +239,12 @@ async fn run(server: App, name: Option<String>, request: Request) -> (Response, 
     let mut times = Times::default();
     let ended = async {
         let (program, service) = service(&server, name.as_deref())?;
-        let (stdin, env, _room) = body(&server, program, request, false).await?;
+        let (stdin, env, _room) = body(&server, (program, service), request, false).await?;
         let begin = Instant::now();
         let answer = service.queue.submit(&stdin, env).map_err(|why| Box::new(service.refused(why)))?;
         // The queue has its own.
         drop(stdin);
-        let answer = answer.await.unwrap_or_else(|_| Err(LOST.into()));
+        let answer = answer.await.unwrap_or_else(|_| Err(Failure::lost()));
         if let Ok(Ended { waited, .. }) = &answer {
             times = Times { waited: *waited, ran: begin.elapsed().saturating_sub(*waited) };
         }
@@ -242,9 +253,6 @@ async fn run(server: App, name: Option<String>, request: Request) -> (Response, 
     let response = ended.await.unwrap_or_else(|response| *response);
     (response, times)
 }
-
-/// What clients see when the thread of the fleet has gone.
-pub const LOST: &str = "the server ended before this request did";
 
 /// The query of a batch.
 #[derive(Deserialize)]
@@ -274,9 +282,10 @@ async fn many(
             );
             return Err(Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text, b"")));
         };
-        let (body, env, room) = body(&server, program, request, true).await?;
+        let (body, env, room) = body(&server, (program, service), request, true).await?;
         let requests = format.requests(body).map_err(bad)?;
-        let answers = Body::from_stream(batch::answers(queue, format, requests, any, env, room));
+        let window = Window::new(queue.clone(), server.windows.clone(), room);
+        let answers = Body::from_stream(batch::answers(window, queue, format, requests, any, env));
         Ok(([(header::CONTENT_TYPE, format.content_type())], answers).into_response())
     };
     ended.await.unwrap_or_else(|response: Box<Response>| *response)
@@ -303,23 +312,38 @@ fn unavailable(text: &str) -> Response {
     response
 }
 
-/// The status of an outcome, and what the metrics call it.
-pub fn status(answer: &Answer) -> (StatusCode, &'static str) {
+impl Reason {
+    /// The status of an answer.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Ok => StatusCode::OK,
+            Self::Exit | Self::Trap | Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Timeout | Self::Fuel => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooLong | Self::Large => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Lost | Self::Refused => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Bad | Self::Gone => StatusCode::BAD_REQUEST,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
+/// How a request ended.
+pub fn reason(answer: &Answer) -> Reason {
     match answer.as_ref().map(|ended| &ended.outcome.end) {
-        Ok(End::Exit(0)) => (StatusCode::OK, "ok"),
-        Ok(End::Exit(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "exit"),
-        Ok(End::Trap(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "trap"),
-        Ok(End::OutOfFuel(_)) => (StatusCode::GATEWAY_TIMEOUT, "fuel"),
-        Ok(End::Timeout(_)) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
-        Ok(End::TooLong { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
-        Ok(End::Failed(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "lost"),
+        Ok(End::Exit(0)) => Reason::Ok,
+        Ok(End::Exit(_)) => Reason::Exit,
+        Ok(End::Trap(_)) => Reason::Trap,
+        Ok(End::OutOfFuel(_)) => Reason::Fuel,
+        Ok(End::Timeout(_)) => Reason::Timeout,
+        Ok(End::TooLong { .. }) => Reason::TooLong,
+        Ok(End::Failed(_)) => Reason::Failed,
+        Err(failure) => failure.reason,
     }
 }
 
 impl Service {
     fn refused(&self, why: Refused) -> Response {
-        self.queue.meters.ended("refused");
+        self.queue.meters.ended(Reason::Refused);
         let text = match why {
             Refused::Full => "too many requests wait (--max-queue); try again later",
             Refused::Closed => "the server ends, or its device failed; try again later",
@@ -328,15 +352,16 @@ impl Service {
     }
 
     fn respond(&self, answer: Answer, begin: Instant, content_type: &str) -> Response {
-        let (status, end) = status(&answer);
-        self.queue.meters.ended(end);
+        let reason = reason(&answer);
+        let status = reason.status();
+        self.queue.meters.ended(reason);
         self.queue.meters.seconds.observe(begin.elapsed().as_secs_f64());
         match answer.map(|ended| ended.outcome) {
             Ok(outcome) if status == StatusCode::OK => {
                 ([(header::CONTENT_TYPE, content_type.to_owned())], outcome.stdout).into_response()
             }
             Ok(outcome) => error(status, &outcome.end.to_string(), &outcome.stderr),
-            Err(why) => unavailable(&why),
+            Err(failure) => unavailable(&failure.why),
         }
     }
 }

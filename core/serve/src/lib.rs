@@ -20,6 +20,7 @@ pub mod lines;
 mod metrics;
 mod queue;
 mod tls;
+mod window;
 mod worker;
 
 use metrics::Metrics;
@@ -92,6 +93,8 @@ pub struct Server {
     services: BTreeMap<String, Service>,
     /// Room for bodies, in units of [`http::UNIT`] bytes.
     bodies: Arc<Semaphore>,
+    /// Room for what batches have under way.
+    windows: Arc<window::Pool>,
     /// A program whose device does not come back.
     broken: Arc<(Mutex<Option<String>>, Notify)>,
 }
@@ -116,8 +119,8 @@ impl Server {
             return Err(Error::Option(format!("{:?} is not a content type", options.content_type)));
         }
         let limits = options.limits;
-        if limits.requests == 0 || limits.requests > Semaphore::MAX_PERMITS {
-            return Err(Error::Option(format!("{} requests cannot wait (--max-queue)", limits.requests)));
+        if limits.requests == 0 {
+            return Err(Error::Option("0 requests cannot wait (--max-queue)".into()));
         }
         if options.body.div_ceil(http::UNIT) > limits.bytes / http::UNIT {
             let (one, all) = (options.body, limits.bytes);
@@ -125,8 +128,9 @@ impl Server {
             return Err(Error::Option(text));
         }
         let bodies = Arc::new(Semaphore::new((limits.bytes / http::UNIT).min(u32::MAX as usize >> 3)));
+        let windows = Arc::new(window::Pool::new(limits.bytes));
         let metrics = Metrics::new().map_err(|error| Error::Option(error.to_string()))?;
-        Ok(Self { options, metrics, services: BTreeMap::new(), bodies, broken: Arc::default() })
+        Ok(Self { options, metrics, services: BTreeMap::new(), bodies, windows, broken: Arc::default() })
     }
 
     /// Adds a program, which answers `POST /NAME`. Its VMs are allocated now; `fleet.sharers` says how many programs

@@ -154,6 +154,13 @@ struct Line<'a> {
 impl Answer<'_> {
     /// The line, with its end.
     pub fn line(self) -> Vec<u8> {
+        let mut line = Vec::new();
+        self.write(&mut line);
+        line
+    }
+
+    /// Adds the line, with its end.
+    pub fn write(self, to: &mut Vec<u8>) {
         let text = self.exit.map(|_| std::str::from_utf8(self.stdout));
         let line = Line {
             index: self.index,
@@ -168,9 +175,8 @@ impl Answer<'_> {
             files: (!self.files.is_empty()).then(|| self.files.iter().map(file).collect()),
         };
         // All of it has a form in JSON: keys are strings, and there are no numbers but those that were read from JSON.
-        let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        _ = serde_json::to_writer(&mut *to, &line);
+        to.push(b'\n');
     }
 }
 

@@ -1,9 +1,72 @@
 //! Figures for Prometheus.
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    Ok,
+    Exit,
+    Trap,
+    Timeout,
+    Fuel,
+    /// The program takes no request as long.
+    TooLong,
+    /// The runtime could not run it, or its output has no room.
+    Failed,
+    /// The device failed, or the server ended.
+    Lost,
+    /// There was no room in the queue, or no device.
+    Refused,
+    /// The client has gone.
+    Gone,
+    /// It is no request.
+    Bad,
+    /// Its body is over the limit.
+    Large,
+    /// Its body did not arrive in time.
+    Slow,
+}
+
+impl Reason {
+    const ALL: [Self; 13] = [
+        Self::Ok,
+        Self::Exit,
+        Self::Trap,
+        Self::Timeout,
+        Self::Fuel,
+        Self::TooLong,
+        Self::Failed,
+        Self::Lost,
+        Self::Refused,
+        Self::Gone,
+        Self::Bad,
+        Self::Large,
+        Self::Slow,
+    ];
+
+    /// As in the figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Exit => "exit",
+            Self::Trap => "trap",
+            Self::Timeout => "timeout",
+            Self::Fuel => "fuel",
+            Self::TooLong => "too_long",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+            Self::Refused => "refused",
+            Self::Gone => "gone",
+            Self::Bad => "bad",
+            Self::Large => "large",
+            Self::Slow => "slow",
+        }
+    }
+}
 
 /// The figures of all programs.
 pub struct Metrics {
@@ -18,8 +81,8 @@ pub struct Metrics {
 
 /// The figures of one program.
 pub struct Meters {
-    requests: IntCounterVec,
-    program: String,
+    /// Requests by how they ended, in the order of [`Reason`].
+    ended: [IntCounter; Reason::ALL.len()],
     /// Seconds from a request to its answer.
     pub seconds: Histogram,
     /// Seconds that a request waited for a VM.
@@ -43,10 +106,7 @@ impl Metrics {
             HistogramVec::new(HistogramOpts::from(opts(name, help)).buckets(buckets()?), &["program"])
         };
         let metrics = Self {
-            requests: IntCounterVec::new(
-                opts("requests_total", "Requests by how they ended: ok, exit, trap, timeout, refused and others."),
-                &["program", "end"],
-            )?,
+            requests: IntCounterVec::new(opts("requests_total", "Requests by how they ended."), &["program", "end"])?,
             seconds: histogram("request_seconds", "Seconds from a request to its answer.")?,
             waited: histogram("queue_seconds", "Seconds that a request waited for a VM.")?,
             waiting: IntGaugeVec::new(opts("queue_length", "Requests that wait for a VM."), &["program"])?,
@@ -68,8 +128,7 @@ impl Metrics {
     pub fn of(&self, program: &str) -> Meters {
         let labels = &[program];
         Meters {
-            requests: self.requests.clone(),
-            program: program.to_owned(),
+            ended: Reason::ALL.map(|reason| self.requests.with_label_values(&[program, reason.name()])),
             seconds: self.seconds.with_label_values(labels),
             waited: self.waited.with_label_values(labels),
             waiting: self.waiting.with_label_values(labels),
@@ -88,7 +147,7 @@ impl Metrics {
 
 impl Meters {
     /// A request ended so.
-    pub fn ended(&self, end: &str) {
-        self.requests.with_label_values(&[self.program.as_str(), end]).inc();
+    pub fn ended(&self, reason: Reason) {
+        self.ended[reason as usize].inc();
     }
 }

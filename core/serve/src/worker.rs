@@ -1,5 +1,6 @@
 //! A program's thread: its fleet, which runs what its queue holds.
 
+use crate::metrics::Reason;
 use crate::queue::{Packets, Queue, Running};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -64,8 +65,12 @@ fn again(program: &Program, options: &FleetOptions, queue: &Queue) -> Option<Fle
 fn run(fleet: &mut Fleet, queue: &Queue) -> vectorvisor::Result<Summary> {
     let running = RefCell::new(Running::default());
     let full = (fleet.vms() / PACKETS).max(1);
-    let mut packets = Packets { queue, running: &running, full, taking: false };
-    let ran = fleet.serve(ENTRY, &mut packets, &mut |outcome| running.borrow_mut().answer(outcome));
+    let mut packets = Packets::new(queue, &running, full);
+    let ran = fleet.serve(ENTRY, &mut packets, &mut |outcome| {
+        if !running.borrow_mut().answer(outcome) {
+            queue.meters.ended(Reason::Gone);
+        }
+    });
     if let Err(error) = &ran {
         running.borrow_mut().fail(&format!("the device failed: {error}"));
     }

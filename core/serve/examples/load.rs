@@ -1,0 +1,350 @@
+//! Asks a server that runs `load.wat`, checks each answer, and prints figures as JSON: how many requests were answered,
+//! and how long it took. Some may be hostile (`--hostile`), or come as batches (`--batch`).
+
+use clap::Parser;
+use std::collections::BTreeMap;
+use std::process::exit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+/// A load for a server.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Address and port.
+    address: String,
+    /// The program's path.
+    #[arg(long, default_value = "/load")]
+    path: String,
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Bytes of a request.
+    #[arg(long, default_value_t = 1024)]
+    bytes: usize,
+    /// Requests a second; without it each connection sends its next when it has its answer.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// So many of a thousand requests are hostile; with --rate.
+    #[arg(long, default_value_t = 0)]
+    hostile: u32,
+    /// Bytes of a request that is too long.
+    #[arg(long, default_value_t = 2 << 20)]
+    too_long: usize,
+    /// Requests of a batch; 0 are single requests.
+    #[arg(long, default_value_t = 0)]
+    batch: usize,
+    /// Batches are answered as requests end.
+    #[arg(long)]
+    any: bool,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    right: usize,
+    wrong: usize,
+    /// No answer.
+    lost: usize,
+    /// By status, where it is not 200.
+    others: BTreeMap<u16, usize>,
+    /// Of those that were right.
+    microseconds: Vec<u32>,
+    hostile: BTreeMap<&'static str, BTreeMap<String, usize>>,
+}
+
+/// A connection that may be opened again.
+struct Client<'a> {
+    args: &'a Args,
+    stream: Option<TcpStream>,
+    buffer: Vec<u8>,
+}
+
+type Response = std::io::Result<(u16, Vec<u8>)>;
+
+impl<'a> Client<'a> {
+    fn new(args: &'a Args) -> Self {
+        Self { args, stream: None, buffer: Vec::new() }
+    }
+
+    fn head(&self, path: &str, kind: &str, length: usize) -> Vec<u8> {
+        let host = &self.args.address;
+        format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n")
+            .into()
+    }
+
+    async fn stream(&mut self) -> std::io::Result<&mut TcpStream> {
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(&self.args.address).await?;
+            stream.set_nodelay(true)?;
+            self.stream = Some(stream);
+            self.buffer.clear();
+        }
+        self.stream.as_mut().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
+    async fn ask(&mut self, path: &str, kind: &str, body: &[u8]) -> Response {
+        let mut request = self.head(path, kind, body.len());
+        request.extend_from_slice(body);
+        let sent = self.stream().await?.write_all(&request).await;
+        // The server may have answered before it read all.
+        let answered = self.answer().await;
+        if sent.is_err() || answered.is_err() {
+            self.stream = None;
+        }
+        answered
+    }
+
+    async fn more(&mut self) -> std::io::Result<()> {
+        let Self { stream: Some(stream), buffer, .. } = self else {
+            return Err(std::io::ErrorKind::NotConnected.into());
+        };
+        match stream.read_buf(buffer).await? {
+            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads an answer.
+    async fn answer(&mut self) -> Response {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let (head, status, length, chunked, close) = loop {
+            let mut response = httparse::Response::new(&mut headers);
+            let bad = |_| std::io::ErrorKind::InvalidData;
+            if let httparse::Status::Complete(head) = response.parse(&self.buffer).map_err(bad)? {
+                let of = |name: &str| {
+                    let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+                    std::str::from_utf8(header.value).ok()
+                };
+                let length: usize = of("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+                let chunked = of("transfer-encoding") == Some("chunked");
+                break (head, response.code.unwrap_or(0), length, chunked, of("connection") == Some("close"));
+            }
+            headers = [httparse::EMPTY_HEADER; 32];
+            self.more().await?;
+        };
+        self.buffer.drain(..head);
+        let mut body = Vec::new();
+        if chunked {
+            loop {
+                let line = loop {
+                    match self.buffer.windows(2).position(|two| two == b"\r\n") {
+                        Some(at) => break at,
+                        None => self.more().await?,
+                    }
+                };
+                let text = std::str::from_utf8(&self.buffer[..line]).unwrap_or_default();
+                let size = usize::from_str_radix(text, 16).map_err(|_| std::io::ErrorKind::InvalidData)?;
+                while self.buffer.len() < line + 2 + size + 2 {
+                    self.more().await?;
+                }
+                body.extend_from_slice(&self.buffer[line + 2..line + 2 + size]);
+                self.buffer.drain(..line + 2 + size + 2);
+                if size == 0 {
+                    break;
+                }
+            }
+        } else {
+            while self.buffer.len() < length {
+                self.more().await?;
+            }
+            body.extend(self.buffer.drain(..length));
+        }
+        if close {
+            self.stream = None;
+        }
+        Ok((status, body))
+    }
+}
+
+/// The body of a good request.
+fn body(args: &Args, number: usize) -> Vec<u8> {
+    let mut text = format!("request {number} ").into_bytes();
+    // Its first byte tells the guest what to do; and no two bodies are alike.
+    text[0] = b'a';
+    let unit = text.clone();
+    while text.len() < args.bytes {
+        let more = unit.len().min(args.bytes - text.len());
+        text.extend_from_slice(&unit[..more]);
+    }
+    text
+}
+
+/// Sends requests one after another: as they are answered, or as `--rate` says.
+async fn singles(args: &Args, worker: usize, next: &AtomicUsize, begin: Instant, figures: &Mutex<Figures>) {
+    let mut client = Client::new(args);
+    let mut own = Figures::default();
+    let end = begin + Duration::from_secs_f64(args.seconds);
+    let apart = args.rate.map(|rate| args.connections as f64 / rate);
+    for turn in 0.. {
+        let mut due = Instant::now();
+        if let Some(apart) = apart {
+            let phase = worker as f64 / args.connections as f64;
+            due = begin + Duration::from_secs_f64((f64::from(turn) + phase) * apart);
+        }
+        if due >= end {
+            break;
+        }
+        tokio::time::sleep_until(due.into()).await;
+        let text = body(args, next.fetch_add(1, Ordering::Relaxed));
+        match client.ask(&args.path, "text/plain", &text).await {
+            Ok((200, answer)) if answer == text => {
+                own.right += 1;
+                own.microseconds.push(due.elapsed().as_micros() as u32);
+            }
+            Ok((200, _)) => own.wrong += 1,
+            Ok((status, _)) => *own.others.entry(status).or_default() += 1,
+            Err(_) => own.lost += 1,
+        }
+    }
+    merge(&mut *figures.lock().await, own);
+}
+
+/// Sends batches one after another.
+async fn batches(args: &Args, begin: Instant, figures: &Mutex<Figures>) {
+    let (mut client, mut own) = (Client::new(args), Figures::default());
+    let mut text = Vec::new();
+    let bodies: Vec<Vec<u8>> = (0..args.batch).map(|number| body(args, number)).collect();
+    for body in &bodies {
+        text.extend((body.len() as u32).to_le_bytes());
+        text.extend_from_slice(body);
+    }
+    let path = format!("{}/batch{}", args.path, if args.any { "?order=any" } else { "" });
+    while begin.elapsed().as_secs_f64() < args.seconds {
+        let due = Instant::now();
+        let answer = match client.ask(&path, "application/octet-stream", &text).await {
+            Ok((200, answer)) => answer,
+            Ok((status, _)) => {
+                *own.others.entry(status).or_default() += 1;
+                continue;
+            }
+            Err(_) => {
+                own.lost += args.batch;
+                continue;
+            }
+        };
+        own.microseconds.push(due.elapsed().as_micros() as u32);
+        let (mut rest, mut found) = (&answer[..], vec![false; bodies.len()]);
+        while let Some((head, after)) = rest.split_first_chunk::<12>() {
+            let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
+            let (index, status, length) = (word(0), word(4), word(8));
+            let right = status == 200 && after.get(..length) == bodies.get(index).map(|body| &body[..]);
+            let new = found.get_mut(index).is_some_and(|found| !std::mem::replace(found, true));
+            match right && new {
+                true => own.right += 1,
+                false => own.wrong += 1,
+            }
+            rest = after.get(length..).unwrap_or_default();
+        }
+        own.lost += found.iter().filter(|found| !**found).count();
+    }
+    merge(&mut *figures.lock().await, own);
+}
+
+const KINDS: [&str; 8] = ["too long", "empty", "slow", "hang up", "trap", "loop", "output", "recursion"];
+
+/// Sends hostile requests, each kind in its turn, each by a connection of its own.
+async fn hostile(args: &Arc<Args>, rate: f64, begin: Instant, figures: &Arc<Mutex<Figures>>) {
+    let mut tasks = Vec::new();
+    for turn in 0.. {
+        let due = Duration::from_secs_f64(f64::from(turn) / rate);
+        if due.as_secs_f64() >= args.seconds {
+            break;
+        }
+        tokio::time::sleep_until((begin + due).into()).await;
+        let kind = KINDS[turn as usize % KINDS.len()];
+        let (args, figures) = (args.clone(), figures.clone());
+        tasks.push(tokio::spawn(async move {
+            let what = match attack(&args, kind).await {
+                Ok(status) => status.to_string(),
+                Err(error) => error.kind().to_string(),
+            };
+            *figures.lock().await.hostile.entry(kind).or_default().entry(what).or_default() += 1;
+        }));
+    }
+    for task in tasks {
+        _ = task.await;
+    }
+}
+
+async fn attack(args: &Args, kind: &str) -> std::io::Result<u16> {
+    let mut client = Client::new(args);
+    let long = vec![b'a'; args.too_long];
+    let body: &[u8] = match kind {
+        "too long" => &long,
+        "empty" => b"",
+        "trap" => b"u",
+        "loop" => b"l",
+        "output" => b"o",
+        "recursion" => b"r",
+        "slow" => {
+            let mut request = client.head(&args.path, "text/plain", 10);
+            request.extend_from_slice(b"a123456789");
+            let stream = client.stream().await?;
+            for byte in request {
+                stream.write_all(&[byte]).await?;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            return Ok(client.answer().await?.0);
+        }
+        _ => {
+            let mut request = client.head(&args.path, "text/plain", 10);
+            request.extend_from_slice(b"a12345");
+            client.stream().await?.write_all(&request).await?;
+            return Ok(0);
+        }
+    };
+    Ok(client.ask(&args.path, "text/plain", body).await?.0)
+}
+
+fn merge(all: &mut Figures, own: Figures) {
+    all.right += own.right;
+    all.wrong += own.wrong;
+    all.lost += own.lost;
+    all.microseconds.extend(own.microseconds);
+    for (status, count) in own.others {
+        *all.others.entry(status).or_default() += count;
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let args = Arc::new(Args::parse());
+    let (figures, next, begin) =
+        (Arc::new(Mutex::new(Figures::default())), Arc::new(AtomicUsize::new(0)), Instant::now());
+    let mut tasks = Vec::new();
+    for worker in 0..args.connections {
+        let (args, figures, next) = (args.clone(), figures.clone(), next.clone());
+        tasks.push(tokio::spawn(async move {
+            match args.batch {
+                0 => singles(&args, worker, &next, begin, &figures).await,
+                _ => batches(&args, begin, &figures).await,
+            }
+        }));
+    }
+    if let (Some(rate), 1..) = (args.rate, args.hostile) {
+        hostile(&args, rate * f64::from(args.hostile) / 1000.0, begin, &figures).await;
+    }
+    for task in tasks {
+        _ = task.await;
+    }
+    let elapsed = begin.elapsed().as_secs_f64();
+    let mut figures = figures.lock().await;
+    figures.microseconds.sort_unstable();
+    let at = |part: f64| {
+        let all = &figures.microseconds;
+        all.get((all.len() as f64 * part) as usize).or(all.last()).map_or(0.0, |us| f64::from(*us) / 1000.0)
+    };
+    let Figures { right, wrong, lost, others, hostile, .. } = &*figures;
+    let per_second = *right as f64 / elapsed;
+    let json = serde_json::json!({
+        "right": right, "wrong": wrong, "lost": lost, "others": others, "hostile": hostile, "seconds": elapsed,
+        "per_second": per_second,
+        "milliseconds": { "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "most": at(1.0) },
+    });
+    println!("{json}");
+    exit(i32::from(*wrong + *lost > 0 || !others.is_empty()));
+}

@@ -1,0 +1,206 @@
+//! The window of a batch: how much of it may be under way. So a client that does not read its answers stops its own
+//! batch, and no answers pile up; and launches are full, since new requests come when half of the window is free, and
+//! not one for each answer.
+
+use crate::queue::{Answer, Failure, Queue};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+/// Bytes that a request or an answer takes beside what is in it.
+const OVERHEAD: usize = 256;
+/// Answers that are sent at once, and how long fewer wait for others: each time takes a system call or two.
+const FEW: usize = 64;
+const COMPANY: Duration = Duration::from_millis(1);
+
+/// What the windows of all batches share.
+#[derive(Debug)]
+pub struct Pool {
+    /// Bytes in all.
+    pub bytes: usize,
+    batches: AtomicUsize,
+}
+
+impl Pool {
+    pub fn new(bytes: usize) -> Self {
+        Self { bytes, batches: AtomicUsize::new(0) }
+    }
+
+    /// Bytes of one window: one that finds others leaves as much as it takes.
+    fn share(&self) -> usize {
+        self.bytes / (self.batches.load(Ordering::Relaxed) + 1)
+    }
+}
+
+/// What identifies a request of a batch.
+#[derive(Debug)]
+pub struct Tag {
+    pub index: usize,
+    pub id: Option<serde_json::Value>,
+    pub begin: Instant,
+}
+
+/// A request that has its answer.
+#[derive(Debug)]
+pub struct Done {
+    pub tag: Tag,
+    pub answer: Answer,
+    /// Bytes that it takes of the window.
+    pub held: usize,
+}
+
+/// See the module.
+pub struct Window {
+    queue: Arc<Queue>,
+    pool: Arc<Pool>,
+    state: Mutex<State>,
+    /// The client has gone.
+    gone: AtomicBool,
+    answered: Notify,
+    freed: Notify,
+    /// The room of the batch's body.
+    _body: OwnedSemaphorePermit,
+}
+
+#[derive(Default)]
+struct State {
+    done: Vec<Done>,
+    /// Bytes under way: what is done, and what the others will probably be.
+    held: usize,
+    /// How many requests there are in all, once it is known.
+    total: Option<usize>,
+}
+
+impl Window {
+    pub fn new(queue: Arc<Queue>, pool: Arc<Pool>, body: OwnedSemaphorePermit) -> Arc<Self> {
+        pool.batches.fetch_add(1, Ordering::Relaxed);
+        let (answered, freed) = (Notify::new(), Notify::new());
+        Arc::new(Self { queue, pool, state: Mutex::default(), gone: false.into(), answered, freed, _body: body })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is room, and tells for how many requests; `None` when the client has gone.
+    pub async fn room(&self) -> Option<usize> {
+        let mut least = 1;
+        loop {
+            if self.gone.load(Ordering::Relaxed) {
+                return None;
+            }
+            let (held, share) = (self.state().held, self.pool.share());
+            // One request may always be under way.
+            if held == 0 || held + least <= share {
+                return Some((share.saturating_sub(held) / (OVERHEAD + self.queue.usual())).max(1));
+            }
+            least = share / 2;
+            // A permit is kept if this is notified before it waits.
+            self.freed.notified().await;
+        }
+    }
+
+    /// So many more requests are under way. Returns the bytes that each holds for now.
+    pub fn admit(&self, requests: usize) -> usize {
+        let expected = OVERHEAD + self.queue.usual();
+        self.state().held += requests * expected;
+        expected
+    }
+
+    /// The ticket of a request that was admitted.
+    pub fn ticket(self: &Arc<Self>, tag: Tag, expected: usize) -> Ticket {
+        Ticket { window: self.clone(), tag: Some(tag), expected }
+    }
+
+    /// All requests are under way, so many.
+    pub fn complete(&self, total: usize) {
+        self.state().total = Some(total);
+        self.answered.notify_one();
+    }
+
+    /// Waits for answers, and takes all that there are; none if `taken` were all.
+    pub async fn answers(&self, taken: usize) -> Vec<Done> {
+        let mut waited = false;
+        loop {
+            {
+                let mut state = self.state();
+                let few = state.done.len() < FEW && state.total != Some(taken + state.done.len());
+                if state.total == Some(taken) || !state.done.is_empty() && (waited || !few) {
+                    return std::mem::take(&mut state.done);
+                }
+                waited = !state.done.is_empty();
+            }
+            match waited {
+                true => tokio::time::sleep(COMPANY).await,
+                false => self.answered.notified().await,
+            }
+        }
+    }
+
+    /// The client has taken answers that held so many bytes.
+    pub fn free(&self, bytes: usize) {
+        self.state().held -= bytes;
+        self.freed.notify_one();
+    }
+
+    /// The client has gone: what waits is not run.
+    pub fn abandon(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+        self.state().done.clear();
+        self.freed.notify_one();
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.pool.batches.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request's place in its batch, which is answered, or dropped.
+pub struct Ticket {
+    window: Arc<Window>,
+    tag: Option<Tag>,
+    expected: usize,
+}
+
+impl Ticket {
+    /// Whether the client has gone.
+    pub fn gone(&self) -> bool {
+        self.window.gone.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client was still there.
+    pub fn answer(mut self, answer: Answer) -> bool {
+        self.end(answer)
+    }
+
+    fn end(&mut self, answer: Answer) -> bool {
+        let Some(tag) = self.tag.take() else { return false };
+        let window = &self.window;
+        let bytes = answer.as_ref().map_or(0, |ended| ended.outcome.stdout.len() + ended.outcome.stderr.len());
+        if answer.is_ok() {
+            window.queue.answered(bytes);
+        }
+        if self.gone() {
+            return false;
+        }
+        let held = OVERHEAD + bytes;
+        let mut state = window.state();
+        state.held = state.held - self.expected + held;
+        state.done.push(Done { tag, answer, held });
+        let first = state.done.len() == 1;
+        drop(state);
+        if first {
+            window.answered.notify_one();
+        }
+        true
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.end(Err(Failure::lost()));
+    }
+}
