@@ -458,6 +458,14 @@ pub struct ServeArgs {
     /// The content type of answers.
     #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
     pub content_type: String,
+    /// What is logged, on standard error: a level (error, warn, info, debug, trace), or levels of parts, as
+    /// `info,vectorvisor_serve=debug`, which also logs each request [default: info; with --quiet: error].
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
+    pub log: Option<String>,
+    /// Write when requests waited and ran, when the device ran which VMs, and what the host did meanwhile, to this file when
+    /// the server ends, in Chrome's trace format, which https://ui.perfetto.dev shows; of each the first million.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Encrypt connections (HTTPS), with this certificate (PEM), behind which stand those of its issuers.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -493,6 +501,7 @@ requests, or with ?order=any as they end.
 
 With one program, clients of the first VectorVisor find /batch_submit/ (a request, by any method; figures are in the answer's head) and /is_active/.
 
+GET / is a page for people, which shows the state of the server; /status, too, or that state as JSON. (With --cgi and one program only /status is.)
 GET /healthz, /readyz (503 while there is no device), and /metrics for Prometheus. Each answer has the request's X-Request-Id, or a number.
 
 The first Ctrl-C or SIGTERM ends it when what was accepted has been answered; a second one at once.";

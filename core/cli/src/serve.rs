@@ -2,12 +2,17 @@
 
 use crate::args::ServeArgs;
 use crate::report::{self, Progress};
-use crate::{interrupt, setup};
+use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use vectorvisor::Trace;
 use vectorvisor_serve::{Limits, Options, Server, Tls};
 
 /// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
@@ -16,21 +21,23 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Runs the subcommand; returns the exit code.
 pub fn serve(args: &ServeArgs) -> Result<i32> {
     let quiet = args.vm_args.quiet;
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(if quiet { tracing::Level::ERROR } else { tracing::Level::INFO })
-        .init();
+    let log = args.log.as_deref().unwrap_or(if quiet { "error" } else { "info" });
+    let filter: Targets = log.parse().map_err(|error| Usage(format!("--log {log}: {error}")))?;
+    let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(to_stderr.with_filter(filter)).init();
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::new(&pem(cert)?, &pem(key)?)?),
         _ => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let trace = args.trace.as_ref().map(|_| Trace::default());
     let mut server = Server::new(Options {
         limits: Limits { requests: args.max_queue, bytes: args.max_queue_bytes as usize, delay: args.max_delay },
         body: args.max_body as usize,
         content_type: args.content_type.clone(),
         cgi: args.cgi,
         tls,
+        trace: trace.clone(),
         ..Options::default()
     })?;
     // Bound before anything takes time, and from then on connections wait.
@@ -46,6 +53,7 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         let made = setup::program(&engine, &path, &bytes, &options, &mut progress)?;
         let mut fleet = setup::fleet_options(&args.vm_args, &path, &[], args.vms)?;
         fleet.timeout.get_or_insert(TIMEOUT);
+        fleet.trace.clone_from(&trace);
         fleet.sharers = args.programs.len() as u32;
         server.add(&name, made, fleet)?;
     }
@@ -59,8 +67,12 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         let address = listener.local_addr().context("cannot use the socket")?;
         let names: Vec<String> = args.programs.iter().map(|program| format!("/{}", name_and_path(program).0)).collect();
         report::note(quiet, &format!("listening on {scheme}://{address}; POST {}", names.join(", ")));
-        server.serve(listener, stop.notified()).await?;
-        Ok(0)
+        let ended = server.serve(listener, stop.notified()).await;
+        if let (Some(path), Some(trace)) = (&args.trace, &trace) {
+            std::fs::write(path, trace.json())
+                .with_context(|| format!("cannot write the trace (--trace) {}", path.display()))?;
+        }
+        Ok(ended.map(|()| 0)?)
     })
 }
 

@@ -26,6 +26,7 @@ pub use cancel::{CancelHandle, Waker};
 pub use devices::{DeviceRun, Devices, Ready};
 pub use instances::{Call, Instances, Returned};
 
+use crate::meter::Gauges;
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Source, Summary, Trap};
 use gather::Gather;
 use group::{Common, Group, Limit};
@@ -170,6 +171,25 @@ impl Fleet {
     /// Device memory of the VMs and of the groups' buffers, in bytes.
     pub fn memory(&self) -> u64 {
         self.groups.iter().map(Group::device_memory).sum()
+    }
+
+    /// What the meter tells.
+    fn tell_meter(&mut self) {
+        let transfers = self.groups.iter_mut().map(|group| &mut group.transfers);
+        let transfers = transfers.chain([&mut self.staging.transfers, &mut self.gather.transfers]);
+        let meter = &self.options.meter;
+        meter.add_transfer(transfers.map(std::mem::take).sum());
+        let flying = self.groups.iter().filter(|group| group.in_flight);
+        let busy = flying.map(|group| group.launched.len() as u64).sum();
+        let occupied: u64 = self.groups.iter().map(|group| group.occupied as u64).sum();
+        let pinned: usize = self.groups.iter().map(|group| group.words.pinned_bytes()).sum();
+        meter.set(Gauges {
+            vms: self.vms() as u64,
+            busy,
+            waiting: occupied.saturating_sub(busy),
+            device_bytes: self.memory(),
+            pinned_bytes: (pinned + self.staging.pinned_bytes() + self.gather.pinned_bytes()) as u64,
+        });
     }
 
     /// The program that the VMs run: after autotuning, or after a VM broke an assumption, not the one given to

@@ -1,9 +1,8 @@
 //! What happened when in a run, in Chrome's trace format, which Perfetto (<https://ui.perfetto.dev>) shows.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Spans that are kept: the first of a long run.
 const MOST: usize = 1 << 20;
@@ -21,7 +20,17 @@ struct Spans {
     begun: Instant,
     host: Vec<Span>,
     launches: Vec<Span>,
+    parts: Vec<Part>,
     devices: Vec<Device>,
+}
+
+/// A part of what became of something that the caller numbers.
+#[derive(Debug)]
+struct Part {
+    name: &'static str,
+    number: u64,
+    begin: Instant,
+    end: Instant,
 }
 
 #[derive(Debug)]
@@ -49,34 +58,6 @@ struct Span {
     per_warp: u32,
 }
 
-/// Counts the launches of a fleet's runs while they go on; clones share it ([`crate::FleetOptions::meter`]).
-#[derive(Debug, Clone, Default)]
-pub struct Meter(Arc<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    launches: AtomicU64,
-    nanoseconds: AtomicU64,
-}
-
-impl Meter {
-    /// Launches of the program's kernel that have ended.
-    pub fn launches(&self) -> u64 {
-        self.0.launches.load(Ordering::Relaxed)
-    }
-
-    /// Time in the program's kernel, added up: launches overlap. Zero where the driver cannot tell.
-    pub fn kernel(&self) -> Duration {
-        Duration::from_nanos(self.0.nanoseconds.load(Ordering::Relaxed))
-    }
-
-    /// A launch ended.
-    pub(crate) fn launch(&self, kernel: (u64, u64)) {
-        self.0.launches.fetch_add(1, Ordering::Relaxed);
-        self.0.nanoseconds.fetch_add(kernel.1.saturating_sub(kernel.0), Ordering::Relaxed);
-    }
-}
-
 impl Default for Trace {
     fn default() -> Self {
         Self::of_devices(&["device".into()])
@@ -91,7 +72,7 @@ impl Trace {
     /// A trace of runs on devices with these names.
     pub fn of_devices(names: &[String]) -> Self {
         let devices = names.iter().map(|name| Device::named(name)).collect();
-        let spans = Spans { begun: Instant::now(), host: Vec::new(), launches: Vec::new(), devices };
+        let spans = Spans { begun: Instant::now(), host: Vec::new(), launches: Vec::new(), parts: Vec::new(), devices };
         Self { spans: Arc::new(Mutex::new(spans)), device: 0 }
     }
 
@@ -103,6 +84,15 @@ impl Trace {
     /// The caller did something until now: what comes before a run, and after it.
     pub fn span(&self, name: &'static str, begin: Instant) {
         self.host(name, 0, begin, 0);
+    }
+
+    /// A part of what became of the caller's request of this number.
+    pub fn part(&self, name: &'static str, number: u64, begin: Instant, end: Instant) {
+        self.with(|spans| {
+            if spans.parts.len() < MOST {
+                spans.parts.push(Part { name, number, begin, end });
+            }
+        });
     }
 
     /// The host did something for a group of VMs until now.
@@ -131,7 +121,8 @@ impl Trace {
     }
 
     /// All of it as a JSON text: a thread a group of VMs; process 0 is the host, process 1 the device. With several
-    /// devices there are two processes a device, the host's work for it and its launches.
+    /// devices there are two processes a device, the host's work for it and its launches. Requests are one more, each with
+    /// a track of its own.
     pub fn json(&self) -> String {
         self.with(|spans| {
             let several = spans.devices.len() > 1;
@@ -155,6 +146,18 @@ impl Trace {
                 let (at, lasts) = ((begin + zero) as f64 / 1e3, (end - begin) as f64 / 1e3);
                 let what = format!(r#""pid":{process},"tid":{group},"args":{{"vms":{vms},"vms_per_warp":{per_warp}}}"#);
                 _ = write!(text, ",\n{{\"ph\":\"X\",\"name\":\"{name}\",\"ts\":{at:.3},\"dur\":{lasts:.3},{what}}}");
+            }
+            let process = 2 * spans.devices.len();
+            if !spans.parts.is_empty() {
+                let what = format!(r#""pid":{process},"args":{{"name":"requests"}}"#);
+                _ = write!(text, ",\n{{\"ph\":\"M\",\"name\":\"process_name\",{what}}}");
+            }
+            for Part { name, number, begin, end } in &spans.parts {
+                for (phase, at) in [("b", begin), ("e", end)] {
+                    let at = at.saturating_duration_since(spans.begun).as_nanos() as f64 / 1e3;
+                    let what = format!(r#""cat":"request","id":{number},"name":"{name}","pid":{process},"tid":0"#);
+                    _ = write!(text, ",\n{{\"ph\":\"{phase}\",\"ts\":{at:.3},{what}}}");
+                }
             }
             text + "]\n"
         })

@@ -1,5 +1,6 @@
 //! Many requests in one body, and their answers.
 
+use crate::Server;
 use crate::http::reason;
 use crate::lines;
 use crate::metrics::Reason;
@@ -215,10 +216,11 @@ pub fn answers(
     (items, head): (Items, Bytes),
     any_order: bool,
     env: Env,
+    failures: Failures,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     // Apart from the answers: these are not asked for while the client does not read.
     tokio::spawn(submit(window.clone(), queue.clone(), items, env));
-    let answers = Answers { window, queue, format, any_order, taken: 0, sent: 0, ready: VecDeque::new() };
+    let answers = Answers { window, queue, format, any_order, taken: 0, sent: 0, ready: VecDeque::new(), failures };
     let head = stream::iter((!head.is_empty()).then_some(Ok(head)));
     head.chain(stream::unfold(answers, |mut answers| async move { Some((Ok(answers.next().await?), answers)) }))
 }
@@ -266,6 +268,32 @@ struct Answers {
     sent: usize,
     /// Those that were taken and not sent; where order counts, that of number `sent + k` is the `k`th.
     ready: VecDeque<Option<Done>>,
+    failures: Failures,
+}
+
+/// Where it is told which requests of a batch failed.
+pub struct Failures {
+    pub server: Arc<Server>,
+    pub program: String,
+    /// The batch's id.
+    pub request: String,
+    pub told: usize,
+}
+
+/// Failures that are told of one batch.
+const TOLD: usize = 3;
+
+impl Failures {
+    fn tell(&mut self, index: usize, reason: Reason, answer: &Answer) {
+        if reason == Reason::Ok || self.told == TOLD {
+            return;
+        }
+        self.told += 1;
+        let request = format!("{} [{index}]", self.request);
+        let why = answer.as_ref().map_or_else(|failure| failure.why.clone(), |ended| ended.outcome.end.to_string());
+        tracing::info!(id = self.request, program = self.program, index, "failed: {why}");
+        self.server.errors.add(&self.program, &request, reason, &why);
+    }
 }
 
 impl Answers {
@@ -297,7 +325,9 @@ impl Answers {
             let Tag { index, id, begin } = done.tag;
             held += done.held;
             self.sent += 1;
-            meters.ended(reason(&done.answer));
+            let reason = reason(&done.answer);
+            meters.ended(reason);
+            self.failures.tell(index, reason, &done.answer);
             seconds.observe(now.saturating_duration_since(begin).as_secs_f64());
             self.format.answer(&mut text, index, id.as_ref(), &done.answer);
         }

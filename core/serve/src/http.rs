@@ -1,6 +1,7 @@
 //! Paths, statuses and connections.
 
 use crate::metrics::Reason;
+use crate::page::page;
 use crate::queue::{Answer, Ended, Env, Failure, Refused};
 use crate::window::Window;
 use crate::{Server, Service, Tls};
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_io_timeout::TimeoutStream;
+use tracing::Instrument as _;
 use vectorvisor::End;
 
 type App = Arc<Server>;
@@ -38,20 +40,27 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 fn router(server: App) -> Router {
     use MethodFilter as M;
     let methods = if server.options.cgi { M::POST.or(M::GET).or(M::PUT).or(M::PATCH).or(M::DELETE) } else { M::POST };
+    let root = on(methods, |app, request| one(app, None, request));
+    // A program that is alone and answers GET itself has the root for itself.
+    let root = match server.options.cgi && server.services.len() == 1 {
+        true => root,
+        false => root.get(|State(server): State<App>, headers: HeaderMap| async move { page(&server, &headers) }),
+    };
     Router::new()
+        .route("/status", get(|State(server): State<App>, headers: HeaderMap| async move { page(&server, &headers) }))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/is_active/", get(active))
         .route("/batch_submit/", any(submitted))
-        .route("/", on(methods, |app, request| one(app, None, request)))
+        .route("/", root)
         .route("/batch", post(|app, order, request| many(app, None, order, request)))
         .route("/{name}", on(methods, |app, Path(name): Path<String>, request| one(app, Some(name), request)))
         .route(
             "/{name}/batch",
             post(|app, Path(name): Path<String>, order, request| many(app, Some(name), order, request)),
         )
-        .layer(middleware::from_fn(with_id))
+        .layer(middleware::from_fn_with_state(server.clone(), with_id))
         .with_state(server)
 }
 
@@ -100,17 +109,52 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
     graceful.shutdown().await;
 }
 
-/// Each request has an id: its own, or a number. It is in the log and in the answer.
-async fn with_id(request: Request, next: Next) -> Response {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let given = request.headers().get(REQUEST_ID).cloned();
-    let id = given.unwrap_or_else(|| HeaderValue::from(NEXT.fetch_add(1, Ordering::Relaxed)));
-    let path = request.uri().path().to_owned();
-    let mut response = next.run(request).await;
-    if response.status().is_server_error() {
-        tracing::debug!(request = ?id, path, status = response.status().as_u16(), "a request failed");
+/// A request's id, its client's or a number of the server's. It is in the log, in the answer, and on the page of errors.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Bytes of a client's id that is taken.
+    const LONGEST: usize = 128;
+
+    fn of(request: &Request) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let given = request.headers().get(REQUEST_ID).filter(|id| id.len() <= Self::LONGEST && id.to_str().is_ok());
+        Self(given.cloned().unwrap_or_else(|| HeaderValue::from(NEXT.fetch_add(1, Ordering::Relaxed))))
     }
-    response.headers_mut().insert(REQUEST_ID, id);
+
+    pub fn text(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// Why a request failed, beside its response.
+#[derive(Debug, Clone)]
+struct Failed {
+    program: String,
+    reason: Reason,
+    why: String,
+}
+
+/// Gives the request its id, in its span, and tells how it ended.
+async fn with_id(State(server): State<App>, mut request: Request, next: Next) -> Response {
+    let (id, begin) = (RequestId::of(&request), Instant::now());
+    let span = tracing::debug_span!("request", id = id.text(), method = %request.method(), path = request.uri().path());
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (_span, status) = (span.enter(), response.status().as_u16());
+    if let Some(Failed { program, reason, why }) = response.extensions_mut().remove() {
+        server.errors.add(&program, id.text(), reason, &why);
+        // In an overload there would be a line for each.
+        if reason == Reason::Refused {
+            tracing::debug!(id = id.text(), program, status, "refused: {why}");
+        } else {
+            tracing::info!(id = id.text(), program, status, "failed: {why}");
+        }
+    } else {
+        tracing::debug!(status, seconds = begin.elapsed().as_secs_f64(), "answered");
+    }
+    response.headers_mut().insert(REQUEST_ID, id.0);
     response
 }
 
@@ -129,31 +173,23 @@ async fn active(State(server): State<App>) -> String {
 }
 
 async fn metrics(State(server): State<App>) -> Response {
-    for service in server.services.values() {
-        let meters = &service.queue.meters;
-        meters.waiting.set(service.queue.len() as i64);
-        meters.launches.set(service.meter.launches() as i64);
-        meters.kernel.set(service.meter.kernel().as_secs_f64());
-    }
-    match server.metrics.text() {
+    let programs = server.services.values().map(|service| (&*service.queue, &service.meter));
+    match server.metrics.text(programs) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string(), b""),
     }
 }
 
 /// The program of a path; with one program also that of none.
-fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<(&'a str, &'a Service), Box<Response>> {
+fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<&'a Service, Box<Response>> {
     let found = match name {
-        Some(name) => server.services.get_key_value(name),
-        None => server.services.iter().next().filter(|_| server.services.len() == 1),
+        Some(name) => server.services.get(name),
+        None => server.services.values().next().filter(|_| server.services.len() == 1),
     };
-    found.map(|(name, service)| (name.as_str(), service)).ok_or_else(|| {
+    found.ok_or_else(|| {
         let names: Vec<&str> = server.services.keys().map(String::as_str).collect();
-        Box::new(error(
-            StatusCode::NOT_FOUND,
-            &format!("there is no such program here, but /{}", names.join(", /")),
-            b"",
-        ))
+        let text = format!("there is no such program here, but /{}", names.join(", /"));
+        Box::new(error(StatusCode::NOT_FOUND, &text, b""))
     })
 }
 
@@ -161,12 +197,7 @@ fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<(&'a str, &'a S
 type Given = (Bytes, Env, OwnedSemaphorePermit);
 
 /// Reads a request for a program. It waits for room if it may.
-async fn body(
-    server: &Server,
-    (program, service): (&str, &Service),
-    request: Request,
-    waits: bool,
-) -> Result<Given, Box<Response>> {
+async fn body(server: &Server, service: &Service, request: Request, waits: bool) -> Result<Given, Box<Response>> {
     let length = request.body().size_hint().upper().and_then(|n| usize::try_from(n).ok());
     let units = length.unwrap_or(usize::MAX).min(server.options.body).div_ceil(UNIT).max(1) as u32;
     let bodies = server.bodies.clone();
@@ -177,21 +208,17 @@ async fn body(
             .and_then(Result::ok),
         false => bodies.try_acquire_many_owned(units).ok(),
     };
+    let failed = |reason: Reason, text: &str| Err(Box::new(service.failed(reason, text, b"")));
     let Some(room) = room else {
-        service.queue.meters.ended(Reason::Refused);
-        return Err(Box::new(unavailable("too many bytes wait (--max-queue-bytes); try again later")));
+        return failed(Reason::Refused, "too many bytes wait (--max-queue-bytes); try again later");
     };
     let (parts, body) = request.into_parts();
     let limited = Limited::new(body, server.options.body);
-    let failed = |reason: Reason, text: &str| {
-        service.queue.meters.ended(reason);
-        Err(Box::new(error(reason.status(), text, b"")))
-    };
     match tokio::time::timeout(server.options.patience, limited.collect()).await {
         Err(_) => failed(Reason::Slow, "the body did not arrive in time"),
         Ok(Ok(body)) => {
             let body = body.to_bytes();
-            let env = if server.options.cgi { cgi::variables(program, &parts, body.len()) } else { Vec::new() };
+            let env = if server.options.cgi { cgi::variables(&service.name, &parts, body.len()) } else { Vec::new() };
             Ok((body, env, room))
         }
         Ok(Err(why)) if why.is::<LengthLimitError>() => {
@@ -236,19 +263,27 @@ struct Times {
 }
 
 async fn run(server: App, name: Option<String>, request: Request) -> (Response, Times) {
-    let mut times = Times::default();
+    let (came, mut times) = (Instant::now(), Times::default());
     let ended = async {
-        let (program, service) = service(&server, name.as_deref())?;
-        let (stdin, env, _room) = body(&server, (program, service), request, false).await?;
+        let service = service(&server, name.as_deref())?;
+        let (stdin, env, _room) = body(&server, service, request, false).await?;
         let begin = Instant::now();
         let answer = service.queue.submit(&stdin, env).map_err(|why| Box::new(service.refused(why)))?;
         // The queue has its own.
         drop(stdin);
         let answer = answer.await.unwrap_or_else(|_| Err(Failure::lost()));
         if let Ok(Ended { waited, .. }) = &answer {
-            times = Times { waited: *waited, ran: begin.elapsed().saturating_sub(*waited) };
+            let end = Instant::now();
+            times = Times { waited: *waited, ran: (end - begin).saturating_sub(*waited) };
+            if let Some(trace) = &server.options.trace {
+                static NEXT: AtomicU64 = AtomicU64::new(1);
+                let (number, ran) = (NEXT.fetch_add(1, Ordering::Relaxed), begin + *waited);
+                for (part, begin, end) in [("body", came, begin), ("queue", begin, ran), ("run", ran, end)] {
+                    trace.part(part, number, begin, end);
+                }
+            }
         }
-        Ok::<_, Box<Response>>(service.respond(answer, begin, &server.options.content_type))
+        Ok::<_, Box<Response>>(service.respond(answer, begin, &server.content_type))
     };
     let response = ended.await.unwrap_or_else(|response| *response);
     (response, times)
@@ -267,13 +302,13 @@ async fn many(
     request: Request,
 ) -> Response {
     let ended = async {
-        let bad = |text: String| Box::new(error(StatusCode::BAD_REQUEST, &text, b""));
+        let service = service(&server, name.as_deref())?;
+        let bad = |text: String| Box::new(service.failed(Reason::Bad, &text, b""));
         let any = match order.order.as_deref() {
             None | Some("in") => false,
             Some("any") => true,
             Some(other) => return Err(bad(format!("order={other} is not an order; it is `in`, or `any`"))),
         };
-        let (program, service) = service(&server, name.as_deref())?;
         let queue = service.queue.clone();
         let kind = header_text(request.headers(), &header::CONTENT_TYPE);
         let Some(format) = batch::Format::of(&kind) else {
@@ -282,10 +317,12 @@ async fn many(
             );
             return Err(Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text, b"")));
         };
-        let (body, env, room) = body(&server, (program, service), request, true).await?;
+        let id = request.extensions().get::<RequestId>().map(|id| id.text().to_owned()).unwrap_or_default();
+        let (body, env, room) = body(&server, service, request, true).await?;
         let requests = format.requests(body).map_err(bad)?;
         let window = Window::new(queue.clone(), server.windows.clone(), room);
-        let answers = Body::from_stream(batch::answers(window, queue, format, requests, any, env));
+        let failures = batch::Failures { server: server.clone(), program: service.name.clone(), request: id, told: 0 };
+        let answers = Body::from_stream(batch::answers(window, queue, format, requests, any, env, failures));
         Ok(([(header::CONTENT_TYPE, format.content_type())], answers).into_response())
     };
     ended.await.unwrap_or_else(|response: Box<Response>| *response)
@@ -303,13 +340,6 @@ fn error(status: StatusCode, text: &str, stderr: &[u8]) -> Response {
         body["stderr"] = String::from_utf8_lossy(stderr).into();
     }
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
-}
-
-/// An answer for now.
-fn unavailable(text: &str) -> Response {
-    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, text, b"");
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
 }
 
 impl Reason {
@@ -342,26 +372,35 @@ pub fn reason(answer: &Answer) -> Reason {
 }
 
 impl Service {
+    /// Counts a request that failed, and answers it.
+    fn failed(&self, reason: Reason, why: &str, stderr: &[u8]) -> Response {
+        self.queue.meters.ended(reason);
+        let mut response = error(reason.status(), why, stderr);
+        if reason.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(Failed { program: self.name.clone(), reason, why: why.to_owned() });
+        response
+    }
+
     fn refused(&self, why: Refused) -> Response {
-        self.queue.meters.ended(Reason::Refused);
         let text = match why {
             Refused::Full => "too many requests wait (--max-queue); try again later",
             Refused::Closed => "the server ends, or its device failed; try again later",
         };
-        unavailable(text)
+        self.failed(Reason::Refused, text, b"")
     }
 
-    fn respond(&self, answer: Answer, begin: Instant, content_type: &str) -> Response {
-        let reason = reason(&answer);
-        let status = reason.status();
-        self.queue.meters.ended(reason);
+    fn respond(&self, answer: Answer, begin: Instant, content_type: &HeaderValue) -> Response {
         self.queue.meters.seconds.observe(begin.elapsed().as_secs_f64());
+        let reason = reason(&answer);
         match answer.map(|ended| ended.outcome) {
-            Ok(outcome) if status == StatusCode::OK => {
-                ([(header::CONTENT_TYPE, content_type.to_owned())], outcome.stdout).into_response()
+            Ok(outcome) if reason == Reason::Ok => {
+                self.queue.meters.ended(reason);
+                ([(header::CONTENT_TYPE, content_type.clone())], outcome.stdout).into_response()
             }
-            Ok(outcome) => error(status, &outcome.end.to_string(), &outcome.stderr),
-            Err(failure) => unavailable(&failure.why),
+            Ok(outcome) => self.failed(reason, &outcome.end.to_string(), &outcome.stderr),
+            Err(failure) => self.failed(reason, &failure.why, b""),
         }
     }
 }

@@ -18,6 +18,7 @@ mod cgi;
 mod http;
 pub mod lines;
 mod metrics;
+mod page;
 mod queue;
 mod tls;
 mod window;
@@ -29,10 +30,10 @@ use queue::Queue;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 pub use tls::Tls;
 use tokio::sync::{Notify, Semaphore};
-use vectorvisor::{Fleet, FleetOptions, Program};
+use vectorvisor::{Fleet, FleetOptions, Program, Trace};
 
 /// How the server behaves to its clients.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub struct Options {
     /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked by
     /// any method.
     pub cgi: bool,
+    /// Where the parts of requests are recorded: reading the body, waiting for a VM, running. Those of batches are not.
+    pub trace: Option<Trace>,
 }
 
 impl Default for Options {
@@ -62,6 +65,7 @@ impl Default for Options {
             content_type: "application/octet-stream".into(),
             tls: None,
             cgi: false,
+            trace: None,
         }
     }
 }
@@ -89,25 +93,31 @@ pub enum Error {
 /// Programs, each with its fleet and its queue.
 pub struct Server {
     options: Options,
+    content_type: axum::http::HeaderValue,
     metrics: Metrics,
     services: BTreeMap<String, Service>,
     /// Room for bodies, in units of [`http::UNIT`] bytes.
     bodies: Arc<Semaphore>,
     /// Room for what batches have under way.
     windows: Arc<window::Pool>,
+    errors: page::Errors,
+    begun: Instant,
+    /// The device's name.
+    device: String,
     /// A program whose device does not come back.
     broken: Arc<(Mutex<Option<String>>, Notify)>,
 }
 
 /// A program that answers requests.
 struct Service {
+    name: String,
     queue: Arc<Queue>,
     meter: vectorvisor::Meter,
     thread: Option<JoinHandle<()>>,
 }
 
 /// First parts of paths that are the server's own.
-const RESERVED: [&str; 6] = ["batch", "batch_submit", "healthz", "is_active", "readyz", "metrics"];
+const RESERVED: [&str; 7] = ["batch", "batch_submit", "healthz", "is_active", "readyz", "metrics", "status"];
 
 impl Server {
     /// A server without programs.
@@ -115,9 +125,9 @@ impl Server {
     /// # Errors
     /// The content type is not one, or a limit makes no sense.
     pub fn new(options: Options) -> Result<Self, Error> {
-        if options.content_type.parse::<axum::http::HeaderValue>().is_err() {
-            return Err(Error::Option(format!("{:?} is not a content type", options.content_type)));
-        }
+        let content_type = options.content_type.parse::<axum::http::HeaderValue>();
+        let content_type =
+            content_type.map_err(|_| Error::Option(format!("{:?} is not a content type", options.content_type)))?;
         let limits = options.limits;
         if limits.requests == 0 {
             return Err(Error::Option("0 requests cannot wait (--max-queue)".into()));
@@ -130,7 +140,18 @@ impl Server {
         let bodies = Arc::new(Semaphore::new((limits.bytes / http::UNIT).min(u32::MAX as usize >> 3)));
         let windows = Arc::new(window::Pool::new(limits.bytes));
         let metrics = Metrics::new().map_err(|error| Error::Option(error.to_string()))?;
-        Ok(Self { options, metrics, services: BTreeMap::new(), bodies, windows, broken: Arc::default() })
+        Ok(Self {
+            options,
+            content_type,
+            metrics,
+            services: BTreeMap::new(),
+            bodies,
+            windows,
+            errors: page::Errors::default(),
+            begun: Instant::now(),
+            device: String::new(),
+            broken: Arc::default(),
+        })
     }
 
     /// Adds a program, which answers `POST /NAME`. Its VMs are allocated now; `fleet.sharers` says how many programs
@@ -157,13 +178,16 @@ impl Server {
         let vms = Fleet::new(&program, &fleet, None)?;
         let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name)));
         let meter = fleet.meter.clone();
+        let packets = queue.meters.packets.clone();
+        meter.observe(move |vms| packets.observe(vms as f64));
+        self.device.clone_from(&program.engine().info().name);
         let (broken, owned) = (self.broken.clone(), name.to_owned());
         let give_up = move || {
             *broken.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
             broken.1.notify_one();
         };
         let thread = worker::start(program, fleet, vms, queue.clone(), give_up)?;
-        self.services.insert(name.to_owned(), Service { queue, meter, thread: Some(thread) });
+        self.services.insert(name.to_owned(), Service { name: name.to_owned(), queue, meter, thread: Some(thread) });
         Ok(())
     }
 

@@ -1,9 +1,12 @@
 //! Figures for Prometheus.
 
+use crate::queue::Queue;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use std::sync::{Mutex, PoisonError};
+use vectorvisor::{Gauges, Meter};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +35,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 13] = [
+    /// All of them.
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::Exit,
         Self::Trap,
@@ -71,13 +75,31 @@ impl Reason {
 /// The figures of all programs.
 pub struct Metrics {
     registry: Registry,
+    /// Held while those that the runtime counts are brought up to date.
+    scrape: Mutex<()>,
     requests: IntCounterVec,
     seconds: HistogramVec,
     waited: HistogramVec,
+    packets: HistogramVec,
     waiting: IntGaugeVec,
-    launches: IntGaugeVec,
-    kernel: GaugeVec,
+    counts: [CounterVec; 4],
+    gauges: [IntGaugeVec; 5],
 }
+
+/// What the runtime counts: names, and what they are.
+const COUNTS: [(&str, &str); 4] = [
+    ("launches_total", "Launches of the program's kernel."),
+    ("kernel_seconds_total", "Seconds in the program's kernel, added up; launches overlap."),
+    ("transfer_seconds_total", "Seconds of transfers between the host and the device, added up."),
+    ("host_call_seconds_total", "Seconds in which the host answered calls of guests."),
+];
+const GAUGES: [(&str, &str); 5] = [
+    ("vms", "VMs that there are."),
+    ("vms_busy", "VMs that launches in flight run, each on a lane of its own."),
+    ("vms_waiting", "VMs that have a request and are in no launch: they sleep, or wait for others."),
+    ("device_bytes", "Bytes of device memory of the VMs and of the buffers that grow with them."),
+    ("pinned_bytes", "Bytes of page-locked host memory for transfers."),
+];
 
 /// The figures of one program.
 pub struct Meters {
@@ -87,12 +109,11 @@ pub struct Meters {
     pub seconds: Histogram,
     /// Seconds that a request waited for a VM.
     pub waited: Histogram,
-    /// Requests that wait.
-    pub waiting: IntGauge,
-    /// Launches of the program's kernel.
-    pub launches: IntGauge,
-    /// Seconds of the device in them.
-    pub kernel: Gauge,
+    /// VMs of a launch.
+    pub packets: Histogram,
+    waiting: IntGauge,
+    counts: [Counter; 4],
+    gauges: [IntGauge; 5],
 }
 
 impl Metrics {
@@ -109,18 +130,29 @@ impl Metrics {
             requests: IntCounterVec::new(opts("requests_total", "Requests by how they ended."), &["program", "end"])?,
             seconds: histogram("request_seconds", "Seconds from a request to its answer.")?,
             waited: histogram("queue_seconds", "Seconds that a request waited for a VM.")?,
+            packets: HistogramVec::new(
+                HistogramOpts::from(opts("packet_vms", "VMs of a launch."))
+                    .buckets(prometheus::exponential_buckets(1.0, 4.0, 11)?),
+                &["program"],
+            )?,
             waiting: IntGaugeVec::new(opts("queue_length", "Requests that wait for a VM."), &["program"])?,
-            launches: IntGaugeVec::new(opts("launches_total", "Launches of the program's kernel."), &["program"])?,
-            kernel: GaugeVec::new(opts("kernel_seconds_total", "Seconds of the device in them."), &["program"])?,
+            counts: all(COUNTS.map(|(name, help)| CounterVec::new(opts(name, help), &["program"])))?,
+            gauges: all(GAUGES.map(|(name, help)| IntGaugeVec::new(opts(name, help), &["program"])))?,
+            scrape: Mutex::new(()),
             registry,
         };
         let r = &metrics.registry;
         r.register(Box::new(metrics.requests.clone()))?;
         r.register(Box::new(metrics.seconds.clone()))?;
         r.register(Box::new(metrics.waited.clone()))?;
+        r.register(Box::new(metrics.packets.clone()))?;
         r.register(Box::new(metrics.waiting.clone()))?;
-        r.register(Box::new(metrics.launches.clone()))?;
-        r.register(Box::new(metrics.kernel.clone()))?;
+        for counts in &metrics.counts {
+            r.register(Box::new(counts.clone()))?;
+        }
+        for gauges in &metrics.gauges {
+            r.register(Box::new(gauges.clone()))?;
+        }
         Ok(metrics)
     }
 
@@ -131,14 +163,19 @@ impl Metrics {
             ended: Reason::ALL.map(|reason| self.requests.with_label_values(&[program, reason.name()])),
             seconds: self.seconds.with_label_values(labels),
             waited: self.waited.with_label_values(labels),
+            packets: self.packets.with_label_values(labels),
             waiting: self.waiting.with_label_values(labels),
-            launches: self.launches.with_label_values(labels),
-            kernel: self.kernel.with_label_values(labels),
+            counts: self.counts.each_ref().map(|counts| counts.with_label_values(labels)),
+            gauges: self.gauges.each_ref().map(|gauges| gauges.with_label_values(labels)),
         }
     }
 
-    /// As Prometheus reads them.
-    pub fn text(&self) -> prometheus::Result<String> {
+    /// As Prometheus reads them, after those of these programs were brought up to date.
+    pub fn text<'a>(&self, programs: impl Iterator<Item = (&'a Queue, &'a Meter)>) -> prometheus::Result<String> {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        for (queue, meter) in programs {
+            queue.meters.update(queue.len(), meter);
+        }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
@@ -146,8 +183,32 @@ impl Metrics {
 }
 
 impl Meters {
+    fn update(&self, waiting: usize, meter: &Meter) {
+        self.waiting.set(waiting as i64);
+        let seconds = [meter.kernel(), meter.transfer(), meter.host_calls()].map(|time| time.as_secs_f64());
+        let counts = [meter.launches() as f64, seconds[0], seconds[1], seconds[2]];
+        for (counter, now) in self.counts.iter().zip(counts) {
+            counter.inc_by((now - counter.get()).max(0.0));
+        }
+        let Gauges { vms, busy, waiting, device_bytes, pinned_bytes } = meter.now();
+        for (gauge, now) in self.gauges.iter().zip([vms, busy, waiting, device_bytes, pinned_bytes]) {
+            gauge.set(now as i64);
+        }
+    }
+
+    /// How many requests ended so.
+    pub fn count(&self, reason: Reason) -> u64 {
+        self.ended[reason as usize].get()
+    }
+
     /// A request ended so.
     pub fn ended(&self, reason: Reason) {
         self.ended[reason as usize].inc();
     }
+}
+
+/// All of them, or the first error.
+fn all<T, const N: usize>(made: [prometheus::Result<T>; N]) -> prometheus::Result<[T; N]> {
+    let made: Vec<T> = made.into_iter().collect::<prometheus::Result<_>>()?;
+    made.try_into().map_err(|_| prometheus::Error::Msg("one is missing".into()))
 }

@@ -204,3 +204,51 @@ impl Drop for Ticket {
         self.end(Err(Failure::lost()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::queue::Limits;
+    use futures_util::FutureExt as _;
+    use tokio::sync::Semaphore;
+
+    fn window(bytes: usize) -> Arc<Window> {
+        let meters = Metrics::new().expect("figures").of("p");
+        let body = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("room");
+        let pool = Arc::new(Pool::new(bytes));
+        Window::new(Arc::new(Queue::new(Limits::default(), meters)), pool, body)
+    }
+
+    #[test]
+    fn new_requests_come_when_half_of_the_window_is_free() {
+        let window = window(2 << 20);
+        let each = window.admit(1);
+        let room = window.room().now_or_never().flatten().expect("it is nearly empty");
+        assert_eq!(room, ((1 << 20) - each) / each);
+        window.admit(room + 1);
+        assert!(window.room().now_or_never().is_none(), "it is full");
+        window.free(each * 2);
+        assert!(window.room().now_or_never().is_some(), "one that asks anew takes what there is");
+        window.admit(2);
+        let mut more = std::pin::pin!(window.room());
+        assert!((&mut more).now_or_never().is_none());
+        window.free(each * 4);
+        assert!((&mut more).now_or_never().is_none(), "one that waits waits for half");
+        window.free(each * room / 2);
+        assert!((&mut more).now_or_never().is_some());
+    }
+
+    #[test]
+    fn what_is_dropped_is_lost() {
+        let window = window(1 << 20);
+        let expected = window.admit(1);
+        drop(window.ticket(Tag { index: 0, id: None, begin: Instant::now() }, expected));
+        window.complete(1);
+        let done = window.answers(0).now_or_never().expect("an answer");
+        assert!(done[0].answer.as_ref().is_err_and(|failure| failure.why.contains("ended before")));
+        window.free(done[0].held);
+        assert_eq!(window.state().held, 0);
+        assert!(window.answers(1).now_or_never().expect("no more").is_empty());
+    }
+}

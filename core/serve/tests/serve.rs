@@ -163,6 +163,78 @@ fn a_batch_is_many_runs() {
     });
 }
 
+/// Requests of batches wait for room, and single ones have their turns between them.
+#[test]
+fn batches_are_bounded_and_leave_room_for_others() {
+    on_threads(async {
+        let limits = Limits { requests: 2, bytes: 1 << 20, ..Limits::default() };
+        let options = Options { limits, body: 1 << 19, ..Options::default() };
+        let server = start(options, FleetOptions { vms: Some(64), ..FleetOptions::default() }).await;
+        let text: String = (0..3000).map(|n| format!("{n}{}\n", ".".repeat(100))).collect();
+        let all = async {
+            for path in ["/batch", "/batch?order=any"] {
+                let (_, answers) = server.post_as("application/x-ndjson", path, text.clone()).await;
+                assert_eq!(answers.matches("\"exit\":0").count(), 3000);
+            }
+        };
+        // One that does not read its answers, and one that goes.
+        let mut idle = Vec::new();
+        for closes in [false, true] {
+            let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+            let head = format!(
+                "POST /batch HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+                text.len()
+            );
+            stream.write_all((head + &text).as_bytes()).await.expect("it reads");
+            if !closes {
+                idle.push(stream);
+            }
+        }
+        let singles = async {
+            for n in 0..50 {
+                assert_eq!(server.post("/echo", format!("{n}")).await, (200, format!("{n}")));
+            }
+        };
+        tokio::join!(all, singles);
+        drop(idle);
+        server.end().await;
+    });
+}
+
+#[test]
+fn people_find_a_page_and_requests_their_ids() {
+    on_threads(async {
+        let server = start(Options::default(), FleetOptions::default()).await;
+        let get = |path: &str, accept: &'static str| {
+            server.client.get(format!("http://{}{path}", server.address)).header("accept", accept).send()
+        };
+        for path in ["/", "/status"] {
+            let response = get(path, "text/html,*/*").await.expect("an answer");
+            assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+            let page = response.text().await.expect("a page");
+            assert!(!page.contains("src=") && page.matches("href=").count() == 1, "it needs nothing else");
+        }
+        let request = server.client.post(format!("http://{}/echo", server.address)).header("x-request-id", "mine");
+        let response = request.body("u").send().await.expect("an answer");
+        assert_eq!(response.headers()["x-request-id"], "mine");
+        assert!(get("/healthz", "*/*").await.expect("an answer").headers()["x-request-id"].len() < 20);
+        server.post_as("application/x-ndjson", "/batch", "a\nu\n").await;
+        let state = get("/status", "application/json").await.expect("an answer").bytes().await.expect("a whole answer");
+        let state: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
+        let errors = state["errors"].as_array().expect("a list");
+        assert!(errors.len() == 2 && errors[1]["request"] == "mine" && errors[1]["reason"] == "trap", "{state}");
+        let program = &state["programs"][0];
+        assert_eq!((&program["requests"]["trap"], &program["requests"]["ok"]), (&2.into(), &1.into()));
+        assert!(program["vms"].as_u64() > Some(0) && program["device_bytes"].as_u64() > Some(0), "{state}");
+        let metrics = server.get("/metrics").await.1;
+        for name in ["transfer_seconds_total", "host_call_seconds_total", "vms_busy", "pinned_bytes", "packet_vms_sum"]
+        {
+            assert!(metrics.contains(&format!("vectorvisor_{name}{{program=\"echo\"}}")), "{metrics}");
+        }
+        server.end().await;
+    });
+}
+
 #[test]
 fn what_is_too_much_is_refused() {
     on_threads(async {

@@ -1,9 +1,11 @@
 //! Fetching pieces of VM memory and output: the device packs them, and one transfer reads the pack.
 
 use super::spread::spread;
+use super::staging::lasted;
 use crate::Result;
 use std::sync::Arc;
-use vectorvisor_driver::{Buffer, BufferId, Device, KernelId, Pinned, Queue};
+use std::time::Duration;
+use vectorvisor_driver::{Buffer, BufferId, Device, Event, KernelId, Pinned, Queue};
 use vectorvisor_translate::abi::{ARGS, Area, Arg, Par, Segment};
 
 /// Bytes that one thread copies at most, so that a long piece is shared among threads.
@@ -85,6 +87,8 @@ pub struct Gather {
     segments_host: Pinned,
     pack: Buffer,
     pack_host: Pinned,
+    /// Time of transfers that have ended, until it is taken.
+    pub transfers: Duration,
 }
 
 impl Gather {
@@ -101,7 +105,13 @@ impl Gather {
             segments_host: Pinned::new(device, segments)?,
             pack: Buffer::new(device, bytes as u64)?,
             pack_host: Pinned::new(device, bytes)?,
+            transfers: Duration::ZERO,
         })
+    }
+
+    /// Bytes of page-locked memory.
+    pub fn pinned_bytes(&self) -> usize {
+        self.par_host.len() + self.segments_host.len() + self.pack_host.len()
     }
 
     /// Reads the first bytes of a buffer, while launches may go on.
@@ -155,7 +165,8 @@ impl Gather {
             let tiles = segments.len().div_ceil(lanes as usize) as u32;
             let ended = self.transfer(kernel, &args, tiles, lanes, bytes, packed);
             // Also after an error: transfers that were begun must not outlive this.
-            self.queue.finish().map_err(crate::Error::from).and(ended)?;
+            let transfers = self.queue.finish().map_err(crate::Error::from).and(ended)?;
+            self.transfers += transfers.iter().map(lasted).sum::<Duration>();
             let mut pieces_left = fetched.iter_mut().zip(pieces).enumerate();
             let mut piece_of =
                 |span: &Span| pieces_left.find(|(number, _)| *number == span.piece).map(|(_, piece)| piece);
@@ -175,15 +186,14 @@ impl Gather {
         lanes: u32,
         segments: usize,
         packed: usize,
-    ) -> Result<()> {
+    ) -> Result<[Event; 3]> {
         // SAFETY: `run`, the only caller, waits for the queue before any code touches these buffers again.
         unsafe {
-            self.queue.write_async(&self.segments, 0, &self.segments_host, segments)?;
-            self.queue.write_async(&self.par, 0, &self.par_host, Par::COUNT * 8)?;
+            let written = self.queue.write_async(&self.segments, 0, &self.segments_host, segments)?;
+            let par = self.queue.write_async(&self.par, 0, &self.par_host, Par::COUNT * 8)?;
             self.queue.launch(kernel, args, tiles, lanes)?;
-            self.queue.read_async(&self.pack, 0, &mut self.pack_host, packed)?;
+            Ok([written, par, self.queue.read_async(&self.pack, 0, &mut self.pack_host, packed)?])
         }
-        Ok(())
     }
 }
 

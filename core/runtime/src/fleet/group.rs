@@ -5,7 +5,7 @@ use super::image::{Begin, ImageBuffer, SLACK, Snapshot};
 use super::job::{Job, Phase, Quota, Slot};
 use super::now;
 use super::sizes::{APART, Limits, MAX_OUT};
-use super::staging::{Staging, padded};
+use super::staging::{Staging, lasted, padded};
 use super::timekeeper::Timekeeper;
 use super::words::Words;
 use crate::{DeviceKind, Error, Program, Result};
@@ -142,6 +142,10 @@ pub struct Group {
     few: Option<Duration>,
     /// The launch has its words.
     sent: Option<Event>,
+    /// The host has them.
+    received: Option<Event>,
+    /// Time of transfers that have ended, until it is taken.
+    pub transfers: Duration,
     run: Option<Event>,
     /// The program of the present or last launch; keeps its kernels alive.
     program: Program,
@@ -193,6 +197,8 @@ impl Group {
             look: None,
             few: None,
             sent: None,
+            received: None,
+            transfers: Duration::ZERO,
             run: None,
             program: common.program.clone(),
         };
@@ -427,8 +433,8 @@ impl Group {
         // sent.
         unsafe {
             let sent = self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
+            self.sent = Some(sent);
             if sees_early(&self.device.info().language) {
-                self.sent = Some(sent);
                 self.look = self.begun.checked_add(EARLY);
             }
             if reset {
@@ -436,7 +442,7 @@ impl Group {
             }
             self.run = Some(self.queue.launch(kernels.run, &args, last / width + 1, self.lanes)?);
             let bytes = self.words.changed_bytes(profile);
-            self.queue.read_async(&self.words_device, 0, self.words.arriving(), bytes)?;
+            self.received = Some(self.queue.read_async(&self.words_device, 0, self.words.arriving(), bytes)?);
         }
         Ok(())
     }
@@ -524,8 +530,10 @@ impl Group {
             timekeeper.stop();
         }
         let elapsed = self.begun.elapsed();
-        (self.look, self.sent) = (None, None);
+        self.look = None;
+        let transfers = [self.sent.take(), self.received.take()];
         if ended.is_ok() {
+            self.transfers += transfers.iter().flatten().map(lasted).sum::<Duration>();
             self.words.arrived(&self.launched, self.program.options().profile);
         }
         // Others, which wait for a launch of their own, may lie in tiles that this one did not reach.

@@ -118,11 +118,13 @@ impl<'a> Run<'a> {
         self.groups = self.fleet.groups.len();
         // Not if the caller chose the number of VMs, nor where they keep a state.
         self.extends = self.fleet.options.vms.is_none() && !self.fleet.common.program.meta().keeps;
+        self.fleet.tell_meter();
         let result = self.all();
         let mut lost: Vec<usize> = self.fleet.groups.iter_mut().flat_map(|g| g.abandon()).collect();
         lost.extend(self.waiting.iter().chain(&self.retry).chain(&self.solo).map(|job| job.index));
         lost.sort_unstable();
         self.shrink();
+        self.fleet.tell_meter();
         self.summary.elapsed = begin.elapsed();
         self.summary.kernel = self.busy.total();
         match result {
@@ -474,6 +476,7 @@ impl<'a> Run<'a> {
         let begun = !self.fleet.groups[g].launched.is_empty() && self.fleet.submit(g, first)?;
         if begun {
             self.flying.push_back(g);
+            self.fleet.tell_meter();
         }
         Ok(begun)
     }
@@ -579,9 +582,9 @@ impl<'a> Run<'a> {
         self.summary.launches += 1;
         self.summary.vms_per_warp = self.summary.vms_per_warp.max(self.fleet.groups[g].width);
         self.busy.add(kernel);
-        self.fleet.options.meter.launch(kernel);
         let begin = Instant::now();
         let (vms, width) = (self.fleet.groups[g].launched.len(), self.fleet.groups[g].width);
+        self.fleet.options.meter.launch(kernel, vms);
         if let Some(trace) = &self.fleet.options.trace {
             trace.device(g, kernel, vms, width);
         }
@@ -590,6 +593,7 @@ impl<'a> Run<'a> {
             fates = self.settle_image(g, fates)?;
         }
         self.settle(g, fates)?;
+        self.fleet.tell_meter();
         self.trace("settle", g, begin, vms);
         Ok(())
     }

@@ -229,7 +229,7 @@ impl Run<'_> {
         let fleet = &mut *self.fleet;
         let mut fetched = fleet.groups[g].fetch(&fleet.common, &mut fleet.gather, &pieces)?.into_iter();
         let mut next = || fetched.next().unwrap_or_default();
-        let mut asked = Vec::new();
+        let (mut asked, mut calls) = (Vec::new(), Duration::ZERO);
         for (vm, fate) in fates {
             let vm = vm as usize;
             match fate {
@@ -259,7 +259,11 @@ impl Run<'_> {
                     let request = next();
                     match of_files(call) {
                         Some(_) => asked.push(Asked::new(vm, call, request)),
-                        None => self.call(g, vm, call, &request)?,
+                        None => {
+                            let begin = Instant::now();
+                            self.call(g, vm, call, &request)?;
+                            calls += begin.elapsed();
+                        }
                     }
                 }
                 Fate::Answered => {
@@ -329,7 +333,9 @@ impl Run<'_> {
                 }
             }
         }
+        let begin = Instant::now();
         self.answer_of_files(g, asked)?;
+        self.fleet.options.meter.add_host_calls(calls + begin.elapsed());
         self.release(g);
         self.follow_growth(launched, before);
         Ok(())

@@ -4,6 +4,7 @@
 use super::spread::spread;
 use crate::Result;
 use std::sync::Arc;
+use std::time::Duration;
 use vectorvisor_driver::{Buffer, Device, Event, Pinned, Queue};
 
 /// Each part begins at a multiple of this, for wide loads.
@@ -17,10 +18,17 @@ pub fn padded(bytes: usize) -> usize {
     bytes.next_multiple_of(ALIGN)
 }
 
+/// How long what has ended took. A driver may be unable to measure it.
+pub fn lasted(event: &Event) -> Duration {
+    event.times().map_or(Duration::ZERO, |(begin, end)| Duration::from_nanos(end.saturating_sub(begin)))
+}
+
 /// Two buffers by turns: while one's bytes are on their way, the other is filled.
 pub struct Staging {
     halves: [Half; 2],
     next: usize,
+    /// Time of transfers that have ended, until it is taken.
+    pub transfers: Duration,
 }
 
 struct Half {
@@ -34,7 +42,12 @@ impl Staging {
     pub fn new(device: &Arc<dyn Device>, vms: usize) -> Result<Self> {
         let bytes = padded((vms * USUAL).clamp(HALF.0, HALF.1));
         let half = || Ok::<_, crate::Error>(Half { pinned: Pinned::new(device, bytes)?, sent: None });
-        Ok(Self { halves: [half()?, half()?], next: 0 })
+        Ok(Self { halves: [half()?, half()?], next: 0, transfers: Duration::ZERO })
+    }
+
+    /// Bytes of page-locked memory.
+    pub fn pinned_bytes(&self) -> usize {
+        self.halves.iter().map(|half| half.pinned.len()).sum()
     }
 
     /// Sends parts one after another to a buffer, from byte `at` on, each [`padded`]. The last may still be on their way
@@ -78,6 +91,7 @@ impl Staging {
         self.next ^= 1;
         if let Some(sent) = half.sent.take() {
             sent.wait()?;
+            self.transfers += lasted(&sent);
         }
         let mut rest = &mut half.pinned[..];
         let place = |from| {

@@ -50,6 +50,11 @@ impl Words {
         take(self.vms, rows.len() / (self.vms * 8), vms, rows, &mut self.pinned);
     }
 
+    /// Bytes of page-locked memory.
+    pub fn pinned_bytes(&self) -> usize {
+        self.pinned.len() + self.arriving.as_ref().map_or(0, |arriving| arriving.len())
+    }
+
     /// Bytes of all rows.
     pub fn bytes(&self) -> usize {
         Word::COUNT * self.vms * 8
