@@ -454,7 +454,17 @@ pub fn module(rng: &mut Rng) -> (&'static str, Vec<u8>) {
     let (name, most, make) = KINDS[rng.usize(..KINDS.len())];
     // Large ones strain most; small ones are fast.
     let count = [most, most, most / 3, most / 30][rng.usize(..4)].max(2);
+    (name, built(count, make))
+}
+
+fn built(count: usize, make: Make) -> Vec<u8> {
     let mut build = Build::new();
     make(&mut build, count);
-    (name, build.finish())
+    build.finish()
+}
+
+/// The largest module of each kind.
+#[cfg(test)]
+pub fn largest() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    KINDS.iter().map(|(name, most, make)| (*name, built(*most, *make)))
 }

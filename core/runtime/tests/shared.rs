@@ -49,8 +49,7 @@ fn text(start: &str) -> String {
     text + ")"
 }
 
-/// How each input ended, and the number of reruns.
-fn ends(text: &str, entry: &str, with: &[Opt], inputs: &[(i32, i32)]) -> (Vec<Option<Value>>, u64) {
+fn compiled(text: &str, entry: &str, with: &[Opt]) -> Program {
     let (engine, _) = common::engine(|_| ());
     let options = ProgramOptions {
         alignment: Some(if with.is_empty() { Alignment::Any } else { Alignment::Natural }),
@@ -62,9 +61,14 @@ fn ends(text: &str, entry: &str, with: &[Opt], inputs: &[(i32, i32)]) -> (Vec<Op
     };
     let program = Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
     assert_eq!(program.meta().shared.is_some(), !with.is_empty());
-    run(&program, entry, inputs)
+    program
 }
 
+fn ends(text: &str, entry: &str, with: &[Opt], inputs: &[(i32, i32)]) -> (Vec<Option<Value>>, u64) {
+    run(&compiled(text, entry, with), entry, inputs)
+}
+
+/// How each input ended, and the number of reruns.
 fn run(program: &Program, entry: &str, inputs: &[(i32, i32)]) -> (Vec<Option<Value>>, u64) {
     let mut fleet =
         Fleet::new(program, &FleetOptions { vms: Some(96), ..Default::default() }, None).expect("there is room");
@@ -88,9 +92,10 @@ fn who_stores_into_shared_data_runs_again() {
     let near: Vec<(i32, i32)> = near.into_iter().flat_map(|p| (0..9).map(move |n| (p, n * 8))).collect();
     let far: Vec<(i32, i32)> = far.collect();
     for (entry, act) in ENTRIES {
+        let [with, without] = [&[Opt::SharedData][..], &[]].map(|with| compiled(&text(""), entry, with));
         for (inputs, stores) in [(&far, false), (&near, !act.is_empty())] {
-            let (shared, reruns) = ends(&text(""), entry, &[Opt::SharedData], inputs);
-            assert_eq!(shared, ends(&text(""), entry, &[], inputs).0, "{entry}");
+            let (shared, reruns) = run(&with, entry, inputs);
+            assert_eq!(shared, run(&without, entry, inputs).0, "{entry}");
             assert_eq!(reruns > 0, stores, "{entry}: {reruns} ran again");
         }
     }

@@ -87,7 +87,7 @@ fn call(f: usize) -> Vec<u8> {
 }
 
 fn hostile() -> Vec<(&'static str, Module)> {
-    const N: usize = 15_000;
+    const N: usize = 10_000;
     let chain = |last: Vec<u8>| Module {
         functions: (2..N + 2).map(|next| (0, 0, if next <= N { call(next) } else { last.clone() })).collect(),
     };
