@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use vectorvisor::translate::{Alignment, Bounds, Clock, LARGE, Language, Options, Target, Traps, translate};
 
 /// The longest time that translating a module of at most [`LARGEST`] bytes may take.
-const TIME: Duration = Duration::from_secs(10);
+const TIME: Duration = Duration::from_secs(30);
 /// Bytes of the largest input.
 const LARGEST: usize = 256 << 10;
 /// The most bytes of heap for each byte of input, beyond [`BASE`].
