@@ -43,12 +43,13 @@ library::functions! {
 }
 
 /// Symbols that are not `cu` and the field's name.
-const OTHER_NAMES: [(&str, &str); 9] = [
+const OTHER_NAMES: [(&str, &str); 10] = [
     ("MemAlloc", "cuMemAlloc_v2"),
     ("MemFree", "cuMemFree_v2"),
     ("HostAlloc", "cuMemHostAlloc"),
     ("HostFree", "cuMemFreeHost"),
     ("HostGetDevicePointer", "cuMemHostGetDevicePointer_v2"),
+    ("MemcpyHtoD", "cuMemcpyHtoD_v2"),
     ("MemcpyHtoDAsync", "cuMemcpyHtoDAsync_v2"),
     ("MemcpyDtoHAsync", "cuMemcpyDtoHAsync_v2"),
     ("StreamDestroy", "cuStreamDestroy_v2"),

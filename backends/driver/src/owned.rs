@@ -105,8 +105,10 @@ impl HostVisible {
     /// Stores into the first word and publishes it; a running kernel sees it if [`crate::DeviceInfo::live_shared`].
     pub fn store(&self, value: u32) {
         // SAFETY: the allocation is page aligned, at least four bytes, and lives until `drop`.
-        unsafe { &*(self.ptr as *const AtomicU32) }.store(value, SeqCst);
-        self.publish();
+        let before = unsafe { &*(self.ptr as *const AtomicU32) }.swap(value, SeqCst);
+        if value != before {
+            self.publish();
+        }
     }
     /// Stores into the `n`-th 64-bit word, likewise. Word 0 is the one that [`Self::store`] sets, and a page has 512.
     ///

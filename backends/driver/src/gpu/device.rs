@@ -40,11 +40,6 @@ impl GpuDevice {
     fn event(&self, event: Event) -> EventId {
         EventId(self.events.insert(Arc::new(event)))
     }
-    fn host(&self, bytes: usize) -> Result<(Arc<Memory>, *mut u8)> {
-        let memory = Arc::new(Memory::host(&self.setup.vendor, bytes.max(1))?);
-        let pointer = memory.pointer();
-        Ok((memory, pointer))
-    }
     /// How many tiles go into a block: a power of two, 32 at most, that leaves at least two blocks for each
     /// multiprocessor. As few as let a multiprocessor run as many tiles as it can, since what a block takes is free again
     /// only when all its tiles have ended.
@@ -116,15 +111,20 @@ impl Device for GpuDevice {
         }
     }
     fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)> {
-        let (memory, pointer) = self.host(bytes)?;
+        let memory = Arc::new(Memory::host(&self.setup.vendor, bytes.max(1))?);
+        let pointer = memory.pointer();
         Ok((PinnedId(self.pinned.insert(memory)), pointer))
     }
     fn free_pinned(&self, pinned: PinnedId) {
         self.pinned.remove(pinned.0);
     }
     fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
-        let (memory, pointer) = self.host(bytes)?;
-        Ok((BufferId(self.buffers.insert(memory)), pointer))
+        let memory = Memory::mirror(&self.setup.vendor, bytes.max(1))?;
+        let pointer = memory.pointer();
+        Ok((BufferId(self.buffers.insert(Arc::new(memory))), pointer))
+    }
+    fn publish(&self, shared: BufferId) -> Result<()> {
+        self.buffers.get(shared.0)?.publish()
     }
 
     fn queue(&self, urgent: bool) -> Result<QueueId> {

@@ -38,6 +38,7 @@ library::functions! {
     HostAlloc(pointer: *mut *mut c_void, bytes: usize, flags: c_uint);
     HostFree(pointer: *mut c_void);
     HostGetDevicePointer(device: *mut u64, host: *mut c_void, flags: c_uint);
+    MemcpyHtoD(dst: u64, src: *const c_void, bytes: usize);
     MemcpyHtoDAsync(dst: u64, src: *const c_void, bytes: usize, stream: Object);
     MemcpyDtoHAsync(dst: *mut c_void, src: u64, bytes: usize, stream: Object);
     StreamCreateWithPriority(stream: *mut Object, flags: c_uint, priority: c_int);

@@ -85,6 +85,7 @@ exports! {
     hipHostMalloc = HostAlloc(pointer: *mut *mut c_void, bytes: usize, flags: c_uint);
     hipHostFree = HostFree(pointer: *mut c_void);
     hipHostGetDevicePointer = HostGetDevicePointer(device: *mut u64, host: *mut c_void, flags: c_uint);
+    hipMemcpyHtoD = MemcpyHtoD(dst: u64, src: *const c_void, bytes: usize);
     hipMemcpyHtoDAsync = MemcpyHtoDAsync(dst: u64, src: *const c_void, bytes: usize, stream: Object);
     hipMemcpyDtoHAsync = MemcpyDtoHAsync(dst: *mut c_void, src: u64, bytes: usize, stream: Object);
     hipStreamCreateWithPriority = StreamCreateWithPriority(stream: *mut Object, flags: c_uint, priority: c_int);

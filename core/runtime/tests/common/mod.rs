@@ -90,9 +90,10 @@ impl Driver for Changed {
 /// Lets the time of a warp's VMs begin with its first, in the text of a program: all units but the last have no kernels.
 fn in_step(header: &mut String, unit: &str) -> String {
     let changes = [
-        ("#define VV_OWN_TIME 1\n", ""),
+        ("#define VV_USED(vm) vv_clock(CLOCK_THREAD_CPUTIME_ID)\n", ""),
         ("#define VV_HALT 0u", "static __thread u64 warp_begun;\n#define VV_HALT 0u"),
-        ("vm->deadline = vm->looked + vm->left;", "vm->deadline = warp_begun + vm->left;"),
+        ("vm->begun = VV_USED(vm);", "vm->begun = warp_begun;"),
+        ("vm->deadline = vm->looked + VV_TICKS_IN(vm->left);", "vm->deadline = warp_begun + vm->left;"),
         ("if (lane >= width) return;", "if (lane >= width) return; if (!lane) warp_begun = vv_timer();"),
     ];
     let mut unit = unit.to_owned();

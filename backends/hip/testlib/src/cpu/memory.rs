@@ -77,6 +77,12 @@ pub unsafe extern "C" fn host_free(host: *mut c_void) -> Code {
     give(&HOST, host.expose_provenance() as u64)
 }
 
+pub unsafe extern "C" fn write(dst: u64, src: *const c_void, bytes: usize) -> Code {
+    // SAFETY: the caller's promise.
+    unsafe { pointer(dst).copy_from(src.cast(), bytes) };
+    SUCCESS
+}
+
 pub unsafe extern "C" fn device_pointer(device: *mut u64, host: *mut c_void, _: c_uint) -> Code {
     // SAFETY: the caller's promise.
     unsafe { device.write(host.expose_provenance() as u64) };

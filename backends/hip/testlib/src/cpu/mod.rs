@@ -21,6 +21,7 @@ pub static FUNCTIONS: Functions = Functions {
     HostAlloc: memory::host_alloc,
     HostFree: memory::host_free,
     HostGetDevicePointer: memory::device_pointer,
+    MemcpyHtoD: memory::write,
     MemcpyHtoDAsync: stream::write,
     MemcpyDtoHAsync: stream::read,
     StreamCreateWithPriority: stream::create,

@@ -103,7 +103,6 @@ VV_INLINE u64 vv_clock(clockid_t clock) {
 VV_INLINE u64 vv_timer(void) { return vv_clock(CLOCK_MONOTONIC); }
 #ifdef VV_TIMER
 /* A VM's time is that of its thread, which may wait for others. */
-#define VV_OWN_TIME 1
 #define VV_USED(vm) vv_clock(CLOCK_THREAD_CPUTIME_ID)
 #endif
 #define VV_PUBLISH(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELEASE)

@@ -28,11 +28,11 @@ typedef struct VM {
     u32 stop;       /* 1: ended or suspended, status says how; 2: abandoned its callers, go on at `state` */
     u32 status, code, func, at;
     u64 fuel_left;  /* beyond the current slice */
-    u32 slice;      /* fuel between two looks at the stop word and the time */
-    u64 looked;     /* when the last was */
+    u32 slice;      /* fuel between two looks at the stop word and the ticks */
+    u64 looked;     /* the ticks at the last */
     u64 begun;      /* this launch, in VV_USED */
     u64 left;       /* nanoseconds that it may take */
-    u64 deadline;   /* before this time they are not over; all ones: there is no limit */
+    u64 deadline;   /* before these ticks they are not over; all ones: there is no limit */
     u32 out_len, err_len, out_cap;
     u32 request;    /* bytes packed so far */
     u32 error;      /* errno of a request that is not made */
@@ -65,6 +65,12 @@ typedef struct VM {
 /* What a VM's own time is measured by. */
 #ifndef VV_USED
 #define VV_USED(vm) VV_TIME(vm)
+#endif
+/* What is cheap to look at often: some VV_STEP in a millisecond, and in so many nanoseconds at least VV_TICKS_IN. */
+#ifndef VV_TICKS
+#define VV_TICKS(vm) VV_TIME(vm)
+#define VV_TICKS_IN(ns) (ns)
+#define VV_STEP (1u << 20)
 #endif
 /* A store after which the host may look at what the VM stored before, though others go on. */
 #ifndef VV_PUBLISH
@@ -113,14 +119,18 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->func = vm->at = 0xffffffffu;
     vm->fuel = 0;
     vm->fuel_left = VV_WORD(vm, VV_WORD_FUEL);
-    vm->slice = (u32)par[VV_PAR_SLICE] >> 6;
-    vm->looked = VV_TIME(vm);
+#ifdef VV_TIMER
+    vm->slice = (u32)par[VV_PAR_SLICE] >> 3;
+#else
+    vm->slice = (u32)par[VV_PAR_SLICE];
+#endif
+    vm->looked = VV_TICKS(vm);
     u64 limit = par[VV_PAR_LIMIT], used = VV_WORD(vm, VV_WORD_TIME);
     vm->deadline = ~(u64)0;
     if (limit != ~(u64)0) {
         vm->begun = VV_USED(vm);
         vm->left = used < limit ? limit - used : 0;
-        vm->deadline = vm->looked + vm->left;
+        vm->deadline = vm->looked + VV_TICKS_IN(vm->left);
     }
     u64 lengths = VV_WORD(vm, VV_WORD_OUT);
     vm->out_len = (u32)lengths;
@@ -167,10 +177,12 @@ VV_HELPER void vv_end(VM *vm) {
     VV_WORD(vm, VV_WORD_MEMORY) = vm->size | (u64)vm->refused << 32;
     VV_WORD(vm, VV_WORD_FRAME) = vm->fp;
     VV_WORD(vm, VV_WORD_REQUEST) = vm->request;
-    if (vm->deadline != ~(u64)0) VV_WORD(vm, VV_WORD_TIME) += VV_USED(vm) - vm->begun;
+    if (vm->status != VV_EXITED) { /* it may go on */
+        if (vm->deadline != ~(u64)0) VV_WORD(vm, VV_WORD_TIME) += VV_USED(vm) - vm->begun;
 #ifdef VV_CLOCK
-    VV_WORD(vm, VV_WORD_CLOCK) = vv_now(vm);
+        VV_WORD(vm, VV_WORD_CLOCK) = vv_now(vm);
 #endif
+    }
 #ifdef VV_PROFILE
     VV_WORD(vm, VV_WORD_EDGES_DIRECT) = vm->edges_direct;
     VV_WORD(vm, VV_WORD_EDGES_STATE) = vm->edges_state;
@@ -226,25 +238,22 @@ VV_COLD void vv_abandon(VM *vm, u32 state) {
 #endif
 }
 
-#ifdef VV_OWN_TIME
-/* At its deadline a VM may have had less than its time, since its thread shares a core with others. */
-VV_COLD u32 vv_overdue(VM *vm, u64 now) {
+/* By the ticks a VM's time may be over. Looks at its own time, and when it will be over at the earliest if it is not. */
+VV_COLD u32 vv_overdue(VM *vm, u64 ticks) {
     u64 used = VV_USED(vm) - vm->begun;
     if (used >= vm->left) return 1;
-    vm->deadline = now + (vm->left - used);
+    vm->deadline = ticks + VV_TICKS_IN(vm->left - used);
     return 0;
 }
-#else
-#define vv_overdue(vm, now) 1
-#endif
-/* Looks at the stop word and the time. Returns 0, or the status with which the VM has to end. */
-VV_INLINE u32 vv_look(VM *vm, u64 now) {
+/* Looks at the stop word and the ticks. Returns 0, or the status with which the VM has to end. */
+VV_INLINE u32 vv_look(VM *vm) {
+    u64 ticks = VV_TICKS(vm);
     if (*vm->host_stop) return VV_STOP;
-    return now >= vm->deadline && vv_overdue(vm, now) ? VV_LATE : 0;
+    return ticks >= vm->deadline && vv_overdue(vm, ticks) ? VV_LATE : 0;
 }
-/* Charges more fuel than is left of the slice, so the next slice begins: as much as lasts for some VV_STEP, up to four, by
-   the time that the last one took. Returns 0, or the status with which the VM has to end: VV_TRAP after a bad access. */
-#define VV_STEP (1u << 20)
+/* Charges more fuel than is left of the slice, so the next slice begins. Returns 0, or the status with which the VM has to
+   end: VV_TRAP after a bad access. A slice is as much as lasts for some VV_STEP ticks, up to four, by what the last one
+   took. Lanes beside took their share of that, so there is a least: else lanes that part would do nothing but look. */
 VV_COLD u32 vv_spend(VM *vm, u32 units) {
     if (VV_STRAYED(vm)) return VV_TRAP;
     u32 more = units - vm->fuel;
@@ -254,12 +263,15 @@ VV_COLD u32 vv_spend(VM *vm, u32 units) {
         return VV_OUT_OF_FUEL;
     }
     vm->fuel_left -= more;
-    u64 now = VV_TIME(vm), passed = now - vm->looked, most = vm->par[VV_PAR_SLICE];
-    u32 end = vv_look(vm, now);
+    u32 end = vv_look(vm);
     if (end) return end;
+#ifdef VV_TIMER
+    u64 now = VV_TICKS(vm), passed = now - vm->looked;
+    u32 most = (u32)vm->par[VV_PAR_SLICE], least = most >> 6;
+    if (passed < VV_STEP) vm->slice = vm->slice * 2 < most ? vm->slice * 2 : most;
+    else if (passed > 4 * VV_STEP) vm->slice = vm->slice / (u32)(passed / VV_STEP | 1) + least;
     vm->looked = now;
-    if (passed < VV_STEP) vm->slice = vm->slice * 2 < most ? vm->slice * 2 : (u32)most;
-    else if (passed > 4 * VV_STEP) vm->slice = vm->slice / (u32)(passed / VV_STEP | 1) + 1;
+#endif
     u64 slice = vm->slice;
     if (slice > vm->fuel_left) slice = vm->fuel_left;
     vm->fuel_left -= slice;
@@ -499,7 +511,7 @@ VV_INLINE void vv_copy_in_piece(vv_gp m, u32 to, vv_gp from, u32 n) {
 /* The work itself. Work of one piece, which nearly all is, is a function without the loop over pieces: with it, a
    program that copies much took a quarter longer. None calls another, which would cost every kernel registers. Where
    there are pieces, they return 0, or the status with which the VM ends between two of them. */
-#define VV_INTERRUPTED(vm, left) ((left) > VV_PIECE ? vv_look(vm, VV_TIME(vm)) : 0)
+#define VV_INTERRUPTED(vm, left) ((left) > VV_PIECE ? vv_look(vm) : 0)
 VV_HELPER void vv_copy_short(vv_gp m, u32 to, u32 from, u32 n) { vv_copy_piece(VV_BASE(m), to, from, n); }
 VV_COLD u32 vv_copy_long(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     m = VV_BASE(m);
@@ -556,7 +568,7 @@ VV_INLINE u32 vv_copy_in(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
         to += piece;
         from += piece;
         n -= piece;
-        if (n) end = vv_look(vm, VV_TIME(vm));
+        if (n) end = vv_look(vm);
     }
     return end;
 }
@@ -576,7 +588,7 @@ VV_HELPER u32 vv_memory_init(VM *vm, u32 segment, u32 length, u32 to, u32 from, 
 #if VV_LINEAR && defined(VV_HOST)
 VV_COLD u32 vv_clear_long(VM *vm, u32 at, u32 n) {
     while (n) {
-        u32 end = vv_look(vm, VV_TIME(vm));
+        u32 end = vv_look(vm);
         if (end) return end;
         u32 piece = n < VV_LOOK * 16 ? n : VV_LOOK * 16;
         vv_zero(vm->mem + at, piece);
