@@ -455,6 +455,9 @@ pub struct ServeArgs {
     /// Most bytes of a request's body, or of a batch's; more are answered with 413.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     pub max_body: u64,
+    /// Most bytes that a program may write for a request, about; one that writes more is answered with 500.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    pub max_output: u64,
     /// The content type of answers.
     #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
     pub content_type: String,

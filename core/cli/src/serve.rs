@@ -4,6 +4,7 @@ use crate::args::ServeArgs;
 use crate::report::{self, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     let quiet = args.vm_args.quiet;
     let log = args.log.as_deref().unwrap_or(if quiet { "error" } else { "info" });
     let filter: Targets = log.parse().map_err(|error| Usage(format!("--log {log}: {error}")))?;
-    let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let to_stderr =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(to_stderr.with_filter(filter)).init();
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::new(&pem(cert)?, &pem(key)?)?),
@@ -53,6 +55,7 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         let made = setup::program(&engine, &path, &bytes, &options, &mut progress)?;
         let mut fleet = setup::fleet_options(&args.vm_args, &path, &[], args.vms)?;
         fleet.timeout.get_or_insert(TIMEOUT);
+        fleet.most_output = Some(args.max_output);
         fleet.trace.clone_from(&trace);
         fleet.sharers = args.programs.len() as u32;
         server.add(&name, made, fleet)?;

@@ -32,7 +32,7 @@ use gather::Gather;
 use group::{Common, Group, Limit};
 use job::{Job, Jobs, Numbered, Quota, Served};
 use learn::Needs;
-use sizes::Need;
+use sizes::{Need, whole_lines};
 use staging::Staging;
 use start::Init;
 use std::fmt;
@@ -341,7 +341,8 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
         Some(_) => Limit::Fuel,
         None => Limit::None,
     };
-    Ok(Common { program: program.clone(), env, image, fuel, limit, width: options.vms_per_warp })
+    let most_output = options.most_output.map_or(u64::MAX, whole_lines);
+    Ok(Common { program: program.clone(), env, image, fuel, limit, width: options.vms_per_warp, most_output })
 }
 
 /// Allocates the groups; when memory is short with no more than is needed, and if the caller left the number of VMs open,

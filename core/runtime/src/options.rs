@@ -177,6 +177,11 @@ pub struct FleetOptions {
     pub timeout: Option<Duration>,
     /// Initial capacity of a VM's output in bytes, stdout and stderr together; grows as inputs need it.
     pub out_capacity: Option<u32>,
+    /// Most bytes of an input's output, about: an input that writes more fails. `None` is as much as there is room for, and
+    /// at most 1 GiB of a program that waits for the host.
+    pub most_output: Option<u64>,
+    /// Outcomes also have the standard output of inputs that failed, which may be long.
+    pub output_of_failures: bool,
     /// How many inputs of one run may run again, with exact traps, to name the place of an out-of-bounds access
     /// exactly.
     pub exact_reruns: usize,
@@ -203,6 +208,8 @@ impl Default for FleetOptions {
             fuel: None,
             timeout: None,
             out_capacity: None,
+            most_output: None,
+            output_of_failures: true,
             exact_reruns: 8,
             trace: None,
             meter: Meter::default(),

@@ -26,12 +26,18 @@ struct Args {
     /// Bytes of a request.
     #[arg(long, default_value_t = 1024)]
     bytes: usize,
+    /// The guest counts to 4000 times 2 to the power of this for each request.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(..10))]
+    work: Option<u8>,
     /// Requests a second; without it each connection sends its next when it has its answer.
     #[arg(long)]
     rate: Option<f64>,
     /// So many of a thousand requests are hostile; with --rate.
     #[arg(long, default_value_t = 0)]
     hostile: u32,
+    /// Only hostile requests of this kind; can be repeated.
+    #[arg(long, value_parser = KINDS)]
+    kind: Vec<String>,
     /// Bytes of a request that is too long.
     #[arg(long, default_value_t = 2 << 20)]
     too_long: usize,
@@ -162,9 +168,9 @@ impl<'a> Client<'a> {
 
 /// The body of a good request.
 fn body(args: &Args, number: usize) -> Vec<u8> {
-    let mut text = format!("request {number} ").into_bytes();
-    // Its first byte tells the guest what to do; and no two bodies are alike.
-    text[0] = b'a';
+    // Its first two bytes tell the guest what to do; and no two bodies are alike.
+    let work = args.work.map_or(' ', |work| char::from(b'0' + work));
+    let mut text = format!("a{work}request {number} ").into_bytes();
     let unit = text.clone();
     while text.len() < args.bytes {
         let more = unit.len().min(args.bytes - text.len());
@@ -255,7 +261,9 @@ async fn hostile(args: &Arc<Args>, rate: f64, begin: Instant, figures: &Arc<Mute
             break;
         }
         tokio::time::sleep_until((begin + due).into()).await;
-        let kind = KINDS[turn as usize % KINDS.len()];
+        let kinds: Vec<_> =
+            KINDS.iter().filter(|kind| args.kind.is_empty() || args.kind.iter().any(|k| k == *kind)).collect();
+        let kind = *kinds[turn as usize % kinds.len()];
         let (args, figures) = (args.clone(), figures.clone());
         tasks.push(tokio::spawn(async move {
             let what = match attack(&args, kind).await {

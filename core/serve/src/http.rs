@@ -212,6 +212,10 @@ async fn body(server: &Server, service: &Service, request: Request, waits: bool)
     let Some(room) = room else {
         return failed(Reason::Refused, "too many bytes wait (--max-queue-bytes); try again later");
     };
+    let large = || format!("the body is longer than {} bytes (--max-body)", server.options.body);
+    if request.body().size_hint().lower() > server.options.body as u64 {
+        return failed(Reason::Large, &large());
+    }
     let (parts, body) = request.into_parts();
     let limited = Limited::new(body, server.options.body);
     match tokio::time::timeout(server.options.patience, limited.collect()).await {
@@ -221,10 +225,7 @@ async fn body(server: &Server, service: &Service, request: Request, waits: bool)
             let env = if server.options.cgi { cgi::variables(&service.name, &parts, body.len()) } else { Vec::new() };
             Ok((body, env, room))
         }
-        Ok(Err(why)) if why.is::<LengthLimitError>() => {
-            let text = format!("the body is longer than {} bytes (--max-body)", server.options.body);
-            failed(Reason::Large, &text)
-        }
+        Ok(Err(why)) if why.is::<LengthLimitError>() => failed(Reason::Large, &large()),
         Ok(Err(why)) => failed(Reason::Gone, &format!("the body ended early: {why}")),
     }
 }

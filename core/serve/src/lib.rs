@@ -174,6 +174,7 @@ impl Server {
         }
         // The exact place of a bad access is not worth a compilation that all others would wait for.
         fleet.exact_reruns = 0;
+        fleet.output_of_failures = false;
         fleet.own_arguments |= self.options.cgi;
         let vms = Fleet::new(&program, &fleet, None)?;
         let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name)));

@@ -113,6 +113,17 @@ fn a_request_is_a_run() {
 }
 
 #[test]
+fn answers_have_a_limit() {
+    on_threads(async {
+        let server = start(Options::default(), FleetOptions { most_output: Some(1000), ..Default::default() }).await;
+        let (status, text) = server.post("/echo", "a".repeat(5000)).await;
+        assert!(status == 500 && text.contains("longer than the 1024 bytes"), "{text}");
+        assert_eq!(server.post("/echo", "a".repeat(1000)).await.0, 200);
+        server.end().await;
+    });
+}
+
+#[test]
 fn many_clients_each_get_their_own_answer() {
     on_threads(async {
         let server = start(Options::default(), FleetOptions::default()).await;

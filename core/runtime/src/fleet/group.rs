@@ -21,8 +21,9 @@ use vectorvisor_wasi::Open;
 const FUEL_SLICE: (u64, u64) = (1 << 14, 1 << 16);
 /// The longest time limit in nanoseconds: a century.
 const LONGEST: u64 = 1 << 62;
-/// How long a launch goes on before VMs that have ended are settled without waiting for the others, and between two looks.
-const EARLY: Duration = Duration::from_millis(20);
+/// How long a launch goes on before VMs that have ended are settled without waiting for the others, and the bounds of the
+/// time between two looks, which is a quarter of what the launch has taken so far.
+const EARLY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 /// Initial capacity of the buffer for packed inputs, in bytes.
 const INPUT: usize = 64 << 10;
 
@@ -36,6 +37,8 @@ pub struct Common {
     pub limit: Limit,
     /// How many VMs a warp runs; `None` is as few as keep the device busy, and at most [`APART`] if they go different ways.
     pub width: Option<u32>,
+    /// Most bytes of a VM's output.
+    pub most_output: u64,
 }
 
 /// What ends a VM that computes for too long.
@@ -135,6 +138,8 @@ pub struct Group {
     /// VMs of the present launch.
     pub launched: Vec<u32>,
     pub in_flight: bool,
+    /// VMs that it began with, and when.
+    pub began_with: usize,
     begun: Instant,
     /// When to look for VMs that have ended before the launch has, on a device where the host can.
     look: Option<Instant>,
@@ -193,6 +198,7 @@ impl Group {
             fresh: Vec::new(),
             launched: Vec::new(),
             in_flight: false,
+            began_with: 0,
             begun: Instant::now(),
             look: None,
             few: None,
@@ -249,7 +255,7 @@ impl Group {
         let (plan, lanes) = (&common.program.meta().plan, u64::from(self.lanes));
         let beside = |region: u64, unit: u64| (self.limits.memory / lanes).saturating_sub(region) / unit * unit;
         Quota {
-            output: (self.limits.output / lanes).min(MAX_OUT) / 64 * 64,
+            output: (self.limits.output / lanes).min(MAX_OUT / 64 * 64).min(common.most_output),
             frames: beside(plan.region(self.quota.memory, 0), 64).min(plan.frames_limit),
             memory: beside(plan.region(0, self.quota.frames), PAGE).min(plan.memory_limit),
         }
@@ -422,7 +428,7 @@ impl Group {
         // From here on the pinned buffers belong to the device, also if one of the calls fails.
         self.in_flight = true;
         self.program = common.program.clone();
-        self.begun = Instant::now();
+        (self.began_with, self.begun) = (self.launched.len(), Instant::now());
         self.few = None;
         self.note_few();
         if let Some(timekeeper) = &self.timekeeper {
@@ -435,7 +441,7 @@ impl Group {
             let sent = self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
             self.sent = Some(sent);
             if sees_early(&self.device.info().language) {
-                self.look = self.begun.checked_add(EARLY);
+                self.look = self.begun.checked_add(EARLY.0);
             }
             if reset {
                 self.queue.launch(kernels.reset, &args, last / self.lanes + 1, self.lanes)?;
@@ -491,7 +497,7 @@ impl Group {
 
     /// Whether the launch waits for a few of its VMs, which take much longer than the others.
     pub fn lingers(&self) -> bool {
-        self.in_flight && self.few.is_some_and(|few| self.begun.elapsed() > few * 2 + EARLY)
+        self.in_flight && self.few.is_some_and(|few| self.begun.elapsed() > few * 2 + EARLY.1)
     }
 
     /// Another group like this one.
@@ -501,7 +507,7 @@ impl Group {
 
     /// Looks for VMs of `launched` that have ended while others go on, and takes their words.
     pub fn look(&mut self, gather: &Gather) -> Result<Vec<u32>> {
-        self.look = Instant::now().checked_add(EARLY);
+        self.look = Instant::now().checked_add((self.begun.elapsed() / 4).clamp(EARLY.0, EARLY.1));
         if !self.sent.as_ref().is_some_and(|sent| sent.reached().unwrap_or(false)) {
             return Ok(Vec::new());
         }

@@ -584,7 +584,7 @@ impl<'a> Run<'a> {
         self.busy.add(kernel);
         let begin = Instant::now();
         let (vms, width) = (self.fleet.groups[g].launched.len(), self.fleet.groups[g].width);
-        self.fleet.options.meter.launch(kernel, vms);
+        self.fleet.options.meter.launch(kernel, self.fleet.groups[g].began_with);
         if let Some(trace) = &self.fleet.options.trace {
             trace.device(g, kernel, vms, width);
         }

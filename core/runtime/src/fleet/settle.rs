@@ -48,6 +48,14 @@ pub fn too_much_memory(bytes: u64) -> String {
     format!("the device has no room for a VM with a memory of {}; try fewer --lanes or --vms", mib(bytes))
 }
 
+/// Bytes of output that are a lot.
+const MUCH: u64 = 1 << 20;
+
+/// Why an input fails that writes more than it may.
+fn too_long(most: u64) -> String {
+    format!("its output is longer than the {most} bytes that it may have")
+}
+
 /// Whether the code of [`Status::Call`] is that of the call of this name.
 fn is(code: u32, name: &str) -> bool {
     CALLS.get(code as usize).is_some_and(|call| call.name == name)
@@ -68,7 +76,7 @@ pub fn place(program: &Program, word: u64) -> Place {
 }
 
 /// Most bytes of output that the host collects for one VM; a VM that can suspend may write without end.
-const MAX_OUTPUT: usize = 1 << 30;
+const MAX_OUTPUT: u64 = 1 << 30;
 
 /// Whether a VM that has exited returned from its entry. After `proc_exit`, `at` is the place of that call.
 pub fn returned(at: &Place) -> bool {
@@ -76,6 +84,13 @@ pub fn returned(at: &Place) -> bool {
 }
 
 impl Fleet {
+    /// Gives all VMs this quota from now on, if most of them can work with it.
+    fn raise_quota(&mut self, quota: Quota) {
+        if self.groups.iter().all(|group| group.keeps_most_vms(&self.common, quota)) {
+            self.quota = quota;
+        }
+    }
+
     /// The fate of one VM of a launch that took `elapsed`.
     pub fn decide(&mut self, g: usize, vm: usize, elapsed: Duration) -> Result<Fate> {
         let program = &self.common.program;
@@ -126,6 +141,7 @@ impl Fleet {
             Status::Full if job.answered => {
                 Fate::End(End::Failed("its output has no room, and what it did cannot be done again".into()))
             }
+            Status::Full if quota.output >= self.common.most_output => Fate::End(End::Failed(too_long(quota.output))),
             Status::Full if quota.output >= most.output => Fate::End(End::Failed(format!(
                 "its output is longer than {} bytes, which is all the room that one VM can have here; try --lanes 1",
                 quota.output
@@ -206,6 +222,8 @@ impl Run<'_> {
             if stdout + stderr > group.quota.output {
                 return Err(Error::Corrupt(format!("{stdout} + {stderr} bytes of output in {}", group.quota.output)));
             }
+            let failed = matches!(fate, Fate::End(end) if *end != End::Exit(0));
+            let stdout = if failed && !self.fleet.options.output_of_failures { 0 } else { stdout };
             pieces.push(Piece { vm, area: Area::Stdout, offset: 0, length: stdout });
             pieces.push(Piece { vm, area: Area::Stderr, offset: 0, length: stderr });
         }
@@ -248,9 +266,9 @@ impl Run<'_> {
                         slot.job.stderr.extend(stderr);
                         most = slot.job.stdout.len().max(slot.job.stderr.len());
                     }
-                    if most > MAX_OUTPUT {
-                        let why = format!("its output is longer than {MAX_OUTPUT} bytes");
-                        self.end(g, vm, End::Failed(why), Vec::new(), Vec::new(), &[]);
+                    let limit = self.fleet.common.most_output.min(MAX_OUTPUT);
+                    if most as u64 > limit {
+                        self.end(g, vm, End::Failed(too_long(limit)), Vec::new(), Vec::new(), &[]);
                     } else {
                         self.resume(g, vm);
                     }
@@ -301,8 +319,9 @@ impl Run<'_> {
                 Fate::Larger(quota) => {
                     let fleet = &mut *self.fleet;
                     let base = fleet.quota.max(quota);
-                    if fleet.groups.iter().all(|g| g.keeps_most_vms(&fleet.common, base)) {
-                        fleet.quota = base;
+                    // Others need a lot of output only if this one was right to.
+                    if base.output <= MUCH.max(fleet.quota.output) {
+                        fleet.raise_quota(base);
                     }
                     if usual && quota.memory > fleet.quota.memory {
                         self.outgrown.push(quota.memory);
@@ -413,6 +432,10 @@ impl Run<'_> {
         };
         let limit = self.fleet.common.program.meta().plan.memory_limit;
         let memory = words.get(Word::Memory, vm);
+        if job.quota.output > MUCH && matches!(end, End::Exit(_)) {
+            let output = self.fleet.quota.output.max(job.quota.output);
+            self.fleet.raise_quota(Quota { output, ..self.fleet.quota });
+        }
         let refused_at = (memory >> 32 != 0).then_some(limit);
         let output = job.stdout.len() + job.stderr.len() + stdout.len() + stderr.len();
         self.fleet.needs.add(memory & u64::from(u32::MAX), output as u64);

@@ -102,7 +102,7 @@ pub fn sizes(
         _ => (region / lanes / OUT_PART).clamp(OUT.0, OUT.1),
     };
     let out = options.out_capacity.map(u64::from).or(need.output).unwrap_or_else(default_out);
-    let out_capacity = out.max(64).next_multiple_of(64).min(MAX_OUT);
+    let out_capacity = whole_lines(out.min(options.most_output.unwrap_or(u64::MAX))).min(MAX_OUT);
     let beside = lanes * (out_capacity + Word::COUNT as u64 * 8);
     let tile = region.saturating_add(beside);
     // The rest is for inputs, larger outputs and other users of the device.
@@ -164,6 +164,11 @@ pub fn sizes(
     let whole_tile = plan.region(plan.memory_limit, need.frames).saturating_mul(lanes);
     let memory = (largest * quota.region(plan)).max((budget / count).max(whole_tile).min(info.max_alloc));
     Ok(Sizes { groups, quota, limits: Limits { output, memory } })
+}
+
+/// Output has whole lines of a cache, at least one.
+pub fn whole_lines(bytes: u64) -> u64 {
+    bytes.clamp(64, MAX_OUT).next_multiple_of(64)
 }
 
 /// Output lengths are 32 bits.
