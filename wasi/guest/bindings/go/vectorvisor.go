@@ -1,4 +1,7 @@
-// Package vectorvisor serves requests in a loop, in VectorVisor. Build with GOOS=wasip1 GOARCH=wasm.
+//go:build wasip1
+
+// Package vectorvisor serves requests in a loop, in VectorVisor. Build with GOOS=wasip1 GOARCH=wasm. Built natively, it is
+// an HTTP server, to compare with.
 package vectorvisor
 
 import "unsafe"

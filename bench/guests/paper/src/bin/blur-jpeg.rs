@@ -1,0 +1,3 @@
+fn main() {
+    paper::blur::jpeg().run();
+}

@@ -1,0 +1,3 @@
+fn main() {
+    paper::histogram::service().run();
+}

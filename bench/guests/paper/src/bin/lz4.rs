@@ -1,0 +1,3 @@
+fn main() {
+    paper::lz4::service().run();
+}

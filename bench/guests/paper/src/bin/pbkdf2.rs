@@ -1,0 +1,3 @@
+fn main() {
+    paper::hashes::pbkdf2().run();
+}

@@ -1,0 +1,3 @@
+fn main() {
+    paper::hashes::scrypt().run();
+}

@@ -1,0 +1,3 @@
+fn main() {
+    paper::strings::service().run();
+}
