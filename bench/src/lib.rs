@@ -1,7 +1,10 @@
-//! The benchmarks' library: guests, their inputs and expected outputs, and handwritten kernels to compare with.
+//! The benchmarks' library: guests, their inputs and expected outputs, and handwritten kernels to compare with; loads of
+//! requests on servers.
 
 pub mod baseline;
 pub mod guests;
+pub mod http;
 mod inputs;
+pub mod load;
 pub mod measure;
 pub mod native;

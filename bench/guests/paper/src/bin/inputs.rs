@@ -13,19 +13,46 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: inputs PROGRAM OUTPUT FIRST COUNT SEED".into());
     };
     let (first, count, seed): (u64, u64, u64) = (first.parse()?, count.parse()?, seed.parse()?);
-    let requests = (first..first + count).map(|index| (index, paper::inputs::request(program, seed, index)));
-    if output.ends_with('/') {
+    let end = first + count;
+    let folder = output.ends_with('/');
+    let mut file = if folder {
         std::fs::create_dir_all(output)?;
-        for (index, request) in requests {
-            std::fs::write(format!("{output}{index:08}"), request?)?;
-        }
+        None
     } else {
-        let mut file = std::io::BufWriter::new(std::fs::File::create(output)?);
-        for (_, request) in requests {
-            let request = request?;
-            file.write_all(&u32::try_from(request.len())?.to_le_bytes())?;
-            file.write_all(&request)?;
+        Some(std::io::BufWriter::new(std::fs::File::create(output)?))
+    };
+    let cores = std::thread::available_parallelism()?.get() as u64;
+    // As many as are in memory at the same time.
+    let (part, block) = (16, 16 * cores);
+    for begin in (first..end).step_by(block as usize) {
+        let some = |worker: u64| -> Result<Vec<Vec<u8>>, String> {
+            let from = begin + worker * part;
+            let requests = (from.min(end)..(from + part).min(end)).map(|index| {
+                let request = paper::inputs::request(program, seed, index)?;
+                if folder {
+                    std::fs::write(format!("{output}{index:08}"), request).map_err(|error| error.to_string())?;
+                    return Ok(Vec::new());
+                }
+                Ok(request)
+            });
+            requests.collect()
+        };
+        let some = &some;
+        let parts: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..cores).map(|worker| scope.spawn(move || some(worker))).collect();
+            workers.into_iter().map(|worker| worker.join()).collect()
+        });
+        for part in parts {
+            let part = part.map_err(|_| "a thread panicked")??;
+            if let Some(file) = &mut file {
+                for request in part {
+                    file.write_all(&u32::try_from(request.len())?.to_le_bytes())?;
+                    file.write_all(&request)?;
+                }
+            }
         }
+    }
+    if let Some(file) = &mut file {
         file.flush()?;
     }
     Ok(())

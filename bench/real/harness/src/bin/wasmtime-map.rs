@@ -1,5 +1,6 @@
-//! What `vectorvisor map` does, by Wasmtime on the processor's cores: each file of a folder is the standard input of a
-//! fresh instance, whose standard output becomes a file of the same name in another folder.
+//! What `vectorvisor map` and `serve` do, by Wasmtime on the processor's cores: each file of a folder is the standard input
+//! of a fresh instance, whose standard output becomes a file of the same name in another folder; or each HTTP request goes
+//! to a program that serves requests in a loop.
 //!
 //! As fast as Wasmtime allows: the program is compiled ahead of time, instances come from a pool and start from
 //! copy-on-write images of their memory, imports are resolved once, and WASI is only what a command with standard input
@@ -10,7 +11,9 @@ use clap::{Parser, Subcommand};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
+use vectorvisor_guest::Service;
 use wasmtime::{
     Caller, Config, Engine, Extern, InstancePre, Linker, Memory, Module, OptLevel, PoolingAllocationConfig, Store,
 };
@@ -27,6 +30,22 @@ enum Command {
     Compile { program: PathBuf, output: PathBuf },
     /// Run a compiled program once for each file.
     Map(MapArgs),
+    /// Serve HTTP by a compiled program that serves requests in a loop: the server of the SDK, which listens on what
+    /// VECTORVISOR_LISTEN says.
+    Serve {
+        program: PathBuf,
+        /// What a request finds.
+        #[arg(long, value_enum, default_value_t = State::Fresh)]
+        state: State,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum State {
+    /// A fresh instance.
+    Fresh,
+    /// The instance of an earlier request, as it left it; there is one a core.
+    Keep,
 }
 
 #[derive(clap::Args)]
@@ -55,6 +74,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Map(args) => map(&args),
+        Command::Serve { program, state } => serve(&program, state),
     }
 }
 
@@ -156,12 +176,7 @@ fn list(root: &Path, below: &Path, output: &Path, files: &mut Vec<PathBuf>) -> R
 }
 
 fn work(args: &MapArgs, files: &[PathBuf], threads: usize, shared: &Shared) -> Result<()> {
-    let engine = engine(threads)?;
-    // SAFETY: the file was made by this program's `compile`.
-    let module = unsafe { Module::deserialize_file(&engine, &args.program) }.map_err(error)?;
-    let mut linker = Linker::new(&engine);
-    wasi(&mut linker).and_then(|()| linker.define_unknown_imports_as_traps(&module)).map_err(error)?;
-    let ready = linker.instantiate_pre(&module).map_err(error)?;
+    let ready = load(&args.program, threads)?;
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| worker(args, files, shared, &ready))).collect();
         let joined = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?);
@@ -172,7 +187,7 @@ fn work(args: &MapArgs, files: &[PathBuf], threads: usize, shared: &Shared) -> R
 fn worker(args: &MapArgs, files: &[PathBuf], shared: &Shared, ready: &InstancePre<Guest>) -> Result<()> {
     while let Some(name) = files.get(shared.taken.fetch_add(1, Ordering::Relaxed)) {
         let stdin = fs::read(args.input.join(name)).with_context(|| name.display().to_string())?;
-        match run(ready, stdin) {
+        match run(ready, Guest { stdin, ..Guest::default() }).map(|guest| guest.stdout) {
             Ok(stdout) => fs::write(args.output.join(name), stdout).with_context(|| name.display().to_string())?,
             Err(why) => {
                 if shared.failed.fetch_add(1, Ordering::Relaxed) < 10 {
@@ -184,13 +199,31 @@ fn worker(args: &MapArgs, files: &[PathBuf], shared: &Shared, ready: &InstancePr
     Ok(())
 }
 
-/// The standard output of a new instance that reads `stdin`.
-fn run(ready: &InstancePre<Guest>, stdin: Vec<u8>) -> Result<Vec<u8>> {
-    let mut store = Store::new(ready.module().engine(), Guest { stdin, ..Guest::default() });
-    let instance = ready.instantiate(&mut store).map_err(error)?;
-    store.data_mut().memory = instance.get_memory(&mut store, "memory");
-    let start = instance.get_typed_func::<(), ()>(&mut store, "_start").map_err(error)?;
-    let code = match start.call(&mut store, ()) {
+/// A program, of which so many instances run at the same time.
+fn load(program: &Path, instances: usize) -> Result<InstancePre<Guest>> {
+    let engine = engine(instances)?;
+    // SAFETY: the file was made by this program's `compile`.
+    let module = unsafe { Module::deserialize_file(&engine, program) }.map_err(error)?;
+    let mut linker = Linker::new(&engine);
+    wasi(&mut linker)
+        .and_then(|()| requests(&mut linker))
+        .and_then(|()| linker.define_unknown_imports_as_traps(&module))
+        .map_err(error)?;
+    linker.instantiate_pre(&module).map_err(error)
+}
+
+/// Runs a new instance to its end.
+fn run(ready: &InstancePre<Guest>, guest: Guest) -> Result<Guest> {
+    let mut store = Store::new(ready.module().engine(), guest);
+    // A program may do its work in its start function, and have no `_start`.
+    let started = ready.instantiate(&mut store).and_then(|instance| {
+        store.data_mut().memory = instance.get_memory(&mut store, "memory");
+        match instance.get_func(&mut store, "_start") {
+            Some(start) => start.typed::<(), ()>(&store)?.call(&mut store, ()),
+            None => Ok(()),
+        }
+    });
+    let code = match started {
         Ok(()) => 0,
         Err(trap) => match trap.downcast_ref::<Exit>() {
             Some(Exit(code)) => *code,
@@ -201,7 +234,96 @@ fn run(ready: &InstancePre<Guest>, stdin: Vec<u8>) -> Result<Vec<u8>> {
     if code != 0 {
         bail!("exit code {code}: {}", String::from_utf8_lossy(&guest.stderr));
     }
-    Ok(guest.stdout)
+    Ok(guest)
+}
+
+/// A request, and where its answer goes.
+type Job = (Vec<u8>, mpsc::SyncSender<Vec<u8>>);
+
+fn serve(program: &Path, state: State) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // A request that has been answered may still hold its instance when the next one begins.
+    let ready = load(program, 2 * cores)?;
+    // The server answers a request whose handler panics with 500.
+    let service = match state {
+        State::Fresh => Service::bytes(move |request| {
+            let guest = Guest { requests: Requests::One(request.to_vec()), ..Guest::default() };
+            run(&ready, guest).unwrap_or_else(|why| panic!("{why:#}")).answer
+        }),
+        State::Keep => {
+            let (jobs, queue) = mpsc::channel::<Job>();
+            let queue = Arc::new(Mutex::new(queue));
+            for _ in 0..cores {
+                let (ready, queue) = (ready.clone(), queue.clone());
+                std::thread::spawn(move || {
+                    loop {
+                        let guest = Guest { requests: Requests::Queue(queue.clone()), ..Guest::default() };
+                        if let Err(why) = run(&ready, guest) {
+                            eprintln!("wasmtime-map: {why:#}");
+                        }
+                    }
+                });
+            }
+            Service::bytes(move |request| {
+                let (answer, answered) = mpsc::sync_channel(1);
+                let sent = jobs.send((request.to_vec(), answer)).is_ok();
+                answered.recv().unwrap_or_else(|_| panic!("the program failed, or never runs again: {sent}"))
+            })
+        }
+    };
+    service.room(64 << 20).run();
+    Ok(())
+}
+
+/// Where an instance's requests come from.
+#[derive(Default)]
+enum Requests {
+    /// There is none any more.
+    #[default]
+    None,
+    One(Vec<u8>),
+    Queue(Arc<Mutex<mpsc::Receiver<Job>>>),
+}
+
+/// The next request; where there is none the program ends.
+fn invoke(mut caller: Call<'_>, at: u32, length: u32) -> wasmtime::Result<u32> {
+    let (memory, guest) = parts(&mut caller).ok_or_else(|| wasmtime::Error::new(Exit(1)))?;
+    let request = match &guest.requests {
+        Requests::None => None,
+        Requests::One(_) => match std::mem::take(&mut guest.requests) {
+            Requests::One(request) => Some(request),
+            _ => None,
+        },
+        Requests::Queue(queue) => queue.lock().ok().and_then(|queue| queue.recv().ok()).map(|(request, reply)| {
+            guest.reply = Some(reply);
+            request
+        }),
+    };
+    let request = request.ok_or_else(|| wasmtime::Error::new(Exit(0)))?;
+    let fits = request.len() <= length as usize && put(memory, at, &request).is_some();
+    if fits { Ok(request.len() as u32) } else { Err(wasmtime::Error::new(Exit(1))) }
+}
+
+fn respond(mut caller: Call<'_>, at: u32, length: u32) -> wasmtime::Result<()> {
+    let (memory, guest) = parts(&mut caller).ok_or_else(|| wasmtime::Error::new(Exit(1)))?;
+    let answer = memory.get(at as usize..).and_then(|rest| rest.get(..length as usize));
+    let answer = answer.ok_or_else(|| wasmtime::Error::new(Exit(1)))?.to_vec();
+    match guest.reply.take() {
+        // Whoever asked may have gone.
+        Some(reply) => _ = reply.send(answer),
+        None => guest.answer = answer,
+    }
+    Ok(())
+}
+
+/// What a program needs that serves requests in a loop.
+fn requests(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    for module in ["env", WASI] {
+        linker.func_wrap(module, "serverless_invoke", invoke)?;
+        linker.func_wrap(module, "serverless_response", respond)?;
+        linker.func_wrap(module, "vectorvisor_barrier", || ())?;
+    }
+    Ok(())
 }
 
 /// The other end of an instance's system calls.
@@ -212,6 +334,11 @@ struct Guest {
     read: usize,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    requests: Requests,
+    /// Where the answer to a request of a queue goes.
+    reply: Option<mpsc::SyncSender<Vec<u8>>>,
+    /// The answer to another request.
+    answer: Vec<u8>,
 }
 
 /// `proc_exit`'s code.
@@ -227,6 +354,8 @@ impl std::fmt::Display for Exit {
 impl std::error::Error for Exit {}
 
 type Call<'a> = Caller<'a, Guest>;
+
+const WASI: &str = "wasi_snapshot_preview1";
 
 // Error numbers of WASI.
 const SUCCESS: i32 = 0;
@@ -301,9 +430,23 @@ fn write(mut caller: Call<'_>, fd: i32, list: u32, count: u32, result: u32) -> i
     })())
 }
 
+/// All that is waited for happens at once: Go's runtime sleeps where it has nothing to do.
+fn poll(mut caller: Call<'_>, list: u32, events: u32, count: u32, result: u32) -> i32 {
+    done((|| {
+        let (memory, _) = parts(&mut caller)?;
+        for number in 0..count {
+            let at = list.checked_add(number.checked_mul(48)?)?;
+            let mut event = [0; 32];
+            event[..8].copy_from_slice(memory.get(at as usize..)?.get(..8)?);
+            event[10] = *memory.get(at as usize + 8)?;
+            put(memory, events.checked_add(number.checked_mul(32)?)?, &event)?;
+        }
+        put(memory, result, &count.to_le_bytes()).map(|()| SUCCESS)
+    })())
+}
+
 /// WASI preview 1 as far as a command without arguments, environment and files needs it; other calls trap.
 fn wasi(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    const WASI: &str = "wasi_snapshot_preview1";
     let two_zeros = |mut caller: Call<'_>, first: u32, second: u32| {
         done((|| {
             let (memory, _) = parts(&mut caller)?;
@@ -318,10 +461,12 @@ fn wasi(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(WASI, "fd_read", read)?;
     linker.func_wrap(WASI, "fd_write", write)?;
     linker.func_wrap(WASI, "fd_close", |_: i32| SUCCESS)?;
+    linker.func_wrap(WASI, "fd_fdstat_set_flags", |_: i32, _: i32| SUCCESS)?;
     linker.func_wrap(WASI, "fd_seek", |_: i32, _: i64, _: i32, _: u32| ESPIPE)?;
     linker.func_wrap(WASI, "fd_prestat_get", |_: i32, _: u32| EBADF)?;
     linker.func_wrap(WASI, "fd_prestat_dir_name", |_: i32, _: u32, _: u32| EBADF)?;
     linker.func_wrap(WASI, "sched_yield", || SUCCESS)?;
+    linker.func_wrap(WASI, "poll_oneoff", poll)?;
     linker.func_wrap(WASI, "fd_fdstat_get", |mut caller: Call<'_>, fd: i32, at: u32| {
         // Of an unknown type; may be read, or written.
         let mut stat = [0; 24];

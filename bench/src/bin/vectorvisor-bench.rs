@@ -1,0 +1,605 @@
+//! Measures the twelve programs of `guests/paper` as services: natively, in Wasmtime, and in VectorVisor.
+
+use anyhow::{Context, Result, bail, ensure};
+use bench::http::{self, Connection};
+use bench::load::{Case, Target};
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const PROGRAMS: [&str; 12] = [
+    "strings-assemblyscript",
+    "lz4",
+    "phash-modified",
+    "pbkdf2",
+    "histogram",
+    "scrypt",
+    "phash",
+    "strings",
+    "blur-bmp",
+    "blur-jpeg",
+    "bill-pdf",
+    "strings-go",
+];
+/// Most bytes of a batch that is sent.
+const BODY: usize = 32 << 20;
+
+#[derive(Debug, Parser)]
+enum Cli {
+    /// Measure, and write the figures as JSON.
+    Run(Run),
+}
+
+/// For each program: requests that all differ, with the native server's answers to them; then a load on each system's
+/// server, in batches and one by one, in which every answer is compared; and `vectorvisor map`, for the device alone.
+/// Programs are compiled before, all at the same time, so seconds of compiling are upper bounds.
+///
+/// The file has what is known after each program. The exit code is 1 if anything failed or differed.
+#[derive(Debug, Parser)]
+struct Run {
+    /// VectorVisor's device.
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+    /// What to measure.
+    #[arg(long, value_delimiter = ',', default_value = "native,wasmtime,wasmtime-keep,vectorvisor")]
+    systems: Vec<System>,
+    /// Programs [default: all].
+    #[arg(long, value_delimiter = ',', default_values_t = PROGRAMS.map(str::to_owned))]
+    programs: Vec<String>,
+    /// Seconds of each load.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Requests that differ.
+    #[arg(long, default_value_t = 1024)]
+    distinct: usize,
+    /// What they are made from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Requests under way in a load of batches on VectorVisor [default: 64 a core on cpu, else 32768], as far as they
+    /// have no more than 2 GiB.
+    #[arg(long)]
+    in_flight: Option<usize>,
+    /// Connections in a load of single requests on VectorVisor [default: 16 a core on cpu, else 2048].
+    #[arg(long)]
+    clients: Option<usize>,
+    /// Inputs of `map` [default: as --in-flight].
+    #[arg(long)]
+    inputs: Option<usize>,
+    /// Seconds after which a program that does not compile is given up.
+    #[arg(long, default_value_t = 300.0)]
+    compile_limit: f64,
+    /// Seconds after which no other program begins.
+    #[arg(long, default_value_t = 3600.0)]
+    limit: f64,
+    /// The folder with the programs as WebAssembly [default: target/paper-wasm].
+    #[arg(long, default_value = "target/paper-wasm")]
+    wasm: PathBuf,
+    /// Folders in which the commands are.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "target/release,target/paper-native,target/real-harness/release"
+    )]
+    bin: Vec<PathBuf>,
+    /// A folder for compiled programs, to be found there by the next call [default: it is removed at the end].
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Prices, as in `bench/prices.json`.
+    #[arg(long)]
+    prices: Option<PathBuf>,
+    /// The file of the figures.
+    #[arg(long, default_value = "twelve.json")]
+    out: PathBuf,
+    /// More options of `vectorvisor serve` and `map`.
+    #[arg(last = true)]
+    options: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum System {
+    /// The native server, on all cores.
+    Native,
+    /// Wasmtime, an instance for each request.
+    Wasmtime,
+    /// Wasmtime, an instance for each core.
+    WasmtimeKeep,
+    /// VectorVisor.
+    Vectorvisor,
+}
+
+impl System {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Wasmtime => "wasmtime",
+            Self::WasmtimeKeep => "wasmtime-keep",
+            Self::Vectorvisor => "vectorvisor",
+        }
+    }
+}
+
+/// A process that ends with what holds it.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended.
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// A server that answers.
+struct Server {
+    _process: Process,
+    address: SocketAddr,
+    /// Seconds until it was ready.
+    start: f64,
+}
+
+impl Server {
+    /// Starts one; `listen` tells its command where.
+    fn start(mut command: Command, listen: impl FnOnce(&mut Command, String), ready: &str, limit: f64) -> Result<Self> {
+        let begin = Instant::now();
+        // Free a moment ago.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        listen(&mut command, address.to_string());
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut process = Process(process.with_context(|| format!("cannot start {command:?}"))?);
+        loop {
+            if let Ok((200, _)) = Connection::open(address).and_then(|mut connection| connection.get(ready)) {
+                return Ok(Self { _process: process, address, start: begin.elapsed().as_secs_f64() });
+            }
+            if let Some(status) = process.0.try_wait()? {
+                bail!("{command:?} ended: {status}");
+            }
+            ensure!(begin.elapsed().as_secs_f64() < limit, "{command:?} was not ready in {limit} s");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Joules of a device, where it tells its power.
+struct Meter {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<Option<f64>>,
+}
+
+impl Meter {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let (mut joules, mut last) = (0.0, Instant::now());
+            while !stopped.load(Ordering::Relaxed) {
+                let query = ["--query-gpu=power.draw", "--format=csv,noheader,nounits"];
+                let told = Command::new("nvidia-smi").args(query).stderr(Stdio::null()).output().ok()?;
+                let watts: f64 = String::from_utf8_lossy(&told.stdout).lines().next()?.trim().parse().ok()?;
+                joules += watts * last.elapsed().as_secs_f64();
+                last = Instant::now();
+                std::thread::sleep(Duration::from_millis(250));
+            }
+            Some(joules)
+        });
+        Self { stop, thread }
+    }
+
+    fn stop(self) -> Option<f64> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().ok().flatten()
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let Cli::Run(run) = Cli::parse();
+    run.run()
+}
+
+/// A program's part of the record.
+#[derive(Debug, Default, Serialize)]
+struct Record {
+    request_bytes: f64,
+    answer_bytes: f64,
+    systems: BTreeMap<String, Value>,
+}
+
+/// What was there before programs are measured.
+struct Bench<'a> {
+    run: &'a Run,
+    folder: PathBuf,
+    /// By program: what `map --stats` said when it compiled, or why it did not.
+    compiled: BTreeMap<String, Value>,
+}
+
+impl Run {
+    fn gpu(&self) -> bool {
+        self.backend != "cpu"
+    }
+
+    fn command(&self, name: &str) -> Result<Command> {
+        let found = self.bin.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+        Ok(Command::new(found.with_context(|| format!("there is no {name} in {:?}", self.bin))?))
+    }
+
+    fn run(&self) -> Result<ExitCode> {
+        let begin = Instant::now();
+        for program in &self.programs {
+            ensure!(PROGRAMS.contains(&program.as_str()), "no program is called {program}: {}", PROGRAMS.join(", "));
+        }
+        let folder = std::env::temp_dir().join(format!("vectorvisor-bench.{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let mut bench = Bench { run: self, folder, compiled: BTreeMap::new() };
+        let done = bench.all(begin);
+        fs::remove_dir_all(&bench.folder)?;
+        done
+    }
+}
+
+impl Bench<'_> {
+    fn all(&mut self, begin: Instant) -> Result<ExitCode> {
+        let run = self.run;
+        if run.systems.contains(&System::Vectorvisor) {
+            self.compile()?;
+        }
+        let mut programs = BTreeMap::new();
+        let mut failed = false;
+        for program in &run.programs {
+            if begin.elapsed().as_secs_f64() > run.limit {
+                eprintln!("{program}: no time is left");
+                failed = true;
+                continue;
+            }
+            match self.program(program) {
+                Ok(record) => {
+                    failed |= record.systems.values().any(failure);
+                    for (system, figures) in &record.systems {
+                        eprintln!("{}", line(program, system, figures));
+                    }
+                    _ = programs.insert(program.clone(), json!(record));
+                }
+                Err(why) => {
+                    eprintln!("{program}: {why:#}");
+                    failed = true;
+                    _ = programs.insert(program.clone(), json!({ "error": format!("{why:#}") }));
+                }
+            }
+            let record = json!({
+                "machine": machine(),
+                "backend": run.backend,
+                "options": run.options,
+                "seconds": run.seconds,
+                "distinct": run.distinct,
+                "seed": run.seed,
+                "programs": programs,
+            });
+            fs::write(&run.out, format!("{record:#}\n")).with_context(|| run.out.display().to_string())?;
+        }
+        Ok(ExitCode::from(u8::from(failed)))
+    }
+
+    fn wasm(&self, program: &str) -> PathBuf {
+        self.run.wasm.join(format!("{program}.wasm"))
+    }
+
+    fn vectorvisor(&self, verb: &str) -> Result<Command> {
+        let mut command = self.run.command("vectorvisor")?;
+        _ = command.arg(verb).args(["--backend", &self.run.backend, "--cache-dir"]);
+        _ = command.arg(self.run.cache.clone().unwrap_or_else(|| self.folder.join("cache")));
+        _ = command.args(&self.run.options);
+        Ok(command)
+    }
+
+    /// Runs `map`; its figures.
+    fn map(&self, program: &str, inputs: &Path, outputs: &Path, limit: f64) -> Result<Value> {
+        let begin = Instant::now();
+        let stats = self.folder.join(format!("{program}.stats"));
+        let mut command = self.vectorvisor("map")?;
+        _ = command.arg("--in").arg(inputs).arg("--out").arg(outputs).arg("--stats").arg(&stats);
+        _ = command.arg(self.wasm(program)).stdin(Stdio::null()).stdout(Stdio::null());
+        let log = self.folder.join(format!("{program}.log"));
+        let mut process = Process(command.stderr(fs::File::create(&log)?).spawn()?);
+        let status = loop {
+            match process.0.try_wait()? {
+                Some(status) => break status,
+                None if begin.elapsed().as_secs_f64() > limit => bail!("`map` did not end in {limit} s"),
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        if !status.success() {
+            let said = fs::read_to_string(&log)?;
+            let last: Vec<&str> = said.lines().rev().take(3).collect();
+            bail!("`map` ended with {status}: {}", last.join(" | "));
+        }
+        Ok(serde_json::from_slice(&fs::read(&stats)?)?)
+    }
+
+    /// Compiles all programs, at the same time.
+    fn compile(&mut self) -> Result<()> {
+        let one = |program: &String| -> Result<Value> {
+            let (inputs, outputs) =
+                (self.folder.join(format!("{program}.one/")), self.folder.join(format!("{program}.out/")));
+            self.inputs(program, &inputs, 1)?;
+            let stats = self.map(program, &inputs, &outputs, self.run.compile_limit)?;
+            Ok(json!({ "compile_seconds": stats["compile_seconds"], "first_seconds": stats["seconds"] }))
+        };
+        let one = &one;
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = self.run.programs.iter().map(|program| scope.spawn(move || one(program))).collect();
+            threads.into_iter().map(|thread| thread.join()).collect()
+        });
+        for (program, told) in self.run.programs.iter().zip(all) {
+            let told = match told {
+                Ok(Ok(told)) => told,
+                Ok(Err(why)) => json!({ "error": format!("{why:#}") }),
+                Err(_) => json!({ "error": "a thread panicked" }),
+            };
+            eprintln!("{program}: {told}");
+            _ = self.compiled.insert(program.clone(), told);
+        }
+        Ok(())
+    }
+
+    /// Makes the first requests, as files of a folder or, if its name does not end with a slash, as a file.
+    fn inputs(&self, program: &str, output: &Path, count: usize) -> Result<()> {
+        let mut command = self.run.command("inputs")?;
+        let status =
+            command.arg(program).arg(output).args(["0", &count.to_string(), &self.run.seed.to_string()]).status()?;
+        ensure!(status.success(), "inputs: {status}");
+        Ok(())
+    }
+
+    fn native(&self, program: &str) -> Result<Server> {
+        let command = match program {
+            "strings-go" | "strings-assemblyscript" => self.run.command("strings-go")?,
+            _ => {
+                let mut command = self.run.command("native")?;
+                _ = command.arg(program);
+                command
+            }
+        };
+        Server::start(command, environment, "/healthz", 10.0)
+    }
+
+    fn program(&self, program: &str) -> Result<Record> {
+        let run = self.run;
+        let cores = std::thread::available_parallelism()?.get();
+        let (file, time) = (self.folder.join("requests"), Duration::from_secs_f64(run.seconds));
+        self.inputs(program, &file, run.distinct)?;
+        let file = fs::read(&file)?;
+        let requests = http::requests(&file)?;
+        let mean = |bytes: usize| bytes as f64 / requests.len().max(1) as f64;
+        let mut record = Record { request_bytes: mean(file.len()) - 4.0, ..Record::default() };
+
+        let native = self.native(program)?;
+        let cases = expected(&native, &requests)?;
+        record.answer_bytes = mean(cases.iter().map(|case| case.answer.len()).sum());
+        let target = |server: &Server| Target { address: server.address, cases: &cases, compressed: program == "lz4" };
+        let on_cores = |server: &Server| -> Result<Value> {
+            let target = target(server);
+            let check = target.check(cores, 16)?;
+            let energy = Meter::start();
+            let batch = target.load(2 * cores, Some(16), time)?;
+            let joules = energy.stop();
+            let single = target.load(4 * cores, None, time)?;
+            Ok(json!({ "start_seconds": server.start, "checked": check, "batch": batch, "single": single,
+                "gpu_joules": joules }))
+        };
+        let mut native = Some(native);
+        for system in &run.systems {
+            let measured = match system {
+                // It has no native build: that of Go has the same answers, but other work.
+                System::Native if program == "strings-assemblyscript" => continue,
+                System::Native => {
+                    native.as_ref().map_or_else(|| self.native(program).and_then(|it| on_cores(&it)), on_cores)
+                }
+                System::Wasmtime => self.wasmtime(program, "fresh").and_then(|server| on_cores(&server)),
+                System::WasmtimeKeep => self.wasmtime(program, "keep").and_then(|server| on_cores(&server)),
+                System::Vectorvisor => self.on_vectorvisor(program, &cases, target),
+            };
+            // Nothing else runs beside a system that is measured.
+            native = None;
+            let figures = measured.unwrap_or_else(|why| json!({ "error": format!("{why:#}") }));
+            _ = record.systems.insert(system.name().to_owned(), self.priced(figures, *system)?);
+        }
+        Ok(record)
+    }
+
+    fn wasmtime(&self, program: &str, state: &str) -> Result<Server> {
+        let compiled = self.folder.join(format!("{program}.cwasm"));
+        if !compiled.exists() {
+            let mut command = self.run.command("wasmtime-map")?;
+            let status =
+                command.arg("compile").arg(self.wasm(program)).arg(&compiled).stdout(Stdio::null()).status()?;
+            ensure!(status.success(), "Wasmtime cannot compile it: {status}");
+        }
+        let mut command = self.run.command("wasmtime-map")?;
+        _ = command.args(["serve", "--state", state]).arg(&compiled);
+        Server::start(command, environment, "/healthz", 30.0)
+    }
+
+    fn on_vectorvisor<'a>(
+        &self,
+        program: &str,
+        cases: &'a [Case],
+        target: impl Fn(&Server) -> Target<'a>,
+    ) -> Result<Value> {
+        let run = self.run;
+        let cores = std::thread::available_parallelism()?.get();
+        let time = Duration::from_secs_f64(run.seconds);
+        let compiled = self.compiled.get(program).cloned().unwrap_or_default();
+        if let Some(why) = compiled.get("error") {
+            bail!("it was not compiled: {why}");
+        }
+        let bytes = cases.iter().map(|case| case.request.len() + 4).max().unwrap_or(1);
+        let in_flight = run.in_flight.unwrap_or(if run.gpu() { 32768 } else { 64 * cores });
+        let in_flight = in_flight.min((2 << 30) / bytes).max(1);
+        let batch = (BODY / bytes).clamp(1, in_flight.div_ceil(4));
+        let connections = in_flight.div_ceil(batch);
+        let clients = run.clients.unwrap_or(if run.gpu() { 2048 } else { 16 * cores });
+
+        let mut command = self.vectorvisor("serve")?;
+        _ = command.args(["--max-queue-bytes", "8GiB"]).arg(self.wasm(program));
+        let listen = |command: &mut Command, address: String| _ = command.args(["--listen", &address]);
+        let server = Server::start(command, listen, "/readyz", run.compile_limit)?;
+        let check = target(&server).check(connections, batch.min(cases.len().div_ceil(connections)))?;
+        // So that it has learnt what requests need before it counts.
+        let warm = target(&server).load(connections, Some(batch), time.mul_f64(0.5))?;
+        let before = metrics(&server)?;
+        let energy = Meter::start();
+        let batches = target(&server).load(connections, Some(batch), time)?;
+        let joules = energy.stop();
+        let between = metrics(&server)?;
+        let single = target(&server).load(clients, None, time)?;
+        let after = metrics(&server)?;
+        let start = server.start;
+        drop(server);
+
+        let device = self.device(program, cases, run.inputs.unwrap_or(in_flight));
+        Ok(json!({
+            "compiled": compiled,
+            "start_seconds": start,
+            "checked": check,
+            "warm": warm,
+            "batch": batches,
+            "batch_split": split(&before, &between),
+            "single": single,
+            "single_split": split(&between, &after),
+            "gpu_joules": joules,
+            "device": device.unwrap_or_else(|why| json!({ "error": format!("{why:#}") })),
+        }))
+    }
+
+    /// What the device does without a server: the second run of `map`, which has learnt what inputs need.
+    fn device(&self, program: &str, cases: &[Case], count: usize) -> Result<Value> {
+        let (inputs, outputs) = (self.folder.join("in/"), self.folder.join("out"));
+        self.inputs(program, &inputs, count)?;
+        let mut stats = Value::Null;
+        for _ in 0..2 {
+            _ = fs::remove_dir_all(&outputs);
+            stats = self.map(program, &inputs, &outputs, self.run.compile_limit)?;
+        }
+        let mut wrong = 0;
+        for (number, case) in cases.iter().enumerate().take(count) {
+            let answer = fs::read(outputs.join(format!("{number:08}")))?;
+            wrong += usize::from(!case.right(&answer, program == "lz4"));
+        }
+        fs::remove_dir_all(&inputs)?;
+        fs::remove_dir_all(&outputs)?;
+        let kernel = stats["kernel_seconds"].as_f64().unwrap_or(0.0);
+        let per_second = (kernel > 0.0).then(|| count as f64 / kernel);
+        Ok(json!({ "per_second": per_second, "wrong": wrong, "stats": stats }))
+    }
+
+    /// Adds requests per dollar, if there are prices.
+    fn priced(&self, mut figures: Value, system: System) -> Result<Value> {
+        let Some(path) = &self.run.prices else { return Ok(figures) };
+        let prices: Value = serde_json::from_slice(&fs::read(path).with_context(|| path.display().to_string())?)?;
+        let machine = if system == System::Vectorvisor { self.run.backend.as_str() } else { "cpu" };
+        if let (Some(price), Some(rate)) =
+            (prices[machine]["usd_per_hour"].as_f64(), figures["batch"]["per_second"].as_f64())
+        {
+            figures["requests_per_dollar"] = json!(rate * 3600.0 / price);
+        }
+        Ok(figures)
+    }
+}
+
+fn environment(command: &mut Command, address: String) {
+    _ = command.env("VECTORVISOR_LISTEN", address);
+}
+
+/// The server's answers to requests.
+fn expected(server: &Server, requests: &[&[u8]]) -> Result<Vec<Case>> {
+    let mut connection = Connection::open(server.address)?;
+    let mut cases = Vec::new();
+    for some in requests.chunks(64) {
+        let mut body = Vec::new();
+        some.iter().for_each(|request| http::push(&mut body, request));
+        let (status, all) = connection.post("/batch", &body)?;
+        ensure!(status == 200, "the native program answers {status}");
+        let answers = http::answers(&all)?;
+        ensure!(answers.len() == some.len(), "the native program answers {} of {}", answers.len(), some.len());
+        for (request, (_, status, answer)) in some.iter().zip(answers) {
+            ensure!(status == 200, "the native program answers {status}");
+            cases.push(Case::new(request.to_vec(), answer.to_vec()));
+        }
+    }
+    Ok(cases)
+}
+
+/// Sums of a server's figures, by name.
+fn metrics(server: &Server) -> Result<BTreeMap<String, f64>> {
+    let (_, text) = Connection::open(server.address)?.get("/metrics")?;
+    let text = String::from_utf8_lossy(&text);
+    let mut sums = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{")) {
+        if let Some((name, value)) = line.rsplit_once(' ') {
+            let name = name.split('{').next().unwrap_or_default().to_owned();
+            *sums.entry(name).or_insert(0.0) += value.parse::<f64>().unwrap_or(0.0);
+        }
+    }
+    Ok(sums)
+}
+
+/// Where the time of requests went between two looks at a server's figures.
+fn split(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> Value {
+    let sum = |name: &str| {
+        let name = format!("vectorvisor_{name}");
+        after.get(&name).copied().unwrap_or(0.0) - before.get(&name).copied().unwrap_or(0.0)
+    };
+    let (requests, kernel) = (sum("request_seconds_count"), sum("kernel_seconds_total"));
+    let mean = |seconds: f64| if requests > 0.0 { seconds / requests } else { 0.0 };
+    json!({
+        "requests": requests,
+        "launches": sum("launches_total"),
+        "kernel_seconds": kernel,
+        "device_per_second": if kernel > 0.0 { Some(requests / kernel) } else { None },
+        "mean_seconds": mean(sum("request_seconds_sum")),
+        "mean_queue_seconds": mean(sum("queue_seconds_sum")),
+    })
+}
+
+/// Whether a system's figures tell of a failure.
+fn failure(figures: &Value) -> bool {
+    let wrong =
+        |figures: &Value| figures["wrong"].as_u64().is_some_and(|wrong| wrong > 0) || !figures["error"].is_null();
+    wrong(figures) || figures.as_object().is_some_and(|all| all.values().any(wrong))
+}
+
+fn line(program: &str, system: &str, figures: &Value) -> String {
+    if let Some(why) = figures["error"].as_str() {
+        return format!("{program:23} {system:14} {why}");
+    }
+    let of = |part: &str, figure: &str| figures[part][figure].as_f64().unwrap_or(f64::NAN);
+    let wrong: f64 = ["checked", "batch", "single", "device"].iter().map(|part| of(part, "wrong").max(0.0)).sum();
+    format!(
+        "{program:23} {system:14} {:10.1}/s in batches, {:10.1}/s single (p50 {:.1} ms, p99 {:.1} ms), device {:10.1}/s, wrong {wrong}",
+        of("batch", "per_second"),
+        of("single", "per_second"),
+        of("single", "p50_ms"),
+        of("single", "p99_ms"),
+        of("device", "per_second"),
+    )
+}
+
+fn machine() -> Value {
+    let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    let query = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"];
+    let gpu = Command::new("nvidia-smi").args(query).stderr(Stdio::null()).output().ok();
+    json!({
+        "processor": model,
+        "cores": std::thread::available_parallelism().map_or(1, usize::from),
+        "gpu": gpu.map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned()),
+    })
+}
