@@ -8,3 +8,4 @@ mod inputs;
 pub mod load;
 pub mod measure;
 pub mod native;
+pub mod report;

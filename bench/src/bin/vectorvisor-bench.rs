@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use bench::http::{self, Connection};
 use bench::load::{Case, Target};
+use bench::report;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,9 +34,18 @@ const PROGRAMS: [&str; 12] = [
 const BODY: usize = 32 << 20;
 
 #[derive(Debug, Parser)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Cli {
     /// Measure, and write the figures as JSON.
     Run(Run),
+    /// Make a page of the figures, and print them as a table in Markdown.
+    Report {
+        /// What `run` wrote.
+        record: PathBuf,
+        /// The page.
+        #[arg(long, default_value = "twelve.html")]
+        out: PathBuf,
+    },
 }
 
 /// For each program: requests that all differ, with the native server's answers to them; then a load on each system's
@@ -199,8 +209,16 @@ impl Meter {
 }
 
 fn main() -> Result<ExitCode> {
-    let Cli::Run(run) = Cli::parse();
-    run.run()
+    match Cli::parse() {
+        Cli::Run(run) => run.run(),
+        Cli::Report { record, out } => {
+            let text = fs::read(&record).with_context(|| record.display().to_string())?;
+            let record = serde_json::from_slice(&text).context("this is not a record of `run`")?;
+            fs::write(&out, report::page(&record)).with_context(|| out.display().to_string())?;
+            print!("{}", report::table(&record));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 /// A program's part of the record.
