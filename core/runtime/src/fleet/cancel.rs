@@ -33,8 +33,11 @@ pub struct Waker(Arc<Inner>);
 impl Waker {
     /// Lets the run ask its source again.
     pub fn wake(&self) {
-        *self.0.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.wake.notify_all();
+        let mut woken = self.0.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        // If it was, a sleeper is on its way; and each notification is a system call.
+        if !std::mem::replace(&mut *woken, true) {
+            self.0.wake.notify_all();
+        }
     }
 }
 
