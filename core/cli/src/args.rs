@@ -445,11 +445,11 @@ pub struct ServeArgs {
     /// While the device is busy, a request waits so long for others that share its launch. While it is idle none waits.
     #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = parse_duration)]
     pub max_delay: Duration,
-    /// Requests that may wait for a VM; more are answered with 503. Those of batches have as much room again, and wait for
-    /// it.
+    /// Requests that may wait for a VM; more are answered with 503. Those of batches do not count: they wait for room.
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     pub max_queue: usize,
-    /// Most bytes of all bodies that were read and are not answered yet; more are answered with 503.
+    /// Most bytes of all bodies that were read and are not answered yet; more are answered with 503. Answers of batches that
+    /// are under way may take as much again.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub max_queue_bytes: u64,
     /// Most bytes of a request's body, or of a batch's; more are answered with 413.

@@ -24,7 +24,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_io_timeout::TimeoutStream;
 use tracing::Instrument as _;
 use vectorvisor::End;
@@ -70,6 +70,7 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
     let (router, graceful) = (router(server), GracefulShutdown::new());
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience);
+    let (stop_sender, stopping) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
         let stream = tokio::select! {
@@ -89,23 +90,31 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
         // A client that does not read its answer is cut off.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(patience));
-        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
+        let (builder, watcher, tls, mut stopping) =
+            (builder.clone(), graceful.watcher(), tls.clone(), stopping.clone());
         tokio::spawn(async move {
             let stream = Box::pin(stream);
             let ended = match tls {
                 None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
-                Some(tls) => match tokio::time::timeout(patience, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
-                    Ok(Err(error)) => return tracing::debug!(%error, "a connection is not TLS"),
-                    Err(_) => return tracing::debug!("a connection did not begin in time"),
-                },
+                Some(tls) => {
+                    let begun = tokio::select! {
+                        begun = tokio::time::timeout(patience, tls.accept(stream)) => begun,
+                        // It has asked nothing yet.
+                        _ = stopping.changed() => return,
+                    };
+                    match begun {
+                        Ok(Ok(stream)) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
+                        Ok(Err(error)) => return tracing::debug!(%error, "a connection is not TLS"),
+                        Err(_) => return tracing::debug!("a connection did not begin in time"),
+                    }
+                }
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             }
         });
     }
-    drop(listener);
+    drop((listener, stop_sender));
     graceful.shutdown().await;
 }
 

@@ -472,6 +472,11 @@ fn connections_may_be_encrypted() {
         let mut answer = Vec::new();
         _ = plain.read_to_end(&mut answer).await;
         assert!(!answer.starts_with(b"HTTP"));
+        // One that says nothing does not hold up the end.
+        let _idle = TcpStream::connect(&server.address).await.expect("a connection");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let begin = Instant::now();
         server.end().await;
+        assert!(begin.elapsed() < Duration::from_secs(10));
     });
 }
