@@ -60,26 +60,6 @@ pub fn pagemap() -> Option<File> {
 /// Bit of a word of the page map: the page is in memory.
 const PRESENT: u64 = 1 << 63;
 
-/// The system's number of this thread, for [`lower_priority`].
-pub fn thread() -> i32 {
-    // SAFETY: it has no arguments and always succeeds.
-    #[cfg(target_os = "linux")]
-    return unsafe { libc::gettid() };
-    #[cfg(not(target_os = "linux"))]
-    0
-}
-
-/// Lets other threads of this process go first, if the system can do that for one thread; it cannot be undone.
-pub fn lower_priority(thread: i32) -> bool {
-    /// A sixteenth of a usual thread's share; 64 such threads and two usual ones on two cores share them about equally.
-    const NICE: i32 = 15;
-    // SAFETY: it takes numbers, and reports one that is no thread's.
-    #[cfg(target_os = "linux")]
-    return unsafe { libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, NICE) } == 0;
-    #[cfg(not(target_os = "linux"))]
-    return false;
-}
-
 /// CLOCK_MONOTONIC in nanoseconds, the clock that kernels read too.
 pub fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

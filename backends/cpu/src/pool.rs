@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use vectorvisor_driver::memory::HostMemory;
-use vectorvisor_driver::{Error, Result};
+use vectorvisor_driver::{Error, Result, threads};
 
 /// The type of a kernel: runs all lanes of one tile.
 pub type KernelFn = unsafe extern "C" fn(args: *const *mut c_void, tile: u32, lanes: u32);
@@ -231,7 +231,7 @@ impl Drop for Pool {
 impl Shared {
     fn enlist(&self, helper: bool) -> Arc<Worker> {
         let (long_at, replaced) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
-        let worker = Arc::new(Worker { thread: host::thread(), helper, long_at, replaced });
+        let worker = Arc::new(Worker { thread: threads::number(), helper, long_at, replaced });
         lock(&self.state).workers.push(worker.clone());
         worker
     }
@@ -293,7 +293,7 @@ impl Shared {
         let (now, before) = (host::now(), state.workers.len());
         state.workers.retain(|worker| {
             let long = worker.long_at.load(Ordering::Relaxed) <= now;
-            if long && host::lower_priority(worker.thread) {
+            if long && threads::lower_priority(worker.thread) {
                 worker.replaced.store(true, Ordering::Relaxed);
             }
             !worker.replaced()

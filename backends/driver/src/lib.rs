@@ -13,6 +13,7 @@ pub mod memory;
 mod owned;
 pub mod plugin;
 pub mod temporary;
+pub mod threads;
 pub mod trust;
 pub use owned::{Buffer, Event, HostVisible, Module, Pinned, Queue};
 

@@ -45,7 +45,7 @@ fn main() {
         }
     };
     // Libraries' destructors do not expect threads that still compile.
-    if map::preparing() { interrupt::leave(code) } else { std::process::exit(code) }
+    if map::preparing() || vectorvisor::compiles_beside() { interrupt::leave(code) } else { std::process::exit(code) }
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {

@@ -22,6 +22,7 @@ mod start;
 mod timekeeper;
 mod words;
 
+pub use autotune::compiles_beside;
 pub use cancel::{CancelHandle, Waker};
 pub use devices::{DeviceRun, Devices, Ready};
 pub use instances::{Call, Instances, Returned};

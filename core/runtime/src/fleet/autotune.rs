@@ -7,9 +7,11 @@ use crate::tune::{Measured, Pace, SHORT, TELLING, limit, pays};
 use crate::{
     Autotuning, End, Error, FleetOptions, Input, Outcome, Program, ProgramOptions, Result, Stage, Summary, Tuning,
 };
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, Builder, Scope};
 use std::time::{Duration, Instant};
+use vectorvisor_driver::threads::{self, lower_priority};
 
 /// A candidate must be faster by at least this fraction, and by at least this time, to be chosen.
 const NOISE: f64 = 0.03;
@@ -247,9 +249,17 @@ impl Fleet {
     }
 }
 
-/// Candidates that compile. Dropped, it waits for them: what they need must not end before they do, and the cache then
-/// has them.
-struct Compiling(Vec<(Tuning, Option<Making>)>);
+/// Threads that compile candidates.
+static COMPILING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether threads compile candidates of autotuning, perhaps for runs that have ended: a compiler cannot be stopped. A
+/// process that ends meanwhile must not run the destructors of libraries, as `exit` does.
+pub fn compiles_beside() -> bool {
+    COMPILING.load(Ordering::SeqCst) > 0
+}
+
+/// Candidates that compile, for a run that may end before. Then nobody waits for them, and a later run tries again.
+struct Compiling(Vec<(Tuning, Making)>);
 
 /// A thread that makes a program.
 type Making = Result<thread::JoinHandle<Result<Program>>>;
@@ -259,32 +269,39 @@ impl Compiling {
     fn begin(made: &Program, now: &ProgramOptions, candidates: &[Tuning]) -> Self {
         let one = |candidate: &Tuning| {
             let (made, now, tuning) = (made.clone(), now.clone(), *candidate);
-            (tuning, Some(thread().spawn(move || made.tuned(tuning, &now)).map_err(failed)))
+            COMPILING.fetch_add(1, Ordering::SeqCst);
+            let end = Ended;
+            let make = move || {
+                // The run reads and writes meanwhile, and some compile on all processors.
+                lower_priority(threads::number());
+                let tuned = made.tuned(tuning, &now);
+                drop((made, end));
+                tuned
+            };
+            (tuning, thread().spawn(make).map_err(failed))
         };
         Self(candidates.iter().map(one).collect())
     }
 
     fn ended(&self) -> bool {
-        self.0.iter().all(|(_, thread)| !matches!(thread, Some(Ok(thread)) if !thread.is_finished()))
+        self.0.iter().all(|(_, thread)| !matches!(thread, Ok(thread) if !thread.is_finished()))
     }
 
-    fn programs(mut self) -> Vec<(Tuning, Result<Program>)> {
+    fn programs(self) -> Vec<(Tuning, Result<Program>)> {
         let made = |thread: Making| {
             let panicked = |_| Error::System { what: "compiling for autotuning", reason: "its thread panicked".into() };
             thread?.join().map_err(panicked)?
         };
-        self.0.iter_mut().filter_map(|(tuning, thread)| Some((*tuning, made(thread.take()?)))).collect()
+        self.0.into_iter().map(|(tuning, thread)| (tuning, made(thread))).collect()
     }
 }
 
-impl Drop for Compiling {
+/// Dropped where a thread ends, however it does.
+struct Ended;
+
+impl Drop for Ended {
     fn drop(&mut self) {
-        for (_, thread) in &mut self.0 {
-            if let Some(Ok(thread)) = thread.take() {
-                // There is nobody to tell.
-                _ = thread.join();
-            }
-        }
+        COMPILING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

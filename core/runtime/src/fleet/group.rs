@@ -21,9 +21,11 @@ use vectorvisor_wasi::Open;
 const FUEL_SLICE: (u64, u64) = (1 << 14, 1 << 16);
 /// The longest time limit in nanoseconds: a century.
 const LONGEST: u64 = 1 << 62;
-/// How long a launch goes on before VMs that have ended are settled without waiting for the others, and the bounds of the
-/// time between two looks, which is a quarter of what the launch has taken so far.
-const EARLY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
+/// How long a launch goes on before VMs that have ended are settled without waiting for the others, and the least time
+/// between two looks, which is a quarter of what the launch has taken so far.
+const EARLY: Duration = Duration::from_millis(1);
+/// How much longer than twice the time of most of its VMs a launch goes on before another group takes the next inputs.
+const LINGER: Duration = Duration::from_millis(20);
 /// Initial capacity of the buffer for packed inputs, in bytes.
 const INPUT: usize = 64 << 10;
 
@@ -215,6 +217,7 @@ impl Group {
     fn par(&self, common: &Common) -> [u64; Par::COUNT] {
         let mut par = [0; Par::COUNT];
         par[Par::Vms as usize] = self.vms as u64;
+        debug_assert!(self.quota.output.is_multiple_of(64), "a processor would not notice");
         par[Par::OutCapacity as usize] = self.quota.output;
         par[Par::ImageLow as usize] = common.image.low;
         par[Par::ImageSpans as usize] = common.image.spans;
@@ -255,7 +258,7 @@ impl Group {
         let (plan, lanes) = (&common.program.meta().plan, u64::from(self.lanes));
         let beside = |region: u64, unit: u64| (self.limits.memory / lanes).saturating_sub(region) / unit * unit;
         Quota {
-            output: (self.limits.output / lanes).min(MAX_OUT / 64 * 64).min(common.most_output),
+            output: (self.limits.output / lanes / 64 * 64).min(MAX_OUT).min(common.most_output),
             frames: beside(plan.region(self.quota.memory, 0), 64).min(plan.frames_limit),
             memory: beside(plan.region(0, self.quota.frames), PAGE).min(plan.memory_limit),
         }
@@ -441,7 +444,7 @@ impl Group {
             let sent = self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
             self.sent = Some(sent);
             if sees_early(&self.device.info().language) {
-                self.look = self.begun.checked_add(EARLY.0);
+                self.look = self.begun.checked_add(EARLY);
             }
             if reset {
                 self.queue.launch(kernels.reset, &args, last / self.lanes + 1, self.lanes)?;
@@ -497,7 +500,7 @@ impl Group {
 
     /// Whether the launch waits for a few of its VMs, which take much longer than the others.
     pub fn lingers(&self) -> bool {
-        self.in_flight && self.few.is_some_and(|few| self.begun.elapsed() > few * 2 + EARLY.1)
+        self.in_flight && self.few.is_some_and(|few| self.begun.elapsed() > few * 2 + LINGER)
     }
 
     /// Another group like this one.
@@ -507,7 +510,7 @@ impl Group {
 
     /// Looks for VMs of `launched` that have ended while others go on, and takes their words.
     pub fn look(&mut self, gather: &Gather) -> Result<Vec<u32>> {
-        self.look = Instant::now().checked_add((self.begun.elapsed() / 4).clamp(EARLY.0, EARLY.1));
+        self.look = Instant::now().checked_add((self.begun.elapsed() / 4).max(EARLY));
         if !self.sent.as_ref().is_some_and(|sent| sent.reached().unwrap_or(false)) {
             return Ok(Vec::new());
         }
@@ -687,9 +690,10 @@ impl Group {
     }
 }
 
-/// Whether the host sees what a VM stored as soon as it has ended: kernels in C run in the host's memory.
+/// Whether the host sees what a VM stored as soon as it has ended, by the text's `VV_PUBLISH`. Kernels in C run in the host's
+/// memory; elsewhere it takes a fence, and copies and kernels that run beside the launch.
 fn sees_early(language: &Language) -> bool {
-    *language == Language::C
+    matches!(language, Language::C | Language::Cuda)
 }
 
 /// How many of `vms` VMs a warp runs, a power of two, where so many `warps` keep the device busy: lanes of a warp wait for

@@ -21,6 +21,8 @@ pub struct Faults {
     pub in_step: AtomicBool,
     /// How long each launch says it took in the kernel, if not the truth.
     pub kernel: Mutex<Option<Box<dyn FnMut() -> u64 + Send>>>,
+    /// Launches of all kernels; the other events are transfers'.
+    pub launched: Mutex<Vec<EventId>>,
 }
 
 /// Whether this is the one to fail.
@@ -38,6 +40,7 @@ pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engi
         slow: AtomicU64::new(0),
         in_step: AtomicBool::new(false),
         kernel: Mutex::default(),
+        launched: Mutex::default(),
     });
     let driver = Changed { inner: vectorvisor_cpu::driver(), change: Arc::new(change), faults: faults.clone() };
     let spec = "cpu".parse().expect("cpu names a backend");
@@ -190,7 +193,9 @@ impl Device for ChangedDevice {
         }
         let slow = self.faults.slow.load(Ordering::SeqCst) * u64::from(tiles * lanes);
         std::thread::sleep(std::time::Duration::from_micros(slow));
-        self.inner.launch(queue, kernel, args, tiles, lanes)
+        let event = self.inner.launch(queue, kernel, args, tiles, lanes)?;
+        self.faults.launched.lock().expect("unlocked").push(event);
+        Ok(event)
     }
     fn finish(&self, queue: QueueId) -> Result<()> {
         self.inner.finish(queue)
@@ -202,7 +207,9 @@ impl Device for ChangedDevice {
         self.inner.wait(event)
     }
     fn times(&self, event: EventId) -> Result<(u64, u64)> {
-        let pretend = self.faults.kernel.lock().expect("no test panics in it").as_mut().map(|kernel| kernel());
+        let mut kernel = self.faults.kernel.lock().expect("no test panics in it");
+        let launch = self.faults.launched.lock().expect("unlocked").contains(&event);
+        let pretend = kernel.as_mut().filter(|_| launch).map(|kernel| kernel());
         pretend.map_or_else(|| self.inner.times(event), |kernel| Ok((0, kernel)))
     }
     fn free_event(&self, event: EventId) {
