@@ -343,7 +343,7 @@ impl Group {
     }
 
     /// Puts an input into a free VM, which begins at the next launch. `now` is its clock if it never ran before.
-    pub fn place(&mut self, common: &Common, vm: usize, mut job: Job, start: Start, now: u64) {
+    pub fn place(&mut self, common: &Common, vm: usize, mut job: Box<Job>, start: Start, now: u64) {
         let clock = *job.clock.get_or_insert(now);
         let kept = std::mem::take(&mut self.kept[vm]) && matches!(start, Start::Kept);
         let initial = Begin { memory: common.program.meta().plan.memory_initial, ..Begin::default() };

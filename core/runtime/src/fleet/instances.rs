@@ -107,7 +107,7 @@ impl Instances {
                 // Without a start function, the launch only resets the VM.
                 let (state, initialising) = (init.unwrap_or(FINISH), init.is_some());
                 let start = Start::At { state, message: Vec::new(), initialising };
-                group.place(&self.fleet.common, vm, job, start, now());
+                group.place(&self.fleet.common, vm, Box::new(job), start, now());
             }
             first += group.vms;
         }

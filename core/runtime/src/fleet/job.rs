@@ -231,7 +231,8 @@ pub enum Phase {
 
 /// An occupied VM.
 pub struct Slot {
-    pub job: Job,
+    /// Boxed: a slot is moved often, and all of them are looked through.
+    pub job: Box<Job>,
     pub phase: Phase,
     /// Entry arguments, or the answer to a call. Kept while the VM may not have begun to read it.
     pub message: Vec<u8>,

@@ -45,11 +45,11 @@ pub struct Run<'a> {
     /// The source has nothing at present, and perhaps from this time on.
     not_yet: Option<Option<Instant>>,
     /// Taken from the source when no VM was free.
-    waiting: Option<Job>,
+    waiting: Option<Box<Job>>,
     /// To run again: with a larger quota, more fuel, another program, or each in a warp of its own.
-    pub retry: VecDeque<Job>,
+    pub retry: VecDeque<Box<Job>>,
     /// To run again alone on the device, where fuel stands for time.
-    pub solo: VecDeque<Job>,
+    pub solo: VecDeque<Box<Job>>,
     /// VMs that an input of `solo` occupies.
     pub solo_running: usize,
     /// The memory that inputs get in their next run, since they outgrew what they had, as all VMs had.
@@ -220,13 +220,13 @@ impl<'a> Run<'a> {
     }
 
     /// The next new input that can run; those that cannot are delivered as failed.
-    fn next_job(&mut self) -> Option<Job> {
+    fn next_job(&mut self) -> Option<Box<Job>> {
         if let Some(job) = self.waiting.take() {
             return Some(job);
         }
         while !self.exhausted && self.not_yet.is_none() && !self.fleet.cancel.cancelled() {
             let mut job = match self.source.poll() {
-                Polled::Ready(job) => job,
+                Polled::Ready(job) => Box::new(job),
                 Polled::NotYet(until) => {
                     self.not_yet = Some(until);
                     return None;
@@ -268,7 +268,7 @@ impl<'a> Run<'a> {
             .then(|| format!("its standard input of {length} bytes is larger than the {limit} that the device takes"))
     }
 
-    fn place(&mut self, g: usize, vm: usize, mut job: Job) {
+    fn place(&mut self, g: usize, vm: usize, mut job: Box<Job>) {
         let meta = self.fleet.common.program.meta();
         let first = match self.fleet.init {
             Init::Untried(state) | Init::Each(state) => state,
@@ -309,7 +309,7 @@ impl<'a> Run<'a> {
         // Inputs that need a larger quota wait until there are enough of them to justify larger buffers with perhaps
         // fewer VMs, or until they are too many to hold.
         let begun = !base.covers(group.quota);
-        let kept: usize = self.retry.iter().map(Job::bytes).sum();
+        let kept: usize = self.retry.iter().map(|job| job.bytes()).sum();
         let many = match self.fleet.groups.len() {
             1 => group.vms.div_ceil(4),
             _ => (group.vms / FEW).max(FEWEST).min(group.vms.div_ceil(4)),
@@ -347,7 +347,7 @@ impl<'a> Run<'a> {
             let staged = self.fleet.groups[g].staged;
             let fits = |job: &Job| staged == 0 || staged + job.bytes() <= most;
             let wants = |job: &Job| job.solo == alone && quota.covers(job.quota);
-            let again = if retry { self.retry.iter().position(wants) } else { None };
+            let again = if retry { self.retry.iter().position(|job| wants(job)) } else { None };
             let job = match again {
                 Some(at) if !fits(&self.retry[at]) => break,
                 Some(at) => self.retry.remove(at),
@@ -403,7 +403,7 @@ impl<'a> Run<'a> {
     fn lower_quota(&mut self, has: Quota) {
         self.fleet.quota = has;
         let fits = |job: &Job| job.quota.output <= has.output && job.quota.memory <= has.memory;
-        let (keep, fail): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retry).into_iter().partition(fits);
+        let (keep, fail): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retry).into_iter().partition(|job| fits(job));
         self.retry = keep.into();
         for job in self.retry.iter_mut().filter(|job| job.quota.frames > has.frames) {
             job.quota.frames = has.frames;
@@ -439,7 +439,7 @@ impl<'a> Run<'a> {
     }
 
     /// An input runs again alone, in its warp or, where fuel stands for time, on the device.
-    pub fn alone(&mut self, job: Job) {
+    pub fn alone(&mut self, job: Box<Job>) {
         match self.fleet.common.limit {
             Limit::Fuel => self.solo.push_back(job),
             _ => self.retry.push_back(job),

@@ -399,7 +399,7 @@ impl Run<'_> {
     }
 
     /// Takes an input out of its VM to run it again.
-    fn again(&mut self, g: usize, vm: usize) -> Option<Job> {
+    fn again(&mut self, g: usize, vm: usize) -> Option<Box<Job>> {
         let mut job = self.vacate(g, vm)?.job;
         job.rewind();
         self.summary.reruns += 1;

@@ -54,7 +54,7 @@ impl Fleet {
         let mut run = Run::new(self, entry, &mut none, &mut sink);
         run.for_image = true;
         job.slice = run.fleet.slice(true);
-        run.alone(job);
+        run.alone(Box::new(job));
         let cancelled = match run.until_all_ended() {
             Ok(summary) => summary.cancelled,
             Err(Error::Lost { source, .. }) => return Err(Error::Lost { lost: Vec::new(), source }),
