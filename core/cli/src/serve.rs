@@ -45,6 +45,8 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     // Bound before anything takes time, and from then on connections wait.
     let listener = std::net::TcpListener::bind(&args.listen)
         .with_context(|| format!("cannot listen on {}; name another --listen ADDRESS:PORT", args.listen))?;
+    // The standard library lets 128 wait; each further client would try again only after a second.
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXALLOWABLE).context("cannot listen")?;
     listener.set_nonblocking(true).context("cannot use the socket")?;
     let engine = setup::engine(&args.device)?;
     let options = setup::program_options(&args.translate, &["_start"], args.vm_args.files(), engine.info())?;

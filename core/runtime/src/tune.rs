@@ -20,6 +20,9 @@ pub const SHORT: Duration = Duration::from_secs(1);
 pub const TELLING: Duration = Duration::from_millis(1);
 /// A candidate is rejected when it takes this many times as long as the best so far.
 const SLOWER: f64 = 1.5;
+/// [`Autotuning::Auto`] tries cells if the work of inputs deviates from its mean by no more than this fraction. It did by
+/// more in all programs that were faster in linear memory, but sort.
+const ALIKE: f64 = 1.0 / 20.0;
 /// [`Autotuning::Auto`] costs at most this fraction of the rest of the run: it halves the time of many programs.
 const PART: f64 = 1.0 / 2.0;
 
@@ -34,7 +37,7 @@ pub enum Autotuning {
     Never,
     /// Once for each program, options and device, where it costs little compared with the run: on a GPU with thousands
     /// of VMs, with a cache that holds no choice yet, if the rest of the run takes longer than compiling, which happens
-    /// meanwhile, and if measuring costs at most half of it. If the number of inputs is not known, the rest is assumed to
+    /// meanwhile, if measuring costs at most half of it, and if all inputs are about the same work. If the number of inputs is not known, the rest is assumed to
     /// last as long as the run did so far. It tries linear memory and a cell of 8 bytes.
     Auto,
     /// With the first inputs, whatever the cache holds.
@@ -101,6 +104,29 @@ impl fmt::Display for Tuning {
     }
 }
 
+/// How much the inputs of a run had VMs do, in fuel.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Work {
+    inputs: f64,
+    mean: f64,
+    /// Sum of squares of the differences from the mean.
+    squares: f64,
+}
+
+impl Work {
+    /// With another input.
+    pub fn and(self, fuel: u64) -> Self {
+        let (inputs, fuel) = (self.inputs + 1.0, fuel as f64);
+        let mean = self.mean + (fuel - self.mean) / inputs;
+        Self { inputs, mean, squares: self.squares + (fuel - self.mean) * (fuel - mean) }
+    }
+
+    /// Whether it was nearly the same for all. Only then VMs can go the same way.
+    pub fn is_alike(self) -> bool {
+        self.squares <= self.inputs * (self.mean * ALIKE).powi(2)
+    }
+}
+
 /// The progress of a run, from which its rest is estimated.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -155,6 +181,13 @@ pub fn pays(candidates: usize, compile: Duration, once: Duration, pace: Pace) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_work_is_alike() {
+        let alike = |all: &[u64]| all.iter().fold(Work::default(), |work, fuel| work.and(*fuel)).is_alike();
+        assert!(alike(&[]) && alike(&[0, 0]) && alike(&[7; 100]) && alike(&[1000, 1040, 960, 1090]));
+        assert!(!alike(&[0, 1]) && !alike(&[1000, 1000, 1000, 1200]) && !alike(&[u64::MAX, 1]));
+    }
 
     fn pays(compile: u64, once: f64, total: Option<usize>, ran: u64) -> bool {
         // 500 inputs a second.

@@ -193,8 +193,8 @@ fn auto_needs_a_gpu_a_long_run_and_a_cache_and_changes_no_outcome() {
     let temp = tempfile::tempdir().expect("a folder");
     let open = options(temp.path());
     let few = FleetOptions { vms: Some(64), seed: Some(7), ..Default::default() };
-    // Inputs that differ, and enough of them that autotuning does not start with the first.
-    let args: Vec<i64> = (0..700).map(|n| n * 31 % 50_000).collect();
+    // Inputs that differ, but not in their work, and enough of them that autotuning does not start with the first.
+    let args: Vec<i64> = (0..700).map(|n| 20_000 + n * 31 % 500).collect();
     let (gpu, _) = engine(|info| info.kind = DeviceKind::Gpu);
     let (huge, _) = engine(|info| (info.kind, info.parallel_tiles) = (DeviceKind::Gpu, 128 * 3));
     let (cpu, _) = engine(|_| ());
@@ -207,6 +207,10 @@ fn auto_needs_a_gpu_a_long_run_and_a_cache_and_changes_no_outcome() {
     assert!(draw(&gpu, &ProgramOptions { cache: CachePolicy::Off, ..open.clone() }, Some(1 << 40)).autotuned.is_none());
     assert!(draw(&cpu, &open, Some(1 << 40)).autotuned.is_none(), "no GPU");
     assert!(draw(&huge, &open, Some(1 << 40)).autotuned.is_none(), "few VMs for the device");
+
+    let unlike: Vec<i64> = args.iter().map(|n| n % 7 * 5000).collect();
+    let unlike = run(&program(&gpu, DRAW, &open), &few, "draw", Autotuning::Auto, Some(1 << 40), &unlike);
+    assert!(unlike.expect("a run").autotuned.is_none(), "its VMs do not go the same way");
 
     program_of_cells(&gpu, DRAW, temp.path());
     let measured = draw(&gpu, &open, Some(1 << 40));

@@ -3,10 +3,11 @@
 use super::job::{Job, Jobs, Quota};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
-use crate::tune::{Measured, Pace, SHORT, TELLING, limit, pays};
+use crate::tune::{Measured, Pace, SHORT, TELLING, Work, limit, pays};
 use crate::{
     Autotuning, End, Error, FleetOptions, Input, Outcome, Program, ProgramOptions, Result, Stage, Summary, Tuning,
 };
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, Builder, Scope};
@@ -114,6 +115,11 @@ impl Fleet {
         let (vms, begin, mut taken) = (self.vms(), Instant::now(), 0);
         let (made, now, compile_time) = (self.made.clone(), self.options_of_now(), self.made.compile_time());
         let mut others: Option<Compiling> = None;
+        let work = Cell::new(Work::default());
+        let mut count = |outcome: Outcome| {
+            work.set(work.get().and(outcome.fuel_used));
+            sink(outcome);
+        };
         let mut until_compiled = std::iter::from_fn(|| {
             if jobs.ended {
                 return jobs.next().inspect(|_| taken += 1);
@@ -122,14 +128,17 @@ impl Fleet {
             let pace = || Pace { ran: begin.elapsed(), done: taken - vms, total: total() };
             match &others {
                 Some(others) if others.ended() => return None,
-                None if taken >= vms + sample && pays(candidates.len(), compile_time, pace().of(sample), pace()) => {
+                None if taken >= vms + sample
+                    && work.get().is_alike()
+                    && pays(candidates.len(), compile_time, pace().of(sample), pace()) =>
+                {
                     others = Some(Compiling::begin(&made, &now, &candidates[1..]));
                 }
                 _ => {}
             }
             jobs.next().inspect(|_| taken += 1)
         });
-        *summary += self.run_jobs(entry, &mut until_compiled, sink)?;
+        *summary += self.run_jobs(entry, &mut until_compiled, &mut count)?;
         Ok(others.filter(|_| !summary.cancelled && !jobs.ended))
     }
 
