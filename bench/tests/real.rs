@@ -1,4 +1,4 @@
-//! Every record of `bench/real/run` can be shown as a table.
+//! Every record can be shown as a table.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,9 +10,23 @@ fn records_become_tables() {
     let mut shown = 0;
     for record in records {
         let path = record.expect("an entry of the folder").path();
-        let ran = Command::new(folder.join("real/run")).arg("--table").arg(&path).output().expect("Python runs");
+        let twelve = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("twelve-"));
+        let mut command = if twelve {
+            let mut report = Command::new(env!("CARGO_BIN_EXE_vectorvisor-bench"));
+            report.arg("report").arg(&path).arg("--out").arg(concat!(env!("CARGO_TARGET_TMPDIR"), "/page.html"));
+            report
+        } else {
+            let mut table = Command::new(folder.join("real/run"));
+            table.arg("--table").arg(&path);
+            table
+        };
+        let ran = command.output().expect("it runs");
         assert!(ran.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&ran.stderr));
         let text = String::from_utf8(ran.stdout).expect("UTF-8");
+        if twelve {
+            assert!(text.starts_with("| Program | native/s |"), "{}: {text}", path.display());
+            continue;
+        }
         let heading = text.lines().position(|line| line.starts_with("program")).expect("a heading");
         let row = text.lines().nth(heading + 1).expect("a row");
         assert!(row.split_whitespace().nth(1) == Some("wasmtime"), "{}: {row}", path.display());

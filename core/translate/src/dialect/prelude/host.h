@@ -140,6 +140,7 @@ VV_INLINE u32 vv_buffer(VM *vm, u32 iovs, u32 i, u32 *p, u32 *n) {
 }
 
 #ifdef VV_HAS_fd_read
+#define VV_READ (1u << 20)
 VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     if (vv_stream(vm, fd) != VV_STDIN) return VV_EBADF;
     if (!vv_writable(vm, result, 4)) return VV_EFAULT;
@@ -150,6 +151,8 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
     u64 pos = VV_INPUT_READ(vm), length = VV_WORD(vm, VV_WORD_INPUT_LENGTH);
 #endif
     vv_gp from = vm->in + VV_WORD(vm, VV_WORD_INPUT_OFFSET);
+    /* A short read, as from a pipe, instead of a loop over pieces, which would cost every kernel registers. */
+    u64 most = length - pos < VV_READ ? length : pos + VV_READ;
     u32 total = 0, asked = 0, p, n;
     for (u32 i = 0; i < count; i++) {
         if (!vv_buffer(vm, iovs, i, &p, &n)) {
@@ -157,10 +160,9 @@ VV_HELPER u32 vv_fd_read(VM *vm, u32 fd, u32 iovs, u32 count, u32 result) {
             return VV_EFAULT;
         }
         asked |= n;
-        if (n > length - pos) n = (u32)(length - pos);
-        if (n > 0xffffffffu - total) n = 0xffffffffu - total;
+        if (n > most - pos) n = (u32)(most - pos);
         (void)vv_writable(vm, p, n);
-        if (vv_must_end(vm, vv_copy_in(vm, vm->mem, p, from + pos, n))) return 0;
+        if (vv_must_end(vm, vv_copy_in_at_once(vm, vm->mem, p, from + pos, n))) return 0;
         pos += n;
         total += n;
     }

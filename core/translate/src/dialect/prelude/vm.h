@@ -239,7 +239,7 @@ VV_COLD void vv_abandon(VM *vm, u32 state) {
 }
 
 /* By the ticks a VM's time may be over. Looks at its own time, and when it will be over at the earliest if it is not. */
-VV_COLD u32 vv_overdue(VM *vm, u64 ticks) {
+VV_INLINE u32 vv_overdue(VM *vm, u64 ticks) {
     u64 used = VV_USED(vm) - vm->begun;
     if (used >= vm->left) return 1;
     vm->deadline = ticks + VV_TICKS_IN(vm->left - used);
@@ -559,6 +559,11 @@ VV_INLINE u32 vv_fill(VM *vm, vv_gp m, u32 to, u32 value, u32 n) {
     if (VV_UNLIKELY(n > VV_PIECE)) return vv_fill_long(vm, m, to, value, n);
     vv_fill_short(m, to, value, n);
     return 0;
+}
+VV_INLINE u32 vv_copy_in_at_once(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
+    u32 end = vv_charge(vm, VV_WORK(n));
+    if (!end) vv_copy_in_short(m, to, from, n);
+    return end;
 }
 VV_INLINE u32 vv_copy_in(VM *vm, vv_gp m, u32 to, vv_gp from, u32 n) {
     u32 end = vv_charge(vm, VV_WORK(n));
