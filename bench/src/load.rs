@@ -117,8 +117,10 @@ impl Target<'_> {
                         let (status, answers) = connection.post("/batch", &body)?;
                         ensure!(status == 200, "a batch: {status}: {}", String::from_utf8_lossy(&answers));
                         let answers = http::answers(&answers)?;
+                        let mut found = vec![false; size];
                         let right = answers.iter().filter(|(number, status, answer)| {
-                            *status == 200 && *number < size && case(*number).right(answer, self.compressed)
+                            let first = found.get_mut(*number).is_some_and(|found| !std::mem::replace(found, true));
+                            first && *status == 200 && case(*number).right(answer, self.compressed)
                         });
                         size - right.count().min(size)
                     }

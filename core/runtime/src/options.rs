@@ -180,7 +180,7 @@ pub struct FleetOptions {
     /// Most bytes of an input's output, about: an input that writes more fails. `None` is as much as there is room for, and
     /// at most 1 GiB of a program that waits for the host.
     pub most_output: Option<u64>,
-    /// Outcomes also have the standard output of inputs that failed, which may be long.
+    /// Outcomes also have the standard output of inputs that did not exit (a trap, a timeout), which may be long.
     pub output_of_failures: bool,
     /// How many inputs of one run may run again, with exact traps, to name the place of an out-of-bounds access
     /// exactly.

@@ -140,8 +140,8 @@ pub struct Group {
     /// VMs of the present launch.
     pub launched: Vec<u32>,
     pub in_flight: bool,
-    /// VMs that it began with, and when.
-    pub began_with: usize,
+    /// VMs that it began with (of which `launched` has those that were not settled yet), and when.
+    pub began_with: Vec<u32>,
     begun: Instant,
     /// When to look for VMs that have ended before the launch has, on a device where the host can.
     look: Option<Instant>,
@@ -200,7 +200,7 @@ impl Group {
             fresh: Vec::new(),
             launched: Vec::new(),
             in_flight: false,
-            began_with: 0,
+            began_with: Vec::new(),
             begun: Instant::now(),
             look: None,
             few: None,
@@ -431,7 +431,7 @@ impl Group {
         // From here on the pinned buffers belong to the device, also if one of the calls fails.
         self.in_flight = true;
         self.program = common.program.clone();
-        (self.began_with, self.begun) = (self.launched.len(), Instant::now());
+        (self.began_with, self.begun) = (self.launched.clone(), Instant::now());
         self.few = None;
         self.note_few();
         if let Some(timekeeper) = &self.timekeeper {
@@ -460,8 +460,8 @@ impl Group {
     pub fn alone(&self, vm: usize) -> bool {
         let (vm, width) = (vm as u32, self.width.max(1));
         let warp = vm / width * width..(vm / width + 1) * width;
-        let begin = self.launched.partition_point(|other| *other < warp.start);
-        let others = self.launched[begin..].iter().take_while(|other| warp.contains(other)).any(|other| *other != vm);
+        let begin = self.began_with.partition_point(|other| *other < warp.start);
+        let others = self.began_with[begin..].iter().take_while(|other| warp.contains(other)).any(|other| *other != vm);
         self.device.info().kind == DeviceKind::Cpu || !others
     }
 

@@ -583,8 +583,8 @@ impl<'a> Run<'a> {
         self.summary.vms_per_warp = self.summary.vms_per_warp.max(self.fleet.groups[g].width);
         self.busy.add(kernel);
         let begin = Instant::now();
-        let (vms, width) = (self.fleet.groups[g].launched.len(), self.fleet.groups[g].width);
-        self.fleet.options.meter.launch(kernel, self.fleet.groups[g].began_with);
+        let (vms, width) = (self.fleet.groups[g].began_with.len(), self.fleet.groups[g].width);
+        self.fleet.options.meter.launch(kernel, vms);
         if let Some(trace) = &self.fleet.options.trace {
             trace.device(g, kernel, vms, width);
         }

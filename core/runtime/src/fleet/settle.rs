@@ -222,7 +222,7 @@ impl Run<'_> {
             if stdout + stderr > group.quota.output {
                 return Err(Error::Corrupt(format!("{stdout} + {stderr} bytes of output in {}", group.quota.output)));
             }
-            let failed = matches!(fate, Fate::End(end) if *end != End::Exit(0));
+            let failed = matches!(fate, Fate::End(end) if !matches!(end, End::Exit(_)));
             let stdout = if failed && !self.fleet.options.output_of_failures { 0 } else { stdout };
             pieces.push(Piece { vm, area: Area::Stdout, offset: 0, length: stdout });
             pieces.push(Piece { vm, area: Area::Stderr, offset: 0, length: stderr });
@@ -423,6 +423,9 @@ impl Run<'_> {
         };
         if !self.fleet.common.program.meta().keeps {
             *open = None;
+        }
+        if !matches!(end, End::Exit(_)) && !self.fleet.options.output_of_failures {
+            job.stdout.clear();
         }
         let words = &self.fleet.groups[g].words;
         let edges = Edges {
