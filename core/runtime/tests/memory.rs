@@ -134,10 +134,10 @@ fn inputs_that_outgrow_their_memory_run_again_with_more() {
         assert!(framed || few.launches <= 16, "{few:?}");
         let many = fill(&mut fleet(&program), 300, |i| if i % 3 == 0 { 10 } else { 2 });
         assert!((22..=110).contains(&many.reruns), "{many:?}");
-        // After the first launches everybody has more; on a busy machine those are more.
+        // After the first launches everybody has more.
         let mut fleet = fleet(&program);
         let all = fill(&mut fleet, 640, |i| 8 + i % 3);
-        assert!((64..=256).contains(&all.reruns), "{all:?}");
+        assert!((64..=128).contains(&all.reruns), "{all:?}");
         let again = fill(&mut fleet, 640, |i| 8 + i % 3);
         assert_eq!(again.reruns, 0, "{again:?}");
     }

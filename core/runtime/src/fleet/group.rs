@@ -15,7 +15,7 @@ use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, 
 use vectorvisor_translate::abi::{ARGS, Arg, PAGE, Par, STOP_AT_INVOKE, Status, Word};
 use vectorvisor_wasi::Open;
 
-/// Most loop back-edges between two looks at the stop word and the time, on a processor and elsewhere: far above the cost
+/// Most loop back-edges between two looks at the stop word and the ticks, on a processor and elsewhere: far above the cost
 /// of a look. There are fewer where they take long. On a processor a guest's next ones may take up to 600 ns each, for it
 /// to be stopped within 10 ms.
 const FUEL_SLICE: (u64, u64) = (1 << 14, 1 << 16);
@@ -142,6 +142,8 @@ pub struct Group {
     pub in_flight: bool,
     /// VMs that it began with (of which `launched` has those that were not settled yet), and when.
     pub began_with: Vec<u32>,
+    /// How many of them outgrew the memory that all have, since that was last raised.
+    pub outgrew: usize,
     begun: Instant,
     /// When to look for VMs that have ended before the launch has, on a device where the host can.
     look: Option<Instant>,
@@ -201,6 +203,7 @@ impl Group {
             launched: Vec::new(),
             in_flight: false,
             began_with: Vec::new(),
+            outgrew: 0,
             begun: Instant::now(),
             look: None,
             few: None,
@@ -431,15 +434,15 @@ impl Group {
         // From here on the pinned buffers belong to the device, also if one of the calls fails.
         self.in_flight = true;
         self.program = common.program.clone();
-        (self.began_with, self.begun) = (self.launched.clone(), Instant::now());
+        (self.began_with, self.outgrew, self.begun) = (self.launched.clone(), 0, Instant::now());
         self.few = None;
         self.note_few();
         if let Some(timekeeper) = &self.timekeeper {
             timekeeper.start();
         }
-        // SAFETY: no code touches `words` until `finish`, which every path out of here reaches: the owner calls it while
-        // `in_flight` is set, and so does `drop`. Only `look` does, where `arriving` is another buffer, once the words were
-        // sent.
+        // SAFETY: no transfer uses `words` any more after `finish`, which every path out of here reaches: the owner calls it
+        // while `in_flight` is set, and so does `drop`. Before that code touches them only after `look` has found VMs that
+        // have ended: then they were sent, and what comes goes to another buffer, `arriving`.
         unsafe {
             let sent = self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
             self.sent = Some(sent);
@@ -555,7 +558,7 @@ impl Group {
         Ok((elapsed, times.unwrap_or_default()))
     }
 
-    /// Fetches pieces of VMs. Nothing may be in flight.
+    /// Fetches pieces of VMs that have ended; others may go on.
     pub fn fetch(&self, common: &Common, gather: &mut Gather, pieces: &[Piece]) -> Result<Vec<Vec<u8>>> {
         let args = self.args(common)?;
         gather.run(common.program.kernels().gather, self.lanes, args, self.par(common), pieces)

@@ -537,7 +537,11 @@ impl<'a> Run<'a> {
         let taken = |vm: &u32| fates.binary_search_by_key(vm, |(vm, _)| *vm).is_ok();
         fleet.groups[g].launched.retain(|vm| !taken(vm));
         fleet.groups[g].note_few();
-        if fates.is_empty() { Ok(()) } else { self.settle(g, fates) }
+        if !fates.is_empty() {
+            self.settle(g, fates)?;
+            self.fleet.tell_meter();
+        }
+        Ok(())
     }
 
     /// Whether all groups wait for a few of their VMs, and another might take the next inputs.

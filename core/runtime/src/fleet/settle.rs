@@ -237,8 +237,6 @@ impl Run<'_> {
 
     /// Carries out the fates of a group's VMs.
     pub fn settle(&mut self, g: usize, fates: Vec<(u32, Fate)>) -> Result<()> {
-        let launched = fates.len();
-        let before = self.outgrown.len();
         let usual = self.fleet.groups[g].quota.memory <= self.fleet.quota.memory;
         let mut pieces = Vec::new();
         for (vm, fate) in &fates {
@@ -325,6 +323,7 @@ impl Run<'_> {
                     }
                     if usual && quota.memory > fleet.quota.memory {
                         self.outgrown.push(quota.memory);
+                        fleet.groups[g].outgrew += 1;
                     }
                     if let Some(mut job) = self.again(g, vm) {
                         job.quota = quota;
@@ -356,7 +355,7 @@ impl Run<'_> {
         self.answer_of_files(g, asked)?;
         self.fleet.options.meter.add_host_calls(calls + begin.elapsed());
         self.release(g);
-        self.follow_growth(launched, before);
+        self.follow_growth(g);
         Ok(())
     }
 
@@ -382,16 +381,19 @@ impl Run<'_> {
     }
 
     /// Gives all VMs more memory, though fewer can then work, if many inputs outgrew what they had: a quarter of those
-    /// that were launched, or more than a few of all while there are more. `before` of those in `outgrown` did so
-    /// earlier.
-    fn follow_growth(&mut self, launched: usize, before: usize) {
-        let all = self.outgrown.len();
-        let quarter = (all - before) * 4 >= launched;
+    /// that the launch of group `g` began with, however many of them were settled yet, or more than a few of all while
+    /// there are more.
+    fn follow_growth(&mut self, g: usize) {
+        let (all, vms) = (self.outgrown.len(), self.fleet.vms() / self.fleet.groups.len().max(1));
+        let group = &mut self.fleet.groups[g];
+        let launched = group.began_with.len();
+        let quarter = group.outgrew * 4 >= launched;
         let many = !self.exhausted && all * MANY >= self.summary.delivered + all;
         // A launch of few VMs says nothing of the rest.
-        if all == before || !(quarter || many) || launched * 4 < self.fleet.vms() / self.fleet.groups.len().max(1) {
+        if all == 0 || group.outgrew == 0 || !(quarter || many) || launched * 4 < vms {
             return;
         }
+        group.outgrew = 0;
         // Enough for most of them, but not for the one that needs all there is.
         self.outgrown.sort_unstable();
         self.fleet.quota.memory = self.fleet.quota.memory.max(self.outgrown[all * 3 / 4]);
