@@ -6,6 +6,7 @@
 //! [`Module`] are the safe owners that the runtime uses.
 
 pub mod conformance;
+pub mod failing;
 pub mod gpu;
 pub mod handles;
 pub mod identity;

@@ -747,6 +747,32 @@ fn several_devices_give_what_one_gives() {
 }
 
 #[test]
+fn a_device_that_fails_loses_no_input() {
+    let temp = folder();
+    let at = |name: &str| temp.path().join(name);
+    for i in 0..400 {
+        write(at("in").join(format!("{i}")), format!("ok\ninput {i}\n"));
+    }
+    for (backend, after) in [("cpu,cpu", 0), ("cpu,cpu", 4), ("cpu,cpu", 13), ("opencl,cpu", 7)] {
+        if backend.contains("opencl") && missing("opencl") {
+            continue;
+        }
+        let (out, program, inputs) = (at(&format!("{backend}-{after}")), example("misbehave.wasm"), at("in"));
+        let words = ["map", "--backend", backend, "--vms", "16", &program, "--in", text(&inputs), "--out", text(&out)];
+        let fails = format!("cuda:3=7,{}:0={after}", backend.split(',').next().unwrap_or_default());
+        let ran = ended(start_with(&[("VECTORVISOR_FAIL_AFTER", &fails)], &words));
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        // Where the other device ends all before, none fails.
+        let failed = ran.err.matches("is lost, as VECTORVISOR_FAIL_AFTER says; the other devices ").count();
+        assert!(failed == 1 || failed == 0 && !ran.err.contains("then failed"), "{}", ran.err);
+        assert_eq!(fs::read_dir(&out).expect("outputs").count(), 400);
+        for i in 0..400 {
+            assert_eq!(fs::read_to_string(out.join(format!("{i}"))).expect("an output"), format!("input {i}\n"));
+        }
+    }
+}
+
+#[test]
 fn what_was_delivered_before_an_interrupt_stands() {
     for (folder_out, signal, backend) in [
         (true, "-INT", "cpu"),

@@ -4,7 +4,7 @@ use crate::{Drivers, Error, Result};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Quirks};
+use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Quirks, failing};
 
 /// The drivers in which `auto` looks for a GPU first; other drivers follow, and the built-in CPU driver comes last.
 const PREFERENCE: [&str; 3] = ["cuda", "hip", "opencl"];
@@ -183,7 +183,12 @@ impl Engine {
             Some(index) => index,
             None => backend.choose(&driver.devices().map_err(failed)?),
         };
-        Ok(Self { device: driver.open(index, quirks).map_err(failed)?, backend: driver.name() })
+        Self::of(driver, index, quirks).map_err(failed)
+    }
+
+    fn of(driver: &dyn Driver, index: usize, quirks: Quirks) -> vectorvisor_driver::Result<Self> {
+        let backend = driver.name();
+        Ok(Self { device: failing::if_wanted(backend, index, driver.open(index, quirks)?), backend })
     }
 
     fn auto(drivers: &Drivers, quirks: Quirks) -> Result<Self> {
@@ -209,8 +214,8 @@ impl Engine {
                 reasons.push(format!("  {name}: there is no GPU among its {} devices", devices.len()));
             }
             for info in usable {
-                match driver.open(info.index, quirks) {
-                    Ok(device) => return Ok(Self { device, backend: driver.name() }),
+                match Self::of(driver, info.index, quirks) {
+                    Ok(engine) => return Ok(engine),
                     Err(error) => reasons.push(format!("  {name}:{}: {error}", info.index)),
                 }
             }
