@@ -38,7 +38,7 @@ pub enum Command {
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
     /// Driver, and the index of one of its devices: auto|cpu|opencl|cuda|hip[:INDEX]. `auto` takes a GPU if there is
-    /// one. `map` takes several, as cuda:0,cuda:1 or cuda:all,cpu.
+    /// one. `map` and `serve` take several, as cuda:0,cuda:1 or cuda:all,cpu.
     #[arg(long, value_name = "NAME", default_value = "cpu", long_help = BACKEND)]
     pub backend: vectorvisor::BackendList,
     /// Force NVIDIA intrinsics on or off [default: what the device is].
@@ -55,8 +55,9 @@ pub struct DeviceArgs {
 
 const BACKEND: &str = "\
 Driver, and the index of one of its devices: auto|cpu|opencl|cuda|hip[:INDEX]. `auto` takes a GPU if there is one.
-`map` takes several devices, with commas between them: cuda:0,cuda:1 or cuda:all,cpu (NAME:all is all devices of a driver). Each takes inputs as \
-fast as it ends them, and begins when it is ready; --vms is the number of VMs of each. If one fails, the others run its inputs. One that is not there is an error.";
+`map` and `serve` take several devices, with commas between them: cuda:0,cuda:1 or cuda:all,cpu (NAME:all is all devices of a driver). --vms is the \
+number of VMs of each. If one fails, the others run what it had. One that is not there is an error. `map`: each takes inputs as fast as it ends them, and \
+begins when it is ready. `serve`: all have about as many requests at a time, so they should be of the same speed.";
 
 const DRIVER_PATH: &str = "\
 A driver's plugin (libvectorvisor_NAME.so), or a folder with plugins; can be repeated. Plugins are also looked for in what the \
@@ -439,10 +440,14 @@ pub struct ServeArgs {
     /// Address and port; port 0 is any that is free. Others than this machine reach it only by an address like 0.0.0.0.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: String,
-    /// VMs of each program [default: what keeps the device busy, if there is so much memory].
+    /// VMs of each program on each device [default: what keeps the device busy, if there is so much memory].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
-    /// While the device is busy, a request waits so long for others that share its launch. While it is idle none waits.
+    /// Fleets of VMs that run each program on each device, each in a thread of its own: one thread may be too slow for many
+    /// small requests. They share the device's memory.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub fleets: u32,
+    /// While all devices are busy, a request waits so long for others that share its launch. While one is idle none waits.
     #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = parse_duration)]
     pub max_delay: Duration,
     /// Requests that may wait for a VM; more are answered with 503. Those of batches do not count: they wait for room.

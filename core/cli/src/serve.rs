@@ -1,20 +1,22 @@
 //! `vectorvisor serve`: programs behind HTTP, each request a VM.
 
 use crate::args::ServeArgs;
+use crate::map::names;
 use crate::report::{self, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use vectorvisor::Trace;
-use vectorvisor_serve::{Limits, Options, Server, Tls};
+use vectorvisor::{BackendSpec, Drivers, Engine, Meter, Program, Trace};
+use vectorvisor_serve::{Device, Limits, Options, Server, Tls};
 
 /// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,7 +34,11 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         _ => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let trace = args.trace.as_ref().map(|_| Trace::default());
+    let (drivers, devices) = setup::devices(&args.device)?;
+    let trace = args.trace.as_ref().map(|_| match &fleets(&devices, args.fleets)[..] {
+        [_] => Trace::default(),
+        several => Trace::of_devices(&names(several)),
+    });
     let mut server = Server::new(Options {
         limits: Limits { requests: args.max_queue, bytes: args.max_queue_bytes as usize, delay: args.max_delay },
         body: args.max_body as usize,
@@ -48,19 +54,27 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     // The standard library lets 128 wait; each further client would try again only after a second.
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXALLOWABLE).context("cannot listen")?;
     listener.set_nonblocking(true).context("cannot use the socket")?;
-    let engine = setup::engine(&args.device)?;
-    let options = setup::program_options(&args.translate, &["_start"], args.vm_args.files(), engine.info())?;
-    for program in &args.programs {
+    let ready = prepare(args, &drivers, devices)?;
+    let specs: Vec<BackendSpec> = ready.iter().map(|(device, _)| device.clone()).collect();
+    let names = names(&fleets(&specs, args.fleets));
+    for (i, program) in args.programs.iter().enumerate() {
         let (name, path) = name_and_path(program);
-        let bytes = setup::read(&path)?;
-        let mut progress = Progress::new(quiet, false);
-        let made = setup::program(&engine, &path, &bytes, &options, &mut progress)?;
-        let mut fleet = setup::fleet_options(&args.vm_args, &path, &[], args.vms)?;
-        fleet.timeout.get_or_insert(TIMEOUT);
-        fleet.most_output = Some(args.max_output);
-        fleet.trace.clone_from(&trace);
-        fleet.sharers = args.programs.len() as u32;
-        server.add(&name, made, fleet)?;
+        let mut options = setup::fleet_options(&args.vm_args, &path, &[], args.vms)?;
+        options.timeout.get_or_insert(TIMEOUT);
+        options.most_output = Some(args.max_output);
+        let mut devices = Vec::new();
+        for (spec, programs) in &ready {
+            let sharers =
+                specs.iter().filter(|other| *other == spec).count() * args.fleets as usize * args.programs.len();
+            for _ in 0..args.fleets {
+                let (number, mut fleet) = (devices.len(), options.clone());
+                fleet.meter = Meter::default();
+                fleet.trace = trace.as_ref().map(|trace| trace.on(number));
+                fleet.sharers = sharers as u32;
+                devices.push(Device { name: names[number].clone(), program: programs[i].clone(), fleet });
+            }
+        }
+        server.add(&name, devices)?;
     }
 
     let stop = Arc::new(Notify::new());
@@ -79,6 +93,60 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         }
         Ok(ended.map(|()| 0)?)
     })
+}
+
+/// The device of each fleet.
+fn fleets(devices: &[BackendSpec], each: u32) -> Vec<BackendSpec> {
+    devices.iter().flat_map(|device| std::iter::repeat_n(device.clone(), each as usize)).collect()
+}
+
+/// Opens the devices, and compiles the programs for each, all at the same time. Of several devices those that fail are left
+/// out.
+fn prepare(args: &ServeArgs, drivers: &Drivers, devices: Vec<BackendSpec>) -> Result<Vec<(BackendSpec, Vec<Program>)>> {
+    let quiet = args.vm_args.quiet;
+    let bytes = args.programs.iter().map(|program| {
+        let path = name_and_path(program).1;
+        setup::read(&path).map(|bytes| (path, bytes))
+    });
+    let (bytes, progress) = (bytes.collect::<Result<Vec<_>>>()?, Mutex::new(Progress::new(quiet, false)));
+    let one = |spec: &BackendSpec, name: Option<&str>| -> Result<(BackendSpec, Vec<Program>)> {
+        let engine = Engine::open(drivers, spec, setup::quirks(&args.device))?;
+        let options = setup::program_options(&args.translate, &["_start"], args.vm_args.files(), engine.info())?;
+        let programs = bytes.iter().map(|(path, bytes)| {
+            let mut tell = |stage: vectorvisor::Stage<'_>| {
+                progress.lock().unwrap_or_else(PoisonError::into_inner).stage_of(name, stage);
+            };
+            Program::new(&engine, bytes, &options, &mut tell).with_context(|| path.display().to_string())
+        });
+        let spec = BackendSpec { name: engine.backend().into(), index: Some(engine.info().index) };
+        Ok((spec, programs.collect::<Result<_>>()?))
+    };
+    let (one, names) = (&one, names(&devices));
+    let made: Vec<Result<_>> = thread::scope(|scope| {
+        let threads: Vec<_> = devices
+            .iter()
+            .zip(&names)
+            .map(|(spec, name)| {
+                let name = Some(name.as_str()).filter(|_| devices.len() > 1);
+                thread::Builder::new().name("vv-prepare".into()).spawn_scoped(scope, move || one(spec, name))
+            })
+            .collect();
+        let join = |thread: std::io::Result<thread::ScopedJoinHandle<'_, _>>| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(error).context("cannot start a thread that prepares a device"),
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let some = made.iter().any(Result::is_ok);
+    let mut ready = Vec::new();
+    for (name, made) in names.iter().zip(made) {
+        match made {
+            Ok(device) => ready.push(device),
+            Err(error) if !some => return Err(error),
+            Err(error) => tracing::error!("{name} is left out: {}", report::chain(&error)),
+        }
+    }
+    Ok(ready)
 }
 
 fn pem(path: &Path) -> Result<Vec<u8>> {

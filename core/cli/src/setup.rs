@@ -40,7 +40,8 @@ pub fn engine(args: &DeviceArgs) -> Result<Engine> {
 
 /// The only device that `--backend` names.
 pub fn one(args: &DeviceArgs) -> Result<&BackendSpec> {
-    let several = || Usage(format!("--backend {}: only `map` takes several devices; name one", args.backend)).into();
+    let several =
+        || Usage(format!("--backend {}: only `map` and `serve` take several devices; name one", args.backend)).into();
     args.backend.single().ok_or_else(several)
 }
 

@@ -4,6 +4,8 @@ mod common;
 
 use common::{ended, example, folder, missing, start, start_with, text, vv, vv_in, write};
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -23,8 +25,11 @@ fn wrong_command_lines_end_with_2() {
         (vec!["run", "--dir", "::x", &factorial], "a folder is HOST, or HOST::GUEST"),
         (vec!["run", "--scratch", "lots", &factorial], "lots"),
         (vec!["run", "--backend", "abacus", &factorial], "abacus"),
-        (vec!["run", "--backend", "cpu,cpu", &factorial], "only `map` takes several devices"),
-        (vec!["inspect", "--emit", "plan", "--backend", "cpu:all", &factorial], "only `map` takes several devices"),
+        (vec!["run", "--backend", "cpu,cpu", &factorial], "only `map` and `serve` take several devices"),
+        (
+            vec!["inspect", "--emit", "plan", "--backend", "cpu:all", &factorial],
+            "only `map` and `serve` take several devices",
+        ),
         (vec!["map", "--backend", "cpu,auto", &misbehave, "--in", "-", "--out", "-"], "names no backend"),
         (vec!["map", "--backend", "cpu,abacus", &misbehave, "--in", "-", "--out", "-"], "abacus"),
         (vec!["run", "--driver-path", "no/such", &factorial], "--driver-path no/such: there is no such file or folder"),
@@ -770,6 +775,42 @@ fn a_device_that_fails_loses_no_input() {
             assert_eq!(fs::read_to_string(out.join(format!("{i}"))).expect("an output"), format!("input {i}\n"));
         }
     }
+}
+
+#[test]
+fn a_server_goes_on_without_a_device_that_fails() {
+    let program = example("misbehave.wasm");
+    let words = ["serve", "--backend", "cpu,cpu", "--fleets", "2", "--vms", "16", "--listen", "127.0.0.1:0", &program];
+    let mut server = start_with(&[("VECTORVISOR_FAIL_AFTER", "cpu:0=12")], &words);
+    let mut log = BufReader::new(server.stderr.take().expect("a pipe"));
+    let mut said = String::new();
+    while !said.contains("listening") {
+        assert!(log.read_line(&mut said).expect("it writes") > 0, "{said}");
+    }
+    let address = said.split_once("http://").and_then(|(_, rest)| rest.split_once(';')).expect("an address").0;
+    let ask = |head: &str, body: &str| {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let length = body.len();
+        write!(stream, "{head} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+            .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    };
+    let lines: String = (0..1000).map(|i| format!("{}\n", serde_json::json!({"stdin": format!("ok\n{i}.")}))).collect();
+    let batch = "POST /batch HTTP/1.1\r\ncontent-type: application/x-ndjson\r\nx-a:";
+    let answers = ask(batch, &lines);
+    for i in 0..1000 {
+        assert_eq!(answers.matches(&format!("\"stdout\":\"{i}.\"")).count(), 1, "{i}: {answers}");
+    }
+    let metrics = ask("GET /metrics", "");
+    let ready = metrics.lines().filter(|line| line.starts_with("vectorvisor_device_ready{") && line.ends_with(" 1"));
+    assert_eq!(ready.count(), 2, "{metrics}");
+    let kill = std::process::Command::new("kill").arg(server.id().to_string()).status();
+    assert!(kill.expect("there is a kill").success());
+    assert_eq!(server.wait().expect("it ends").code(), Some(0));
+    log.read_to_string(&mut said).expect("UTF-8");
+    assert!(said.contains("is lost, as VECTORVISOR_FAIL_AFTER says"), "{said}");
 }
 
 #[test]

@@ -231,16 +231,23 @@ async fn submit(window: Arc<Window>, queue: Arc<Queue>, items: Items, env: Env) 
     while items.peek().is_some() {
         // The client has gone.
         let Some(room) = window.room().await else { return };
-        let some: Vec<Item> = items.by_ref().take(room.min(TOGETHER)).collect();
+        let (expected, begin) = (window.expected(), Instant::now());
+        let bytes = |item: &Item| expected + item.stdin.as_ref().map_or(0, Bytes::len);
+        let (mut some, mut held) = (Vec::new(), 0);
+        while some.len() < TOGETHER
+            && let Some(item) = items.next_if(|item| some.is_empty() || held + bytes(item) <= room)
+        {
+            held += bytes(&item);
+            some.push(item);
+        }
         count += some.len();
-        let (expected, begin) = (window.admit(some.len()), Instant::now());
-        let requests = some.into_iter().filter_map(|Item { index, id, stdin }| {
-            let ticket = window.ticket(Tag { index, id, begin }, expected);
+        window.admit(held);
+        let requests = some.into_iter().filter_map(|item| {
+            let bytes = bytes(&item);
+            let Item { index, id, stdin } = item;
+            let ticket = window.ticket(Tag { index, id, begin }, bytes);
             match stdin {
-                Ok(stdin) => {
-                    let (stdin, env) = (stdin[..].into(), env.clone());
-                    Some(Request { stdin, env, reply: Reply::OfBatch(ticket), since: begin })
-                }
+                Ok(stdin) => Some(Request::new(stdin[..].into(), env.clone(), Reply::OfBatch(ticket), begin)),
                 Err(why) => {
                     ticket.answer(Err(Failure { reason: Reason::Bad, why }));
                     None

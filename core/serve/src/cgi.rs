@@ -4,9 +4,20 @@ use crate::queue::Env;
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use axum::http::request::Parts;
 
+/// Bytes of a variable beside its own, and of those that each request has.
+const EACH: usize = 64;
+const USUAL: usize = 512;
+
+/// About as many bytes as the variables of a request have.
+pub fn bytes(request: &Parts) -> usize {
+    let headers = request.headers.iter().map(|(name, value)| EACH + name.as_str().len() + value.len());
+    let uri = request.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    USUAL + uri + headers.sum::<usize>()
+}
+
 /// The variables of a request to the program of this name, with a body of so many bytes.
 pub fn variables(name: &str, request: &Parts, body: usize) -> Env {
-    let mut all = Env::new();
+    let mut all = Vec::new();
     let mut add = |name: &str, value: &[u8]| all.push((name.to_owned(), String::from_utf8_lossy(value).into_owned()));
     let path = request.uri.path();
     let script = format!("/{name}");
@@ -38,5 +49,5 @@ pub fn variables(name: &str, request: &Parts, body: usize) -> Env {
         let name = format!("HTTP_{}", name.as_str().to_ascii_uppercase().replace('-', "_"));
         add(&name, &values.join(&b", "[..]));
     }
-    all
+    all.into()
 }

@@ -182,8 +182,7 @@ async fn active(State(server): State<App>) -> String {
 }
 
 async fn metrics(State(server): State<App>) -> Response {
-    let programs = server.services.values().map(|service| (&*service.queue, &service.meter));
-    match server.metrics.text(programs) {
+    match server.metrics.text(server.services.values()) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(why) => error(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string(), b""),
     }
@@ -207,31 +206,33 @@ type Given = (Bytes, Env, OwnedSemaphorePermit);
 
 /// Reads a request for a program. It waits for room if it may.
 async fn body(server: &Server, service: &Service, request: Request, waits: bool) -> Result<Given, Box<Response>> {
-    let length = request.body().size_hint().upper().and_then(|n| usize::try_from(n).ok());
-    let units = length.unwrap_or(usize::MAX).min(server.options.body).div_ceil(UNIT).max(1) as u32;
+    let (parts, body) = request.into_parts();
+    let length = body.size_hint().upper().and_then(|n| usize::try_from(n).ok());
+    let head = if server.options.cgi { cgi::bytes(&parts) } else { 0 };
+    let bytes = length.unwrap_or(usize::MAX).min(server.options.body) + head;
+    let units = bytes.div_ceil(UNIT).clamp(1, server.room());
     let bodies = server.bodies.clone();
     let room = match waits {
-        true => tokio::time::timeout(server.options.patience, bodies.acquire_many_owned(units))
+        true => tokio::time::timeout(server.options.patience, bodies.acquire_many_owned(units as u32))
             .await
             .ok()
             .and_then(Result::ok),
-        false => bodies.try_acquire_many_owned(units).ok(),
+        false => bodies.try_acquire_many_owned(units as u32).ok(),
     };
     let failed = |reason: Reason, text: &str| Err(Box::new(service.failed(reason, text, b"")));
     let Some(room) = room else {
         return failed(Reason::Refused, "too many bytes wait (--max-queue-bytes); try again later");
     };
     let large = || format!("the body is longer than {} bytes (--max-body)", server.options.body);
-    if request.body().size_hint().lower() > server.options.body as u64 {
+    if body.size_hint().lower() > server.options.body as u64 {
         return failed(Reason::Large, &large());
     }
-    let (parts, body) = request.into_parts();
     let limited = Limited::new(body, server.options.body);
     match tokio::time::timeout(server.options.patience, limited.collect()).await {
         Err(_) => failed(Reason::Slow, "the body did not arrive in time"),
         Ok(Ok(body)) => {
             let body = body.to_bytes();
-            let env = if server.options.cgi { cgi::variables(&service.name, &parts, body.len()) } else { Vec::new() };
+            let env = if server.options.cgi { cgi::variables(&service.name, &parts, body.len()) } else { [].into() };
             Ok((body, env, room))
         }
         Ok(Err(why)) if why.is::<LengthLimitError>() => failed(Reason::Large, &large()),

@@ -4,9 +4,10 @@
 //!
 //! ```no_run
 //! # async fn f(program: vectorvisor::Program) -> Result<(), Box<dyn std::error::Error>> {
-//! use vectorvisor_serve::{Options, Server};
+//! use vectorvisor_serve::{Device, Options, Server};
 //! let mut server = Server::new(Options::default())?;
-//! server.add("hash", program, vectorvisor::FleetOptions::default())?;
+//! let device = Device { name: "cuda:0".into(), program, fleet: vectorvisor::FleetOptions::default() };
+//! server.add("hash", vec![device])?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! server.serve(listener, std::future::pending()).await?; // curl --data-binary @FILE localhost:8080
 //! # Ok(())
@@ -24,16 +25,18 @@ mod tls;
 mod window;
 mod worker;
 
-use metrics::Metrics;
+use metrics::{Metrics, OnDevice};
 pub use queue::Limits;
 use queue::Queue;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 pub use tls::Tls;
 use tokio::sync::{Notify, Semaphore};
 use vectorvisor::{Fleet, FleetOptions, Program, Trace};
+use worker::Worker;
 
 /// How the server behaves to its clients.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ pub enum Error {
     /// An option makes no sense.
     #[error("{0}")]
     Option(String),
-    /// A program's device failed and did not come back: it takes a new process.
+    /// A program's devices failed and did not come back: it takes a new process.
     #[error("the device of {0} failed and does not come back; start the server again")]
     Device(String),
     /// The system has no thread.
@@ -90,7 +93,18 @@ pub enum Error {
     Thread(#[from] std::io::Error),
 }
 
-/// Programs, each with its fleet and its queue.
+/// A device that runs a program. A device may be there twice, with two fleets.
+#[derive(Debug)]
+pub struct Device {
+    /// As figures and messages call it; each of a program has another name.
+    pub name: String,
+    /// The program, compiled for it.
+    pub program: Program,
+    /// Its VMs; `sharers` says how many fleets share the device.
+    pub fleet: FleetOptions,
+}
+
+/// Programs, each with its queue and its fleets.
 pub struct Server {
     options: Options,
     content_type: axum::http::HeaderValue,
@@ -102,9 +116,7 @@ pub struct Server {
     windows: Arc<window::Pool>,
     errors: page::Errors,
     begun: Instant,
-    /// The device's name.
-    device: String,
-    /// A program whose device does not come back.
+    /// A program whose devices do not come back.
     broken: Arc<(Mutex<Option<String>>, Notify)>,
 }
 
@@ -112,7 +124,16 @@ pub struct Server {
 struct Service {
     name: String,
     queue: Arc<Queue>,
-    meter: vectorvisor::Meter,
+    /// In the order of the queue's workers.
+    devices: Vec<Member>,
+}
+
+/// A device of a program.
+struct Member {
+    name: String,
+    /// What its vendor calls it.
+    model: String,
+    figures: OnDevice,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -137,7 +158,7 @@ impl Server {
             let text = format!("a body of {one} bytes (--max-body) must fit into the {all} of all (--max-queue-bytes)");
             return Err(Error::Option(text));
         }
-        let bodies = Arc::new(Semaphore::new((limits.bytes / http::UNIT).min(u32::MAX as usize >> 3)));
+        let bodies = Arc::new(Semaphore::new(units(limits)));
         let windows = Arc::new(window::Pool::new(limits.bytes));
         let metrics = Metrics::new().map_err(|error| Error::Option(error.to_string()))?;
         Ok(Self {
@@ -149,17 +170,16 @@ impl Server {
             windows,
             errors: page::Errors::default(),
             begun: Instant::now(),
-            device: String::new(),
             broken: Arc::default(),
         })
     }
 
-    /// Adds a program, which answers `POST /NAME`. Its VMs are allocated now; `fleet.sharers` says how many programs
-    /// share the device.
+    /// Adds a program, which answers `POST /NAME`, run by these devices together. Their VMs are allocated now.
     ///
     /// # Errors
-    /// The name is taken, or makes no path; or there is no room on the device for one VM.
-    pub fn add(&mut self, name: &str, program: Program, mut fleet: FleetOptions) -> Result<(), Error> {
+    /// The name is taken, or makes no path; or none of the devices has room for one VM. If only some have, the others run
+    /// the program, and an error is logged.
+    pub fn add(&mut self, name: &str, devices: Vec<Device>) -> Result<(), Error> {
         let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || !name.chars().all(good) || name.starts_with('.') {
             let text =
@@ -169,27 +189,61 @@ impl Server {
         if RESERVED.contains(&name) || self.services.contains_key(name) {
             return Err(Error::Name(format!("{name:?} is taken; give the program another name, as NAME=PROG")));
         }
-        if program.entry(worker::ENTRY).is_none() {
+        if devices.iter().any(|device| device.program.entry(worker::ENTRY).is_none()) {
             return Err(Error::Name(format!("{name:?} has no {}: it is not a command", worker::ENTRY)));
         }
-        // The exact place of a bad access is not worth a compilation that all others would wait for.
-        fleet.exact_reruns = 0;
-        fleet.output_of_failures = false;
-        fleet.own_arguments |= self.options.cgi;
-        let vms = Fleet::new(&program, &fleet, None)?;
-        let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name)));
-        let meter = fleet.meter.clone();
-        let packets = queue.meters.packets.clone();
-        meter.observe(move |vms| packets.observe(vms as f64));
-        self.device.clone_from(&program.engine().info().name);
-        let (broken, owned) = (self.broken.clone(), name.to_owned());
-        let give_up = move || {
-            *broken.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
-            broken.1.notify_one();
-        };
-        let thread = worker::start(program, fleet, vms, queue.clone(), give_up)?;
-        self.services.insert(name.to_owned(), Service { name: name.to_owned(), queue, meter, thread: Some(thread) });
+        let (mut ready, mut failed) = (Vec::new(), None);
+        for (device, fleet) in self.fleets(devices)? {
+            match fleet {
+                Ok(fleet) => ready.push((device, fleet)),
+                Err(error) => {
+                    tracing::error!(%error, "{} does not run {name}", device.name);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        if let (true, Some(error)) = (ready.is_empty(), failed) {
+            return Err(error.into());
+        }
+        let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name), ready.len()));
+        let mut service = Service { name: name.to_owned(), queue: queue.clone(), devices: Vec::new() };
+        for (number, (Device { name: device, program, fleet: options }, fleet)) in ready.into_iter().enumerate() {
+            let figures = self.metrics.on_device(name, &device, options.meter.clone());
+            let model = program.engine().info().name.clone();
+            let (broken, owned) = (self.broken.clone(), name.to_owned());
+            let give_up = move || {
+                *broken.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
+                broken.1.notify_one();
+            };
+            let worker = Worker { queue: queue.clone(), number, device: device.clone(), program, options };
+            let thread = Some(worker.start(fleet, give_up)?);
+            service.devices.push(Member { name: device, model, figures, thread });
+        }
+        self.services.insert(name.to_owned(), service);
         Ok(())
+    }
+
+    /// Makes the fleets of a program, all at the same time.
+    fn fleets(&self, devices: Vec<Device>) -> Result<Vec<(Device, vectorvisor::Result<Fleet>)>, Error> {
+        let one = |mut device: Device| {
+            // The exact place of a bad access is not worth a compilation that all others would wait for.
+            device.fleet.exact_reruns = 0;
+            device.fleet.output_of_failures = false;
+            device.fleet.own_arguments |= self.options.cgi;
+            let fleet = Fleet::new(&device.program, &device.fleet, None);
+            (device, fleet)
+        };
+        std::thread::scope(|scope| {
+            let begin = |device| std::thread::Builder::new().spawn_scoped(scope, move || one(device));
+            let threads = devices.into_iter().map(begin).collect::<std::io::Result<Vec<_>>>()?;
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join();
+            Ok(threads.into_iter().map(join).map(|made| made.unwrap_or_else(|panic| resume_unwind(panic))).collect())
+        })
+    }
+
+    /// Units of the room for bodies.
+    fn room(&self) -> usize {
+        units(self.options.limits)
     }
 
     /// Serves until `stop`, and then answers what was accepted, however long that takes.
@@ -215,12 +269,17 @@ impl Server {
     }
 }
 
+/// How many times [`http::UNIT`] bytes the bodies may have.
+fn units(limits: Limits) -> usize {
+    (limits.bytes / http::UNIT).min(u32::MAX as usize >> 3)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.services.values().for_each(|service| service.queue.close());
-        for service in self.services.values_mut() {
+        for device in self.services.values_mut().flat_map(|service| &mut service.devices) {
             // If it panicked, it has said so.
-            _ = service.thread.take().map(JoinHandle::join);
+            _ = device.thread.take().map(JoinHandle::join);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Figures for Prometheus.
 
-use crate::queue::Queue;
+use crate::Service;
 use prometheus::{
     Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -84,8 +84,10 @@ pub struct Metrics {
     waiting: IntGaugeVec,
     counts: [CounterVec; 4],
     gauges: [IntGaugeVec; 5],
+    ready: IntGaugeVec,
 }
 
+const ON_DEVICE: [&str; 2] = ["program", "device"];
 /// What the runtime counts: names, and what they are.
 const COUNTS: [(&str, &str); 4] = [
     ("launches_total", "Launches of the program's kernel."),
@@ -109,11 +111,18 @@ pub struct Meters {
     pub seconds: Histogram,
     /// Seconds that a request waited for a VM.
     pub waited: Histogram,
+    waiting: IntGauge,
+}
+
+/// The figures of one program on one device.
+pub struct OnDevice {
+    /// What the runtime counts.
+    pub meter: Meter,
     /// VMs of a launch.
     pub packets: Histogram,
-    waiting: IntGauge,
     counts: [Counter; 4],
     gauges: [IntGauge; 5],
+    ready: IntGauge,
 }
 
 impl Metrics {
@@ -133,11 +142,12 @@ impl Metrics {
             packets: HistogramVec::new(
                 HistogramOpts::from(opts("packet_vms", "VMs of a launch."))
                     .buckets(prometheus::exponential_buckets(1.0, 4.0, 11)?),
-                &["program"],
+                &ON_DEVICE,
             )?,
             waiting: IntGaugeVec::new(opts("queue_length", "Requests that wait for a VM."), &["program"])?,
-            counts: all(COUNTS.map(|(name, help)| CounterVec::new(opts(name, help), &["program"])))?,
-            gauges: all(GAUGES.map(|(name, help)| IntGaugeVec::new(opts(name, help), &["program"])))?,
+            counts: all(COUNTS.map(|(name, help)| CounterVec::new(opts(name, help), &ON_DEVICE)))?,
+            gauges: all(GAUGES.map(|(name, help)| IntGaugeVec::new(opts(name, help), &ON_DEVICE)))?,
+            ready: IntGaugeVec::new(opts("device_ready", "1 while the device takes requests."), &ON_DEVICE)?,
             scrape: Mutex::new(()),
             registry,
         };
@@ -153,6 +163,7 @@ impl Metrics {
         for gauges in &metrics.gauges {
             r.register(Box::new(gauges.clone()))?;
         }
+        r.register(Box::new(metrics.ready.clone()))?;
         Ok(metrics)
     }
 
@@ -163,18 +174,33 @@ impl Metrics {
             ended: Reason::ALL.map(|reason| self.requests.with_label_values(&[program, reason.name()])),
             seconds: self.seconds.with_label_values(labels),
             waited: self.waited.with_label_values(labels),
-            packets: self.packets.with_label_values(labels),
             waiting: self.waiting.with_label_values(labels),
+        }
+    }
+
+    /// Those of one program on one device, whose launches the meter counts.
+    pub fn on_device(&self, program: &str, device: &str, meter: Meter) -> OnDevice {
+        let labels = &[program, device];
+        let packets = self.packets.with_label_values(labels);
+        let observed = packets.clone();
+        meter.observe(move |vms| observed.observe(vms as f64));
+        OnDevice {
+            meter,
+            packets,
             counts: self.counts.each_ref().map(|counts| counts.with_label_values(labels)),
             gauges: self.gauges.each_ref().map(|gauges| gauges.with_label_values(labels)),
+            ready: self.ready.with_label_values(labels),
         }
     }
 
     /// As Prometheus reads them, after those of these programs were brought up to date.
-    pub fn text<'a>(&self, programs: impl Iterator<Item = (&'a Queue, &'a Meter)>) -> prometheus::Result<String> {
+    pub fn text<'a>(&self, programs: impl Iterator<Item = &'a Service>) -> prometheus::Result<String> {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
-        for (queue, meter) in programs {
-            queue.meters.update(queue.len(), meter);
+        for Service { queue, devices, .. } in programs {
+            queue.meters.waiting.set(queue.len() as i64);
+            for (worker, device) in devices.iter().enumerate() {
+                device.figures.update(queue.runs(worker));
+            }
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -182,9 +208,9 @@ impl Metrics {
     }
 }
 
-impl Meters {
-    fn update(&self, waiting: usize, meter: &Meter) {
-        self.waiting.set(waiting as i64);
+impl OnDevice {
+    fn update(&self, ready: bool) {
+        let meter = &self.meter;
         let seconds = [meter.kernel(), meter.transfer(), meter.host_calls()].map(|time| time.as_secs_f64());
         let counts = [meter.launches() as f64, seconds[0], seconds[1], seconds[2]];
         for (counter, now) in self.counts.iter().zip(counts) {
@@ -194,8 +220,11 @@ impl Meters {
         for (gauge, now) in self.gauges.iter().zip([vms, busy, waiting, device_bytes, pinned_bytes]) {
             gauge.set(now as i64);
         }
+        self.ready.set(ready.into());
     }
+}
 
+impl Meters {
     /// How many requests ended so.
     pub fn count(&self, reason: Reason) -> u64 {
         self.ended[reason as usize].get()

@@ -1,7 +1,7 @@
 //! What people see: a page that shows the state of the server, and that state as JSON.
 
 use crate::metrics::Reason;
-use crate::{Server, Service};
+use crate::{Member, Server, Service};
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 use prometheus::core::Metric as _;
@@ -54,15 +54,45 @@ fn state(server: &Server) -> Value {
     let programs: Vec<Value> = server.services.iter().map(|(name, service)| of_program(name, service)).collect();
     json!({
         "seconds": server.begun.elapsed().as_secs_f64(),
-        "device": server.device,
+        "device": models(server),
         "programs": programs,
         "errors": server.errors.all(),
     })
 }
 
+/// What vendors call the devices, each with how many there are.
+fn models(server: &Server) -> String {
+    let mut models: Vec<(&str, usize)> = Vec::new();
+    for device in server.services.values().next().into_iter().flat_map(|service| &service.devices) {
+        match models.iter_mut().find(|(model, _)| *model == device.model) {
+            Some((_, count)) => *count += 1,
+            None => models.push((&device.model, 1)),
+        }
+    }
+    let text =
+        |(model, count): &(&str, usize)| if *count == 1 { model.to_string() } else { format!("{count} × {model}") };
+    models.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn of_device(device: &Member, ready: bool) -> Value {
+    let (meter, now) = (&device.figures.meter, device.figures.meter.now());
+    json!({
+        "name": device.name,
+        "ready": ready,
+        "vms": now.vms,
+        "vms_busy": now.busy,
+        "vms_waiting": now.waiting,
+        "launches": meter.launches(),
+        "launched_vms": device.figures.packets.get_sample_sum(),
+        "kernel_seconds": meter.kernel().as_secs_f64(),
+        "device_bytes": now.device_bytes,
+        "pinned_bytes": now.pinned_bytes,
+    })
+}
+
 fn of_program(name: &str, service: &Service) -> Value {
-    let Service { queue, meter, .. } = service;
-    let (meters, now) = (&queue.meters, meter.now());
+    let Service { queue, devices, .. } = service;
+    let meters = &queue.meters;
     let requests: serde_json::Map<String, Value> =
         Reason::ALL.iter().map(|reason| (reason.name().into(), meters.count(*reason).into())).collect();
     let latency = meters.seconds.metric();
@@ -71,19 +101,14 @@ fn of_program(name: &str, service: &Service) -> Value {
     let mut before = 0;
     let up_to = latency.get_bucket().iter().map(|bucket| bucket.cumulative_count()).chain([latency.get_sample_count()]);
     let counts: Vec<u64> = up_to.map(|all| all.saturating_sub(std::mem::replace(&mut before, all))).collect();
+    let devices: Vec<Value> =
+        devices.iter().enumerate().map(|(worker, device)| of_device(device, queue.runs(worker))).collect();
     json!({
         "name": name,
         "ready": queue.ready(),
         "queue": queue.len(),
         "requests": requests,
         "latency": { "bounds": bounds, "counts": counts },
-        "vms": now.vms,
-        "vms_busy": now.busy,
-        "vms_waiting": now.waiting,
-        "launches": meter.launches(),
-        "launched_vms": meters.packets.get_sample_sum(),
-        "kernel_seconds": meter.kernel().as_secs_f64(),
-        "device_bytes": now.device_bytes,
-        "pinned_bytes": now.pinned_bytes,
+        "devices": devices,
     })
 }

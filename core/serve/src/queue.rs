@@ -30,8 +30,8 @@ impl Default for Limits {
     }
 }
 
-/// Environment variables of a request.
-pub type Env = Vec<(String, String)>;
+/// Environment variables of a request; those of a batch share them.
+pub type Env = Arc<[(String, String)]>;
 
 /// What became of a request; a failure is the client's or the server's, not the program's.
 pub type Answer = Result<Ended, Failure>;
@@ -52,7 +52,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The thread of the fleet has gone.
+    /// The threads of the fleets have gone.
     pub fn lost() -> Self {
         Self { reason: Reason::Lost, why: "the server ended before this request did".into() }
     }
@@ -73,6 +73,11 @@ impl Reply {
         }
     }
 
+    /// Whether no more of its batch begins for now: its client does not read its answers.
+    fn held_back(&self) -> bool {
+        matches!(self, Self::OfBatch(ticket) if ticket.held_back())
+    }
+
     /// Whether the client was still there.
     fn send(self, answer: Answer) -> bool {
         match self {
@@ -88,6 +93,14 @@ pub struct Request {
     pub env: Env,
     pub reply: Reply,
     pub since: Instant,
+    /// How often a device failed that ran it.
+    failures: u8,
+}
+
+impl Request {
+    pub fn new(stdin: Arc<[u8]>, env: Env, reply: Reply, since: Instant) -> Self {
+        Self { stdin, env, reply, since, failures: 0 }
+    }
 }
 
 /// Why a request was not accepted.
@@ -99,20 +112,34 @@ pub enum Refused {
     Closed,
 }
 
-/// The requests of one program.
+/// The requests of one program. Its workers, a fleet each, take from it.
 pub struct Queue {
     state: Mutex<State>,
     limits: Limits,
     lines: AtomicU64,
     /// Bytes that an answer has of late.
     usual: AtomicUsize,
+    /// Requests that each worker has. It alone changes its own, and adds to them only with `state` locked.
+    held: Box<[AtomicUsize]>,
     pub meters: Meters,
 }
 
-/// The line of requests that come alone. Each batch has one of its own, and all lines have their turns.
-const ALONE: u64 = 0;
+/// The line of requests that failed devices gave back, and that of those that come alone. Each batch has one of its own,
+/// and all lines have their turns.
+const RETURNED: u64 = 0;
+const ALONE: u64 = 1;
+/// The packets that fill the VMs: as many as groups of VMs at most.
+const PACKETS: usize = 8;
 /// Requests of a turn.
 const TURN: usize = 64;
+/// What an idle worker takes at least, and does not leave to others that are idle.
+const LEAST: usize = 32;
+/// How often a request is given back. Two fleets of one device fail one after the other, so once would be too little.
+const BACK: u8 = 2;
+/// How long requests that are due are left to a worker that has fewer than others.
+const OTHERS: Duration = Duration::from_millis(2);
+/// When a batch is looked at again whose client does not read its answers.
+const AGAIN: Duration = Duration::from_millis(5);
 /// Bytes that an answer is taken to have before there was one.
 const USUAL: usize = 16 << 10;
 
@@ -124,17 +151,62 @@ struct State {
     last: u64,
     /// Requests of all lines.
     waiting: usize,
-    /// When there was one, after there was none.
+    /// When there was one, after there was none that may begin.
     since: Option<Instant>,
     /// No more are accepted.
     closed: bool,
-    /// Tells the run that there are some; `None` while there is no fleet.
-    waker: Option<Waker>,
+    workers: Vec<Worker>,
+}
+
+/// A thread with a fleet.
+enum Worker {
+    /// It has a fleet, which the waker tells that there are requests; and whether it has asked for some by now.
+    Runs { waker: Waker, asked: bool },
+    /// It has none at present.
+    Tries,
+    /// It will have none.
+    Gone,
+}
+
+impl State {
+    fn add(&mut self, line: u64, requests: impl IntoIterator<Item = Request>) {
+        let queue = self.lines.entry(line).or_default();
+        let before = queue.len();
+        queue.extend(requests);
+        let added = queue.len() - before;
+        if before + added == 0 {
+            self.lines.remove(&line);
+        }
+        if self.waiting == 0 || self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+        self.waiting += added;
+    }
+
+    /// The line that has the next turn.
+    fn next_line(&self) -> Option<u64> {
+        let after = self.lines.range((Excluded(self.last), Unbounded)).chain(self.lines.range(..=self.last));
+        let held_back = |line: &VecDeque<Request>| line.front().is_some_and(|request| request.reply.held_back());
+        // Those that were given back may be what a client waits for before it reads on.
+        after.into_iter().find(|(number, line)| **number == RETURNED || !held_back(line)).map(|(number, _)| *number)
+    }
+
+    fn wakers(&self) -> Vec<Waker> {
+        let waker = |worker: &Worker| if let Worker::Runs { waker, .. } = worker { Some(waker.clone()) } else { None };
+        self.workers.iter().filter_map(waker).collect()
+    }
+}
+
+fn wake(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(|waker| waker.wake());
 }
 
 impl Queue {
-    pub fn new(limits: Limits, meters: Meters) -> Self {
-        Self { state: Mutex::default(), limits, lines: AtomicU64::new(ALONE + 1), usual: USUAL.into(), meters }
+    /// A queue with so many workers, none of which has a fleet yet.
+    pub fn new(limits: Limits, meters: Meters, workers: usize) -> Self {
+        let state = State { workers: (0..workers).map(|_| Worker::Tries).collect(), ..State::default() };
+        let held = (0..workers).map(|_| AtomicUsize::new(0)).collect();
+        Self { state: state.into(), limits, lines: AtomicU64::new(ALONE + 1), usual: USUAL.into(), held, meters }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -144,8 +216,7 @@ impl Queue {
     /// Adds a request, if there is room.
     pub fn submit(&self, stdin: &[u8], env: Env) -> Result<oneshot::Receiver<Answer>, Refused> {
         let (reply, answer) = oneshot::channel();
-        let request = Request { stdin: stdin.into(), env, reply: Reply::One(reply), since: Instant::now() };
-        self.push(ALONE, [request])?;
+        self.push(ALONE, [Request::new(stdin.into(), env, Reply::One(reply), Instant::now())])?;
         Ok(answer)
     }
 
@@ -154,25 +225,44 @@ impl Queue {
         self.lines.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Adds requests to a line. Those that are refused are dropped.
+    /// Adds requests to a line. Those that are refused are dropped. Those of batches also wait for a device to come back.
     pub fn push(&self, line: u64, requests: impl IntoIterator<Item = Request>) -> Result<(), Refused> {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let (false, Some(waker)) = (state.closed, state.waker.clone()) else { return Err(Refused::Closed) };
-        let queue = state.lines.entry(line).or_default();
-        if line == ALONE && queue.len() >= self.limits.requests {
+        let mut state = self.state();
+        let takes = |worker: &Worker| match worker {
+            Worker::Runs { .. } => true,
+            Worker::Tries => line != ALONE,
+            Worker::Gone => false,
+        };
+        if state.closed || !state.workers.iter().any(takes) {
+            return Err(Refused::Closed);
+        }
+        if line == ALONE && state.lines.get(&ALONE).is_some_and(|line| line.len() >= self.limits.requests) {
             return Err(Refused::Full);
         }
-        let before = queue.len();
-        queue.extend(requests);
-        let added = queue.len() - before;
-        if state.waiting == 0 {
-            state.since = Some(Instant::now());
-        }
-        state.waiting += added;
-        drop(guard);
-        waker.wake();
+        state.add(line, requests);
+        let wakers = self.who_takes(&state);
+        drop(state);
+        wake(wakers);
         Ok(())
+    }
+
+    /// Who is to be told that requests wait: of those that are idle as many as get a part; all, if none is.
+    fn who_takes(&self, state: &State) -> Vec<Waker> {
+        let idle = state.workers.iter().zip(&self.held).filter_map(|(worker, held)| match worker {
+            Worker::Runs { waker, asked: true } if held.load(Ordering::Relaxed) == 0 => Some(waker.clone()),
+            _ => None,
+        });
+        let idle: Vec<Waker> = idle.take(state.waiting.div_ceil(LEAST)).collect();
+        if idle.is_empty() { state.wakers() } else { idle }
+    }
+
+    /// How many of those that wait a worker takes, so that all have about as many.
+    fn part(&self, state: &State, worker: usize) -> usize {
+        let held = |worker: usize| self.held[worker].load(Ordering::Relaxed);
+        let asks = |i: &usize| matches!(state.workers[*i], Worker::Runs { asked: true, .. });
+        let level = level((0..self.held.len()).filter(asks).map(held).collect(), state.waiting);
+        let part = level.saturating_sub(held(worker));
+        if held(worker) == 0 { part.max(LEAST) } else { part }
     }
 
     /// How many wait.
@@ -185,8 +275,9 @@ impl Queue {
         self.usual.load(Ordering::Relaxed)
     }
 
-    /// An answer has so many bytes. Called by one thread at a time.
+    /// An answer has so many bytes.
     pub fn answered(&self, bytes: usize) {
+        // Of two at the same time one may be forgotten.
         let usual = self.usual();
         self.usual.store(usual - usual / 16 + bytes / 16, Ordering::Relaxed);
     }
@@ -194,147 +285,251 @@ impl Queue {
     /// Whether requests are accepted.
     pub fn ready(&self) -> bool {
         let state = self.state();
-        !state.closed && state.waker.is_some()
+        !state.closed && state.workers.iter().any(|worker| matches!(worker, Worker::Runs { .. }))
     }
 
-    /// There is a fleet, or none any more: what waits then is refused.
-    pub fn set_waker(&self, waker: Option<Waker>) {
+    /// Whether a worker has a fleet.
+    pub fn runs(&self, worker: usize) -> bool {
+        matches!(self.state().workers[worker], Worker::Runs { .. })
+    }
+
+    /// A worker has a fleet.
+    pub fn begin(&self, worker: usize, waker: Waker) {
+        self.state().workers[worker] = Worker::Runs { waker, asked: false };
+    }
+
+    /// A worker has no fleet any more, and gives back what it had: requests that had `begun`, which run again from their
+    /// beginning, and others. Those fail that were given back [`BACK`] times before: it may be their fault. Returns how many
+    /// fail.
+    pub fn fail(
+        &self,
+        worker: usize,
+        begun: impl Iterator<Item = Request>,
+        others: impl IntoIterator<Item = Request>,
+        why: &str,
+    ) -> usize {
+        let (failed, mut again): (Vec<Request>, Vec<Request>) = begun.partition(|request| request.failures == BACK);
+        again.iter_mut().for_each(|request| request.failures += 1);
+        let count = failed.len();
         let mut state = self.state();
-        let lines = match waker {
-            Some(_) => BTreeMap::new(),
-            None => {
-                state.waiting = 0;
-                std::mem::take(&mut state.lines)
-            }
-        };
-        state.waker = waker;
+        state.workers[worker] = Worker::Tries;
+        self.held[worker].store(0, Ordering::Relaxed);
+        state.add(RETURNED, again.into_iter().chain(others));
+        let wakers = state.wakers();
         drop(state);
-        for request in lines.into_values().flatten() {
-            let why = "the device failed before this request began".into();
+        wake(wakers);
+        for request in failed {
+            let why = format!("the device failed each of the {} times that this request ran: {why}", BACK + 1);
             request.reply.send(Err(Failure { reason: Reason::Lost, why }));
         }
+        count
     }
 
-    /// Accepts no more. The run ends when all that were accepted have ended.
+    /// A worker ends. Whether it was the last one; then those that wait fail.
+    pub fn leave(&self, worker: usize) -> bool {
+        let mut state = self.state();
+        state.workers[worker] = Worker::Gone;
+        self.held[worker].store(0, Ordering::Relaxed);
+        let last = state.workers.iter().all(|worker| matches!(worker, Worker::Gone));
+        let mut lines = BTreeMap::new();
+        if last {
+            state.waiting = 0;
+            lines = std::mem::take(&mut state.lines);
+        }
+        let wakers = state.wakers();
+        drop(state);
+        wake(wakers);
+        for request in lines.into_values().flatten() {
+            let why = "the device failed before this request ran to its end".into();
+            request.reply.send(Err(Failure { reason: Reason::Lost, why }));
+        }
+        last
+    }
+
+    /// Accepts no more. The runs end when all that were accepted have ended.
     pub fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        let waker = state.waker.clone();
+        let wakers = state.wakers();
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(wakers);
     }
 
     pub fn closed(&self) -> bool {
         self.state().closed
     }
+
+    /// Whether it is closed, and all have ended.
+    pub fn over(&self) -> bool {
+        self.all_ended(&self.state())
+    }
+
+    fn all_ended(&self, state: &State) -> bool {
+        state.closed && state.waiting == 0 && self.held.iter().all(|held| held.load(Ordering::Relaxed) == 0)
+    }
 }
 
-/// Requests that VMs have, by the number of their input.
-#[derive(Default)]
-pub struct Running {
+/// The number that each has at least when so many more are given to those that have least.
+fn level(mut held: Vec<usize>, more: usize) -> usize {
+    held.sort_unstable();
+    let mut sum = more;
+    for (i, has) in held.iter().enumerate() {
+        if i > 0 && sum.div_ceil(i) <= *has {
+            return sum.div_ceil(i);
+        }
+        sum += has;
+    }
+    sum.div_ceil(held.len().max(1))
+}
+
+/// Requests that the VMs of a worker have, by the number of their input.
+pub struct Running<'a> {
+    queue: &'a Queue,
+    worker: usize,
     /// The number of the first.
     first: usize,
-    replies: VecDeque<Option<(Reply, Duration)>>,
-    count: usize,
+    /// Each with how long it waited.
+    requests: VecDeque<Option<(Request, Duration)>>,
 }
 
-impl Running {
+impl<'a> Running<'a> {
+    pub fn new(queue: &'a Queue, worker: usize) -> Self {
+        Self { queue, worker, first: 0, requests: VecDeque::new() }
+    }
+
     /// Whether the client was still there.
     pub fn answer(&mut self, outcome: Outcome) -> bool {
         let at = outcome.index.checked_sub(self.first);
-        let Some((reply, waited)) = at.and_then(|at| self.replies.get_mut(at)?.take()) else { return false };
-        self.count -= 1;
-        while let Some(None) = self.replies.front() {
-            self.replies.pop_front();
+        let Some((request, waited)) = at.and_then(|at| self.requests.get_mut(at)?.take()) else { return false };
+        while let Some(None) = self.requests.front() {
+            self.requests.pop_front();
             self.first += 1;
         }
-        reply.send(Ok(Ended { outcome, waited }))
+        self.queue.held[self.worker].fetch_sub(1, Ordering::Relaxed);
+        request.reply.send(Ok(Ended { outcome, waited }))
     }
 
-    /// Answers all that are left.
-    pub fn fail(&mut self, why: &str) {
-        for (reply, _) in self.replies.drain(..).flatten() {
-            reply.send(Err(Failure { reason: Reason::Lost, why: why.to_owned() }));
-        }
-        self.count = 0;
+    /// All that have no answer.
+    pub fn left(self) -> impl Iterator<Item = Request> {
+        self.requests.into_iter().flatten().map(|(request, _)| request)
     }
 }
 
-/// The source of a run: takes requests as packets. While nothing runs a request begins at once; else when one has waited
-/// for `delay`, or when as many wait as a group has VMs.
-pub struct Packets<'a> {
-    queue: &'a Queue,
-    running: &'a RefCell<Running>,
+/// The source of a worker's run: takes requests as packets. While it is idle a request begins at once; else when one has
+/// waited for `delay`, or when as many wait as a group has VMs. What a packet leaves is for workers that have fewer.
+pub struct Packets<'a, 'q> {
+    queue: &'q Queue,
+    worker: usize,
+    running: &'a RefCell<Running<'q>>,
+    vms: usize,
     /// Requests that fill a launch.
     full: usize,
-    /// A packet is being taken: all that wait go with it.
-    taking: bool,
+    /// What is left of the packet that is being taken.
+    part: usize,
     /// Those of a turn, taken at this time.
     turn: VecDeque<Request>,
     now: Instant,
     waited: LocalHistogram,
 }
 
-impl<'a> Packets<'a> {
-    pub fn new(queue: &'a Queue, running: &'a RefCell<Running>, full: usize) -> Self {
+impl<'a, 'q> Packets<'a, 'q> {
+    pub fn new(running: &'a RefCell<Running<'q>>, vms: usize) -> Self {
+        let Running { queue, worker, .. } = *running.borrow();
         let (turn, waited) = (VecDeque::with_capacity(TURN), queue.meters.waited.local());
-        Self { queue, running, full, taking: false, turn, now: Instant::now(), waited }
+        let full = (vms / PACKETS).max(1);
+        Self { queue, worker, running, vms, full, part: 0, turn, now: Instant::now(), waited }
+    }
+
+    /// Those that were taken and did not begin.
+    pub fn left(self) -> VecDeque<Request> {
+        self.turn
     }
 
     /// Takes the next turn, if it is time for one.
     fn take(&mut self) -> Option<Polled<Input>> {
         self.waited.flush();
-        let mut guard = self.queue.state();
+        let (queue, held) = (self.queue, &self.queue.held[self.worker]);
+        let mut guard = queue.state();
         let state = &mut *guard;
+        if let Worker::Runs { asked, .. } = &mut state.workers[self.worker] {
+            *asked = true;
+        }
         if state.waiting == 0 {
-            self.taking = false;
-            return Some(if state.closed { Polled::Ended } else { Polled::NotYet(None) });
+            self.part = 0;
+            if !queue.all_ended(state) {
+                // Others may give some back.
+                return Some(Polled::NotYet(None));
+            }
+            let others = state.wakers();
+            drop(guard);
+            wake(others);
+            return Some(Polled::Ended);
         }
-        // A delay beyond the clock's end never passes.
-        let due = state.since.and_then(|since| since.checked_add(self.queue.limits.delay));
         self.now = Instant::now();
-        self.taking |= self.running.borrow().count == 0
-            || state.waiting >= self.full
-            || state.closed
-            || due.is_some_and(|due| due <= self.now);
-        if !self.taking {
-            return Some(Polled::NotYet(due));
+        if self.part == 0 {
+            // A delay beyond the clock's end never passes.
+            let due = state.since.map_or(Some(self.now), |since| since.checked_add(queue.limits.delay));
+            let late = due.and_then(|due| due.checked_add(OTHERS));
+            let passed = |time: Option<Instant>| time.is_some_and(|time| time <= self.now);
+            let idle = held.load(Ordering::Relaxed) == 0;
+            if !(idle || state.waiting >= self.full || state.closed || passed(due)) {
+                return Some(Polled::NotYet(due));
+            }
+            self.part = if state.closed || passed(late) { usize::MAX } else { queue.part(state, self.worker) };
+            if self.part == 0 {
+                return Some(Polled::NotYet(late));
+            }
         }
-        let after = state.lines.range((Excluded(state.last), Unbounded)).next().map(|(line, _)| *line);
-        let next = after.or_else(|| state.lines.keys().next().copied())?;
+        let Some(next) = state.next_line() else {
+            (self.part, state.since) = (0, None);
+            return Some(Polled::NotYet(self.now.checked_add(AGAIN)));
+        };
         state.last = next;
         if let Some(line) = state.lines.get_mut(&next) {
-            self.turn.extend(line.drain(..line.len().min(TURN)));
+            // No more than there may be VMs for: another worker may have some.
+            let free = self.vms.saturating_sub(held.load(Ordering::Relaxed)).max(1);
+            self.turn.extend(line.drain(..line.len().min(TURN).min(self.part).min(free)));
             if line.is_empty() {
                 state.lines.remove(&next);
             }
         }
         state.waiting -= self.turn.len();
+        self.part -= self.turn.len();
+        held.fetch_add(self.turn.len(), Ordering::Relaxed);
         None
     }
 }
 
-impl Source<Input> for Packets<'_> {
+impl Source<Input> for Packets<'_, '_> {
     fn poll(&mut self) -> Polled<Input> {
         loop {
-            let Some(Request { stdin, env, reply, since }) = self.turn.pop_front() else {
+            let Some(request) = self.turn.pop_front() else {
                 match self.take() {
                     Some(polled) => return polled,
                     None => continue,
                 }
             };
-            if reply.gone() {
+            if request.reply.gone() {
+                self.queue.held[self.worker].fetch_sub(1, Ordering::Relaxed);
                 self.queue.meters.ended(Reason::Gone);
                 continue;
             }
-            let waited = self.now.saturating_duration_since(since);
+            let waited = self.now.saturating_duration_since(request.since);
             self.waited.observe(waited.as_secs_f64());
-            let mut running = self.running.borrow_mut();
-            running.replies.push_back(Some((reply, waited)));
-            running.count += 1;
-            return Polled::Ready(Input { stdin, env, ..Input::default() });
+            let input = Input { stdin: request.stdin.clone(), env: request.env.to_vec(), ..Input::default() };
+            self.running.borrow_mut().requests.push_back(Some((request, waited)));
+            return Polled::Ready(input);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn those_that_have_least_get_as_many_as_others() {
+        let level = |held: &[usize], more| super::level(held.to_vec(), more);
+        assert_eq!([level(&[0], 7), level(&[9], 7), level(&[0, 0], 1000), level(&[500, 0], 500)], [7, 16, 500, 500]);
+        assert_eq!([level(&[8000, 256], 500), level(&[8000, 256], 8000), level(&[3, 3], 1)], [756, 8128, 4]);
+        assert_eq!([level(&[10_000, 0, 0], 1000), level(&[10, 0, 0], 1000)], [500, 337]);
     }
 }

@@ -55,6 +55,8 @@ pub struct Window {
     queue: Arc<Queue>,
     pool: Arc<Pool>,
     state: Mutex<State>,
+    /// Bytes of answers that the client has not taken.
+    done: AtomicUsize,
     /// The client has gone.
     gone: AtomicBool,
     answered: Notify,
@@ -76,14 +78,15 @@ impl Window {
     pub fn new(queue: Arc<Queue>, pool: Arc<Pool>, body: OwnedSemaphorePermit) -> Arc<Self> {
         pool.batches.fetch_add(1, Ordering::Relaxed);
         let (answered, freed) = (Notify::new(), Notify::new());
-        Arc::new(Self { queue, pool, state: Mutex::default(), gone: false.into(), answered, freed, _body: body })
+        let (state, done, gone) = (Mutex::default(), 0.into(), false.into());
+        Arc::new(Self { queue, pool, state, done, gone, answered, freed, _body: body })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there is room, and tells for how many requests; `None` when the client has gone.
+    /// Waits until there is room, and tells for how many bytes; `None` when the client has gone.
     pub async fn room(&self) -> Option<usize> {
         let mut least = 1;
         loop {
@@ -93,7 +96,7 @@ impl Window {
             let (held, share) = (self.state().held, self.pool.share());
             // One request may always be under way.
             if held == 0 || held + least <= share {
-                return Some((share.saturating_sub(held) / (OVERHEAD + self.queue.usual())).max(1));
+                return Some(share.saturating_sub(held));
             }
             least = share / 2;
             // A permit is kept if this is notified before it waits.
@@ -101,14 +104,17 @@ impl Window {
         }
     }
 
-    /// So many more requests are under way. Returns the bytes that each holds for now.
-    pub fn admit(&self, requests: usize) -> usize {
-        let expected = OVERHEAD + self.queue.usual();
-        self.state().held += requests * expected;
-        expected
+    /// Bytes that a request holds until it is answered, beside its own.
+    pub fn expected(&self) -> usize {
+        OVERHEAD + self.queue.usual()
     }
 
-    /// The ticket of a request that was admitted.
+    /// Requests that hold so many bytes more are under way.
+    pub fn admit(&self, bytes: usize) {
+        self.state().held += bytes;
+    }
+
+    /// The ticket of a request that was admitted with so many bytes.
     pub fn ticket(self: &Arc<Self>, tag: Tag, expected: usize) -> Ticket {
         Ticket { window: self.clone(), tag: Some(tag), expected }
     }
@@ -141,6 +147,7 @@ impl Window {
     /// The client has taken answers that held so many bytes.
     pub fn free(&self, bytes: usize) {
         self.state().held -= bytes;
+        self.done.fetch_sub(bytes, Ordering::Relaxed);
         self.freed.notify_one();
     }
 
@@ -171,6 +178,11 @@ impl Ticket {
         self.window.gone.load(Ordering::Relaxed)
     }
 
+    /// Whether answers that the client has not taken are more than the window: they may be longer than usual ones.
+    pub fn held_back(&self) -> bool {
+        !self.gone() && self.window.done.load(Ordering::Relaxed) > self.window.pool.share()
+    }
+
     /// Whether the client was still there.
     pub fn answer(mut self, answer: Answer) -> bool {
         self.end(answer)
@@ -187,6 +199,7 @@ impl Ticket {
             return false;
         }
         let held = OVERHEAD + bytes;
+        window.done.fetch_add(held, Ordering::Relaxed);
         let mut state = window.state();
         state.held = state.held - self.expected + held;
         state.done.push(Done { tag, answer, held });
@@ -217,33 +230,37 @@ mod tests {
         let meters = Metrics::new().expect("figures").of("p");
         let body = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("room");
         let pool = Arc::new(Pool::new(bytes));
-        Window::new(Arc::new(Queue::new(Limits::default(), meters)), pool, body)
+        Window::new(Arc::new(Queue::new(Limits::default(), meters, 1)), pool, body)
     }
 
     #[test]
     fn new_requests_come_when_half_of_the_window_is_free() {
         let window = window(2 << 20);
-        let each = window.admit(1);
+        let answered = |bytes| {
+            window.done.fetch_add(bytes, Ordering::Relaxed);
+            window.free(bytes);
+        };
+        window.admit(1000);
         let room = window.room().now_or_never().flatten().expect("it is nearly empty");
-        assert_eq!(room, ((1 << 20) - each) / each);
-        window.admit(room + 1);
+        assert_eq!(room, (1 << 20) - 1000);
+        window.admit(room);
         assert!(window.room().now_or_never().is_none(), "it is full");
-        window.free(each * 2);
+        answered(2000);
         assert!(window.room().now_or_never().is_some(), "one that asks anew takes what there is");
-        window.admit(2);
+        window.admit(2000);
         let mut more = std::pin::pin!(window.room());
         assert!((&mut more).now_or_never().is_none());
-        window.free(each * 4);
+        answered(4000);
         assert!((&mut more).now_or_never().is_none(), "one that waits waits for half");
-        window.free(each * room / 2);
+        answered(room / 2);
         assert!((&mut more).now_or_never().is_some());
     }
 
     #[test]
     fn what_is_dropped_is_lost() {
         let window = window(1 << 20);
-        let expected = window.admit(1);
-        drop(window.ticket(Tag { index: 0, id: None, begin: Instant::now() }, expected));
+        window.admit(window.expected());
+        drop(window.ticket(Tag { index: 0, id: None, begin: Instant::now() }, window.expected()));
         window.complete(1);
         let done = window.answers(0).now_or_never().expect("an answer");
         assert!(done[0].answer.as_ref().is_err_and(|failure| failure.why.contains("ended before")));

@@ -1,4 +1,4 @@
-//! A program's thread: its fleet, which runs what its queue holds.
+//! A worker: a thread with a fleet, which runs what the queue of a program holds.
 
 use crate::metrics::Reason;
 use crate::queue::{Packets, Queue, Running};
@@ -6,75 +6,88 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use vectorvisor::{Fleet, FleetOptions, Program, Summary};
+use vectorvisor::{Fleet, FleetOptions, Program};
 
 /// How long a device that failed is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The packets that fill the VMs: as many as groups of VMs at most.
-const PACKETS: usize = 8;
 /// How often a device that failed is tried again: after some faults only a new process helps.
 const TRIES: u32 = 5;
 /// What requests run.
 pub const ENTRY: &str = "_start";
 
-/// Starts the thread, which ends when the queue is closed and empty, or calls `give_up` when the device does not come
-/// back.
-pub fn start(
-    program: Program,
-    options: FleetOptions,
-    fleet: Fleet,
-    queue: Arc<Queue>,
-    give_up: impl FnOnce() + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    queue.set_waker(Some(fleet.waker()));
-    thread::Builder::new().name("vv-serve".into()).spawn(move || {
-        // Also if this thread panics, nobody waits for an answer.
-        let _end = OnDrop(|| queue.set_waker(None));
-        let mut fleet = Some(fleet);
-        while let Some(mut ready) = fleet.take().or_else(|| again(&program, &options, &queue)) {
-            queue.set_waker(Some(ready.waker()));
-            match run(&mut ready, &queue) {
-                Ok(_) => return,
-                Err(error) => {
-                    queue.set_waker(None);
-                    tracing::error!(%error, "the device failed; the requests that it had are lost");
+/// What a worker needs.
+pub struct Worker {
+    pub queue: Arc<Queue>,
+    /// Its number among the queue's.
+    pub number: usize,
+    /// What messages call its device.
+    pub device: String,
+    pub program: Program,
+    pub options: FleetOptions,
+}
+
+impl Worker {
+    /// Starts the thread, which ends when the queue is closed and all requests have ended, or when the device does not
+    /// come back; it calls `give_up` if no other is left then.
+    pub fn start(self, fleet: Fleet, give_up: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+        // The server is ready as soon as it listens.
+        self.queue.begin(self.number, fleet.waker());
+        thread::Builder::new().name("vv-serve".into()).spawn(move || {
+            // Also if this thread panics, nobody waits for an answer.
+            let end = OnDrop(|| _ = self.queue.leave(self.number));
+            let mut fleet = Some(fleet);
+            while let Some(mut ready) = fleet.take().or_else(|| self.again()) {
+                self.queue.begin(self.number, ready.waker());
+                if self.run(&mut ready) {
+                    return;
                 }
             }
-        }
-        if !queue.closed() {
-            give_up();
-        }
-    })
-}
-
-/// A new fleet, as soon as the device has one; `None` when the server ends, or the device does not come back.
-fn again(program: &Program, options: &FleetOptions, queue: &Queue) -> Option<Fleet> {
-    for _ in 0..TRIES {
-        if queue.closed() {
-            return None;
-        }
-        thread::sleep(PAUSE);
-        match Fleet::new(program, options, None) {
-            Ok(fleet) => return Some(fleet),
-            Err(error) => tracing::error!(%error, "the device still fails"),
-        }
+            let last = self.queue.leave(self.number);
+            drop(end);
+            if !self.queue.closed() {
+                tracing::error!("{} is given up", self.device);
+                if last {
+                    give_up();
+                }
+            }
+        })
     }
-    None
-}
 
-fn run(fleet: &mut Fleet, queue: &Queue) -> vectorvisor::Result<Summary> {
-    let running = RefCell::new(Running::default());
-    let full = (fleet.vms() / PACKETS).max(1);
-    let mut packets = Packets::new(queue, &running, full);
-    let ran = fleet.serve(ENTRY, &mut packets, &mut |outcome| {
-        if !running.borrow_mut().answer(outcome) {
-            queue.meters.ended(Reason::Gone);
+    /// A new fleet, as soon as the device has one; `None` when the server ends, or the device does not come back.
+    fn again(&self) -> Option<Fleet> {
+        for _ in 0..TRIES {
+            if self.queue.over() {
+                return None;
+            }
+            thread::sleep(PAUSE);
+            match Fleet::new(&self.program, &self.options, None) {
+                Ok(fleet) => return Some(fleet),
+                Err(error) => tracing::error!(%error, "{} still fails", self.device),
+            }
         }
-    });
-    if let Err(error) = &ran {
-        running.borrow_mut().fail(&format!("the device failed: {error}"));
+        None
     }
-    ran
+
+    /// Runs requests until there will be no more, or the device fails. Whether it was the former.
+    fn run(&self, fleet: &mut Fleet) -> bool {
+        let running = RefCell::new(Running::new(&self.queue, self.number));
+        let mut packets = Packets::new(&running, fleet.vms());
+        let ran = fleet.serve(ENTRY, &mut packets, &mut |outcome| {
+            if !running.borrow_mut().answer(outcome) {
+                self.queue.meters.ended(Reason::Gone);
+            }
+        });
+        let Err(error) = ran else { return true };
+        let why = match &error {
+            // Without the numbers of the inputs, which say nothing here.
+            vectorvisor::Error::Lost { source, .. } => source.to_string(),
+            error => error.to_string(),
+        };
+        let others = packets.left();
+        let lost = self.queue.fail(self.number, running.into_inner().left(), others, &why);
+        tracing::error!(error = why, lost, "{} failed; the requests that it had go back to the queue", self.device);
+        false
+    }
 }
 
 struct OnDrop<F: FnMut()>(F);

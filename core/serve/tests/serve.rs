@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vectorvisor::{BackendSpec, CachePolicy, Drivers, Engine, FleetOptions, Program, ProgramOptions, Quirks};
-use vectorvisor_serve::{Limits, Options, Server, Tls};
+use vectorvisor_serve::{Device, Limits, Options, Server, Tls};
 
 /// Writes what it reads; then what the first byte says: `l` loops for ever, `u` is unreachable, `x` exits with 7 and a
 /// word on standard error.
@@ -49,7 +49,7 @@ async fn start_with(text: &str, options: Options, fleet: FleetOptions) -> Runnin
     let program = ProgramOptions { cache: CachePolicy::Off, ..Default::default() };
     let program = Program::new(&engine, text.as_bytes(), &program, &mut |_| {}).expect("a program");
     let mut server = Server::new(options).expect("good options");
-    server.add("echo", program, fleet).expect("room");
+    server.add("echo", vec![Device { name: "cpu:0".into(), program, fleet }]).expect("room");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -212,6 +212,50 @@ fn batches_are_bounded_and_leave_room_for_others() {
     });
 }
 
+/// Writes 60,000 bytes.
+const LONG: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 16))
+    (i32.store (i32.const 4) (i32.const 100))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (if (i32.eq (i32.load8_u (i32.const 16)) (i32.const 108)) (then
+      (i32.store (i32.const 4) (i32.const 60000))
+      (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))))"#;
+
+/// All requests have room in the window as long as their answers are as short as those before.
+#[test]
+fn answers_that_nobody_reads_do_not_pile_up() {
+    on_threads(async {
+        let limits = Limits { bytes: 4 << 20, ..Limits::default() };
+        let options = Options { limits, body: 1 << 20, ..Options::default() };
+        let server = start_with(LONG, options, FleetOptions { vms: Some(16), ..FleetOptions::default() }).await;
+        let launched = async || {
+            let metrics = server.get("/metrics").await.1;
+            let value =
+                metrics.lines().find_map(|line| line.strip_prefix("vectorvisor_packet_vms_sum{")?.split(' ').nth(1));
+            value.and_then(|value| value.parse::<f64>().ok()).expect("a figure")
+        };
+        server.post_as("application/x-ndjson", "/batch", "short\n".repeat(1000)).await;
+        let before = launched().await;
+        let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+        let (kind, text) = ("application/octet-stream", "\x01\0\0\0l".repeat(1500));
+        let length = text.len();
+        let head = format!("POST /batch HTTP/1.1\r\nhost: a\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n");
+        stream.write_all((head + "connection: close\r\n\r\n" + &text).as_bytes()).await.expect("it reads");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // What the system's buffers take, and 2 MiB.
+        let begun = launched().await - before;
+        assert!(begun > 16.0 && begun < 750.0, "{begun}");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("it answers");
+        assert!(answer.len() > 1500 * 60_012, "{} bytes", answer.len());
+        server.end().await;
+    });
+}
+
 #[test]
 fn people_find_a_page_and_requests_their_ids() {
     on_threads(async {
@@ -236,11 +280,13 @@ fn people_find_a_page_and_requests_their_ids() {
         assert!(errors.len() == 2 && errors[1]["request"] == "mine" && errors[1]["reason"] == "trap", "{state}");
         let program = &state["programs"][0];
         assert_eq!((&program["requests"]["trap"], &program["requests"]["ok"]), (&2.into(), &1.into()));
-        assert!(program["vms"].as_u64() > Some(0) && program["device_bytes"].as_u64() > Some(0), "{state}");
+        let device = &program["devices"][0];
+        assert!(device["vms"].as_u64() > Some(0) && device["device_bytes"].as_u64() > Some(0), "{state}");
         let metrics = server.get("/metrics").await.1;
         for name in ["transfer_seconds_total", "host_call_seconds_total", "vms_busy", "pinned_bytes", "packet_vms_sum"]
         {
-            assert!(metrics.contains(&format!("vectorvisor_{name}{{program=\"echo\"}}")), "{metrics}");
+            let line = format!("vectorvisor_{name}{{device=\"cpu:0\",program=\"echo\"}}");
+            assert!(metrics.contains(&line), "{metrics}");
         }
         server.end().await;
     });

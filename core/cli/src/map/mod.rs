@@ -10,7 +10,7 @@ mod source;
 mod stats;
 mod stop;
 
-pub use devices::preparing;
+pub use devices::{names, preparing};
 
 use crate::args::{MapArgs, ProgressArg};
 use crate::report::{self, Failures, Progress};
