@@ -55,9 +55,15 @@ enum Cli {
 /// The file has what is known after each program. The exit code is 1 if anything failed or differed.
 #[derive(Debug, Parser)]
 struct Run {
-    /// VectorVisor's device.
+    /// VectorVisor's device, or several, as cuda:0,cuda:1.
     #[arg(long, default_value = "cpu")]
     backend: String,
+    /// Fleets of VectorVisor's server on each device.
+    #[arg(long, default_value_t = 1)]
+    fleets: u32,
+    /// Do not measure `map`.
+    #[arg(long)]
+    no_map: bool,
     /// What to measure.
     #[arg(long, value_delimiter = ',', default_value = "native,wasmtime,wasmtime-keep,vectorvisor")]
     systems: Vec<System>,
@@ -239,7 +245,7 @@ struct Bench<'a> {
 
 impl Run {
     fn gpu(&self) -> bool {
-        self.backend != "cpu"
+        !self.backend.starts_with("cpu")
     }
 
     fn command(&self, name: &str) -> Result<Command> {
@@ -292,6 +298,7 @@ impl Bench<'_> {
             let record = json!({
                 "machine": machine(),
                 "backend": run.backend,
+                "fleets": run.fleets,
                 "options": run.options,
                 "seconds": run.seconds,
                 "distinct": run.distinct,
@@ -464,7 +471,7 @@ impl Bench<'_> {
         let clients = run.clients.unwrap_or(if run.gpu() { 2048 } else { 16 * cores });
 
         let mut command = self.vectorvisor("serve")?;
-        _ = command.args(["--max-queue-bytes", "8GiB"]).arg(self.wasm(program));
+        _ = command.args(["--max-queue-bytes", "8GiB", "--fleets", &run.fleets.to_string()]).arg(self.wasm(program));
         let listen = |command: &mut Command, address: String| _ = command.args(["--listen", &address]);
         let server = Server::start(command, listen, "/readyz", run.compile_limit)?;
         let check = target(&server).check(connections, batch.min(cases.len().div_ceil(connections)))?;
@@ -476,12 +483,14 @@ impl Bench<'_> {
         let joules = energy.stop();
         let between = metrics(&server)?;
         let single = target(&server).load(clients, None, time)?;
-        let after = metrics(&server)?;
+        let (after, ready) = (metrics(&server)?, ready(&server)?);
         let start = server.start;
         drop(server);
 
-        let device = self.device(program, cases, run.inputs.unwrap_or(in_flight));
+        let map = || self.device(program, cases, run.inputs.unwrap_or(in_flight));
+        let device = if run.no_map { Ok(Value::Null) } else { map() };
         Ok(json!({
+            "ready": ready,
             "compiled": compiled,
             "start_seconds": start,
             "checked": check,
@@ -565,6 +574,16 @@ fn metrics(server: &Server) -> Result<BTreeMap<String, f64>> {
         }
     }
     Ok(sums)
+}
+
+/// Whether each device of a server takes requests, by name.
+fn ready(server: &Server) -> Result<BTreeMap<String, bool>> {
+    let (_, text) = Connection::open(server.address)?.get("/metrics")?;
+    let line = |line: &str| {
+        let rest = line.strip_prefix("vectorvisor_device_ready{device=\"")?;
+        Some((rest.split('"').next()?.to_owned(), rest.ends_with(" 1")))
+    };
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(line).collect())
 }
 
 /// Where the time of requests went between two looks at a server's figures.
