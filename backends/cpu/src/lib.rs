@@ -78,6 +78,7 @@ fn info() -> Result<DeviceInfo> {
         zeroed: true,
         nvidia: false,
         patch: false,
+        recursion: false,
     })
 }
 

@@ -138,6 +138,8 @@ impl Drop for Context {
 const FEW: usize = 2;
 /// The option that makes all units be compiled as one text.
 pub const WHOLE: &str = "-DVV_WHOLE=1";
+/// The option of a unit that is linked with others.
+const SEPARATE: &str = "-DVV_UNITS=1";
 
 /// The texts to compile, and the options: each of many units by itself, to be linked then; few units as one text.
 pub fn texts(source: Source<'_>, options: &[String]) -> (Vec<String>, Vec<String>) {
@@ -147,13 +149,20 @@ pub fn texts(source: Source<'_>, options: &[String]) -> (Vec<String>, Vec<String
     if source.registers > 0 && !limited {
         options.push(format!("--maxrregcount={}", source.registers));
     }
-    if source.units.len() <= FEW || options.iter().any(|option| option == WHOLE) {
+    // Of what recurses only this driver knows how much stack it takes, and only between units.
+    let whole = source.units.len() <= FEW || options.iter().any(|option| option == WHOLE);
+    if whole && !recurses(source) {
         return (vec![[source.header, "\n", &source.units.concat()].concat()], options);
     }
-    let separate = ["--relocatable-device-code=true", "-DVV_UNITS=1"].map(str::to_owned);
+    let separate = ["--relocatable-device-code=true", SEPARATE].map(str::to_owned);
     let texts = source.units.iter().map(|unit| [source.header, "\n", unit].concat()).collect();
     options.extend(separate);
     (texts, options)
+}
+
+/// Whether functions recurse.
+fn recurses(source: Source<'_>) -> bool {
+    source.header.contains("#define VV_RECURSES 1\n")
 }
 
 /// Device memory in the order of a stream of its own: `cuMemFree` waits until all kernels that run have ended, and
@@ -264,12 +273,14 @@ impl Vendor for Nvidia {
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
         let (texts, options) = texts(source, &self.options);
         let mut binaries = self.compiler.compile(&texts, &options, &|| Ok(()), progress)?;
-        if binaries.len() > 1 {
-            units::prepare(&mut binaries)?;
-        }
+        let separate = options.iter().any(|option| option == SEPARATE);
         match binaries.pop() {
-            Some(only) if binaries.is_empty() => Ok(only),
-            last => self.context.link(binaries.into_iter().chain(last)),
+            Some(whole) if !separate => Ok(whole),
+            last => {
+                binaries.extend(last);
+                units::prepare(&mut binaries)?;
+                self.context.link(binaries.into_iter())
+            }
         }
     }
 }

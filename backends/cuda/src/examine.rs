@@ -2,7 +2,7 @@
 //! bytes of code from its binaries.
 
 use crate::context::texts;
-use crate::units::attributes;
+use crate::units::{Attribute, attributes};
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSymbol, SymbolIndex, SymbolKind};
 use std::collections::BTreeMap;
@@ -65,10 +65,10 @@ fn functions(log: &str) -> Vec<FunctionCost> {
 fn registers(binary: &[u8]) -> object::Result<BTreeMap<String, u32>> {
     const REGISTERS: u8 = 0x2f;
     let file = ElfFile64::<LittleEndian>::parse(binary)?;
-    let of_registers = attributes(&file)?.into_iter().filter(|(attribute, ..)| *attribute == REGISTERS);
-    of_registers
-        .map(|(_, symbol, registers)| Ok((file.symbol_by_index(SymbolIndex(symbol))?.name()?.to_owned(), registers)))
-        .collect()
+    let of_registers = attributes(&file)?.into_iter().filter(|attribute| attribute.kind == REGISTERS);
+    let named =
+        |Attribute { symbol, value, .. }| Ok((file.symbol_by_index(SymbolIndex(symbol))?.name()?.to_owned(), value));
+    of_registers.map(named).collect()
 }
 
 /// Bytes of code by function.

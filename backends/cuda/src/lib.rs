@@ -154,6 +154,8 @@ impl Facts {
             zeroed: false,
             nvidia: true,
             patch,
+            // What becomes of PTX the driver's compiler decides, and only machine code says how large stacks are.
+            recursion: options.last().is_some_and(|target| target.contains("=sm_")),
         };
         Ok(Self {
             device,

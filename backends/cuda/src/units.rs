@@ -8,6 +8,11 @@
 //! And it does not notice when a kernel's jump tables outgrow their 64 KiB of constant memory: addresses then wrap, and
 //! the code jumps anywhere. Such a program is refused. In PTX, which a GPU that is newer than NVRTC gets, there are no
 //! tables to count yet, so this check does not cover it.
+//!
+//! Of functions that recurse it cannot tell how much stack they take. Those look themselves how deep the stack is: all
+//! that a cut call enters, by a call of `vv_deep` if it is too deep. So the kernel needs what they may use, which is the
+//! frame of `vv_room`, a function that is never called, and the longest path from one that looks to the next. That frame
+//! is made so much larger, and the call lists become a tree, without recursion.
 
 use object::read::elf::{ElfFile64, FileHeader as _};
 use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolIndex};
@@ -22,6 +27,10 @@ const MAX_TABLES: u64 = 64 << 10;
 const TABLES_SECTION: &str = ".nv.constant2.";
 /// The attribute of `.nv.info` with the bytes of a function's stack frame.
 const FRAME: u8 = 0x11;
+/// What a function calls that recursed too deep. Of this and the next one there may be clones, as `_Z7vv_deepP2VM$1`.
+const DEEP: &str = "_Z7vv_deepP2VM";
+/// The function whose frame is the stack that recursion may take.
+const ROOM: &str = "_Z7vv_roomP2VM";
 /// The bit of `st_other` that marks a kernel's symbol.
 const ENTRY: u8 = 0x10;
 
@@ -37,13 +46,36 @@ pub fn prepare(binaries: &mut [Vec<u8>]) -> Result<()> {
         );
         return Err(Error::Compile { log });
     }
-    reduce_calls(binaries, &units);
+    let graph = Graph::new(&units);
+    let recurses = graph.names.iter().any(|name| name.contains(DEEP));
+    let kept = if recurses {
+        make_room(binaries, &units, graph.between_looks()?)?;
+        Some(graph.tree())
+    } else {
+        graph.smaller()
+    };
+    if let Some(kept) = kept {
+        reduce_calls(binaries, &units, &kept);
+    }
     Ok(())
 }
 
-/// Rewrites the call lists, if there are too many paths, with the calls of a tree.
-fn reduce_calls(binaries: &mut [Vec<u8>], units: &[Unit]) {
-    let Some(kept) = Graph::new(units).tree() else { return };
+/// Adds so many bytes to the frame of `vv_room`.
+fn make_room(binaries: &mut [Vec<u8>], units: &[Unit], more: u64) -> Result<()> {
+    let mut any = false;
+    for (binary, unit) in binaries.iter_mut().zip(units) {
+        for frame in unit.frames.iter().filter(|frame| unit.name(frame.symbol).contains(ROOM)) {
+            let bytes = u32::try_from(frame.bytes + more).unwrap_or(u32::MAX);
+            binary[frame.at..frame.at + 4].copy_from_slice(&bytes.to_le_bytes());
+            any = true;
+        }
+    }
+    let log = || "functions recurse, and there is no room for them on the stack".into();
+    any.then_some(()).ok_or_else(|| Error::Compile { log: log() })
+}
+
+/// Leaves only these calls in the call lists.
+fn reduce_calls(binaries: &mut [Vec<u8>], units: &[Unit], kept: &HashSet<(&str, &str)>) {
     for (binary, unit) in binaries.iter_mut().zip(units) {
         let Some(list) = &unit.list else { continue };
         let mut seen = HashSet::new();
@@ -74,11 +106,19 @@ const PAIR: usize = 8;
 struct Unit {
     /// Names of symbols; local symbols are prefixed with the unit's number, so that they are unique in the program.
     names: Vec<String>,
-    frames: Vec<(usize, u64)>,
+    frames: Vec<Frame>,
     entries: Vec<usize>,
     list: Option<List>,
     /// Bytes of jump tables.
     tables: u64,
+}
+
+/// A function's stack frame.
+struct Frame {
+    symbol: usize,
+    bytes: u64,
+    /// Where the file says so.
+    at: usize,
 }
 
 /// A unit's call list.
@@ -105,9 +145,9 @@ impl Unit {
                 unit.entries.push(index);
             }
         }
-        for (attribute, symbol, value) in attributes(&file)? {
-            if attribute == FRAME && symbol < unit.names.len() {
-                unit.frames.push((symbol, value.into()));
+        for Attribute { kind, symbol, value, at } in attributes(&file)? {
+            if kind == FRAME && symbol < unit.names.len() {
+                unit.frames.push(Frame { symbol, bytes: value.into(), at });
             }
         }
         let tables =
@@ -132,19 +172,31 @@ impl Unit {
     }
 }
 
-/// The entries of `.nv.info` about functions: attribute, symbol, value. An entry is a format, an attribute and a size,
-/// followed by that many bytes.
-pub fn attributes(file: &ElfFile64<'_, LittleEndian>) -> object::Result<Vec<(u8, usize, u32)>> {
+/// What `.nv.info` says about a function.
+pub struct Attribute {
+    pub kind: u8,
+    pub symbol: usize,
+    pub value: u32,
+    /// The value's offset in the file.
+    pub at: usize,
+}
+
+/// The entries of `.nv.info` about functions. An entry is a format, a kind and a size, followed by that many bytes.
+pub fn attributes(file: &ElfFile64<'_, LittleEndian>) -> object::Result<Vec<Attribute>> {
     const SIZED: u8 = 4;
     let Some(section) = file.section_by_name(".nv.info") else { return Ok(Vec::new()) };
-    let (mut rest, mut found) = (section.data()?, Vec::new());
-    while let Some(([format, attribute, low, high], after)) = rest.split_first_chunk() {
+    let data = section.data()?;
+    let begins = section.file_range().map_or(0, |(at, _)| at as usize);
+    let (mut rest, mut found) = (data, Vec::new());
+    while let Some(([format, kind, low, high], after)) = rest.split_first_chunk() {
         let size = if *format == SIZED { usize::from(u16::from_le_bytes([*low, *high])) } else { 0 };
+        let at = begins + data.len() - after.len() + 4;
         let Some((value, after)) = after.split_at_checked(size) else { break };
         if let Some((symbol, value)) = value.split_first_chunk()
             && let Some(value) = value.first_chunk()
         {
-            found.push((*attribute, u32::from_le_bytes(*symbol) as usize, u32::from_le_bytes(*value)));
+            let (symbol, value) = (u32::from_le_bytes(*symbol) as usize, u32::from_le_bytes(*value));
+            found.push(Attribute { kind: *kind, symbol, value, at });
         }
         rest = after;
     }
@@ -173,9 +225,9 @@ impl<'a> Graph<'a> {
                     graph.names.len() - 1
                 })
             };
-            for (symbol, frame) in &unit.frames {
-                let function = number(&mut graph, *symbol);
-                graph.frames[function] = *frame;
+            for frame in &unit.frames {
+                let function = number(&mut graph, frame.symbol);
+                graph.frames[function] = frame.bytes;
             }
             for symbol in &unit.entries {
                 let function = number(&mut graph, *symbol);
@@ -189,12 +241,58 @@ impl<'a> Graph<'a> {
         graph
     }
 
-    /// The calls to keep, or `None` if all calls stay.
-    fn tree(&self) -> Option<HashSet<(&'a str, &'a str)>> {
-        let (paths, deepest) = self.paths()?;
-        if self.entries.iter().all(|entry| paths[*entry] <= MAX_PATHS) {
-            return None;
+    /// The most bytes of stack between two functions that look how deep it is, or between the kernel and the first, with
+    /// the frames of both: those that call `vv_deep`.
+    fn between_looks(&self) -> Result<u64> {
+        let ends = |callee: &usize| self.names[*callee].contains(DEEP);
+        let looks: Vec<bool> = self.calls.iter().map(|calls| calls.iter().any(ends)).collect();
+        let mut below: Vec<Option<u64>> = vec![None; self.names.len()];
+        let mut open = vec![false; self.names.len()];
+        for root in 0..self.names.len() {
+            let mut work = vec![(root, 0)];
+            while let Some((function, next)) = work.pop() {
+                open[function] = true;
+                match self.calls[function].get(next) {
+                    Some(callee) => {
+                        work.push((function, next + 1));
+                        match (looks[*callee], below[*callee]) {
+                            (false, None) if open[*callee] => {
+                                let log =
+                                    format!("{} recurses and does not look how deep the stack is", self.names[*callee]);
+                                return Err(Error::Compile { log });
+                            }
+                            (false, None) => work.push((*callee, 0)),
+                            _ => {}
+                        }
+                    }
+                    None => {
+                        let callees = self.calls[function].iter();
+                        let of = |callee: &usize| {
+                            if looks[*callee] { self.frames[*callee] } else { below[*callee].unwrap_or(0) }
+                        };
+                        let own = if self.names[function].contains(ROOM) { 0 } else { self.frames[function] };
+                        below[function] = Some(own + callees.map(of).max().unwrap_or(0));
+                    }
+                }
+            }
         }
+        Ok(below.into_iter().flatten().max().unwrap_or(0))
+    }
+
+    /// The calls to keep, or `None` if all calls stay.
+    fn smaller(&self) -> Option<HashSet<(&'a str, &'a str)>> {
+        let (paths, deepest) = self.paths()?;
+        let many = self.entries.iter().any(|entry| paths[*entry] > MAX_PATHS);
+        many.then(|| self.tree_with(&deepest))
+    }
+
+    /// The calls of a tree.
+    fn tree(&self) -> HashSet<(&'a str, &'a str)> {
+        self.tree_with(&vec![None; self.names.len()])
+    }
+
+    /// The calls of a tree with these ones on the way down from an entry.
+    fn tree_with(&self, deepest: &[Option<usize>]) -> HashSet<(&'a str, &'a str)> {
         let mut kept = HashSet::new();
         for entry in &self.entries {
             let (mut seen, mut todo) = (HashSet::from([*entry]), VecDeque::from([*entry]));
@@ -213,7 +311,7 @@ impl<'a> Graph<'a> {
                 self.calls[from].iter().for_each(|to| add(from, *to, &mut todo));
             }
         }
-        Some(kept)
+        kept
     }
 
     /// For each function the number of paths that begin with it, and its callee with the deepest stack; `None` if there
@@ -285,7 +383,50 @@ mod tests {
         let (paths, _) = graph.paths().expect("no recursion");
         // Every function is still reached, once.
         assert_eq!(paths[graph.entries[0]], 2 * u64::from(LEVELS) + 3);
-        assert!(graph.tree().is_none(), "few paths stay as they are");
+        assert!(graph.smaller().is_none(), "few paths stay as they are");
+    }
+
+    /// Needs NVRTC, but no device.
+    #[test]
+    fn recursion_gets_room_and_becomes_a_tree() {
+        let nvrtc = match crate::nvrtc::nvrtc() {
+            Ok(nvrtc) => nvrtc,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let header = "struct VM { unsigned zero, code; };\n#define FN __device__ __noinline__\nFN void vv_deep(VM *vm);\n\
+                      FN unsigned even(VM *vm, unsigned n);\nFN unsigned odd(VM *vm, unsigned n);\n";
+        // A frame of some 400 bytes lies between two looks.
+        let odd = "FN unsigned odd(VM *vm, unsigned n) { volatile unsigned a[100]; a[n % 100] = n; \
+                   return even(vm, n - 1) + a[vm->zero]; }\n";
+        let even = |looks| {
+            format!(
+                "FN unsigned even(VM *vm, unsigned n) {{ {looks} return n ? odd(vm, n - 1) * 3 + vm->code : 1; }}\n"
+            )
+        };
+        let kernel = "FN void vv_deep(VM *vm) { vm->code = 7; }\n\
+                      FN void vv_room(VM *vm) { volatile unsigned a[1024]; a[vm->zero] = 1; vm->code = a[vm->code]; }\n\
+                      extern \"C\" __global__ void k(VM *vm) { if (vm->zero) vv_room(vm); vm->code = even(vm, vm->code); }\n";
+        let mut options = crate::options(false, "--gpu-architecture=sm_90".into());
+        options.push("--relocatable-device-code=true".into());
+        let compile = |even: String| {
+            let texts = [even.as_str(), odd, kernel].map(|unit| [header, unit].concat());
+            nvrtc.compiler.compile(&texts, &options, &|| Ok(()), &mut |_, _| ()).expect("they compile")
+        };
+        // What the kernel enters there, the clone perhaps.
+        let room = |binaries: &[Vec<u8>]| {
+            let units = read(binaries).expect("units");
+            let graph = Graph::new(&units);
+            let called = graph.calls[graph.entries[0]].iter().find(|callee| graph.names[**callee].contains(ROOM));
+            (graph.frames[*called.expect("the kernel calls it")], graph.paths().is_some())
+        };
+        let mut binaries = compile(even("if (n > 1000000) { vv_deep(vm); return 0; }"));
+        let (before, tree) = room(&binaries);
+        assert!((4096..4200).contains(&before) && !tree, "{before}");
+        prepare(&mut binaries).expect("there is room");
+        let (after, tree) = room(&binaries);
+        assert!((400..600).contains(&(after - before)) && tree, "{before} {after}");
+        let refused = prepare(&mut compile(even("if (n > 1000000) return 0;") + "FN void f(VM *vm) { vv_deep(vm); }"));
+        assert!(matches!(&refused, Err(Error::Compile { log }) if log.contains("does not look")), "{refused:?}");
     }
 
     /// A switch of 14 cases that are not constants becomes a tree whose leaves are jump tables.

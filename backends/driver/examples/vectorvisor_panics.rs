@@ -36,6 +36,7 @@ impl Driver for Panics {
             zeroed: false,
             nvidia: false,
             patch: false,
+            recursion: false,
         })))
     }
 }

@@ -128,6 +128,9 @@ pub struct DeviceInfo {
     pub nvidia: bool,
     /// The `patch` quirk is on.
     pub patch: bool,
+    /// Functions of a kernel with `#define VV_RECURSES 1` in its header may recurse: its stack has room for `VV_STACK` bytes,
+    /// and for what lies between two functions that look how deep it is (`VV_DEEP_HERE`).
+    pub recursion: bool,
 }
 
 /// Kernel text to compile. The whole program is `header` followed by all `units`; a backend that can link may

@@ -118,6 +118,7 @@ impl Facts {
             zeroed: false,
             nvidia: false,
             patch,
+            recursion: false,
         };
         Ok(Self {
             vendor,

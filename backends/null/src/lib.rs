@@ -68,6 +68,7 @@ fn info() -> DeviceInfo {
         zeroed: true,
         nvidia: false,
         patch: false,
+        recursion: false,
     }
 }
 

@@ -131,6 +131,7 @@ impl Facts {
             zeroed: in_place || (simulated && std::env::var_os("OCLGRIND_UNINITIALIZED").is_none()),
             nvidia,
             patch,
+            recursion: false,
         };
         let options = CString::new(options).map_err(|_| Error::Invalid("a build option holds a zero".into()))?;
         let text_is_binary = id.platform_text(cl_platform::CL_PLATFORM_NAME)?.contains("Portable Computing Language");

@@ -99,6 +99,7 @@ fn options(seed: u64) -> Options {
         with: BTreeSet::new(),
         heap: None,
         stack: 65536,
+        native_stack: if rng.bool() { 0 } else { 4096 },
         traps: if rng.bool() { Traps::Sticky } else { Traps::Exact },
         bounds: if rng.bool() { Bounds::Size } else { Bounds::Capacity },
         linked: rng.u32(..8) == 0,

@@ -89,7 +89,7 @@ pub struct TranslateArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub heap: Option<u64>,
     /// Most call stack of a VM whose program recurses, as 4MiB, 64k or bytes. On other backends than cpu a VM begins with
-    /// 64 KiB, and an input that needs more runs again; with all of it if the program can suspend [default: 1 MiB].
+    /// a small one, and an input that needs more runs again; with all of it if the program can suspend [default: 1 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_stack)]
     pub stack: Option<u32>,
     /// When a bad memory access is noticed: soon after (sticky: fast), or at the access (exact).

@@ -72,6 +72,7 @@ fn print(out: &mut StdoutLock, driver: &dyn Driver, d: &DeviceInfo) -> Result<()
         ("live shared memory", d.live_shared),
         ("nvidia", d.nvidia),
         ("patch", d.patch),
+        ("recursion", d.recursion),
     ];
     let has: Vec<_> = features.iter().filter(|f| f.1).map(|f| f.0).collect();
     writeln!(out, "    has: {}", if has.is_empty() { "-".into() } else { has.join(", ") })?;

@@ -156,6 +156,7 @@ fn typical(language: Language, args: &DeviceArgs) -> DeviceInfo {
         zeroed: !gpu,
         nvidia,
         patch: args.patch == Some(true),
+        recursion: language == Language::Cuda,
     }
 }
 

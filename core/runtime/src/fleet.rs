@@ -3,6 +3,7 @@
 mod autotune;
 mod busy;
 mod cancel;
+mod deep;
 mod devices;
 mod files;
 mod gather;
@@ -29,6 +30,7 @@ pub use instances::{Call, Instances, Returned};
 
 use crate::meter::Gauges;
 use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Source, Summary, Trap};
+use deep::Deep;
 use gather::Gather;
 use group::{Common, Group, Limit};
 use job::{Job, Jobs, Numbered, Quota, Served};
@@ -73,6 +75,8 @@ pub struct Fleet {
     init: Init,
     cancel: CancelHandle,
     exact: Exact,
+    /// Where inputs run that recursed too deep; made for the first.
+    deep: Option<Deep>,
     /// Inputs of the present run that may still run again for the exact place of a trap.
     exact_left: usize,
     /// The program as the caller made it; `common.program` differs from it after [`Self::drop_assumption`].
@@ -147,6 +151,7 @@ impl Fleet {
             init: Init::new(program.meta()),
             cancel,
             exact: Exact::NotYet,
+            deep: None,
             exact_left: 0,
             made: program.clone(),
             rate: FIRST_RATE,

@@ -96,6 +96,10 @@ impl Default for ProgramOptions {
 /// Default of the largest size of the cache in bytes: ccache's.
 const CACHE_LIMIT: u64 = 5 << 30;
 
+/// Bytes of a GPU's stacks on which functions recurse. Each thread that can run at once has one: 270,336 on an H200.
+const NATIVE_STACKS: [u32; 2] = [24 << 10, 8 << 10];
+/// They take one in so many bytes of the device's memory, at most.
+const STACKS_SHARE: u64 = 16;
 /// Paths of calls below one direct function on PoCL, whose compile time grows with them (lz4: 31 s at 40, 43 s at 300).
 const POCL_PATHS: u32 = 64;
 /// Default of the largest call stack in bytes of a recursive program: what runs in Wasmtime, which gives 512 KiB,
@@ -128,6 +132,7 @@ impl ProgramOptions {
             cell: self.interleave.unwrap_or(if lanes == 1 || !cpu { 0 } else { 8 }),
             heap: self.heap,
             stack: self.stack.unwrap_or(STACK),
+            native_stack: native_stack(info),
             traps: self.traps,
             bounds: self.bounds,
             alignment: self.alignment.unwrap_or(if cpu { Alignment::Any } else { Alignment::Natural }),
@@ -143,6 +148,14 @@ impl ProgramOptions {
             roots: self.roots.clone(),
         }
     }
+}
+
+/// Bytes of a device's own stack on which functions recurse.
+fn native_stack(info: &DeviceInfo) -> u32 {
+    let threads = u64::from(info.parallel_tiles) * u64::from(info.lane_width);
+    let share = info.memory / STACKS_SHARE / threads.max(1);
+    let fits = |bytes: &u32| info.recursion && u64::from(*bytes) <= share;
+    NATIVE_STACKS.into_iter().find(fits).unwrap_or(0)
 }
 
 /// How a fleet runs.

@@ -97,6 +97,8 @@ pub struct Choice {
     pub unaligned: bool,
     /// An earlier run may have stored into shared data, so that nothing is shared although it is asked for.
     pub unshared: bool,
+    /// Many inputs of an earlier run recursed deeper than the device's own stack allows.
+    pub deep: bool,
 }
 
 impl Choice {
@@ -125,7 +127,12 @@ impl Choice {
         if unshared {
             translation.with.remove(&Opt::SharedData);
         }
-        Self { translation, tuning, learnt, unaligned, unshared }
+        let may_recurse = translation.native_stack > 0 && translation.recurses(false);
+        let deep = may_recurse && known.is_some_and(|key| found(DEEP, &key).is_some());
+        if deep {
+            translation.without.insert(Opt::NativeRecursion);
+        }
+        Self { translation, tuning, learnt, unaligned, unshared, deep }
     }
 
     /// The capacity of linear memory in bytes that a VM of many has at first: what was enough for nearly all inputs of an
@@ -237,6 +244,7 @@ impl Program {
             interleave: Some(translation.cell),
             alignment: Some(translation.alignment),
             with: translation.with.clone(),
+            without: translation.without.clone(),
             ..asked.clone()
         };
         let cache = Cache::open(&options.cache, options.cache_limit).unwrap_or_else(|warning| {
@@ -332,8 +340,8 @@ impl Program {
     /// The same program with another `tuning`. Assumptions that were dropped, as the options of `now` show, stay
     /// dropped.
     pub(crate) fn tuned(&self, tuning: Tuning, now: &ProgramOptions) -> Result<Self> {
-        let (alignment, with) = (now.alignment, now.with.clone());
-        let mut options = ProgramOptions { alignment, with, ..self.0.asked.clone() };
+        let (alignment, with, without) = (now.alignment, now.with.clone(), now.without.clone());
+        let mut options = ProgramOptions { alignment, with, without, ..self.0.asked.clone() };
         tuning.apply(&mut options);
         let mut program = Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
         // As the caller asked, so that later autotuning has the same choice.
@@ -361,8 +369,23 @@ impl Program {
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }
 
+    /// The same program for VMs that cannot run again: it makes no assumption that one might violate.
+    pub(crate) fn unassuming(&self) -> Result<Self> {
+        let framed = self.framed()?;
+        if framed.0.options.alignment == Some(Alignment::Natural) { framed.unaligned() } else { Ok(framed) }
+    }
+
+    /// The same program, recursing in frames in the VM's memory where the device's own stack is small.
+    pub(crate) fn framed(&self) -> Result<Self> {
+        let mut options = self.0.options.clone();
+        if !self.0.engine.info().recursion || !options.without.insert(Opt::NativeRecursion) {
+            return Ok(self.clone());
+        }
+        Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
+    }
+
     /// The same program, with the same memory layout and states, for accesses of any alignment.
-    pub(crate) fn unaligned(&self) -> Result<Self> {
+    fn unaligned(&self) -> Result<Self> {
         let options = ProgramOptions { alignment: Some(Alignment::Any), ..self.0.options.clone() };
         Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
     }
@@ -397,6 +420,14 @@ impl Program {
         let key = tuning_key(engine.backend(), engine.info(), &self.0.wasm, &self.0.asked);
         let (Some(key), Ok(bytes)) = (key, postcard::to_stdvec(&tuning)) else { return false };
         self.remember(TUNING, &key, &bytes)
+    }
+
+    /// Lets later programs recurse in frames, however deep.
+    pub(crate) fn remember_deep(&self) {
+        let engine = &self.0.engine;
+        if let Some(key) = tuning_key(engine.backend(), engine.info(), &self.0.wasm, &self.0.asked) {
+            self.remember(DEEP, &key, &[]);
+        }
     }
 
     /// As [`Choice::first_memory`].
@@ -439,6 +470,8 @@ impl Program {
 const UNALIGNED: &str = "unaligned";
 /// Kind of cache entry: the program may store into shared data (it violated that assumption or natural alignment).
 const UNSHARED: &str = "unshared";
+/// Kind of cache entry: many inputs recurse deeper than the device's own stack allows.
+const DEEP: &str = "deep";
 /// Kind of cache entry: a [`Learnt`].
 const LEARNT: &str = "learnt";
 /// Kind of cache entry: a [`Tuning`].

@@ -568,6 +568,73 @@ fn recursion_ends_as_a_trap_where_memory_is_short() {
     }
 }
 
+/// As on a GPU, whose stacks are small.
+#[test]
+fn inputs_that_recurse_deeper_than_the_stack_run_again() {
+    let text = r#"(module
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (memory 1 1)
+      (data (i32.const 0) "\08\00\00\00\05\00\00\00begun")
+      (func $deep (param i32) (result i32)
+        (if (result i32) (local.get 0)
+          (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+          (else (i32.const 0))))
+      (func (export "deep") (param i32) (result i32)
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
+        (call $deep (local.get 0))))"#;
+    for (deep, of) in [(1, 40), (2, 3), (0, 2)] {
+        let cache = tempfile::tempdir().expect("a folder");
+        let engine = common::engine(|info| info.recursion = true).0;
+        let cached = ProgramOptions { cache: CachePolicy::Dir(cache.path().into()), ..options(4) };
+        let made = program(&engine, text, &cached);
+        let mut fleet = Fleet::new(&made, &FleetOptions::default(), None).expect("there is room");
+        // Of each `of` so many recurse deep, and one in 500 without end.
+        let depth = |i: usize| match (i % 500, i % of < deep) {
+            (7, _) if deep > 0 => -1,
+            (_, true) => 5000 + i as i32,
+            _ => 10 + i as i32 % 7,
+        };
+        let inputs = (0..3000).map(|i| Input::args(vec![Value::I32(depth(i))])).collect();
+        let (outcomes, summary) = run(&mut fleet, "deep", inputs);
+        assert_eq!(outcomes.len(), 3000);
+        for outcome in &outcomes {
+            assert_eq!(outcome.stdout, b"begun", "{outcome:?}");
+            match depth(outcome.index) {
+                -1 => assert!(
+                    matches!(&outcome.end, End::Trap(trap) if trap.kind == TrapKind::StackExhausted),
+                    "{outcome:?}"
+                ),
+                depth => {
+                    assert_eq!((&outcome.end, &outcome.values[..]), (&End::Exit(0), &[Value::I32(depth)][..]));
+                }
+            }
+        }
+        let again = outcomes.iter().filter(|outcome| !(0..100).contains(&depth(outcome.index))).count();
+        assert_eq!(summary.reruns, again as u64, "{summary:?}");
+        // Later programs recurse in frames if they are many, and then nothing runs again.
+        let later = program(&engine, text, &cached);
+        let many = 16 * again > 3000;
+        assert_eq!(later.options().without.contains(&vectorvisor::translate::Opt::NativeRecursion), many, "{again}");
+    }
+}
+
+#[test]
+fn a_start_function_that_recurses_deep_runs_with_each_input() {
+    let text = r#"(module
+      (global $depth (mut i32) (i32.const 0))
+      (func $deep (param i32) (result i32)
+        (if (result i32) (local.get 0)
+          (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+          (else (i32.const 0))))
+      (func $init (global.set $depth (call $deep (i32.const 5000))))
+      (start $init)
+      (func (export "depth") (result i32) (global.get $depth)))"#;
+    let program = program(&common::engine(|info| info.recursion = true).0, text, &options(4));
+    let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
+    let (outcomes, _) = run(&mut fleet, "depth", vec![Input::default(); 40]);
+    assert!(outcomes.iter().all(|o| o.end == End::Exit(0) && o.values == [Value::I32(5000)]), "{:?}", outcomes[0]);
+}
+
 #[test]
 fn more_vms_than_fit_are_refused_with_their_number() {
     let many = FleetOptions { vms: Some(1 << 30), ..Default::default() };

@@ -215,15 +215,18 @@ pub enum Status {
     Unanswered = 13,
     /// Has computed for longer than [`Par::Limit`].
     Late = 14,
+    /// Recursed deeper than [`crate::Options::native_stack`] allows. Everything that it did since its start must be
+    /// discarded.
+    Deep = 15,
 }
 
 impl Status {
     /// The status in the low half of a status word.
     pub fn of(word: u64) -> Option<Self> {
         use Status::*;
-        const ALL: [Status; 15] = [
+        const ALL: [Status; 16] = [
             Idle, Start, Run, Exit, Trap, Call, Full, Stopped, Fuel, Violated, Outgrown, Answered, TooLong, Unanswered,
-            Late,
+            Late, Deep,
         ];
         ALL.into_iter().find(|s| *s as u32 == word as u32)
     }

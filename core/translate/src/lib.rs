@@ -113,11 +113,13 @@ pub enum Opt {
     /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Violated`], and
     /// its input has to run again in a program translated without this. Off by default: it pays for few programs.
     SharedData,
+    /// Functions recurse on the thread's own stack, where there is one: see [`Options::native_stack`].
+    NativeRecursion,
 }
 
 impl Opt {
     /// All of them, with the names that the options `--without` and `--opt` know.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("merge-checks", Self::MergeChecks),
         ("wide-checks", Self::WideChecks),
         ("store-after-load", Self::StoreAfterLoad),
@@ -125,6 +127,7 @@ impl Opt {
         ("hoist-checks", Self::HoistChecks),
         ("merge-functions", Self::MergeFunctions),
         ("shared-data", Self::SharedData),
+        ("native-recursion", Self::NativeRecursion),
     ];
 
     /// Whether it is on unless an option leaves it out.
@@ -149,6 +152,10 @@ pub struct Options {
     pub heap: Option<u64>,
     /// Most bytes of frames in a program that recurses; one that does not gets what it needs.
     pub stack: u32,
+    /// Bytes of a thread's own stack on which direct functions may recurse, where it is a small one. A VM that needs more
+    /// ends as [`abi::Status::Deep`], and its input has to run again in a program where this is 0, so there is no recursion
+    /// in a program that can suspend. 0: in C the own stack has room for all of `stack`, elsewhere none.
+    pub native_stack: u32,
     /// When a bad access is reported.
     pub traps: Traps,
     /// What growable memory is tested against.
@@ -185,9 +192,15 @@ impl Options {
         (opt.on_by_default() || self.with.contains(&opt)) && !self.without.contains(&opt)
     }
 
-    /// Whether direct functions recurse natively. Elsewhere stacks are small, or compilers need to know their depth.
-    pub fn recurses(&self) -> bool {
-        self.target.language == Language::C && self.stack <= MAX_RECURSION
+    /// Whether direct functions recurse natively, in a program that makes remote calls (`remote`) or none. Elsewhere
+    /// stacks are small, or compilers need to know their depth.
+    pub fn recurses(&self, remote: bool) -> bool {
+        let may = match (self.native_stack, self.target.language) {
+            (0, Language::C) => self.stack <= MAX_RECURSION,
+            (0, _) => false,
+            _ => self.traps == Traps::Sticky && !remote && !self.interpret,
+        };
+        may && self.has(Opt::NativeRecursion)
     }
 
     /// Whether accesses are assumed to be aligned as their hints say, in a program that makes remote calls (`remote`)

@@ -19,6 +19,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "thread-exit" => options.target.thread_exit = true,
             "cheap-branches" => options.target.cheap_branches = true,
             "c" => options.target.language = Language::C,
+            "small-stack" => options.native_stack = 4096,
             "exact" => options.traps = Traps::Exact,
             "cells-of-16" => options.cell = 16,
             "natural" => options.alignment = Alignment::Natural,

@@ -69,7 +69,8 @@ pub struct Info {
     pub kind: u32,
     /// The language of its compiler.
     pub language: u32,
-    /// The bits `1 << n`, in the order of the fields: thread_exit, timer, live_shared, zeroed, nvidia, patch.
+    /// The bits `1 << n`, in the order of the fields: thread_exit, timer, live_shared, zeroed, nvidia, patch,
+    /// recursion.
     pub flags: u32,
     /// Lanes in lockstep.
     pub lane_width: u32,

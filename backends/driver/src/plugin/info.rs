@@ -15,7 +15,7 @@ fn number<T: PartialEq>(all: &[T], one: &T) -> u32 {
 
 /// The facts for the host. The texts are borrowed from `info`.
 pub fn to_abi(info: &DeviceInfo) -> Info {
-    let flags = [info.thread_exit, info.timer, info.live_shared, info.zeroed, info.nvidia, info.patch];
+    let flags = [info.thread_exit, info.timer, info.live_shared, info.zeroed, info.nvidia, info.patch, info.recursion];
     Info {
         size: size_of::<Info>() as u32,
         kind: number(&KINDS, &info.kind),
@@ -75,6 +75,7 @@ pub unsafe fn from_abi(info: &Info) -> std::result::Result<DeviceInfo, Violation
         zeroed: flag(3),
         nvidia: flag(4),
         patch: flag(5),
+        recursion: flag(6),
         identity: identity.to_owned(),
         name,
     })
@@ -128,15 +129,17 @@ mod tests {
             zeroed: false,
             nvidia: false,
             patch: false,
+            recursion: false,
         };
         type Flag = fn(&mut DeviceInfo) -> &mut bool;
-        let flags: [Flag; 6] = [
+        let flags: [Flag; 7] = [
             |i| &mut i.thread_exit,
             |i| &mut i.timer,
             |i| &mut i.live_shared,
             |i| &mut i.zeroed,
             |i| &mut i.nvidia,
             |i| &mut i.patch,
+            |i| &mut i.recursion,
         ];
         for flag in flags {
             *flag(&mut info) ^= true;

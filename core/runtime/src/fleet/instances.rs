@@ -9,8 +9,8 @@ use super::sizes::Need;
 use super::{CancelHandle, Fleet, now};
 use crate::{End, Error, FleetOptions, Place, Program, Result, Value};
 use std::fmt;
+use vectorvisor_translate::Entry;
 use vectorvisor_translate::abi::{Area, FINISH, Status, Word};
-use vectorvisor_translate::{Alignment, Entry};
 
 /// Many instances of one program, in VMs side by side. Where a [`crate::Fleet`] gives each input a fresh VM, here the
 /// caller chooses which exported function each VM calls next; the function finds the state that earlier calls left,
@@ -72,8 +72,7 @@ impl Instances {
     /// The device has too little memory for them, or an option makes no sense.
     pub fn new(program: &Program, count: u32, options: &FleetOptions) -> Result<Self> {
         // Calls cannot run again, so the program may make no assumption whose violation forces a rerun.
-        let natural = program.options().alignment == Some(Alignment::Natural);
-        let program = if natural { &program.unaligned()? } else { program };
+        let program = &program.unassuming()?;
         let options = FleetOptions { vms: Some(count), ..options.clone() };
         let seed = key::seed(options.seed)?;
         // For the same reason each VM gets the largest memory and call stack at once.
@@ -232,7 +231,7 @@ impl Instances {
                 let at = place(&self.fleet.common.program, group.words.get(Word::Where, vm));
                 End::Failed(format!("it made a host call that is not answered here, in {at}"))
             }
-            Fate::Larger(_) | Fate::Violated | Fate::Longer(_) | Fate::Alone(_) => {
+            Fate::Larger(_) | Fate::Violated | Fate::Deep | Fate::Longer(_) | Fate::Alone(_) => {
                 return Err(Error::Corrupt("a VM that cannot run again has to".into()));
             }
         }))

@@ -1,6 +1,7 @@
 //! One run: puts inputs into free VMs, launches them and settles the results, until all inputs have ended.
 
 use super::busy::Busy;
+use super::deep::Deep;
 use super::group::{Group, Limit, Start};
 use super::image::own_environment;
 use super::job::{Job, Phase, Quota};
@@ -64,6 +65,8 @@ pub struct Run<'a> {
     /// This run executes the start function in one VM, to make the image.
     pub for_image: bool,
     pub summary: Summary,
+    /// Inputs that recursed too deep.
+    pub deep: usize,
     /// When the device was in the program's kernel.
     busy: Busy,
 }
@@ -108,6 +111,7 @@ impl<'a> Run<'a> {
             extends: false,
             for_image: false,
             summary: Summary::default(),
+            deep: 0,
             busy: Busy::default(),
         }
     }
@@ -121,6 +125,7 @@ impl<'a> Run<'a> {
         self.fleet.tell_meter();
         let result = self.all();
         let mut lost: Vec<usize> = self.fleet.groups.iter_mut().flat_map(|g| g.abandon()).collect();
+        lost.extend(self.end_deep());
         lost.extend(self.waiting.iter().chain(&self.retry).chain(&self.solo).map(|job| job.index));
         lost.sort_unstable();
         self.shrink();
@@ -156,6 +161,7 @@ impl<'a> Run<'a> {
             if self.flying.is_empty() {
                 self.shrink();
             }
+            self.take_deep();
             self.wake()?;
             self.not_yet = None;
             for g in 0..self.fleet.groups.len() {
@@ -189,7 +195,10 @@ impl<'a> Run<'a> {
                 && self.solo.is_empty()
                 && !self.ready()
             {
-                return Ok(());
+                if self.fleet.deep.as_ref().is_none_or(Deep::is_idle) {
+                    return Ok(());
+                }
+                _ = self.fleet.cancel.sleep_until(None);
             }
         }
     }
@@ -204,9 +213,9 @@ impl<'a> Run<'a> {
         (self.sink)(outcome);
     }
 
-    fn fail(&mut self, job: &Job, reason: String) {
+    pub fn fail(&mut self, index: usize, reason: String) {
         self.deliver(Outcome {
-            index: job.index,
+            index,
             end: End::Failed(reason),
             stdout: Vec::new(),
             stderr: Vec::new(),
@@ -238,7 +247,7 @@ impl<'a> Run<'a> {
             };
             self.summary.inputs += 1;
             match (self.refuse(&mut job), &self.fleet.init) {
-                (Some(reason), _) => self.fail(&job, reason),
+                (Some(reason), _) => self.fail(job.index, reason),
                 (None, Init::Ended(outcome)) => {
                     let outcome = Outcome { index: job.index, ..(**outcome).clone() };
                     self.deliver(outcome);
@@ -415,7 +424,7 @@ impl<'a> Run<'a> {
                 true => too_much_memory(job.quota.memory),
                 false => format!("its output is longer than {} bytes, and {why}", has.output),
             };
-            self.fail(&job, why);
+            self.fail(job.index, why);
         }
     }
 

@@ -34,6 +34,9 @@ pub enum Fate {
     Larger(Quota),
     /// It violated an assumption: its input runs again in a program without it ([`Fleet::drop_assumption`]).
     Violated,
+    /// It recursed deeper than the device's own stack allows: its input runs again in a fleet that has more
+    /// ([`super::deep::Deep`]).
+    Deep,
     /// Its input runs again with this much fuel per launch.
     Longer(u64),
     /// Its input runs again alone in its warp, so that other VMs use none of its time, with this much fuel per launch.
@@ -164,6 +167,7 @@ impl Fleet {
                 }
             }
             Status::Violated => Fate::Violated,
+            Status::Deep => Fate::Deep,
             Status::Outgrown if job.answered => {
                 return Err(Error::Corrupt("a VM that has all memory outgrew it".into()));
             }
@@ -334,6 +338,12 @@ impl Run<'_> {
                     self.fleet.drop_assumption(g)?;
                     if let Some(job) = self.again(g, vm) {
                         self.retry.push_back(job);
+                    }
+                }
+                Fate::Deep if self.for_image => _ = self.vacate(g, vm),
+                Fate::Deep => {
+                    if let Some(job) = self.again(g, vm) {
+                        self.deeper(job);
                     }
                 }
                 Fate::Longer(slice) => {

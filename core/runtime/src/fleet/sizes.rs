@@ -196,6 +196,7 @@ mod tests {
             zeroed: true,
             nvidia: false,
             patch: false,
+            recursion: false,
         }
     }
 

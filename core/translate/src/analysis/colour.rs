@@ -88,7 +88,7 @@ pub struct Colours {
 impl Colours {
     /// Colours the call graph.
     pub fn new(program: &Program, options: &Options) -> Self {
-        let (force, target, native) = (options.force_framed, options.target, options.recurses());
+        let (force, target) = (options.force_framed, options.target);
         let graph = Graph::new(program);
         let never = never_returns(program, &graph);
         let n = program.functions.len();
@@ -114,6 +114,7 @@ impl Colours {
         });
         let keeps = options.keep && loops;
         let remote = remote || keeps;
+        let native = options.recurses(remote);
         for (i, function) in program.functions.iter().enumerate() {
             if function.body.is_some() {
                 of[i] = if force { Colour::Forced } else { Colour::Direct };

@@ -6,7 +6,11 @@ use crate::ir::Program;
 use std::collections::BTreeSet;
 
 /// The cut calls, as edges of the call graph: what remains has no cycle.
-pub struct Cuts(BTreeSet<(u32, u32)>);
+pub struct Cuts {
+    calls: BTreeSet<(u32, u32)>,
+    /// What they call.
+    callees: BTreeSet<u32>,
+}
 
 impl Cuts {
     /// Searches depth first from the entries, so that the outermost functions of a program are not cut from each other,
@@ -44,16 +48,22 @@ impl Cuts {
                 }
             }
         }
-        Self(cuts)
+        let callees = cuts.iter().map(|(_, to)| *to).collect();
+        Self { calls: cuts, callees }
     }
 
     /// Whether this call is cut.
     pub fn has(&self, from: u32, to: u32) -> bool {
-        self.0.contains(&(from, to))
+        self.calls.contains(&(from, to))
+    }
+
+    /// Whether some cut call calls this node.
+    pub fn enter(&self, node: u32) -> bool {
+        self.callees.contains(&node)
     }
 
     /// Whether nothing is cut.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.calls.is_empty()
     }
 }

@@ -16,6 +16,7 @@ pub fn options() -> Options {
         cell: 8,
         heap: None,
         stack: 64 << 10,
+        native_stack: 0,
         traps: Traps::Sticky,
         bounds: Bounds::Size,
         alignment: Alignment::Any,

@@ -91,6 +91,10 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__popcll(v); }
 VV_INLINE u64 vv_cycles(void) { u64 t; asm volatile("mov.u64 %0, %%clock64;" : "=l"(t)); return t; }
 VV_INLINE u64 vv_timer(void) { u64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
 #define VV_PUBLISH(word, value) do { __threadfence_system(); *(volatile u64 *)&(word) = (value); } while (0)
+/* Where the thread's stack, which grows down, ends at present. */
+VV_INLINE u64 vv_depth(void) { u64 p; asm volatile("stacksave.u64 %0;" : "=l"(p)); return p; }
+/* Behind a call that recurses: keeps the compiler from making a loop of it, which nothing would end. */
+#define VV_BACK asm volatile("");
 #define VV_EXIT_STATE
 #define VV_EXIT(vm) do { vv_end(vm); asm volatile("exit;"); __builtin_unreachable(); } while (0)
 /* Not empty: an empty statement would be removed before PTX is compiled. */

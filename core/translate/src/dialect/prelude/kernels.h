@@ -1,4 +1,13 @@
 /* The kernels. `vv_dispatch` runs one state and returns the next. */
+#if defined(VV_RECURSES) && !defined(VV_HOST)
+/* Nobody runs this: it is a room on the stack, which the driver makes larger by what lies between two looks. */
+VV_FN void vv_room(VM *vm) {
+    volatile u32 room[VV_STACK / 4];
+    room[vm->zero] = 1;
+    vm->code = room[vm->fp];
+}
+#endif
+
 VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp image, vv_gp env, vv_gp64 par, vv_gpv stop, vv_gp pack, u32 thread) {
     VM vm_;
     VM *vm = &vm_;
@@ -7,6 +16,9 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
     if (lane >= width) return;
     thread = thread / VV_LANES * width + lane;
     if (!vv_begin(vm, mem, words, in, out, image, env, par, stop, thread)) return;
+#if defined(VV_RECURSES) && !defined(VV_HOST)
+    if (VV_UNLIKELY(vm->zero)) vv_room(vm);
+#endif
     VV_ENTER(vm); /* a thread that exits from inside a function comes back here */
     for (;;) {
         if (vm->stop == 2) vm->stop = 0;

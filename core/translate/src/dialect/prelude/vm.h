@@ -217,10 +217,22 @@ VV_COLD void vv_halt(VM *vm, u32 status, u32 code, u32 func, u32 at) {
 VV_COLD void vv_trap(VM *vm, u32 kind, u32 func, u32 at) { vv_halt(vm, VV_TRAP, kind, func, at); }
 
 #ifdef VV_RECURSES
+#ifdef VV_DEEP_AGAIN
+/* The input runs again, where there is more stack. */
+VV_COLD void vv_deep(VM *vm) { vv_halt(vm, VV_DEEP, 0, 0xffffffffu, 0xffffffffu); }
+#define VV_TOO_DEEP(vm, func, at) vv_deep(vm)
+#else
+#define VV_TOO_DEEP(vm, func, at) vv_trap(vm, VV_STACK_EXHAUSTED, func, at)
+#endif
+#define VV_LOOK_HOW_DEEP(func, at, ret) if (VV_UNLIKELY(vv_depth() < vm->deepest)) { VV_TOO_DEEP(vm, func, at); ret; }
 /* In front of a native call that closes a cycle of calls. */
-#define VV_DEEPER(func, at, ret) if (VV_UNLIKELY(vv_depth() < vm->deepest)) { vv_trap(vm, VV_STACK_EXHAUSTED, func, at); ret; }
-/* Behind it: keeps a compiler from making a loop of endless recursion. */
-#define VV_BACK __asm__ volatile("");
+#ifdef VV_HOST
+#define VV_DEEPER(func, at, ret) VV_LOOK_HOW_DEEP(func, at, ret)
+#else
+#define VV_DEEPER(func, at, ret)
+#endif
+/* What such a call enters begins so, where a driver has to find what lies between two looks: it sees who calls `vv_deep`. */
+#define VV_DEEP_HERE(ret) VV_LOOK_HOW_DEEP(0xffffffffu, 0xffffffffu, ret)
 #endif
 
 /* Goes on at another state with no frames; the caller has written the new frame. */

@@ -60,10 +60,18 @@ impl Writer<'_> {
         }
     }
 
+    /// Whether a node of the call graph looks how deep the stack is when it is called. In C a cut call does.
+    fn measures(&self, node: u32) -> bool {
+        self.c.native && self.o.target.language != Language::C && self.c.cuts.enter(node)
+    }
+
     pub(super) fn direct(&self, f: u32, body: &Body, head: &str) -> String {
         let function = &self.p.functions[f as usize];
         let mut s = self.scope(f, body, self.leave(function.ty), false);
         let _ = writeln!(s.out, "{head} {{ /* {} */", comment(&function.name()));
+        if self.measures(f) {
+            line!(s, "VV_DEEP_HERE({})", s.leave);
+        }
         self.prologue(&mut s, &body.stmts, self.p.types[function.ty as usize].params.len());
         self.list(&mut s, &body.stmts);
         if !body.stmts.last().is_some_and(Stmt::ends) {
@@ -124,6 +132,9 @@ impl Writer<'_> {
         let leave = self.leave(ty);
         let args: String = (0..self.p.types[ty as usize].params.len()).map(|i| format!(", v{i}")).collect();
         let mut out = format!("VV_FN {head} {{\n");
+        if self.measures(self.c.graph.table(ty)) {
+            let _ = writeln!(out, "  VV_DEEP_HERE({leave})");
+        }
         let _ =
             writeln!(out, "  if (i >= VV_TABLE_LENGTH) {{ vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); {leave}; }}");
         let _ = writeln!(out, "  u32 id = VV_TABLE(i);\n  switch (id) {{");

@@ -226,7 +226,8 @@ impl Writer<'_> {
         def("VV_FIXED", (!self.p.memory.grows || self.o.bounds != Bounds::Size).into(), "");
         def("VV_INITIAL", plan.memory_initial, "u");
         def("VV_GUARD_STEP", GUARD_STEP, "u");
-        def("VV_STACK", self.o.stack.into(), "u");
+        let again = self.o.native_stack > 0;
+        def("VV_STACK", if again { self.o.native_stack } else { self.o.stack }.into(), "u");
         if let Some(shared) = &self.p.shared {
             def("VV_SHARED_AT", shared.start.into(), "u");
             def("VV_SHARED_END", shared.end.into(), "u");
@@ -295,6 +296,7 @@ impl Writer<'_> {
             ("TOO_LONG", Status::TooLong),
             ("UNANSWERED", Status::Unanswered),
             ("LATE", Status::Late),
+            ("DEEP", Status::Deep),
         ];
         for (name, status) in statuses {
             def(&format!("VV_{name}"), status as u64, "u");
@@ -322,6 +324,7 @@ impl Writer<'_> {
         flag(self.stray_stops(), "VV_STRAY_STOPS");
         let deepens = self.c.native && !self.c.cuts.is_empty();
         flag(deepens, "VV_RECURSES");
+        flag(deepens && again, "VV_DEEP_AGAIN");
         flag(self.l.natural, "VV_NATURAL");
         flag(self.o.profile, "VV_PROFILE");
         flag(self.o.force_framed, "VV_FORCE");

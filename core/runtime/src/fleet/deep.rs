@@ -1,0 +1,181 @@
+//! Inputs that recursed deeper than the device's own stack allows: they run beside the others, in a fleet of their own.
+//! Its program is interpreted, where every call has a frame in the VM's memory: that compiles in a second or two. If they
+//! are more than a few, it is translated, with frames for what recurses.
+
+use super::job::{Job, Quota};
+use super::run::{self, Run};
+use super::{CancelHandle, Fleet, Waker};
+use crate::{Error, FleetOptions, Meter, Outcome, Polled, Program, Result, Source};
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::Builder;
+
+/// The inputs that are interpreted, and VMs for them at most: most of the device's memory is taken.
+const FEW: usize = 1024;
+const VMS: usize = 256;
+/// Where more than one input in so many does, later programs recurse in frames.
+const MANY: usize = 16;
+
+/// The way to that fleet, which has a thread of its own. Dropping this ends its run.
+pub struct Deep {
+    jobs: Sender<Job>,
+    outcomes: Receiver<Result<Outcome>>,
+    /// The inputs that it has.
+    holds: BTreeSet<usize>,
+    cancel: CancelHandle,
+}
+
+impl Deep {
+    /// Begins to make it. `waker` is told of each outcome.
+    fn new(program: Program, options: FleetOptions, entry: String, waker: Waker) -> Result<Self> {
+        let (jobs, todo) = channel();
+        let (ended, outcomes) = channel();
+        let cancel = CancelHandle::default();
+        let handle = cancel.clone();
+        let work = move || {
+            // Also after a panic, when the sender has gone.
+            let _end = OnDrop(|| waker.wake());
+            let mut source = Incoming { jobs: todo, left: FEW, ended: false };
+            let mut sink = |outcome| {
+                _ = ended.send(Ok(outcome));
+                waker.wake();
+            };
+            let mut run = |program: Program, source: &mut Incoming, vms| {
+                let mut fleet = Fleet::with_cancel(&program, &options, vms, handle.clone())?;
+                run::run(&mut fleet, program.require(&entry)?, source, &mut sink)
+            };
+            let ran = program.exact().and_then(|program| run(program, &mut source, Some(VMS))).and_then(|_| {
+                if source.ended || handle.cancelled() {
+                    return Ok(());
+                }
+                source.left = usize::MAX;
+                run(program.framed()?, &mut source, None).map(drop)
+            });
+            if let Err(error) = ran {
+                _ = ended.send(Err(error));
+            }
+        };
+        let thread = Builder::new().name("vv-deep".into()).spawn(work);
+        thread
+            .map_err(|e| Error::System { what: "cannot start a thread for deep recursion", reason: e.to_string() })?;
+        Ok(Self { jobs, outcomes, holds: BTreeSet::new(), cancel })
+    }
+
+    /// Whether it has no input.
+    pub fn is_idle(&self) -> bool {
+        self.holds.is_empty()
+    }
+}
+
+impl Drop for Deep {
+    fn drop(&mut self) {
+        // The thread frees what it has, and nobody waits for a compiler.
+        self.cancel.cancel();
+    }
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// The inputs, as they come.
+struct Incoming {
+    jobs: Receiver<Job>,
+    /// How many may come.
+    left: usize,
+    /// There are no more.
+    ended: bool,
+}
+
+impl Source<Job> for Incoming {
+    fn poll(&mut self) -> Polled<Job> {
+        if self.left == 0 {
+            return Polled::Ended;
+        }
+        match self.jobs.try_recv() {
+            Ok(job) => {
+                self.left -= 1;
+                Polled::Ready(job)
+            }
+            Err(TryRecvError::Empty) => Polled::NotYet(None),
+            Err(TryRecvError::Disconnected) => {
+                self.ended = true;
+                Polled::Ended
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Runs an input where there is more stack.
+    pub fn deeper(&mut self, mut job: Box<Job>) {
+        let fleet = &mut *self.fleet;
+        if fleet.deep.is_none() {
+            let options = FleetOptions {
+                vms: None,
+                vms_per_warp: None,
+                exact_reruns: 0,
+                meter: Meter::default(),
+                trace: None,
+                ..fleet.options.clone()
+            };
+            let (program, entry) = (fleet.made.clone(), self.entry.name.clone());
+            match Deep::new(program, options, entry, fleet.waker()) {
+                Ok(deep) => fleet.deep = Some(deep),
+                Err(error) => return self.fail(job.index, too_deep(&error)),
+            }
+        }
+        let Some(deep) = &mut fleet.deep else { return };
+        // Its frames are others.
+        job.quota = Quota { frames: 0, ..job.quota };
+        job.solo = false;
+        deep.holds.insert(job.index);
+        self.deep += 1;
+        // If the thread has ended, `take_deep` says why.
+        _ = deep.jobs.send(*job);
+        deep.cancel.waker().wake();
+    }
+
+    /// Delivers what has ended there.
+    pub fn take_deep(&mut self) {
+        loop {
+            let Some(deep) = &mut self.fleet.deep else { return };
+            let error = match deep.outcomes.try_recv() {
+                Ok(Ok(outcome)) => {
+                    deep.holds.remove(&outcome.index);
+                    self.deliver(outcome);
+                    continue;
+                }
+                Err(TryRecvError::Empty) => return,
+                Ok(Err(error)) => error,
+                Err(TryRecvError::Disconnected) if deep.holds.is_empty() => return self.fleet.deep = None,
+                Err(TryRecvError::Disconnected) => {
+                    Error::System { what: "deep recursion", reason: "its thread panicked".into() }
+                }
+            };
+            let left = std::mem::take(&mut deep.holds);
+            self.fleet.deep = None;
+            for index in left {
+                self.fail(index, too_deep(&error));
+            }
+        }
+    }
+
+    /// The run ends: gives the inputs that did not.
+    pub fn end_deep(&mut self) -> BTreeSet<usize> {
+        let idle = self.fleet.deep.as_ref().is_none_or(Deep::is_idle);
+        let held = if idle { None } else { self.fleet.deep.take() };
+        if self.deep * MANY > self.summary.delivered {
+            self.fleet.made.remember_deep();
+        }
+        held.map(|mut deep| std::mem::take(&mut deep.holds)).unwrap_or_default()
+    }
+}
+
+fn too_deep(error: &Error) -> String {
+    format!("it recurses deeper than the device's own stack allows, and elsewhere it could not run: {error}")
+}
