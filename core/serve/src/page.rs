@@ -63,7 +63,9 @@ fn state(server: &Server) -> Value {
 /// What vendors call the devices, each with how many there are.
 fn models(server: &Server) -> String {
     let mut models: Vec<(&str, usize)> = Vec::new();
-    for device in server.services.values().next().into_iter().flat_map(|service| &service.devices) {
+    let devices = server.services.values().next().into_iter().flat_map(|service| &service.devices);
+    // Further fleets of a device have its name and a number.
+    for device in devices.filter(|device| !device.name.contains(" (no. ")) {
         match models.iter_mut().find(|(model, _)| *model == device.model) {
             Some((_, count)) => *count += 1,
             None => models.push((&device.model, 1)),

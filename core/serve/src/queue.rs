@@ -120,8 +120,31 @@ pub struct Queue {
     /// Bytes that an answer has of late.
     usual: AtomicUsize,
     /// Requests that each worker has. It alone changes its own, and adds to them only with `state` locked.
-    held: Box<[AtomicUsize]>,
+    held: Box<[Held]>,
     pub meters: Meters,
+}
+
+/// A count, in a cache line of its own: a worker changes it for each request.
+#[derive(Default)]
+#[repr(align(128))]
+struct Held(AtomicUsize);
+
+impl Held {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, requests: usize) {
+        self.0.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    fn one_less(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 }
 
 /// The line of requests that failed devices gave back, and that of those that come alone. Each batch has one of its own,
@@ -205,7 +228,7 @@ impl Queue {
     /// A queue with so many workers, none of which has a fleet yet.
     pub fn new(limits: Limits, meters: Meters, workers: usize) -> Self {
         let state = State { workers: (0..workers).map(|_| Worker::Tries).collect(), ..State::default() };
-        let held = (0..workers).map(|_| AtomicUsize::new(0)).collect();
+        let held = (0..workers).map(|_| Held::default()).collect();
         Self { state: state.into(), limits, lines: AtomicU64::new(ALONE + 1), usual: USUAL.into(), held, meters }
     }
 
@@ -249,7 +272,7 @@ impl Queue {
     /// Who is to be told that requests wait: of those that are idle as many as get a part; all, if none is.
     fn who_takes(&self, state: &State) -> Vec<Waker> {
         let idle = state.workers.iter().zip(&self.held).filter_map(|(worker, held)| match worker {
-            Worker::Runs { waker, asked: true } if held.load(Ordering::Relaxed) == 0 => Some(waker.clone()),
+            Worker::Runs { waker, asked: true } if held.get() == 0 => Some(waker.clone()),
             _ => None,
         });
         let idle: Vec<Waker> = idle.take(state.waiting.div_ceil(LEAST)).collect();
@@ -258,7 +281,7 @@ impl Queue {
 
     /// How many of those that wait a worker takes, so that all have about as many.
     fn part(&self, state: &State, worker: usize) -> usize {
-        let held = |worker: usize| self.held[worker].load(Ordering::Relaxed);
+        let held = |worker: usize| self.held[worker].get();
         let asks = |i: &usize| matches!(state.workers[*i], Worker::Runs { asked: true, .. });
         let level = level((0..self.held.len()).filter(asks).map(held).collect(), state.waiting);
         let part = level.saturating_sub(held(worker));
@@ -313,7 +336,7 @@ impl Queue {
         let count = failed.len();
         let mut state = self.state();
         state.workers[worker] = Worker::Tries;
-        self.held[worker].store(0, Ordering::Relaxed);
+        self.held[worker].clear();
         state.add(RETURNED, again.into_iter().chain(others));
         let wakers = state.wakers();
         drop(state);
@@ -329,7 +352,7 @@ impl Queue {
     pub fn leave(&self, worker: usize) -> bool {
         let mut state = self.state();
         state.workers[worker] = Worker::Gone;
-        self.held[worker].store(0, Ordering::Relaxed);
+        self.held[worker].clear();
         let last = state.workers.iter().all(|worker| matches!(worker, Worker::Gone));
         let mut lines = BTreeMap::new();
         if last {
@@ -365,7 +388,7 @@ impl Queue {
     }
 
     fn all_ended(&self, state: &State) -> bool {
-        state.closed && state.waiting == 0 && self.held.iter().all(|held| held.load(Ordering::Relaxed) == 0)
+        state.closed && state.waiting == 0 && self.held.iter().all(|held| held.get() == 0)
     }
 }
 
@@ -405,7 +428,7 @@ impl<'a> Running<'a> {
             self.requests.pop_front();
             self.first += 1;
         }
-        self.queue.held[self.worker].fetch_sub(1, Ordering::Relaxed);
+        self.queue.held[self.worker].one_less();
         request.reply.send(Ok(Ended { outcome, waited }))
     }
 
@@ -471,7 +494,7 @@ impl<'a, 'q> Packets<'a, 'q> {
             let due = state.since.map_or(Some(self.now), |since| since.checked_add(queue.limits.delay));
             let late = due.and_then(|due| due.checked_add(OTHERS));
             let passed = |time: Option<Instant>| time.is_some_and(|time| time <= self.now);
-            let idle = held.load(Ordering::Relaxed) == 0;
+            let idle = held.get() == 0;
             if !(idle || state.waiting >= self.full || state.closed || passed(due)) {
                 return Some(Polled::NotYet(due));
             }
@@ -487,7 +510,7 @@ impl<'a, 'q> Packets<'a, 'q> {
         state.last = next;
         if let Some(line) = state.lines.get_mut(&next) {
             // No more than there may be VMs for: another worker may have some.
-            let free = self.vms.saturating_sub(held.load(Ordering::Relaxed)).max(1);
+            let free = self.vms.saturating_sub(held.get()).max(1);
             self.turn.extend(line.drain(..line.len().min(TURN).min(self.part).min(free)));
             if line.is_empty() {
                 state.lines.remove(&next);
@@ -495,7 +518,7 @@ impl<'a, 'q> Packets<'a, 'q> {
         }
         state.waiting -= self.turn.len();
         self.part -= self.turn.len();
-        held.fetch_add(self.turn.len(), Ordering::Relaxed);
+        held.add(self.turn.len());
         None
     }
 }
@@ -510,7 +533,7 @@ impl Source<Input> for Packets<'_, '_> {
                 }
             };
             if request.reply.gone() {
-                self.queue.held[self.worker].fetch_sub(1, Ordering::Relaxed);
+                self.queue.held[self.worker].one_less();
                 self.queue.meters.ended(Reason::Gone);
                 continue;
             }

@@ -485,6 +485,19 @@ fn programs_find_what_is_beside_the_body() {
         let server = start_with(CGI, Options::default(), FleetOptions::default()).await;
         assert_eq!(server.get("/echo").await.0, 405);
         server.end().await;
+        // Headers count as bodies do.
+        let limits = Limits { bytes: 1 << 16, ..Limits::default() };
+        let options = Options { cgi: true, limits, body: 1000, ..Options::default() };
+        let fleet = FleetOptions { timeout: Some(Duration::from_secs(1)), ..FleetOptions::default() };
+        let server = start_with(ECHO, options, fleet).await;
+        let ask = async |wait: u64| {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let request = server.client.post(format!("http://{}/echo", server.address));
+            let request = request.header("x-long", "a".repeat(40_000)).body("loop");
+            request.send().await.expect("an answer").status().as_u16()
+        };
+        assert_eq!(tokio::join!(ask(0), ask(300)), (504, 503));
+        server.end().await;
     });
 }
 
