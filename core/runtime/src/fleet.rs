@@ -322,6 +322,7 @@ impl Fleet {
         for group in self.groups.drain(..) {
             self.cancel.forget(&group.stop);
         }
+        self.options.meter.set(Gauges::default());
     }
 }
 

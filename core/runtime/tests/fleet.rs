@@ -39,6 +39,16 @@ fn fleet(text: &str, lanes: u32, fleet: &FleetOptions) -> Fleet {
 
 const FACTORIAL: &str = include_str!("../../examples/factorial.wat");
 
+#[test]
+fn a_fleet_that_has_gone_has_no_vms() {
+    let options = FleetOptions { vms: Some(32), ..Default::default() };
+    let mut fleet = fleet(FACTORIAL, 32, &options);
+    run(&mut fleet, "factorial", vec![Input::args(vec![Value::I64(5)])]);
+    assert_eq!((options.meter.now().vms, options.meter.launches()), (32, 1));
+    drop(fleet);
+    assert_eq!(options.meter.now(), vectorvisor::Gauges::default());
+}
+
 /// Copies stdin to stdout through memory; then what the first byte says: `l` loops as long as the second byte is not
 /// `0`, `o` reads beyond memory, `u` is unreachable, `b` writes 64 KiB, `x` exits with the second byte, `m` writes
 /// to memory and global, and says whether it found them as they are at first.
