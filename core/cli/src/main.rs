@@ -14,6 +14,7 @@ mod setup;
 use args::{Cli, Command};
 use clap::Parser as _;
 use std::fmt;
+use std::io::Write as _;
 
 /// A mistake in the command line that only shows when the program or the files are known: exit code 2.
 #[derive(Debug)]
@@ -44,8 +45,10 @@ fn main() {
             if is_usage(&error) { 2 } else { 1 }
         }
     };
-    // Libraries' destructors do not expect threads that still compile.
-    if map::preparing() || vectorvisor::compiles_beside() { interrupt::leave(code) } else { std::process::exit(code) }
+    // Libraries' destructors do not expect threads that still compile, and nothing is left to do. What cannot be written
+    // then has no reader.
+    _ = std::io::stdout().flush();
+    interrupt::leave(code)
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {

@@ -23,7 +23,6 @@ mod start;
 mod timekeeper;
 mod words;
 
-pub use autotune::compiles_beside;
 pub use cancel::{CancelHandle, Waker};
 pub use devices::{DeviceRun, Devices, Ready};
 pub use instances::{Call, Instances, Returned};
@@ -45,6 +44,9 @@ use vectorvisor_translate::Entry;
 use vectorvisor_translate::abi::UNLIMITED_FUEL;
 
 /// Many VMs of one program on one device.
+///
+/// Threads of a fleet may go on compiling after a run or even after the fleet (a compiler cannot be stopped). A process that
+/// ends meanwhile must not run the destructors of drivers' libraries, as `exit` does; `_exit` is fine.
 ///
 /// ```no_run
 /// # fn f(program: &vectorvisor::Program) -> vectorvisor::Result<()> {

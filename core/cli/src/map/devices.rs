@@ -5,7 +5,6 @@ use crate::report::{self, Progress};
 use crate::setup;
 use anyhow::{Context, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,14 +13,6 @@ use vectorvisor::{
     Autotuning, BackendSpec, CancelHandle, DeviceRun, Devices, Drivers, Engine, Fleet, FleetOptions, Program,
     ProgramOptions, Quirks, Ready, Stage,
 };
-
-/// Threads that still prepare a fleet.
-static PREPARING: AtomicUsize = AtomicUsize::new(0);
-
-/// Whether a device is still being prepared, though the run may have ended: its compiler cannot be stopped.
-pub fn preparing() -> bool {
-    PREPARING.load(Ordering::SeqCst) > 0
-}
 
 /// The devices of a run.
 pub struct Prepared {
@@ -73,10 +64,8 @@ impl Prepared {
         let (preparation, (ready, fleets)) = (Arc::new(preparation), channel());
         for (device, spec) in specs.into_iter().enumerate() {
             let (preparation, ready, name) = (preparation.clone(), ready.clone(), names[device].clone());
-            PREPARING.fetch_add(1, Ordering::SeqCst);
             let prepare = move || {
                 let fleet = catch_unwind(AssertUnwindSafe(|| preparation.fleet(device, &name, &spec)));
-                PREPARING.fetch_sub(1, Ordering::SeqCst);
                 let panicked =
                     |_| Err(vectorvisor::Error::System { what: "preparing it", reason: "its thread panicked".into() });
                 let fleet = fleet.unwrap_or_else(panicked);

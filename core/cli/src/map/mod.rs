@@ -10,7 +10,7 @@ mod source;
 mod stats;
 mod stop;
 
-pub use devices::{names, preparing};
+pub use devices::names;
 
 use crate::args::{MapArgs, ProgressArg};
 use crate::report::{self, Failures, Progress};
@@ -222,6 +222,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
             Runs::Several(all) => stats::write_several(path, begin, &all.names, &devices, &summary, inputs)?,
         }
     }
+    // The process ends, and the system frees all at once what a driver frees one by one.
+    std::mem::forget((runs, devices));
     Ok(match &args.end.until {
         Some(_) if found => 0,
         Some(_) => {

@@ -8,7 +8,6 @@ use crate::{
     Autotuning, End, Error, FleetOptions, Input, Outcome, Program, ProgramOptions, Result, Stage, Summary, Tuning,
 };
 use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, Builder, Scope};
 use std::time::{Duration, Instant};
@@ -258,15 +257,6 @@ impl Fleet {
     }
 }
 
-/// Threads that compile candidates.
-static COMPILING: AtomicUsize = AtomicUsize::new(0);
-
-/// Whether threads compile candidates of autotuning, perhaps for runs that have ended: a compiler cannot be stopped. A
-/// process that ends meanwhile must not run the destructors of libraries, as `exit` does.
-pub fn compiles_beside() -> bool {
-    COMPILING.load(Ordering::SeqCst) > 0
-}
-
 /// Candidates that compile, for a run that may end before. Then nobody waits for them, and a later run tries again.
 struct Compiling(Vec<(Tuning, Making)>);
 
@@ -278,14 +268,10 @@ impl Compiling {
     fn begin(made: &Program, now: &ProgramOptions, candidates: &[Tuning]) -> Self {
         let one = |candidate: &Tuning| {
             let (made, now, tuning) = (made.clone(), now.clone(), *candidate);
-            COMPILING.fetch_add(1, Ordering::SeqCst);
-            let end = Ended;
             let make = move || {
                 // The run reads and writes meanwhile, and some compile on all processors.
                 lower_priority(threads::number());
-                let tuned = made.tuned(tuning, &now);
-                drop((made, end));
-                tuned
+                made.tuned(tuning, &now)
             };
             (tuning, thread().spawn(make).map_err(failed))
         };
@@ -302,15 +288,6 @@ impl Compiling {
             thread?.join().map_err(panicked)?
         };
         self.0.into_iter().map(|(tuning, thread)| (tuning, made(thread))).collect()
-    }
-}
-
-/// Dropped where a thread ends, however it does.
-struct Ended;
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        COMPILING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
