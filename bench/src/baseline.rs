@@ -1,16 +1,18 @@
-//! The handwritten kernels of `baselines/`, which have the same inputs and outputs as the guests of the same names.
+//! The handwritten kernels of `baselines/kernels.cu`, which have the same inputs and outputs as the guests of the same
+//! names.
 
 use crate::guests::Guest;
 use crate::native::Case;
 use anyhow::{Context, Result, ensure};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use vectorvisor::driver::{Buffer, Device, Language, Module, Queue, Source};
 use vectorvisor::{Drivers, Engine, Quirks};
 
-const TEXT: &str = include_str!("../baselines/kernels.cu");
+pub(crate) const TEXT: &str = include_str!("../baselines/kernels.cu");
 /// Bytes of a password, and of a salt.
-const FIELD: usize = 16;
+pub(crate) const FIELD: usize = 16;
 
 /// The kernels, loaded on a device.
 pub struct Baseline {
@@ -74,25 +76,39 @@ impl Baseline {
         let mut keys = vec![0; words * threads * 4];
         self.queue.read(out, 0, &mut keys)?;
         for (thread, (_, expected)) in (0..threads).zip(cases.iter().cycle()) {
-            let word = |i: usize| std::array::from_fn(|byte| keys[(i * threads + thread) * 4 + byte]);
-            let key: String = (0..words).map(|i| format!("{:08x}", u32::from_le_bytes(word(i)))).collect();
-            ensure!(expected.trim_ascii_end() == key.as_bytes(), "thread {thread} of {name} by hand gives {key}");
+            let mut text = String::new();
+            // Writing to a string does not fail.
+            key(&keys, threads, thread, words, |byte| _ = write!(text, "{byte:02x}"));
+            ensure!(expected.trim_ascii_end() == text.as_bytes(), "thread {thread} of {name} by hand gives {text}");
         }
         Ok(Some(best))
     }
 }
 
-/// Passwords and salts as big-endian words, interleaved: the first word of all threads, then the second, and so on.
+/// Puts a thread's password and salt into the input of `threads` threads: big-endian words, the first of all threads, then
+/// the second, and so on.
+pub(crate) fn place(input: &mut [u8], threads: usize, thread: usize, fields: [&[u8]; 2]) {
+    for (i, word) in fields.iter().flat_map(|field| field.chunks_exact(4)).enumerate() {
+        let to = &mut input[(i * threads + thread) * 4..][..4];
+        to.copy_from_slice(word);
+        to.reverse();
+    }
+}
+
+/// Calls `each` with the bytes of a thread's key, which has so many words in the output.
+pub(crate) fn key(output: &[u8], threads: usize, thread: usize, words: usize, mut each: impl FnMut(u8)) {
+    for i in 0..words {
+        output[(i * threads + thread) * 4..][..4].iter().rev().for_each(|byte| each(*byte));
+    }
+}
+
+/// The passwords and salts of cases.
 fn interleaved(cases: &[Case], threads: usize) -> Result<Vec<u8>> {
     let mut all = vec![0; threads * 2 * FIELD];
     for (thread, (input, _)) in (0..threads).zip(cases.iter().cycle()) {
         let fields = (input.get(..FIELD), input.get(FIELD + 1..2 * FIELD + 1));
         let (Some(password), Some(salt)) = fields else { anyhow::bail!("an input is shorter than two fields") };
-        for (i, word) in password.chunks_exact(4).chain(salt.chunks_exact(4)).enumerate() {
-            let at = (i * threads + thread) * 4;
-            all[at..at + 4].copy_from_slice(word);
-            all[at..at + 4].reverse();
-        }
+        place(&mut all, threads, thread, [password, salt]);
     }
     Ok(all)
 }

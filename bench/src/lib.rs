@@ -2,6 +2,7 @@
 //! requests on servers.
 
 pub mod baseline;
+pub mod by_hand;
 pub mod guests;
 pub mod http;
 mod inputs;

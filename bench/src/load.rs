@@ -65,10 +65,32 @@ pub struct Measured {
     pub p50_ms: f64,
     /// 99 of 100 came so fast.
     pub p99_ms: f64,
-    /// Connections at the same time.
+    /// Connections at the same time, or streams.
     pub connections: usize,
     /// Requests in each body.
     pub batch: usize,
+}
+
+impl Measured {
+    /// Figures of bodies of `batch` requests, of which each took a time.
+    pub fn new(mut times: Vec<Duration>, wrong: usize, all: Duration, connections: usize, batch: usize) -> Self {
+        times.sort_unstable();
+        let at = |part: f64| {
+            let index = (times.len() as f64 * part) as usize;
+            times.get(index.min(times.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+        };
+        let (requests, seconds) = (times.len() * batch, all.as_secs_f64());
+        Self {
+            requests,
+            seconds,
+            per_second: requests as f64 / seconds,
+            wrong,
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            connections,
+            batch,
+        }
+    }
 }
 
 impl Target<'_> {
@@ -90,7 +112,7 @@ impl Target<'_> {
     }
 
     fn until(&self, connections: usize, batch: Option<usize>, more: impl Fn(usize) -> bool + Sync) -> Result<Measured> {
-        let (taken, wrong, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (taken, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let times = Mutex::new(Vec::new());
         let size = batch.unwrap_or(1);
         let begin = Instant::now();
@@ -127,7 +149,6 @@ impl Target<'_> {
                 };
                 mine.push(begin.elapsed());
                 _ = wrong.fetch_add(bad, Ordering::Relaxed);
-                _ = done.fetch_add(size, Ordering::Relaxed);
             }
             times.lock().map_err(|_| anyhow::anyhow!("a client failed"))?.append(&mut mine);
             Ok(())
@@ -140,24 +161,9 @@ impl Target<'_> {
                 Err(_) => bail!("a client panicked"),
             })
         })?;
-        let seconds = begin.elapsed().as_secs_f64();
-        let mut times = times.into_inner().ok().context("a client failed")?;
-        times.sort_unstable();
-        let at = |part: f64| {
-            let index = (times.len() as f64 * part) as usize;
-            times.get(index.min(times.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1e3)
-        };
-        let (requests, wrong) = (done.into_inner(), wrong.into_inner());
-        Ok(Measured {
-            requests,
-            seconds,
-            per_second: requests as f64 / seconds,
-            wrong,
-            p50_ms: at(0.5),
-            p99_ms: at(0.99),
-            connections,
-            batch: size,
-        })
+        let seconds = begin.elapsed();
+        let times = times.into_inner().ok().context("a client failed")?;
+        Ok(Measured::new(times, wrong.into_inner(), seconds, connections, size))
     }
 }
 

@@ -4,8 +4,13 @@ use serde_json::Value;
 use std::fmt::Write as _;
 
 /// Systems in the order in which they are shown, with their colours.
-const SYSTEMS: [(&str, &str); 4] =
-    [("native", "#8a8f98"), ("wasmtime", "#d9a441"), ("wasmtime-keep", "#b5651d"), ("vectorvisor", "#2f7d4f")];
+const SYSTEMS: [(&str, &str); 5] = [
+    ("native", "#8a8f98"),
+    ("wasmtime", "#d9a441"),
+    ("wasmtime-keep", "#b5651d"),
+    ("vectorvisor", "#2f7d4f"),
+    ("by-hand", "#3b5b92"),
+];
 
 /// A figure of a system, if there is one.
 fn figure(programs: &Value, program: &str, system: &str, part: &str, name: &str) -> Option<f64> {
@@ -50,11 +55,44 @@ pub fn table(record: &Value) -> String {
             figure(programs, program, "vectorvisor", "device", "per_second"),
             figure(programs, program, "vectorvisor", "compiled", "compile_seconds"),
         ];
-        let cells: Vec<String> = cells.into_iter().map(short).collect();
-        // Writing to a string does not fail.
-        _ = writeln!(text, "| `{program}` | {} |", cells.join(" | "));
+        push(&mut text, program, &cells);
     }
     text
+}
+
+fn push(text: &mut String, program: &str, cells: &[Option<f64>]) {
+    let cells: Vec<String> = cells.iter().copied().map(short).collect();
+    // Writing to a string does not fail.
+    _ = writeln!(text, "| `{program}` | {} |", cells.join(" | "));
+}
+
+/// Requests a second of what is written by hand, and VectorVisor's as parts of those, in Markdown: served, by `map`, and on the
+/// device alone. Empty if there is nothing of the kind.
+pub fn by_hand(record: &Value) -> String {
+    let programs = &record["programs"];
+    let mut text = String::new();
+    for program in names(record) {
+        let rate = |system: &str, part: &str, name: &str| figure(programs, program, system, part, name);
+        let Some(by_hand) = rate("by-hand", "batch", "per_second") else { continue };
+        let device = rate("by-hand", "device", "per_second");
+        let served = rate("vectorvisor", "batch", "per_second");
+        let mapped = rate("vectorvisor", "device", "run_per_second");
+        let alone = rate("vectorvisor", "device", "per_second");
+        let of = |ours: Option<f64>, other: Option<f64>| Some(ours? / other?);
+        let both = Some(by_hand);
+        push(
+            &mut text,
+            program,
+            &[both, served, of(served, both), mapped, of(mapped, both), device, alone, of(alone, device)],
+        );
+    }
+    if text.is_empty() {
+        return text;
+    }
+    "| Program | by hand/s | VectorVisor/s | of by hand | by `map`/s | of by hand | by hand, device alone/s | device alone/s \
+     | of by hand |\n|---|---|---|---|---|---|---|---|---|\n"
+        .to_owned()
+        + &text
 }
 
 fn escaped(text: &str) -> String {
@@ -94,6 +132,18 @@ fn bars(record: &Value, heading: &str, part: &str, name: &str) -> String {
     format!("<h2>{heading}</h2>\n<svg width='800' height='{y}'>\n{svg}</svg>\n")
 }
 
+/// A table in Markdown, or nothing, as HTML.
+fn html(markdown: &str) -> String {
+    let cells = |line: &str, tag: &str| {
+        let cell = |cell: &str| format!("<{tag}>{}</{tag}>", escaped(cell.trim()).replace('`', ""));
+        line.trim_matches('|').split('|').map(cell).collect::<String>()
+    };
+    let mut lines = markdown.lines();
+    let Some(head) = lines.next() else { return String::new() };
+    let rows: String = lines.skip(1).map(|line| format!("<tr>{}</tr>\n", cells(line, "td"))).collect();
+    format!("<table><tr>{}</tr>\n{rows}</table>\n", cells(head, "th"))
+}
+
 /// The page, which needs nothing else.
 pub fn page(record: &Value) -> String {
     let machine = &record["machine"];
@@ -102,33 +152,21 @@ pub fn page(record: &Value) -> String {
         .iter()
         .map(|(system, colour)| format!("<span style='color:{colour}'>&#9632;</span> {system} "))
         .collect();
-    let mut rows = String::new();
-    for line in table(record).lines().skip(2) {
-        let cells: String = line
-            .trim_matches('|')
-            .split('|')
-            .map(|cell| format!("<td>{}</td>", escaped(cell.trim()).replace('`', "")))
-            .collect();
-        _ = writeln!(rows, "<tr>{cells}</tr>");
-    }
-    let head: String = table(record)
-        .lines()
-        .next()
-        .map(|line| line.trim_matches('|').split('|').map(|cell| format!("<th>{}</th>", cell.trim())).collect())
-        .unwrap_or_default();
     format!(
         "<!doctype html><meta charset='utf-8'><title>The twelve programs</title>\n\
          <style>body{{font:14px sans-serif;margin:2em;max-width:70em}}td,th{{padding:2px 10px;text-align:right}}\
          td:first-child{{text-align:left}}tr:nth-child(even){{background:#f4f4f4}}.value{{font-size:10px;fill:#555}}</style>\n\
          <h1>The twelve programs as services</h1>\n\
          <p>{}, {} cores; {}; backend {}; {} s a load, {} requests that differ, every answer compared.</p>\n\
-         <table><tr>{head}</tr>\n{rows}</table>\n<p>{key}</p>\n{}{}{}{}",
+         {}{}<p>{key}</p>\n{}{}{}{}",
         say("processor"),
         machine["cores"],
         say("gpu"),
         escaped(record["backend"].as_str().unwrap_or("-")),
         record["seconds"],
         record["distinct"],
+        html(&table(record)),
+        html(&by_hand(record)),
         bars(record, "Requests a second, in batches", "batch", "per_second"),
         bars(record, "Requests a second, one by one", "single", "per_second"),
         bars(record, "99 of 100 single requests took less than, ms", "single", "p99_ms"),
@@ -146,13 +184,17 @@ mod tests {
         let rate = |rate: f64| json!({ "batch": { "per_second": rate } });
         let record = json!({
             "machine": { "processor": "<one>", "cores": 2, "gpu": null }, "backend": "cpu", "seconds": 1.0, "distinct": 3,
-            "programs": { "lz4": { "systems": { "native": rate(200.0), "vectorvisor": rate(50.0) } } },
+            "programs": { "lz4": { "systems": { "native": rate(200.0), "vectorvisor": rate(50.0), "by-hand": rate(100.0) } } },
         });
         let table = table(&record);
         assert!(table.ends_with("| `lz4` | 200 | - | - | 50.0 | 0.25 | - | - | - |\n"), "{table}");
+        let hand = by_hand(&record);
+        assert!(hand.ends_with("| `lz4` | 100 | 50.0 | 0.50 | - | - | - | - | - |\n"), "{hand}");
         let page = page(&record);
         assert!(
-            page.contains("&lt;one&gt;") && page.contains("<td>lz4</td>") && page.matches("<rect").count() == 2,
+            page.contains("&lt;one&gt;")
+                && page.matches("<td>lz4</td>").count() == 2
+                && page.matches("<rect").count() == 3,
             "{page}"
         );
     }

@@ -1,6 +1,7 @@
 //! Measures the twelve programs of `guests/paper` as services: natively, in Wasmtime, and in VectorVisor.
 
 use anyhow::{Context, Result, bail, ensure};
+use bench::by_hand::ByHand;
 use bench::http::{self, Connection};
 use bench::load::{Case, Target};
 use bench::report;
@@ -15,6 +16,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use vectorvisor::{BackendSpec, Drivers, Engine, Quirks};
 
 const PROGRAMS: [&str; 12] = [
     "strings-assemblyscript",
@@ -49,7 +51,8 @@ enum Cli {
 }
 
 /// For each program: requests that all differ, with the native server's answers to them; then a load on each system's
-/// server, in batches and one by one, in which every answer is compared; and `vectorvisor map`, for the device alone.
+/// server, in batches and one by one, in which every answer is compared; and `vectorvisor map`, for the device alone. What is
+/// written by hand is measured on the device alone and with the copies to it and from it.
 /// Programs are compiled before, all at the same time, so seconds of compiling are upper bounds.
 ///
 /// The file has what is known after each program. The exit code is 1 if anything failed or differed.
@@ -65,7 +68,7 @@ struct Run {
     #[arg(long)]
     no_map: bool,
     /// What to measure.
-    #[arg(long, value_delimiter = ',', default_value = "native,wasmtime,wasmtime-keep,vectorvisor")]
+    #[arg(long, value_delimiter = ',', default_value = "native,wasmtime,wasmtime-keep,vectorvisor,by-hand")]
     systems: Vec<System>,
     /// Programs [default: all].
     #[arg(long, value_delimiter = ',', default_values_t = PROGRAMS.map(str::to_owned))]
@@ -129,6 +132,8 @@ enum System {
     WasmtimeKeep,
     /// VectorVisor.
     Vectorvisor,
+    /// Handwritten kernels on VectorVisor's first device, without a server: there are some for four of the programs.
+    ByHand,
 }
 
 impl System {
@@ -138,6 +143,7 @@ impl System {
             Self::Wasmtime => "wasmtime",
             Self::WasmtimeKeep => "wasmtime-keep",
             Self::Vectorvisor => "vectorvisor",
+            Self::ByHand => "by-hand",
         }
     }
 }
@@ -222,6 +228,10 @@ fn main() -> Result<ExitCode> {
             let record = serde_json::from_slice(&text).context("this is not a record of `run`")?;
             fs::write(&out, report::page(&record)).with_context(|| out.display().to_string())?;
             print!("{}", report::table(&record));
+            let by_hand = report::by_hand(&record);
+            if !by_hand.is_empty() {
+                print!("\n{by_hand}");
+            }
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -428,6 +438,10 @@ impl Bench<'_> {
                 System::Wasmtime => self.wasmtime(program, "fresh").and_then(|server| on_cores(&server)),
                 System::WasmtimeKeep => self.wasmtime(program, "keep").and_then(|server| on_cores(&server)),
                 System::Vectorvisor => self.on_vectorvisor(program, &cases, target),
+                System::ByHand => match self.by_hand(program, &cases).transpose() {
+                    Some(measured) => measured,
+                    None => continue,
+                },
             };
             // Nothing else runs beside a system that is measured.
             native = None;
@@ -521,15 +535,35 @@ impl Bench<'_> {
         fs::remove_dir_all(&inputs)?;
         fs::remove_dir_all(&outputs)?;
         let kernel = stats["kernel_seconds"].as_f64().unwrap_or(0.0);
-        let per_second = (kernel > 0.0).then(|| count as f64 / kernel);
-        Ok(json!({ "per_second": per_second, "wrong": wrong, "stats": stats }))
+        let rate = |seconds: f64| (seconds > 0.0).then(|| count as f64 / seconds);
+        let run = stats["run_seconds"].as_f64().unwrap_or(0.0);
+        Ok(json!({ "per_second": rate(kernel), "run_per_second": rate(run), "wrong": wrong, "stats": stats }))
+    }
+
+    /// What handwritten kernels do, from the host's memory to the host's memory and on the device alone; `None` if the program
+    /// has none, or none for this device.
+    fn by_hand(&self, program: &str, cases: &[Case]) -> Result<Option<Value>> {
+        if !ByHand::exists(program) {
+            return Ok(None);
+        }
+        let backend = self.run.backend.split(',').next().unwrap_or_default();
+        let spec: BackendSpec = backend.strip_suffix(":all").unwrap_or(backend).parse()?;
+        let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &[]);
+        let engine = Engine::open(&drivers, &spec, Quirks::default())?;
+        let Some(by_hand) = ByHand::new(&drivers, &engine, program)? else { return Ok(None) };
+        let device = by_hand.alone(cases, None)?;
+        let energy = Meter::start();
+        let batch = by_hand.end_to_end(cases, Duration::from_secs_f64(self.run.seconds))?;
+        let compiled = json!({ "compile_seconds": by_hand.compiled.as_secs_f64() });
+        Ok(Some(json!({ "compiled": compiled, "batch": batch, "gpu_joules": energy.stop(), "device": device })))
     }
 
     /// Adds requests per dollar, if there are prices.
     fn priced(&self, mut figures: Value, system: System) -> Result<Value> {
         let Some(path) = &self.run.prices else { return Ok(figures) };
         let prices: Value = serde_json::from_slice(&fs::read(path).with_context(|| path.display().to_string())?)?;
-        let machine = if system == System::Vectorvisor { self.run.backend.as_str() } else { "cpu" };
+        let on_device = matches!(system, System::Vectorvisor | System::ByHand);
+        let machine = if on_device { self.run.backend.as_str() } else { "cpu" };
         if let (Some(price), Some(rate)) =
             (prices[machine]["usd_per_hour"].as_f64(), figures["batch"]["per_second"].as_f64())
         {
