@@ -6,6 +6,8 @@
 //   in          four words of password and four of salt, in the same layout
 //   scratch     scrypt: 128 bytes times N for each thread
 //   parameters  iterations or N; the number of threads
+//
+// Each kernel also exists with half and with all of some rotations in its loops as products of 64 bits.
 
 #ifdef __CUDACC__
 typedef unsigned int u32;
@@ -37,8 +39,17 @@ typedef struct { u32 x, y, z, w; } uint4;
 
 #define EACH(i, count) _Pragma("unroll") for (int i = 0; i < count; i++)
 
-// Adds a block of 16 words to a SHA-256 state. Overwrites the block with the last words of the message schedule.
-DEVICE void compress(u32 state[8], u32 w[16]) {
+// to ^ (x rotated right), as a product of 64 bits if wanted: its two halves have the parts of the rotated word, and GPUs
+// can multiply while they shift and xor. The compiler must not know that `zero` is that: it would shift.
+DEVICE u32 turned(u32 to, u32 x, int right, int by_product, u32 zero) {
+    if (!by_product) return to ^ ROTR(x, right);
+    u64 product = (u64)x * ((1u << (32 - right)) + zero);
+    return to ^ (u32)product ^ (u32)(product >> 32);
+}
+
+// Adds a block of 16 words to a SHA-256 state. Overwrites the block with the last words of the message schedule. Bits of
+// `products` say which rotations are products: those of e, and those of a.
+DEVICE void compress(u32 state[8], u32 w[16], int products, u32 zero) {
     const u32 k[64] = {
         0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
         0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -55,8 +66,10 @@ DEVICE void compress(u32 state[8], u32 w[16]) {
             w[i & 15] += (ROTR(early, 7) ^ ROTR(early, 18) ^ early >> 3) + w[(i + 9) & 15] +
                          (ROTR(late, 17) ^ ROTR(late, 19) ^ late >> 10);
         }
-        u32 t = h + (ROTR(e, 6) ^ ROTR(e, 11) ^ ROTR(e, 25)) + (g ^ (e & (f ^ g))) + (k[i] + w[i & 15]);
-        u32 u = (ROTR(a, 2) ^ ROTR(a, 13) ^ ROTR(a, 22)) + ((a & b) | (c & (a | b)));
+        u32 of_e = turned(turned(turned(0, e, 6, products & 1, zero), e, 11, products & 1, zero), e, 25, products & 1, zero);
+        u32 of_a = turned(turned(turned(0, a, 2, products & 2, zero), a, 13, products & 2, zero), a, 22, products & 2, zero);
+        u32 t = h + of_e + (g ^ (e & (f ^ g))) + (k[i] + w[i & 15]);
+        u32 u = of_a + ((a & b) | (c & (a | b)));
         h = g, g = f, f = e, e = d + t, d = c, c = b, b = a, a = t + u;
     }
     state[0] += a, state[1] += b, state[2] += c, state[3] += d;
@@ -64,12 +77,12 @@ DEVICE void compress(u32 state[8], u32 w[16]) {
 }
 
 // state = from + the final block of a message: one digest after the padded key.
-DEVICE void compress_digest(u32 state[8], const u32 from[8], const u32 digest[8]) {
+DEVICE void compress_digest(u32 state[8], const u32 from[8], const u32 digest[8], int products, u32 zero) {
     u32 w[16];
     EACH(i, 8) w[i] = digest[i], w[8 + i] = 0, state[i] = from[i];
     w[8] = 0x80000000;
     w[15] = (64 + 32) * 8;
-    compress(state, w);
+    compress(state, w, products, zero);
 }
 
 // The SHA-256 states after HMAC's inner and outer padded key.
@@ -78,9 +91,9 @@ DEVICE void hmac_key(u32 inner[8], u32 outer[8], const u32 password[4]) {
     u32 w[16];
     EACH(i, 16) w[i] = (i < 4 ? password[i & 3] : 0) ^ 0x36363636;
     EACH(i, 8) inner[i] = outer[i] = start[i];
-    compress(inner, w);
+    compress(inner, w, 0, 0);
     EACH(i, 16) w[i] = (i < 4 ? password[i & 3] : 0) ^ 0x5c5c5c5c;
-    compress(outer, w);
+    compress(outer, w, 0, 0);
 }
 
 // HMAC of the salt and a block's number: PBKDF2's first iteration of that block.
@@ -91,33 +104,40 @@ DEVICE void first(u32 digest[8], const u32 inner[8], const u32 outer[8], const u
     w[5] = 0x80000000;
     w[15] = (64 + 16 + 4) * 8;
     EACH(i, 8) digest[i] = inner[i];
-    compress(digest, w);
-    compress_digest(digest, outer, digest);
+    compress(digest, w, 0, 0);
+    compress_digest(digest, outer, digest, 0, 0);
 }
 
-DEVICE void pbkdf2_thread(u32 *out, const u32 *in, uint4 *scratch, u32 iterations, u32 threads, u32 tile, u32 lane,
-                          u32 lanes) {
-    u64 thread = (u64)tile * lanes + lane;
+DEVICE void pbkdf2_with(int products, u32 *out, const u32 *in, u32 iterations, u32 threads, u64 thread) {
+    u32 zero = iterations >> 31;
     u32 password[4], salt[4], inner[8], outer[8], digest[8], key[8];
     EACH(i, 4) password[i] = in[(u64)i * threads + thread], salt[i] = in[(u64)(4 + i) * threads + thread];
     hmac_key(inner, outer, password);
     first(digest, inner, outer, salt, 1);
     EACH(i, 8) key[i] = digest[i];
     for (u32 done = 1; done < iterations; done++) {
-        compress_digest(digest, inner, digest);
-        compress_digest(digest, outer, digest);
+        compress_digest(digest, inner, digest, products, zero);
+        compress_digest(digest, outer, digest, products, zero);
         EACH(i, 8) key[i] ^= digest[i];
     }
     EACH(i, 8) out[(u64)i * threads + thread] = key[i];
 }
-KERNEL(pbkdf2)
+#define PBKDF2(NAME, PRODUCTS)                                                                                        \
+    DEVICE void NAME##_thread(u32 *out, const u32 *in, uint4 *scratch, u32 iterations, u32 threads, u32 tile,         \
+                              u32 lane, u32 lanes) {                                                                  \
+        pbkdf2_with(PRODUCTS, out, in, iterations, threads, (u64)tile * lanes + lane);                                \
+    }                                                                                                                 \
+    KERNEL(NAME)
+PBKDF2(pbkdf2, 0)
+PBKDF2(pbkdf2_half, 1)
+PBKDF2(pbkdf2_all, 3)
 
-#define QUARTER(a, b, c, d)                                                                                          \
-    x[b] ^= ROTR(x[a] + x[d], 25), x[c] ^= ROTR(x[b] + x[a], 23), x[d] ^= ROTR(x[c] + x[b], 19),                     \
-        x[a] ^= ROTR(x[d] + x[c], 14)
+#define QUARTER(a, b, c, d)                                                                                           \
+    x[b] = turned(x[b], x[a] + x[d], 25, products & 1, zero), x[c] = turned(x[c], x[b] + x[a], 23, products & 2, zero), \
+    x[d] = turned(x[d], x[c] + x[b], 19, products & 4, zero), x[a] = turned(x[a], x[d] + x[c], 14, products & 8, zero)
 
-// b ^= a, then Salsa20/8 on it.
-DEVICE void salsa(u32 *b, const u32 *a) {
+// b ^= a, then Salsa20/8 on it. Bits of `products` say which of the four rotations of a quarter round are products.
+DEVICE void salsa(u32 *b, const u32 *a, int products, u32 zero) {
     u32 x[16];
     EACH(i, 16) x[i] = b[i] ^= a[i];
     EACH(i, 4) {
@@ -127,15 +147,17 @@ DEVICE void salsa(u32 *b, const u32 *a) {
     EACH(i, 16) b[i] += x[i];
 }
 
-DEVICE void mix(u32 b[32]) {
-    salsa(b, b + 16);
-    salsa(b + 16, b);
+DEVICE void mix(u32 b[32], int products, u32 zero) {
+    salsa(b, b + 16, products, zero);
+    salsa(b + 16, b, products, zero);
 }
 
 // Where quarter `q` of a row begins. Each lane has 32 bytes, a whole sector, followed by the next lane's.
 #define QUARTER_ROW(row, q) (scratch + ((((u64)tile * n + (row)) * 4 + (q)) * lanes + lane) * 2)
 
-DEVICE void scrypt_thread(u32 *out, const u32 *in, uint4 *scratch, u32 n, u32 threads, u32 tile, u32 lane, u32 lanes) {
+DEVICE void scrypt_with(int products, u32 *out, const u32 *in, uint4 *scratch, u32 n, u32 threads, u32 tile, u32 lane,
+                        u32 lanes) {
+    u32 zero = n >> 31;
     u64 thread = (u64)tile * lanes + lane;
     u32 password[4], salt[4], inner[8], outer[8], b[32];
     EACH(i, 4) password[i] = in[(u64)i * threads + thread], salt[i] = in[(u64)(4 + i) * threads + thread];
@@ -150,7 +172,7 @@ DEVICE void scrypt_thread(u32 *out, const u32 *in, uint4 *scratch, u32 n, u32 th
             uint4 high = {b[8 * i + 4], b[8 * i + 5], b[8 * i + 6], b[8 * i + 7]};
             to[0] = low, to[1] = high;
         }
-        mix(b);
+        mix(b, products, zero);
     }
     for (u32 done = 0; done < n; done++) {
         u32 row = b[16] & (n - 1);
@@ -160,14 +182,14 @@ DEVICE void scrypt_thread(u32 *out, const u32 *in, uint4 *scratch, u32 n, u32 th
             b[8 * i] ^= low.x, b[8 * i + 1] ^= low.y, b[8 * i + 2] ^= low.z, b[8 * i + 3] ^= low.w;
             b[8 * i + 4] ^= high.x, b[8 * i + 5] ^= high.y, b[8 * i + 6] ^= high.z, b[8 * i + 7] ^= high.w;
         }
-        mix(b);
+        mix(b, products, zero);
     }
 
     // PBKDF2 again, with the 128 bytes of `b` as the salt.
     EACH(half, 2) {
         u32 w[16];
         EACH(i, 16) w[i] = SWAP(b[16 * half + i]);
-        compress(inner, w);
+        compress(inner, w, 0, 0);
     }
     EACH(half, 2) {
         u32 w[16], digest[8];
@@ -176,9 +198,17 @@ DEVICE void scrypt_thread(u32 *out, const u32 *in, uint4 *scratch, u32 n, u32 th
         w[0] = half + 1;
         w[1] = 0x80000000;
         w[15] = (64 + 128 + 4) * 8;
-        compress(digest, w);
-        compress_digest(digest, outer, digest);
+        compress(digest, w, 0, 0);
+        compress_digest(digest, outer, digest, 0, 0);
         EACH(i, 8) out[(u64)(8 * half + i) * threads + thread] = digest[i];
     }
 }
-KERNEL(scrypt)
+#define SCRYPT(NAME, PRODUCTS)                                                                                        \
+    DEVICE void NAME##_thread(u32 *out, const u32 *in, uint4 *scratch, u32 n, u32 threads, u32 tile, u32 lane,        \
+                              u32 lanes) {                                                                            \
+        scrypt_with(PRODUCTS, out, in, scratch, n, threads, tile, lane, lanes);                                       \
+    }                                                                                                                 \
+    KERNEL(NAME)
+SCRYPT(scrypt, 0)
+SCRYPT(scrypt_half, 5)
+SCRYPT(scrypt_all, 15)

@@ -550,7 +550,7 @@ impl Bench<'_> {
         let spec: BackendSpec = backend.strip_suffix(":all").unwrap_or(backend).parse()?;
         let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &[]);
         let engine = Engine::open(&drivers, &spec, Quirks::default())?;
-        let Some(by_hand) = ByHand::new(&drivers, &engine, program)? else { return Ok(None) };
+        let Some(mut by_hand) = ByHand::new(&drivers, &engine, program)? else { return Ok(None) };
         let device = by_hand.alone(cases, None)?;
         let energy = Meter::start();
         let batch = by_hand.end_to_end(cases, Duration::from_secs_f64(self.run.seconds))?;
