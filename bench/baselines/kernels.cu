@@ -66,10 +66,11 @@ DEVICE void compress(u32 state[8], u32 w[16], int products, u32 zero) {
             w[i & 15] += (ROTR(early, 7) ^ ROTR(early, 18) ^ early >> 3) + w[(i + 9) & 15] +
                          (ROTR(late, 17) ^ ROTR(late, 19) ^ late >> 10);
         }
-        u32 of_e = turned(turned(turned(0, e, 6, products & 1, zero), e, 11, products & 1, zero), e, 25, products & 1, zero);
-        u32 of_a = turned(turned(turned(0, a, 2, products & 2, zero), a, 13, products & 2, zero), a, 22, products & 2, zero);
-        u32 t = h + of_e + (g ^ (e & (f ^ g))) + (k[i] + w[i & 15]);
-        u32 u = of_a + ((a & b) | (c & (a | b)));
+        int of_e = products & 1, of_a = products & 2;
+        u32 sum_e = turned(turned(turned(0, e, 6, of_e, zero), e, 11, of_e, zero), e, 25, of_e, zero);
+        u32 sum_a = turned(turned(turned(0, a, 2, of_a, zero), a, 13, of_a, zero), a, 22, of_a, zero);
+        u32 t = h + sum_e + (g ^ (e & (f ^ g))) + (k[i] + w[i & 15]);
+        u32 u = sum_a + ((a & b) | (c & (a | b)));
         h = g, g = f, f = e, e = d + t, d = c, c = b, b = a, a = t + u;
     }
     state[0] += a, state[1] += b, state[2] += c, state[3] += d;

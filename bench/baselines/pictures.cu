@@ -1,5 +1,5 @@
-// Blur-Bmp and PHash-Modified of guests/paper, handwritten: pictures of the size that the programs are measured with, and
-// the same answers, bit by bit.
+// Blur-Bmp and PHash-Modified of guests/paper, handwritten: for pictures of the size that the programs are measured with,
+// with the same answers, bit by bit.
 //
 // CUDA C++, and C for the processor, so that tests need no GPU. A tile is a block of threads, which share TASKS between
 // barriers (SYNC) and keep nothing in registers across one; in C one thread does them all. A kernel is given:
@@ -70,6 +70,13 @@ DEVICE int signed_high2(u32 a, u32 b, int c) { return signed_low2(a, b >> 16, c)
 DEVICE u32 gather(u32 a, u32 b, u32 c, u32 d, int byte) {
     u32 two = byte | (4 + byte) << 4;
     return PICK(PICK(a, b, two), PICK(c, d, two), 0x5410);
+}
+
+// Four rows of four words with a byte each, as a word for each column.
+DEVICE uint4 turned(const u32 a[4], const u32 b[4], const u32 c[4], const u32 d[4], int byte) {
+    uint4 columns = {gather(a[0], b[0], c[0], d[0], byte), gather(a[1], b[1], c[1], d[1], byte),
+                     gather(a[2], b[2], c[2], d[2], byte), gather(a[3], b[3], c[3], d[3], byte)};
+    return columns;
 }
 
 DEVICE int clamped(int value, int least, int most) { return value < least ? least : value > most ? most : value; }
@@ -154,12 +161,7 @@ DEVICE void blur_bmp_tile(u32 *out, const u32 *in, const u32 *table, u32 tile) {
                 }
             }
             uint4 *to = columns + (colour * WORDS + part * PART + four) * STRIP + 2 * pair;
-            EACH(i, 2) {
-                u32(*s)[4] = sums[i];
-                uint4 word = {gather(s[0][0], s[1][0], s[2][0], s[3][0], 2), gather(s[0][1], s[1][1], s[2][1], s[3][1], 2),
-                              gather(s[0][2], s[1][2], s[2][2], s[3][2], 2), gather(s[0][3], s[1][3], s[2][3], s[3][3], 2)};
-                to[i] = word;
-            }
+            EACH(i, 2) to[i] = turned(sums[i][0], sums[i][1], sums[i][2], sums[i][3], 2);
         }
         SYNC();
     }
@@ -244,9 +246,7 @@ DEVICE void phash_modified_tile(u32 *out, const u32 *in, const u32 *table, u32 t
                 const u32 *from = in + ((FULL - 1 - 4 * four - i) * (FULL / 4) + slice * (SLICE / 4) + word) * 3;
                 brightness(row[i], from[0], from[1], from[2]);
             }
-            uint4 all = {gather(row[0][0], row[1][0], row[2][0], row[3][0], 0), gather(row[0][1], row[1][1], row[2][1], row[3][1], 0),
-                         gather(row[0][2], row[1][2], row[2][2], row[3][2], 0), gather(row[0][3], row[1][3], row[2][3], row[3][3], 0)};
-            ((uint4 *)grey)[four * (SLICE / 4) + word] = all;
+            ((uint4 *)grey)[four * (SLICE / 4) + word] = turned(row[0], row[1], row[2], row[3], 0);
         }
         SYNC();
         TASKS(task, REDUCED * SLICE) {

@@ -1,11 +1,14 @@
 //! Programs of `guests/paper` written by hand: kernels of `baselines/`, and the host's part, from requests to answers.
 
 use crate::baseline;
-use crate::load::{Case, Measured};
+use crate::http;
+use crate::load::{Case, Measured, Target};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::{BufReader, BufWriter};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -313,6 +316,60 @@ impl ByHand {
         Ok(Alone { requests: count, seconds: least, kernels, per_second: count as f64 / least, wrong })
     }
 
+    /// Measures the same behind HTTP, by the load that other servers get, with two connections for each stream of
+    /// [`Self::end_to_end`]: each connection is a stream, and a batch is a body.
+    ///
+    /// # Errors
+    /// As [`Self::alone`].
+    pub fn served(&self, cases: &[Case], time: Duration) -> Result<Measured> {
+        ensure!(!cases.is_empty(), "there are no requests");
+        let connections = 2 * streams()?;
+        let batch = self.batch(connections)?;
+        let mut all = (0..connections).map(|_| Batch::new(self, batch)).collect::<Result<Vec<_>>>()?;
+        for stream in &mut all {
+            let wrong = stream.run(cases, 0)?;
+            ensure!(wrong == 0, "{wrong} wrong answers");
+        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let target = Target { address: listener.local_addr()?, cases, compressed: false };
+        std::thread::scope(|scope| {
+            let serve = move || -> Result<()> {
+                std::thread::scope(|scope| {
+                    let mut threads = Vec::new();
+                    for mut stream in all {
+                        let (connection, _) = listener.accept()?;
+                        threads.push(scope.spawn(move || stream.serve(connection)));
+                    }
+                    threads.into_iter().try_for_each(|thread| match thread.join() {
+                        Ok(result) => result,
+                        Err(_) => bail!("a stream panicked"),
+                    })
+                })
+            };
+            let server = scope.spawn(serve);
+            let measured = target.load(connections, Some(batch), time);
+            if measured.is_err() {
+                // So that the server waits for nobody.
+                (0..connections).for_each(|_| drop(TcpStream::connect(target.address)));
+            }
+            match server.join() {
+                Ok(result) => result.and(measured),
+                Err(_) => bail!("the server panicked"),
+            }
+        })
+    }
+
+    /// Requests that one of so many streams takes at once.
+    fn batch(&self, streams: usize) -> Result<usize> {
+        let batch = match self.program {
+            // So many that all streams together keep the device busy twice.
+            Program::Pbkdf2 | Program::Scrypt => self.waves(2)?.div_ceil(streams),
+            _ if self.device.info().kind == DeviceKind::Cpu => 8,
+            _ => BATCH / self.shape.input,
+        };
+        Ok(self.whole(batch, 2 * streams))
+    }
+
     fn wrong(&self, cases: &[Case], first: usize, count: usize, output: &[u8]) -> usize {
         let right = |number: &usize| {
             let case = &cases[(first + number) % cases.len()];
@@ -330,14 +387,8 @@ impl ByHand {
     /// As [`Self::alone`].
     pub fn end_to_end(&self, cases: &[Case], time: Duration) -> Result<Measured> {
         ensure!(!cases.is_empty(), "there are no requests");
-        let streams = std::thread::available_parallelism()?.get().clamp(2, STREAMS);
-        let batch = match self.program {
-            // So many that all streams together keep the device busy twice.
-            Program::Pbkdf2 | Program::Scrypt => self.waves(2)?.div_ceil(streams),
-            _ if self.device.info().kind == DeviceKind::Cpu => 8,
-            _ => BATCH / self.shape.input,
-        };
-        let batch = self.whole(batch, 2 * streams);
+        let streams = streams()?;
+        let batch = self.batch(streams)?;
         let taken = AtomicUsize::new(0);
         let (times, wrong) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
         let mut all = (0..streams).map(|_| Batch::new(self, batch)).collect::<Result<Vec<_>>>()?;
@@ -372,6 +423,10 @@ impl ByHand {
         let times = times.into_inner().ok().context("a stream failed")?;
         Ok(Measured::new(times, wrong.into_inner(), seconds, streams, batch))
     }
+}
+
+fn streams() -> Result<usize> {
+    Ok(std::thread::available_parallelism()?.get().clamp(2, STREAMS))
 }
 
 /// A queue and the device's memory for `count` requests.
@@ -437,16 +492,38 @@ impl<'a> Batch<'a> {
         Ok(Self { stream: Stream::new(of, count)?, input, output, count })
     }
 
-    /// From requests to answers; how many of them are wrong.
-    fn run(&mut self, cases: &[Case], first: usize) -> Result<usize> {
+    /// From as many requests as there is room for to the kernel's output.
+    fn compute<'b>(&mut self, requests: impl Iterator<Item = &'b [u8]>) -> Result<()> {
         let Self { stream, input, output, count } = self;
-        for number in 0..*count {
-            stream.of.program.fill(&cases[(first + number) % cases.len()].request, number, *count, input)?;
+        for (number, request) in requests.enumerate() {
+            stream.of.program.fill(request, number, *count, input)?;
         }
         stream.queue.write(&stream.input, 0, input)?;
         _ = stream.launch()?;
-        stream.queue.read(&stream.output, 0, output)?;
-        Ok(stream.of.wrong(cases, first, *count, output))
+        Ok(stream.queue.read(&stream.output, 0, output)?)
+    }
+
+    /// From requests to answers; how many of them are wrong.
+    fn run(&mut self, cases: &[Case], first: usize) -> Result<usize> {
+        self.compute((0..self.count).map(|number| &cases[(first + number) % cases.len()].request[..]))?;
+        Ok(self.stream.of.wrong(cases, first, self.count, &self.output))
+    }
+
+    /// Answers the batches of a connection, which have as many requests as there is room for, until it is closed.
+    fn serve(&mut self, connection: TcpStream) -> Result<()> {
+        connection.set_nodelay(true)?;
+        let mut reader = BufReader::with_capacity(64 << 10, connection.try_clone()?);
+        let mut writer = BufWriter::with_capacity(64 << 10, connection);
+        let mut body = Vec::new();
+        while http::body(&mut reader, &mut body)? {
+            let requests = http::requests(&body)?;
+            ensure!(requests.len() == self.count, "{} requests in a batch of {}", requests.len(), self.count);
+            self.compute(requests.into_iter())?;
+            let answers: Vec<_> =
+                (0..self.count).map(|number| self.stream.of.program.answer(number, self.count, &self.output)).collect();
+            http::answer(&mut writer, &answers)?;
+        }
+        Ok(())
     }
 }
 

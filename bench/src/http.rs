@@ -1,6 +1,8 @@
-//! A client of HTTP/1.1 that costs little, since it shares the processor with what it measures.
+//! A client of HTTP/1.1 that costs little, since it shares the processor with what it measures; and as much of a server as
+//! answers it.
 
 use anyhow::{Context, Result, bail, ensure};
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -150,6 +152,44 @@ pub fn answers(mut all: &[u8]) -> Result<Vec<(usize, u32, &[u8])>> {
     Ok(answers)
 }
 
+/// Reads the head of a POST, and its body; whether there was one before the connection was closed.
+///
+/// # Errors
+/// The connection ends within it, or it has no length.
+pub fn body(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<bool> {
+    let (mut length, mut line) = (None, String::new());
+    loop {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            ensure!(length.is_none(), "the client closed the connection within a head");
+            return Ok(false);
+        }
+        match line.trim_end().split_once(": ") {
+            Some(("content-length", value)) => length = Some(value.parse()?),
+            None if line.trim_end().is_empty() => break,
+            _ => {}
+        }
+    }
+    body.resize(length.context("a body without a length")?, 0);
+    reader.read_exact(body)?;
+    Ok(true)
+}
+
+/// Writes the answer to a batch: those of all requests, in their order.
+///
+/// # Errors
+/// The connection ends.
+pub fn answer(writer: &mut impl Write, answers: &[Cow<'_, [u8]>]) -> Result<()> {
+    let length: usize = answers.iter().map(|answer| 12 + answer.len()).sum();
+    write!(writer, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n")?;
+    for (number, answer) in answers.iter().enumerate() {
+        let head = [number as u32, 200, answer.len() as u32];
+        writer.write_all(head.map(u32::to_le_bytes).as_flattened())?;
+        writer.write_all(answer)?;
+    }
+    Ok(writer.flush()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +205,20 @@ mod tests {
         let all = b"\x01\0\0\0\xc8\0\0\0\x02\0\0\0ok\0\0\0\0\xf4\x01\0\0\0\0\0\0";
         assert_eq!(answers(all).expect("answers"), [(1, 200, &b"ok"[..]), (0, 500, b"")]);
         assert!(answers(&all[..13]).is_err());
+    }
+
+    #[test]
+    fn a_batch_is_answered() {
+        let mut request = &b"POST /batch HTTP/1.1\r\nhost: bench\r\ncontent-length: 3\r\n\r\nabc"[..];
+        let mut read = Vec::new();
+        assert!(body(&mut request, &mut read).expect("a body"));
+        assert_eq!(read, b"abc");
+        assert!(!body(&mut request, &mut read).expect("an end"));
+        let mut written = Vec::new();
+        answer(&mut written, &[b"one"[..].into(), b""[..].into()]).expect("room");
+        let (head, all) = written.split_at(written.len() - 27);
+        assert_eq!(head, b"HTTP/1.1 200 OK\r\ncontent-length: 27\r\n\r\n");
+        assert_eq!(answers(all).expect("answers"), [(0, 200, &b"one"[..]), (1, 200, b"")]);
     }
 
     #[test]

@@ -66,31 +66,31 @@ fn push(text: &mut String, program: &str, cells: &[Option<f64>]) {
     _ = writeln!(text, "| `{program}` | {} |", cells.join(" | "));
 }
 
-/// Requests a second of what is written by hand, and VectorVisor's as parts of those, in Markdown: served, by `map`, and on the
-/// device alone. Empty if there is nothing of the kind.
+/// Requests a second of VectorVisor and of what is written by hand, in Markdown: in batches over HTTP, from inputs to outputs
+/// without it, and on the device alone. Empty if there is nothing of the kind.
 pub fn by_hand(record: &Value) -> String {
     let programs = &record["programs"];
     let mut text = String::new();
     for program in names(record) {
-        let rate = |system: &str, part: &str, name: &str| figure(programs, program, system, part, name);
-        let Some(by_hand) = rate("by-hand", "batch", "per_second") else { continue };
-        let device = rate("by-hand", "device", "per_second");
-        let served = rate("vectorvisor", "batch", "per_second");
-        let mapped = rate("vectorvisor", "device", "run_per_second");
-        let alone = rate("vectorvisor", "device", "per_second");
-        let of = |ours: Option<f64>, other: Option<f64>| Some(ours? / other?);
-        let both = Some(by_hand);
-        push(
-            &mut text,
-            program,
-            &[both, served, of(served, both), mapped, of(mapped, both), device, alone, of(alone, device)],
-        );
+        let mut cells = Vec::new();
+        for (part, ours, theirs) in [
+            ("batch", "per_second", "batch"),
+            ("device", "run_per_second", "copied"),
+            ("device", "per_second", "device"),
+        ] {
+            let ours = figure(programs, program, "vectorvisor", part, ours);
+            let theirs = figure(programs, program, "by-hand", theirs, "per_second");
+            cells.extend([ours, theirs, ours.zip(theirs).map(|(ours, theirs)| ours / theirs)]);
+        }
+        if programs[program]["systems"]["by-hand"].is_object() {
+            push(&mut text, program, &cells);
+        }
     }
     if text.is_empty() {
         return text;
     }
-    "| Program | by hand/s | VectorVisor/s | of by hand | by `map`/s | of by hand | by hand, device alone/s | device alone/s \
-     | of by hand |\n|---|---|---|---|---|---|---|---|---|\n"
+    "| Program | VectorVisor/s | by hand/s | of that | `map`/s | by hand, without HTTP/s | of that \
+     | device alone/s | by hand/s | of that |\n|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned()
         + &text
 }
@@ -189,7 +189,7 @@ mod tests {
         let table = table(&record);
         assert!(table.ends_with("| `lz4` | 200 | - | - | 50.0 | 0.25 | - | - | - |\n"), "{table}");
         let hand = by_hand(&record);
-        assert!(hand.ends_with("| `lz4` | 100 | 50.0 | 0.50 | - | - | - | - | - |\n"), "{hand}");
+        assert!(hand.ends_with("| `lz4` | 50.0 | 100 | 0.50 | - | - | - | - | - | - |\n"), "{hand}");
         let page = page(&record);
         assert!(
             page.contains("&lt;one&gt;")

@@ -23,13 +23,15 @@ fn by_hand(name: &str) -> ByHand {
     ByHand::new(&drivers, &engine, name).expect("kernels").expect("C")
 }
 
-/// Every answer, of one launch and of streams.
+/// Every answer, of one launch, of streams, and over HTTP.
 fn check(name: &str, cases: &[Case]) {
     let mut by_hand = by_hand(name);
     let alone = by_hand.alone(cases, Some(cases.len())).expect("a launch");
     assert!(alone.requests >= cases.len() && alone.wrong == 0 && alone.seconds > 0.0, "{alone:?}");
     let streamed = by_hand.end_to_end(cases, Duration::from_millis(1)).expect("a run");
     assert!(streamed.requests > 0 && streamed.wrong == 0, "{streamed:?}");
+    let served = by_hand.served(cases, Duration::from_millis(200)).expect("a server");
+    assert!(served.requests > 0 && served.wrong == 0, "{served:?}");
 }
 
 fn bmp(image: &RgbImage) -> Vec<u8> {

@@ -52,7 +52,7 @@ enum Cli {
 
 /// For each program: requests that all differ, with the native server's answers to them; then a load on each system's
 /// server, in batches and one by one, in which every answer is compared; and `vectorvisor map`, for the device alone. What is
-/// written by hand is measured on the device alone and with the copies to it and from it.
+/// written by hand gets the load in batches too, and is measured without HTTP and on the device alone.
 /// Programs are compiled before, all at the same time, so seconds of compiling are upper bounds.
 ///
 /// The file has what is known after each program. The exit code is 1 if anything failed or differed.
@@ -132,7 +132,7 @@ enum System {
     WasmtimeKeep,
     /// VectorVisor.
     Vectorvisor,
-    /// Handwritten kernels on VectorVisor's first device, without a server: there are some for four of the programs.
+    /// Handwritten kernels on VectorVisor's first device: there are some for four of the programs.
     ByHand,
 }
 
@@ -540,8 +540,8 @@ impl Bench<'_> {
         Ok(json!({ "per_second": rate(kernel), "run_per_second": rate(run), "wrong": wrong, "stats": stats }))
     }
 
-    /// What handwritten kernels do, from the host's memory to the host's memory and on the device alone; `None` if the program
-    /// has none, or none for this device.
+    /// What handwritten kernels do, behind HTTP, from the host's memory to the host's memory, and on the device alone; `None` if
+    /// the program has none, or none for this device.
     fn by_hand(&self, program: &str, cases: &[Case]) -> Result<Option<Value>> {
         if !ByHand::exists(program) {
             return Ok(None);
@@ -552,10 +552,10 @@ impl Bench<'_> {
         let engine = Engine::open(&drivers, &spec, Quirks::default())?;
         let Some(mut by_hand) = ByHand::new(&drivers, &engine, program)? else { return Ok(None) };
         let device = by_hand.alone(cases, None)?;
-        let energy = Meter::start();
-        let batch = by_hand.end_to_end(cases, Duration::from_secs_f64(self.run.seconds))?;
+        let time = Duration::from_secs_f64(self.run.seconds);
+        let (copied, batch) = (by_hand.end_to_end(cases, time)?, by_hand.served(cases, time)?);
         let compiled = json!({ "compile_seconds": by_hand.compiled.as_secs_f64() });
-        Ok(Some(json!({ "compiled": compiled, "batch": batch, "gpu_joules": energy.stop(), "device": device })))
+        Ok(Some(json!({ "compiled": compiled, "batch": batch, "copied": copied, "device": device })))
     }
 
     /// Adds requests per dollar, if there are prices.
@@ -650,7 +650,8 @@ fn line(program: &str, system: &str, figures: &Value) -> String {
         return format!("{program:23} {system:14} {why}");
     }
     let of = |part: &str, figure: &str| figures[part][figure].as_f64().unwrap_or(f64::NAN);
-    let wrong: f64 = ["checked", "batch", "single", "device"].iter().map(|part| of(part, "wrong").max(0.0)).sum();
+    let wrong: f64 =
+        ["checked", "batch", "single", "copied", "device"].iter().map(|part| of(part, "wrong").max(0.0)).sum();
     format!(
         "{program:23} {system:14} {:10.1}/s in batches, {:10.1}/s single (p50 {:.1} ms, p99 {:.1} ms), device {:10.1}/s, wrong {wrong}",
         of("batch", "per_second"),
