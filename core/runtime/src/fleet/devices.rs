@@ -7,6 +7,7 @@
 use super::job::{Job, Jobs, Numbered};
 use super::{CancelHandle, Fleet, key};
 use crate::{Autotuning, DeviceKind, Error, Input, Outcome, Result, Stage, Summary};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,12 @@ const PAST: f64 = 5.0;
 /// Seconds of work that a device may hold whatever others do, where the number of inputs is known, and where it is not:
 /// then the run may end at any time, and small launches would cost more than waiting for the last.
 const HOLDS: (f64, f64) = (0.02, 1.0);
+/// A device takes several inputs at once, where they need not be waited for: one for so many that run at once, and so many
+/// at most. Two devices that each take one by one stand in each other's way.
+const PART: usize = 64;
+const MOST: usize = 256;
+/// And no more when they have so many bytes.
+const BYTES: usize = 1 << 20;
 
 /// A device's way into a run: its number, and its fleet and when that autotunes, or why there is none.
 pub type Ready = (usize, Result<(Fleet, Autotuning)>);
@@ -297,15 +304,15 @@ impl State {
         !self.ended || !self.returned.is_empty()
     }
 
-    /// Whether a device may take one more input: it will have ended all that it holds before the others have ended the
+    /// Whether a device may take so many more inputs: it will have ended all that it holds before the others have ended the
     /// rest, or at least before another would have ended that one.
-    fn may_take(&self, device: usize, now: Instant) -> bool {
+    fn may_take(&self, device: usize, more: usize, now: Instant) -> bool {
         let own = &self.members[device];
         // As many as run at once tell its speed; then it doubles, since others may only just begin.
-        if own.held() >= own.at_once.max(2 * own.delivered) {
+        if own.held() + more > own.at_once.max(2 * own.delivered) {
             return false;
         }
-        let Some(mine) = own.seconds(own.held() + 1, now) else { return true };
+        let Some(mine) = own.seconds(own.held() + more, now) else { return true };
         let speeds = self.members.iter().filter(|member| member.runs).filter_map(|member| member.speed.of(now));
         let held: usize = self.members.iter().map(Member::held).sum();
         let rest = (self.left() + held) as f64 / speeds.sum::<f64>();
@@ -314,6 +321,14 @@ impl State {
         let soonest = || others().filter_map(|(_, member)| member.seconds(member.held() + 1, now));
         let holds = if self.total.is_some() { HOLDS.0 } else { HOLDS.1 };
         mine <= longest.max(holds) || soonest().all(|other| mine <= other)
+    }
+
+    /// How many inputs a device takes next.
+    fn takes(&self, device: usize, now: Instant) -> usize {
+        // A source whose length is not known may have one now and the next much later.
+        let part = (self.members[device].at_once / PART).clamp(1, if self.total.is_some() { MOST } else { 1 });
+        let may = |more: &usize| self.may_take(device, *more, now);
+        [part, 1].into_iter().find(may).filter(|_| self.may_have_more()).unwrap_or(0)
     }
 
     /// Estimate of the inputs that a device runs in all.
@@ -340,24 +355,32 @@ impl Shared<'_> {
 
     /// What a device's thread does: runs inputs until all have ended, also those that other devices give back.
     fn work(&self, device: usize, fleet: &mut Fleet, mut when: Autotuning) -> Result<Summary> {
-        let _running = Running { shared: self, device };
+        let running = Running { shared: self, device, ended: RefCell::default() };
         self.lock().members[device].at_once = fleet.at_once();
         self.lock().members[device].runs = true;
         fleet.exact_left = fleet.options.exact_reruns;
         let mut summary = Summary::default();
-        while self.gets_some(device) {
-            let mut source = std::iter::from_fn(|| self.take(device));
+        while running.gets_some() {
+            let mut taken = VecDeque::new();
+            let mut source = std::iter::from_fn(|| {
+                if taken.is_empty() {
+                    running.tell();
+                    self.take(device, &mut taken);
+                }
+                taken.pop_front()
+            });
             let ran = fleet.run_share(
                 self.entry,
                 when,
                 &|| self.lock().share(device, Instant::now()),
                 &mut Jobs::shared(&mut source),
-                &mut |outcome| self.deliver(device, outcome),
+                &mut |outcome| running.deliver(outcome),
                 &mut |stage| self.tell(device, stage),
             );
             match ran {
                 Ok(more) => summary += more,
                 Err(error) => {
+                    running.tell();
                     self.fail(device, &error);
                     return Err(error);
                 }
@@ -372,7 +395,7 @@ impl Shared<'_> {
     fn gets_some(&self, device: usize) -> bool {
         let mut state = self.lock();
         while !state.over() && !self.cancel.cancelled() {
-            if state.may_have_more() && state.may_take(device, Instant::now()) {
+            if state.takes(device, Instant::now()) > 0 {
                 return true;
             }
             state.waiting += 1;
@@ -382,54 +405,43 @@ impl Shared<'_> {
         false
     }
 
-    /// The next input for a device; `None` if it gets none for now.
-    fn take(&self, device: usize) -> Option<Job> {
+    /// The next inputs for a device; none if it gets none for now.
+    fn take(&self, device: usize, taken: &mut VecDeque<Job>) {
         let mut state = self.lock();
-        if !state.may_have_more() || !state.may_take(device, Instant::now()) {
-            return None;
-        }
-        let job = match state.returned.pop_front() {
-            Some(job) => Some(job),
-            None => {
-                state.members[device].takes += 1;
-                drop(state);
-                // It may wait for its next.
-                let job = self.source.lock().unwrap_or_else(PoisonError::into_inner).next();
-                state = self.lock();
-                state.members[device].takes -= 1;
-                match job {
-                    Some(_) => state.taken += 1,
-                    None => state.ended = true,
-                }
-                job
-            }
-        };
-        match &job {
-            Some(job) => {
-                let member = &mut state.members[device];
-                if member.holds.is_empty() {
-                    member.speed.begin(Instant::now());
-                }
-                member.holds.insert(job.index, job.fresh());
-                member.inputs += 1;
-            }
-            None => self.notify(&state),
-        }
-        job
-    }
-
-    fn deliver(&self, device: usize, outcome: Outcome) {
-        let now = Instant::now();
-        let mut state = self.lock();
-        let member = &mut state.members[device];
-        if member.holds.remove(&outcome.index).is_none() {
+        let count = state.takes(device, Instant::now());
+        if count == 0 {
             return;
         }
-        member.delivered += 1;
-        member.speed.end(now, member.holds.is_empty());
-        self.notify(&state);
-        drop(state);
-        (self.sink.lock().unwrap_or_else(PoisonError::into_inner))(outcome);
+        match state.returned.pop_front() {
+            Some(job) => taken.push_back(job),
+            None => {
+                state.members[device].takes += count;
+                drop(state);
+                let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+                let (mut bytes, mut ended) = (0, false);
+                while taken.len() < count && bytes < BYTES && !ended {
+                    // It may wait for its next.
+                    let job = source.next();
+                    ended = job.is_none();
+                    bytes += job.as_ref().map_or(0, Job::bytes);
+                    taken.extend(job);
+                }
+                drop(source);
+                state = self.lock();
+                state.members[device].takes -= count;
+                state.taken += taken.len();
+                state.ended |= ended;
+            }
+        }
+        let member = &mut state.members[device];
+        if member.holds.is_empty() && !taken.is_empty() {
+            member.speed.begin(Instant::now());
+        }
+        member.inputs += taken.len();
+        member.holds.extend(taken.iter().map(|job| (job.index, job.fresh())));
+        if state.ended {
+            self.notify(&state);
+        }
     }
 
     fn tell(&self, device: usize, stage: Stage<'_>) {
@@ -467,10 +479,49 @@ impl Shared<'_> {
 struct Running<'a, 'b> {
     shared: &'a Shared<'b>,
     device: usize,
+    /// Inputs that it has delivered, and of which the others do not know yet: to tell them each would take as long as to
+    /// deliver it.
+    ended: RefCell<Vec<usize>>,
+}
+
+impl Running<'_, '_> {
+    fn deliver(&self, outcome: Outcome) {
+        let mut ended = self.ended.borrow_mut();
+        ended.push(outcome.index);
+        let many = ended.len() >= MOST;
+        drop(ended);
+        (self.shared.sink.lock().unwrap_or_else(PoisonError::into_inner))(outcome);
+        if many {
+            self.tell();
+        }
+    }
+
+    /// Tells the others what has ended.
+    fn tell(&self) {
+        let ended = std::mem::take(&mut *self.ended.borrow_mut());
+        if ended.is_empty() {
+            return;
+        }
+        let (now, mut state) = (Instant::now(), self.shared.lock());
+        let member = &mut state.members[self.device];
+        for index in ended {
+            member.holds.remove(&index);
+            member.delivered += 1;
+            member.speed.end(now, member.holds.is_empty());
+        }
+        self.shared.notify(&state);
+    }
+
+    /// Waits until there are inputs for it, which has none; `false` if there will be no more.
+    fn gets_some(&self) -> bool {
+        self.tell();
+        self.shared.gets_some(self.device)
+    }
 }
 
 impl Drop for Running<'_, '_> {
     fn drop(&mut self) {
+        self.tell();
         self.shared.stop(self.device);
     }
 }
@@ -507,7 +558,7 @@ mod tests {
     fn near_the_end_a_device_holds_what_it_ends_before_the_rest_is_ended() {
         let now = Instant::now();
         let may =
-            |total, taken, members: &[(usize, u32)], device| state(now, total, taken, members).may_take(device, now);
+            |total, taken, members: &[(usize, u32)], device| state(now, total, taken, members).may_take(device, 1, now);
         // Of 1,100 a second together, one does 100.
         assert!(may(Some(100_000), 10_000, &[(1000, 1000), (5000, 100)], 1));
         // 550 inputs take half a second.
