@@ -68,8 +68,9 @@ Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 1
 auto: what earlier autotuning found to be fastest for this program, options and device. If there was none, the device's default, on a \
 GPU linear memory (0); then, on a GPU with thousands of VMs, if the rest of the run takes longer than compiling, the run autotunes: \
 cells of 8 bytes, which are faster where all VMs go the same way, compile beside it, then the inputs of a group of VMs run once more, \
-and with cells for at most half as long again, or a second, which together is at most half of what is then left. A run that ends before the compiler waits for it. Results are the same in any case.
-tune: autotunes now, with the first inputs and all of 8, 16, 32 and 0. It needs tiles of several VMs, on the cpu by --lanes 8.
+and with cells for at most half as long again, or a second, which together is at most half of what is then left. A run that ends before the compiler does not wait for it. Results are the same in any case.
+tune: autotunes now, with the first inputs and all of 8, 16, 32 and 0. It needs tiles of several VMs, on the cpu by --lanes 8. `serve` \
+does it on a GPU, with 0 and 8, once some thousands of requests have ended that were about the same work.
 default: the device's default, whatever autotuning found, and no autotuning.
 ";
 

@@ -15,7 +15,7 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use vectorvisor::{BackendSpec, Drivers, Engine, Meter, Program, Trace};
+use vectorvisor::{Autotuning, BackendSpec, Drivers, Engine, Meter, Program, Trace};
 use vectorvisor_serve::{Device, Limits, Options, Server, Tls};
 
 /// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
@@ -44,6 +44,7 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         body: args.max_body as usize,
         content_type: args.content_type.clone(),
         cgi: args.cgi,
+        autotune: setup::autotuning(&args.translate) == Autotuning::Now,
         tls,
         trace: trace.clone(),
         ..Options::default()

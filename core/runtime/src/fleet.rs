@@ -23,6 +23,7 @@ mod start;
 mod timekeeper;
 mod words;
 
+pub use autotune::Tuner;
 pub use cancel::{CancelHandle, Waker};
 pub use devices::{DeviceRun, Devices, Ready};
 pub use instances::{Call, Instances, Returned};

@@ -42,7 +42,7 @@ pub use cache::CachePolicy;
 pub use drivers::Drivers;
 pub use engine::{BackendList, BackendSpec, Engine};
 pub use error::{Error, Result};
-pub use fleet::{Call, CancelHandle, DeviceRun, Devices, Fleet, Instances, Ready, Returned, Waker};
+pub use fleet::{Call, CancelHandle, DeviceRun, Devices, Fleet, Instances, Ready, Returned, Tuner, Waker};
 pub use meter::{Gauges, Meter};
 pub use options::{FleetOptions, Input, ProgramOptions};
 pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};

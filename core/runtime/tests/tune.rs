@@ -3,6 +3,7 @@
 mod common;
 
 use common::Faults;
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 use vectorvisor::{
     Autotuning, CachePolicy, DeviceInfo, DeviceKind, End, Engine, Error, Fleet, FleetOptions, Input, Measured, Outcome,
-    Program, ProgramOptions, Stage, Summary, Tuning, Value,
+    Program, ProgramOptions, Stage, Summary, Tuner, Tuning, Value,
 };
 
 const FACTORIAL: &str = include_str!("../../examples/factorial.wat");
@@ -125,6 +126,57 @@ fn the_choice_is_remembered_and_used() {
     assert!(refused.is_some_and(|text| text.contains("the options choose already")));
     let other = program(&engine, FACTORIAL, &ProgramOptions { heap: Some(1 << 20), ..open });
     assert_eq!(other.tuning(), None);
+}
+
+/// Runs what a tuner lets run of these inputs; gives the sum of the results, how many ran, and the tuner.
+fn serve(fleet: &mut Fleet, args: &mut dyn Iterator<Item = i64>) -> (i64, usize, Option<Tuner>) {
+    let tuner = RefCell::new(fleet.tuner());
+    let (mut sum, mut count) = (0, 0);
+    let mut source = std::iter::from_fn(|| {
+        let mut tuner = tuner.borrow_mut();
+        let next = if tuner.as_ref().is_some_and(Tuner::is_ready) { None } else { args.next() };
+        let input = Input::args(vec![Value::I64(next?)]);
+        if let Some(tuner) = &mut *tuner {
+            tuner.begin(&input);
+        }
+        Some(input)
+    });
+    let mut sink = |outcome: Outcome| {
+        if let Some(tuner) = &mut *tuner.borrow_mut() {
+            tuner.end(&outcome);
+        }
+        let [Value::I64(value)] = outcome.values[..] else { panic!("{outcome:?}") };
+        (sum, count) = (sum + value, count + 1);
+    };
+    fleet.serve("factorial", &mut source, &mut sink).expect("a run");
+    (sum, count, tuner.into_inner())
+}
+
+#[test]
+fn a_fleet_that_serves_autotunes_where_inputs_are_alike() {
+    let (engine, faults) = engine(|info| info.kind = DeviceKind::Gpu);
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    let few = FleetOptions { vms: Some(64), ..Default::default() };
+    let mut fleet = Fleet::new(&program, &few, None).expect("there is room");
+    // Inputs that differ begin no compiler.
+    let (_, count, tuner) = serve(&mut fleet, &mut (0..1000).map(|n| n % 20));
+    assert!(count == 1000 && tuner.is_some_and(|tuner| !tuner.is_ready()));
+    // As many as it takes until the other candidate is compiled.
+    let (sum, count, tuner) = serve(&mut fleet, &mut std::iter::repeat(5).inspect(|_| thread::yield_now()));
+    assert_eq!(sum, 120 * count as i64);
+    let mut chosen = None;
+    let mut progress = |stage: Stage<'_>| {
+        if let Stage::Autotuned { chosen: this, remembered, .. } = stage {
+            chosen = Some((this.interleave, remembered));
+        }
+    };
+    faults.ever_faster();
+    fleet.tune("factorial", tuner.filter(Tuner::is_ready).expect("it is ready"), &mut progress).expect("it tunes");
+    assert_eq!(chosen, Some((8, true)));
+    assert_eq!((fleet.program().options().interleave, fleet.vms()), (Some(8), 64));
+    let (sum, count, tuner) = serve(&mut fleet, &mut (0..1000).map(|_| 5));
+    assert_eq!((sum, count, tuner.is_none()), (120_000, 1000, true), "it is chosen once");
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Options {
     /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked by
     /// any method.
     pub cgi: bool,
+    /// Programs are autotuned with their first requests, if those are about the same work ([`vectorvisor::Tuner`]).
+    pub autotune: bool,
     /// Where the parts of requests are recorded: reading the body, waiting for a VM, running. Those of batches are not.
     pub trace: Option<Trace>,
 }
@@ -68,6 +70,7 @@ impl Default for Options {
             content_type: "application/octet-stream".into(),
             tls: None,
             cgi: false,
+            autotune: false,
             trace: None,
         }
     }
@@ -215,7 +218,8 @@ impl Server {
                 *broken.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
                 broken.1.notify_one();
             };
-            let worker = Worker { queue: queue.clone(), number, device: device.clone(), program, options };
+            let autotune = self.options.autotune;
+            let worker = Worker { queue: queue.clone(), number, device: device.clone(), program, options, autotune };
             let thread = Some(worker.start(fleet, give_up)?);
             service.devices.push(Member { name: device, model, figures, thread });
         }

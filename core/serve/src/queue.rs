@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use vectorvisor::{Input, Outcome, Polled, Source, Waker};
+use vectorvisor::{Input, Outcome, Polled, Source, Tuner, Waker};
 
 /// How much may wait, and how long for company.
 #[derive(Debug, Clone, Copy)]
@@ -321,6 +321,16 @@ impl Queue {
         self.state().workers[worker] = Worker::Runs { waker, asked: false };
     }
 
+    /// A worker, which has no requests, takes none for a while: others need not leave it a part. If there are no others,
+    /// requests wait for it.
+    pub fn pause(&self, worker: usize) {
+        let mut state = self.state();
+        let runs = |(number, other): (usize, &Worker)| number != worker && matches!(other, Worker::Runs { .. });
+        if state.workers.iter().enumerate().any(runs) {
+            state.workers[worker] = Worker::Tries;
+        }
+    }
+
     /// A worker has no fleet any more, and gives back what it had: requests that had `begun`, which run again from their
     /// beginning, and others. Those fail that were given back [`BACK`] times before: it may be their fault. Returns how many
     /// fail.
@@ -444,6 +454,8 @@ pub struct Packets<'a, 'q> {
     queue: &'q Queue,
     worker: usize,
     running: &'a RefCell<Running<'q>>,
+    /// When it is ready the run ends, though requests may wait.
+    tuner: &'a RefCell<&'a mut Option<Tuner>>,
     vms: usize,
     /// Requests that fill a launch.
     full: usize,
@@ -456,11 +468,11 @@ pub struct Packets<'a, 'q> {
 }
 
 impl<'a, 'q> Packets<'a, 'q> {
-    pub fn new(running: &'a RefCell<Running<'q>>, vms: usize) -> Self {
+    pub fn new(running: &'a RefCell<Running<'q>>, tuner: &'a RefCell<&'a mut Option<Tuner>>, vms: usize) -> Self {
         let Running { queue, worker, .. } = *running.borrow();
         let (turn, waited) = (VecDeque::with_capacity(TURN), queue.meters.waited.local());
         let full = (vms / PACKETS).max(1);
-        Self { queue, worker, running, vms, full, part: 0, turn, now: Instant::now(), waited }
+        Self { queue, worker, running, tuner, vms, full, part: 0, turn, now: Instant::now(), waited }
     }
 
     /// Those that were taken and did not begin.
@@ -471,6 +483,9 @@ impl<'a, 'q> Packets<'a, 'q> {
     /// Takes the next turn, if it is time for one.
     fn take(&mut self) -> Option<Polled<Input>> {
         self.waited.flush();
+        if self.tuner.borrow().as_ref().is_some_and(Tuner::is_ready) {
+            return Some(Polled::Ended);
+        }
         let (queue, held) = (self.queue, &self.queue.held[self.worker]);
         let mut guard = queue.state();
         let state = &mut *guard;
@@ -540,6 +555,9 @@ impl Source<Input> for Packets<'_, '_> {
             let waited = self.now.saturating_duration_since(request.since);
             self.waited.observe(waited.as_secs_f64());
             let input = Input { stdin: request.stdin.clone(), env: request.env.to_vec(), ..Input::default() };
+            if let Some(tuner) = &mut **self.tuner.borrow_mut() {
+                tuner.begin(&input);
+            }
             self.running.borrow_mut().requests.push_back(Some((request, waited)));
             return Polled::Ready(input);
         }

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use vectorvisor::{Fleet, FleetOptions, Program};
+use vectorvisor::{Fleet, FleetOptions, Program, Stage, Tuner};
 
 /// How long a device that failed is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -24,6 +24,7 @@ pub struct Worker {
     pub device: String,
     pub program: Program,
     pub options: FleetOptions,
+    pub autotune: bool,
 }
 
 impl Worker {
@@ -38,8 +39,12 @@ impl Worker {
             let mut fleet = Some(fleet);
             while let Some(mut ready) = fleet.take().or_else(|| self.again()) {
                 self.queue.begin(self.number, ready.waker());
-                if self.run(&mut ready) {
-                    return;
+                let mut tuner = if self.autotune { ready.tuner() } else { None };
+                while self.run(&mut ready, &mut tuner) {
+                    let Some(tuner) = tuner.take().filter(Tuner::is_ready) else { return };
+                    if !self.tune(&mut ready, tuner) {
+                        break;
+                    }
                 }
             }
             let last = self.queue.leave(self.number);
@@ -68,11 +73,30 @@ impl Worker {
         None
     }
 
-    /// Runs requests until there will be no more, or the device fails. Whether it was the former.
-    fn run(&self, fleet: &mut Fleet) -> bool {
+    /// Goes on with the fastest form of the program; requests wait meanwhile. Whether that succeeded.
+    fn tune(&self, fleet: &mut Fleet, tuner: Tuner) -> bool {
+        self.queue.pause(self.number);
+        let tuned = fleet.tune(ENTRY, tuner, &mut |stage| {
+            if let Stage::Autotuned { candidates, chosen, .. } = stage {
+                tracing::info!(?candidates, "{} goes on with {chosen}", self.device);
+            }
+        });
+        match &tuned {
+            Ok(()) => self.queue.begin(self.number, fleet.waker()),
+            Err(error) => tracing::error!(%error, "{} failed in autotuning", self.device),
+        }
+        tuned.is_ok()
+    }
+
+    /// Runs requests until there will be no more, the tuner is ready, or the device fails. Whether it was not the last.
+    fn run(&self, fleet: &mut Fleet, tuner: &mut Option<Tuner>) -> bool {
         let running = RefCell::new(Running::new(&self.queue, self.number));
-        let mut packets = Packets::new(&running, fleet.vms());
+        let tuner = RefCell::new(tuner);
+        let mut packets = Packets::new(&running, &tuner, fleet.vms());
         let ran = fleet.serve(ENTRY, &mut packets, &mut |outcome| {
+            if let Some(tuner) = &mut **tuner.borrow_mut() {
+                tuner.end(&outcome);
+            }
             if !running.borrow_mut().answer(outcome) {
                 self.queue.meters.ended(Reason::Gone);
             }

@@ -257,6 +257,126 @@ impl Fleet {
     }
 }
 
+/// Autotuning for a fleet that serves ([`Fleet::serve`]), as [`Autotuning::Auto`] does it: it collects a sample of the
+/// inputs, and if they are about the same work, the other candidates compile beside the run. Then the source ends the run,
+/// and [`Fleet::tune`] measures.
+///
+/// ```no_run
+/// # fn f(fleet: &mut vectorvisor::Fleet, mut inputs: impl FnMut() -> Option<vectorvisor::Input>) -> vectorvisor::Result<()> {
+/// use std::cell::RefCell;
+/// let tuner = RefCell::new(fleet.tuner());
+/// let mut source = std::iter::from_fn(|| {
+///     let mut tuner = tuner.borrow_mut();
+///     let next = if tuner.as_ref().is_some_and(|tuner| tuner.is_ready()) { None } else { inputs() };
+///     next.inspect(|input| _ = tuner.as_mut().map(|tuner| tuner.begin(input)))
+/// });
+/// fleet.serve("_start", &mut source, &mut |outcome| _ = tuner.borrow_mut().as_mut().map(|tuner| tuner.end(&outcome)))?;
+/// if let Some(tuner) = tuner.into_inner().filter(|tuner| tuner.is_ready()) {
+///     fleet.tune("_start", tuner, &mut |_| ())?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Tuner {
+    made: Program,
+    now: ProgramOptions,
+    candidates: Vec<Tuning>,
+    /// How many inputs the sample has when it is complete, and those that it has.
+    wanted: usize,
+    sample: Vec<Input>,
+    bytes: usize,
+    work: Work,
+    ended: usize,
+    begun: Option<Instant>,
+    others: Option<Compiling>,
+    /// It does not pay.
+    over: bool,
+}
+
+/// Most bytes of a tuner's sample, and the longest that it may take: whoever asks meanwhile waits.
+const SAMPLE: usize = 256 << 20;
+const PAUSE: Duration = Duration::from_secs(3);
+
+impl Tuner {
+    /// An input begins.
+    pub fn begin(&mut self, input: &Input) {
+        if !self.over && self.sample.len() < self.wanted {
+            self.begun.get_or_insert_with(Instant::now);
+            self.bytes += input.stdin.len();
+            self.over = self.bytes > SAMPLE;
+            self.sample.push(input.clone());
+        }
+    }
+
+    /// An input has ended.
+    pub fn end(&mut self, outcome: &Outcome) {
+        if self.over || self.others.is_some() {
+            return;
+        }
+        self.work = self.work.and(outcome.fuel_used);
+        self.ended += 1;
+        // The first ones are not alone responsible for what is decided.
+        if self.ended >= 2 * self.wanted && self.sample.len() == self.wanted {
+            let ran = self.begun.map(|begun| begun.elapsed()).unwrap_or_default();
+            let once = Pace { ran, done: self.ended, total: None }.of(self.wanted);
+            self.over = !self.work.is_alike() || once > PAUSE;
+            if !self.over {
+                self.others = Some(Compiling::begin(&self.made, &self.now, &self.candidates[1..]));
+            }
+        }
+        if self.over {
+            self.sample = Vec::new();
+        }
+    }
+
+    /// Whether the candidates are compiled.
+    pub fn is_ready(&self) -> bool {
+        self.others.as_ref().is_some_and(Compiling::ended)
+    }
+}
+
+impl Fleet {
+    /// A tuner, unless there is nothing to choose, or something was chosen before.
+    pub fn tuner(&self) -> Option<Tuner> {
+        let candidates = Tuning::candidates(&self.made, Autotuning::Auto);
+        let wanted = self.vms() / self.groups.len().max(1);
+        let may = !candidates.is_empty() && self.made.may_autotune(wanted) && !self.made.meta().keeps;
+        may.then(|| Tuner {
+            made: self.made.clone(),
+            now: self.options_of_now(),
+            candidates,
+            wanted,
+            sample: Vec::new(),
+            bytes: 0,
+            work: Work::default(),
+            ended: 0,
+            begun: None,
+            others: None,
+            over: false,
+        })
+    }
+
+    /// Runs the sample of a tuner that is ready with each candidate, and goes on with the fastest, which the cache keeps.
+    ///
+    /// # Errors
+    /// The device failed, or has no memory for the VMs any more. No input of the caller's was running.
+    pub fn tune(&mut self, entry: &str, tuner: Tuner, progress: Progress<'_>) -> Result<()> {
+        let Tuner { candidates, sample, others, .. } = tuner;
+        let jobs: Vec<Job> = self.begin(&mut sample.into_iter())?.collect();
+        let (first, expected) = self.run_sample(entry, &jobs, &mut |_| ())?;
+        if !first.cancelled {
+            self.autotune(entry, &candidates, others, &jobs, (first, &expected), progress)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Tuner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tuner").field("ended", &self.ended).field("ready", &self.is_ready()).finish_non_exhaustive()
+    }
+}
+
 /// Candidates that compile, for a run that may end before. Then nobody waits for them, and a later run tries again.
 struct Compiling(Vec<(Tuning, Making)>);
 
