@@ -10,13 +10,14 @@ fn records_become_tables() {
     let mut shown = 0;
     for record in records {
         let path = record.expect("an entry of the folder").path();
-        let twelve = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("twelve-"));
+        let is = |kind| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(kind));
+        let (twelve, devices) = (is("twelve-"), is("devices-"));
         let mut command = if twelve {
             let mut report = Command::new(env!("CARGO_BIN_EXE_vectorvisor-bench"));
             report.arg("report").arg(&path).arg("--out").arg(concat!(env!("CARGO_TARGET_TMPDIR"), "/page.html"));
             report
         } else {
-            let mut table = Command::new(folder.join("real/run"));
+            let mut table = Command::new(folder.join(if devices { "devices/run" } else { "real/run" }));
             table.arg("--table").arg(&path);
             table
         };
@@ -25,6 +26,10 @@ fn records_become_tables() {
         let text = String::from_utf8(ran.stdout).expect("UTF-8");
         if twelve {
             assert!(text.starts_with("| Program | native/s |"), "{}: {text}", path.display());
+            continue;
+        }
+        if devices {
+            assert!(text.starts_with("what "), "{}: {text}", path.display());
             continue;
         }
         let heading = text.lines().position(|line| line.starts_with("program")).expect("a heading");
