@@ -645,6 +645,50 @@ fn a_start_function_that_recurses_deep_runs_with_each_input() {
     assert!(outcomes.iter().all(|o| o.end == End::Exit(0) && o.values == [Value::I32(5000)]), "{:?}", outcomes[0]);
 }
 
+/// A program whose `deep` calls itself so many times.
+const DEEP: &str = r#"(module
+  (func $deep (export "deep") (param i32) (result i32)
+    (if (result i32) (local.get 0)
+      (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+      (else (i32.const 0)))))"#;
+
+#[test]
+fn no_more_inputs_that_recurse_deep_wait_than_have_room() {
+    let (engine, _) = common::engine(|info| (info.recursion, info.memory) = (true, 64 << 20));
+    let vms = FleetOptions { vms: Some(64), ..Default::default() };
+    let mut fleet = Fleet::new(&program(&engine, DEEP, &options(4)), &vms, None).expect("there is room");
+    let (held, most) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let mut inputs = (0..20_000).map(|_| {
+        held.set(held.get() + 1);
+        most.set(most.get().max(held.get()));
+        Input::args(vec![Value::I32(3000)])
+    });
+    let mut count = 0;
+    let mut sink = |outcome: Outcome| {
+        assert_eq!(outcome.values, [Value::I32(3000)], "{outcome:?}");
+        (count, ()) = (count + 1, held.set(held.get() - 1));
+    };
+    fleet.run("deep", &mut inputs, &mut sink).expect("the run ends");
+    assert!(count == 20_000 && most.get() < 3000, "{count} {most:?}");
+}
+
+#[test]
+fn a_device_that_fails_also_gives_deep_inputs_back() {
+    // The first 16 launches find that they are deep, and gather that; those after them run there.
+    for after in [15, 16, 17, 20] {
+        let (engine, faults) = common::engine(|info| info.recursion = true);
+        let vms = FleetOptions { vms: Some(64), ..Default::default() };
+        let mut fleet = Fleet::new(&program(&engine, DEEP, &options(4)), &vms, None).expect("there is room");
+        let mut ended = Vec::new();
+        let mut inputs = (0..500).map(|_| Input::args(vec![Value::I32(3000)]));
+        faults.launches.store(after, Ordering::SeqCst);
+        let ran = fleet.run("deep", &mut inputs, &mut |outcome| ended.push(outcome));
+        let Err(Error::Lost { lost, .. }) = ran else { panic!("after {after}: {ended:?}") };
+        assert!(ended.iter().all(|outcome| outcome.end == End::Exit(0)), "after {after}: {ended:?}");
+        assert!(lost.iter().all(|lost| ended.iter().all(|outcome| outcome.index != *lost)), "after {after}");
+    }
+}
+
 #[test]
 fn more_vms_than_fit_are_refused_with_their_number() {
     let many = FleetOptions { vms: Some(1 << 30), ..Default::default() };

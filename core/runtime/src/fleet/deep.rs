@@ -2,26 +2,30 @@
 //! Its program is interpreted, where every call has a frame in the VM's memory: that compiles in a second or two. If they
 //! are more than a few, it is translated, with frames for what recurses.
 
-use super::job::{Job, Quota};
+use super::job::Job;
 use super::run::{self, Run};
 use super::{CancelHandle, Fleet, Waker};
 use crate::{Error, FleetOptions, Meter, Outcome, Polled, Program, Result, Source};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::Builder;
+use vectorvisor_driver::Error as DriverError;
 
 /// The inputs that are interpreted, and VMs for them at most: most of the device's memory is taken.
 const FEW: usize = 1024;
 const VMS: usize = 256;
 /// Where more than one input in so many does, later programs recurse in frames.
 const MANY: usize = 16;
+/// Bytes of an input that waits, beside its own.
+const EACH: usize = 1 << 10;
 
 /// The way to that fleet, which has a thread of its own. Dropping this ends its run.
 pub struct Deep {
     jobs: Sender<Job>,
     outcomes: Receiver<Result<Outcome>>,
-    /// The inputs that it has.
-    holds: BTreeSet<usize>,
+    /// The inputs that it has, each with its bytes, and the bytes of all.
+    holds: BTreeMap<usize, usize>,
+    bytes: usize,
     cancel: CancelHandle,
 }
 
@@ -35,6 +39,7 @@ impl Deep {
         let work = move || {
             // Also after a panic, when the sender has gone.
             let _end = OnDrop(|| waker.wake());
+            let ended = ended;
             let mut source = Incoming { jobs: todo, left: FEW, ended: false };
             let mut sink = |outcome| {
                 _ = ended.send(Ok(outcome));
@@ -58,12 +63,17 @@ impl Deep {
         let thread = Builder::new().name("vv-deep".into()).spawn(work);
         thread
             .map_err(|e| Error::System { what: "cannot start a thread for deep recursion", reason: e.to_string() })?;
-        Ok(Self { jobs, outcomes, holds: BTreeSet::new(), cancel })
+        Ok(Self { jobs, outcomes, holds: BTreeMap::new(), bytes: 0, cancel })
     }
 
     /// Whether it has no input.
     pub fn is_idle(&self) -> bool {
         self.holds.is_empty()
+    }
+
+    /// Bytes of the inputs that it has.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -131,35 +141,44 @@ impl Run<'_> {
         }
         let Some(deep) = &mut fleet.deep else { return };
         // Its frames are others.
-        job.quota = Quota { frames: 0, ..job.quota };
+        (job.quota.frames, job.most_frames) = (0, None);
         job.solo = false;
-        deep.holds.insert(job.index);
+        let bytes = EACH + job.bytes();
+        deep.holds.insert(job.index, bytes);
+        deep.bytes += bytes;
         self.deep += 1;
         // If the thread has ended, `take_deep` says why.
         _ = deep.jobs.send(*job);
         deep.cancel.waker().wake();
     }
 
-    /// Delivers what has ended there.
-    pub fn take_deep(&mut self) {
+    /// Delivers what has ended there. If the device failed, so does the run: what is there then counts as lost.
+    pub fn take_deep(&mut self) -> Result<()> {
         loop {
-            let Some(deep) = &mut self.fleet.deep else { return };
+            let Some(deep) = &mut self.fleet.deep else { return Ok(()) };
             let error = match deep.outcomes.try_recv() {
                 Ok(Ok(outcome)) => {
-                    deep.holds.remove(&outcome.index);
+                    deep.bytes -= deep.holds.remove(&outcome.index).unwrap_or(0);
                     self.deliver(outcome);
                     continue;
                 }
-                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Ok(Err(Error::Lost { source, .. })) => *source,
                 Ok(Err(error)) => error,
-                Err(TryRecvError::Disconnected) if deep.holds.is_empty() => return self.fleet.deep = None,
+                Err(TryRecvError::Disconnected) if deep.holds.is_empty() => {
+                    self.fleet.deep = None;
+                    return Ok(());
+                }
                 Err(TryRecvError::Disconnected) => {
                     Error::System { what: "deep recursion", reason: "its thread panicked".into() }
                 }
             };
+            if let Error::Driver(DriverError::Device(_)) = error {
+                return Err(error);
+            }
             let left = std::mem::take(&mut deep.holds);
             self.fleet.deep = None;
-            for index in left {
+            for index in left.into_keys() {
                 self.fail(index, too_deep(&error));
             }
         }
@@ -172,7 +191,7 @@ impl Run<'_> {
         if self.deep * MANY > self.summary.delivered {
             self.fleet.made.remember_deep();
         }
-        held.map(|mut deep| std::mem::take(&mut deep.holds)).unwrap_or_default()
+        held.map(|mut deep| std::mem::take(&mut deep.holds).into_keys().collect()).unwrap_or_default()
     }
 }
 

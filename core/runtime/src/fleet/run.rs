@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
             if self.flying.is_empty() {
                 self.shrink();
             }
-            self.take_deep();
+            self.take_deep()?;
             self.wake()?;
             self.not_yet = None;
             for g in 0..self.fleet.groups.len() {
@@ -234,6 +234,11 @@ impl<'a> Run<'a> {
             return Some(job);
         }
         while !self.exhausted && self.not_yet.is_none() && !self.fleet.cancel.cancelled() {
+            // Those that wait there would be ever more.
+            if self.fleet.deep.as_ref().is_some_and(|deep| deep.bytes() > self.staged()) {
+                self.not_yet = Some(None);
+                return None;
+            }
             let mut job = match self.source.poll() {
                 Polled::Ready(job) => Box::new(job),
                 Polled::NotYet(until) => {
