@@ -180,6 +180,20 @@ fn a_fleet_that_serves_autotunes_where_inputs_are_alike() {
 }
 
 #[test]
+fn a_tuner_keeps_no_inputs_that_are_too_long() {
+    let (engine, _) = engine(|info| info.kind = DeviceKind::Gpu);
+    let temp = tempfile::tempdir().expect("a folder");
+    let program = program(&engine, FACTORIAL, &options(temp.path()));
+    let fleet = Fleet::new(&program, &FleetOptions { vms: Some(64), ..Default::default() }, None).expect("room");
+    let mut tuner = fleet.tuner().expect("there is a choice");
+    let input = Input::stdin(vec![0; 8 << 20]);
+    (0..32).for_each(|_| tuner.begin(&input));
+    assert_eq!(Arc::strong_count(&input.stdin), 33, "256 MiB");
+    (0..40).for_each(|_| tuner.begin(&input));
+    assert_eq!(Arc::strong_count(&input.stdin), 1);
+}
+
+#[test]
 fn a_fleet_may_autotune_twice() {
     let (engine, faults) = engine(|_| ());
     let temp = tempfile::tempdir().expect("a folder");

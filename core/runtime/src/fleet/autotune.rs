@@ -305,6 +305,9 @@ impl Tuner {
             self.bytes += input.stdin.len();
             self.over = self.bytes > SAMPLE;
             self.sample.push(input.clone());
+            if self.over {
+                self.sample = Vec::new();
+            }
         }
     }
 
