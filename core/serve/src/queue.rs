@@ -328,6 +328,9 @@ impl Queue {
         let runs = |(number, other): (usize, &Worker)| number != worker && matches!(other, Worker::Runs { .. });
         if state.workers.iter().enumerate().any(runs) {
             state.workers[worker] = Worker::Tries;
+        } else if let Worker::Runs { asked, .. } = &mut state.workers[worker] {
+            // It is not idle: one that comes back meanwhile is told of requests, too.
+            *asked = false;
         }
     }
 
@@ -566,6 +569,41 @@ impl Source<Input> for Packets<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use super::{Limits, Queue, Worker};
+    use crate::metrics::Metrics;
+    use vectorvisor::{CachePolicy, Drivers, Engine, Fleet, FleetOptions, Program, ProgramOptions, Quirks};
+
+    #[test]
+    fn a_worker_that_autotunes_does_not_count_as_idle() {
+        let (drivers, cpu) = (Drivers(vec![vectorvisor_cpu::driver()]), "cpu".parse().expect("a backend"));
+        let engine = Engine::open(&drivers, &cpu, Quirks::default()).expect("the cpu opens");
+        let options = ProgramOptions { cache: CachePolicy::Off, ..Default::default() };
+        let program = Program::new(&engine, b"(module (func (export \"_start\")))", &options, &mut |_| {});
+        let fleet = Fleet::new(&program.expect("it compiles"), &FleetOptions::default(), Some(1)).expect("room");
+        let queue = Queue::new(Limits::default(), Metrics::new().expect("figures").of("p"), 2);
+        let asks = |worker: usize| {
+            queue.begin(worker, fleet.waker());
+            if let Worker::Runs { asked, .. } = &mut queue.state().workers[worker] {
+                *asked = true;
+            }
+        };
+        let told = || {
+            let mut state = queue.state();
+            state.waiting = 1;
+            queue.who_takes(&state).len()
+        };
+        asks(0);
+        asks(1);
+        assert_eq!(told(), 1, "one of two that are idle");
+        queue.fail(1, std::iter::empty(), [], "");
+        queue.pause(0);
+        assert!(queue.ready(), "requests wait for the only one");
+        queue.begin(1, fleet.waker());
+        assert_eq!(told(), 2, "none is idle, and one comes back");
+        queue.pause(0);
+        assert_eq!(told(), 1, "the other");
+    }
+
     #[test]
     fn those_that_have_least_get_as_many_as_others() {
         let level = |held: &[usize], more| super::level(held.to_vec(), more);

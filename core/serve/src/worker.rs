@@ -83,7 +83,10 @@ impl Worker {
         });
         match &tuned {
             Ok(()) => self.queue.begin(self.number, fleet.waker()),
-            Err(error) => tracing::error!(%error, "{} failed in autotuning", self.device),
+            Err(error) => {
+                tracing::error!(%error, "{} failed in autotuning", self.device);
+                self.queue.fail(self.number, std::iter::empty(), [], "");
+            }
         }
         tuned.is_ok()
     }
