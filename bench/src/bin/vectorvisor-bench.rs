@@ -543,7 +543,13 @@ impl Bench<'_> {
         let kernel = stats["kernel_seconds"].as_f64().unwrap_or(0.0);
         let rate = |seconds: f64| (seconds > 0.0).then(|| count as f64 / seconds);
         let run = stats["run_seconds"].as_f64().unwrap_or(0.0);
-        Ok(json!({ "per_second": rate(kernel), "run_per_second": rate(run), "wrong": wrong, "first_seconds": first["seconds"], "stats": stats }))
+        Ok(json!({
+            "per_second": rate(kernel),
+            "run_per_second": rate(run),
+            "wrong": wrong,
+            "first_seconds": first["seconds"],
+            "stats": stats,
+        }))
     }
 
     /// What handwritten kernels do, behind HTTP, from the host's memory to the host's memory, and on the device alone; `None` if

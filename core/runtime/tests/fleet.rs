@@ -591,7 +591,9 @@ fn inputs_that_recurse_deeper_than_the_stack_run_again() {
           (else (i32.const 0))))
       (func (export "deep") (param i32) (result i32)
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
-        (call $deep (local.get 0))))"#;
+        (call $deep (local.get 0)))
+      (func (export "twice") (param i32) (result i32)
+        (i32.mul (i32.const 2) (call $deep (local.get 0)))))"#;
     for (deep, of) in [(1, 40), (2, 3), (0, 2)] {
         let cache = tempfile::tempdir().expect("a folder");
         let engine = common::engine(|info| info.recursion = true).0;
@@ -625,6 +627,9 @@ fn inputs_that_recurse_deeper_than_the_stack_run_again() {
         let later = program(&engine, text, &cached);
         let many = 16 * again > 3000;
         assert_eq!(later.options().without.contains(&vectorvisor::translate::Opt::NativeRecursion), many, "{again}");
+        // Another export of the same fleet.
+        let (twice, _) = run(&mut fleet, "twice", vec![Input::args(vec![Value::I32(6000)]); 3]);
+        assert!(twice.iter().all(|outcome| outcome.values == [Value::I32(12_000)]), "{twice:?}");
     }
 }
 

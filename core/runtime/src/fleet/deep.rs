@@ -21,6 +21,8 @@ const EACH: usize = 1 << 10;
 
 /// The way to that fleet, which has a thread of its own. Dropping this ends its run.
 pub struct Deep {
+    /// The export that it runs.
+    entry: String,
     jobs: Sender<Job>,
     outcomes: Receiver<Result<Outcome>>,
     /// The inputs that it has, each with its bytes, and the bytes of all.
@@ -35,7 +37,7 @@ impl Deep {
         let (jobs, todo) = channel();
         let (ended, outcomes) = channel();
         let cancel = CancelHandle::default();
-        let handle = cancel.clone();
+        let (handle, name) = (cancel.clone(), entry.clone());
         let work = move || {
             // Also after a panic, when the sender has gone.
             let _end = OnDrop(|| waker.wake());
@@ -47,7 +49,7 @@ impl Deep {
             };
             let mut run = |program: Program, source: &mut Incoming, vms| {
                 let mut fleet = Fleet::with_cancel(&program, &options, vms, handle.clone())?;
-                run::run(&mut fleet, program.require(&entry)?, source, &mut sink)
+                run::run(&mut fleet, program.require(&name)?, source, &mut sink)
             };
             let ran = program.exact().and_then(|program| run(program, &mut source, Some(VMS))).and_then(|_| {
                 if source.ended || handle.cancelled() {
@@ -63,7 +65,7 @@ impl Deep {
         let thread = Builder::new().name("vv-deep".into()).spawn(work);
         thread
             .map_err(|e| Error::System { what: "cannot start a thread for deep recursion", reason: e.to_string() })?;
-        Ok(Self { jobs, outcomes, holds: BTreeMap::new(), bytes: 0, cancel })
+        Ok(Self { entry, jobs, outcomes, holds: BTreeMap::new(), bytes: 0, cancel })
     }
 
     /// Whether it has no input.
@@ -124,7 +126,8 @@ impl Run<'_> {
     /// Runs an input where there is more stack.
     pub fn deeper(&mut self, mut job: Box<Job>) {
         let fleet = &mut *self.fleet;
-        if fleet.deep.is_none() {
+        // What an earlier run of another export left has no inputs.
+        if fleet.deep.as_ref().is_none_or(|deep| deep.entry != self.entry.name) {
             let options = FleetOptions {
                 vms: None,
                 vms_per_warp: None,

@@ -544,7 +544,9 @@ impl<'a> Run<'a> {
         let mut fates = Vec::with_capacity(ended.len());
         for vm in ended {
             // One that goes on waits for the launch.
-            if let fate @ (Fate::End(_) | Fate::Larger(_)) = fleet.decide(g, vm as usize, Duration::ZERO)? {
+            if let fate @ (Fate::End(_) | Fate::Larger(_) | Fate::Deep) =
+                fleet.decide(g, vm as usize, Duration::ZERO)?
+            {
                 fates.push((vm, fate));
             }
         }
