@@ -48,13 +48,17 @@ struct Ran {
 impl Tested {
     /// Devices with so many VMs each.
     fn new(vms: &[u32]) -> Self {
+        Self::of(GUEST, vms)
+    }
+
+    fn of(guest: &str, vms: &[u32]) -> Self {
         let cancel = CancelHandle::default();
         let (mut fleets, mut faults) = (Vec::new(), Vec::new());
         for &vms in vms {
             let (engine, its) = common::engine(|info| info.parallel_tiles = 2);
             let cache = CachePolicy::Dir(env!("CARGO_TARGET_TMPDIR").into());
             let options = ProgramOptions { cache, heap: Some(1 << 20), ..Default::default() };
-            let program = Program::new(&engine, GUEST.as_bytes(), &options, &mut |_| {}).expect("it compiles");
+            let program = Program::new(&engine, guest.as_bytes(), &options, &mut |_| {}).expect("it compiles");
             let options = FleetOptions { vms: Some(vms), seed: SEED, ..Default::default() };
             let fleet = Fleet::with_cancel(&program, &options, None, cancel.clone()).expect("there is room");
             fleets.push(Ok((fleet, Autotuning::Auto)));
@@ -118,6 +122,46 @@ fn two_devices_give_what_one_gives() {
         assert!(devices.iter().all(|device| device.failed.is_none() && device.fleet.is_some()));
     }
     assert!(Tested::new(&[16, 8]).run(0, Some(0)).result.is_ok_and(|(summary, _)| summary.inputs == 0));
+}
+
+#[test]
+fn a_device_whose_vms_sleep_takes_what_another_gives_back() {
+    // Sleeps for as many times 0.3 s as its input says.
+    let guest = r#"(module
+      (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (func (export "_start")
+        (i32.store (i32.const 0) (i32.const 100))
+        (i32.store (i32.const 4) (i32.const 1))
+        (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+        (i32.store (i32.const 216) (i32.const 1))
+        (i64.store (i32.const 224)
+          (i64.mul (i64.const 300000000) (i64.sub (i64.load8_u (i32.const 100)) (i64.const 48))))
+        (drop (call $poll (i32.const 200) (i32.const 300) (i32.const 1) (i32.const 400)))))"#;
+    let mut tested = Tested::of(guest, &[2, 2]);
+    // After two groups have begun, and one of them goes on.
+    tested.fail(0, 3);
+    let (ready, fleets) = channel();
+    let mut come = tested.fleets.drain(..);
+    let mut late = Some((ready.clone(), come.next().expect("a fleet")));
+    ready.send((1, come.next().expect("a fleet"))).expect("it waits");
+    drop((ready, come));
+    // That one begins when the second has an input.
+    let mut inputs = ["9", "1", "2", "2"].into_iter().map(|input| {
+        if let Some((ready, fleet)) = late.take() {
+            ready.send((0, fleet)).expect("it waits");
+        }
+        Input::stdin(input)
+    });
+    let devices = Devices { names: &tested.names, fleets: &fleets, cancel: &tested.cancel, seed: SEED };
+    let (begin, mut ended) = (Instant::now(), Vec::new());
+    let mut sink = |outcome: Outcome| ended.push((outcome.index, begin.elapsed(), outcome.end));
+    let ran = devices.run("_start", Some(4), &mut inputs, &mut sink, &mut |_, _| ());
+    let (_, devices) = ran.expect("the second goes on");
+    assert!(devices[0].failed.is_some() && devices[1].summary.delivered == 4, "{devices:?}");
+    assert!(ended.iter().all(|(_, _, end)| *end == End::Exit(0)), "{ended:?}");
+    assert!(ended.iter().all(|(index, when, _)| *index == 0 || *when < Duration::from_millis(2600)), "{ended:?}");
 }
 
 #[test]

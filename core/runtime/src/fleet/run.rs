@@ -22,6 +22,8 @@ const STAGED: (u64, u64) = (1 << 20, 4 << 30);
 /// be the longest; but not fewer than the second number.
 const FEW: usize = 64;
 const FEWEST: usize = 32;
+/// How often a source that had no more is asked again while VMs sleep.
+const LOOK: Duration = Duration::from_millis(20);
 /// Most groups, where some wait for a few of their VMs.
 const MOST_GROUPS: usize = 64;
 
@@ -177,6 +179,8 @@ impl<'a> Run<'a> {
                 }
             }
             let next = self.next_step();
+            // Of a source that several devices share, that was exhausted, one may give something back, and nobody is woken.
+            let look = || Instant::now() + LOOK;
             if let Some(Step::Complete(g)) = next {
                 self.complete(g)?;
             } else if let Some(Step::Look(g)) = next {
@@ -186,7 +190,7 @@ impl<'a> Run<'a> {
             } else if !self.flying.is_empty() {
                 // The source may have inputs for groups that are idle.
             } else if let Some(wake) = self.next_wake() {
-                _ = self.fleet.cancel.sleep_until(Some(wake));
+                _ = self.fleet.cancel.sleep_until(Some(if self.exhausted { wake.min(look()) } else { wake }));
             } else if let (Some(until), true) = (self.not_yet, self.retry.is_empty()) {
                 _ = self.fleet.cancel.sleep_until(until);
             } else if self.exhausted
@@ -198,7 +202,7 @@ impl<'a> Run<'a> {
                 if self.fleet.deep.as_ref().is_none_or(Deep::is_idle) {
                     return Ok(());
                 }
-                _ = self.fleet.cancel.sleep_until(None);
+                _ = self.fleet.cancel.sleep_until(Some(look()));
             }
         }
     }
