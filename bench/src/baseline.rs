@@ -85,8 +85,8 @@ impl Baseline {
     }
 }
 
-/// Puts a thread's password and salt into the input of `threads` threads: big-endian words, the first of all threads, then
-/// the second, and so on.
+/// Puts a thread's password and salt into the input of `threads` threads: big-endian words, the first of all threads,
+/// then the second, and so on.
 pub(crate) fn place(input: &mut [u8], threads: usize, thread: usize, fields: [&[u8]; 2]) {
     for (i, word) in fields.iter().flat_map(|field| field.chunks_exact(4)).enumerate() {
         let to = &mut input[(i * threads + thread) * 4..][..4];

@@ -182,7 +182,8 @@ const REDUCED: usize = 129;
 /// Bytes of the hash of a picture.
 const HASH_BYTES: usize = 2 * REDUCED * (REDUCED - 1) / 8;
 
-/// The table of `phash_modified`: Lanczos' kernel, as in `guests/paper/src/phash.rs`, in windows that begin at a multiple of 4.
+/// The table of `phash_modified`: Lanczos' kernel, as in `guests/paper/src/phash.rs`, in windows that begin at a
+/// multiple of 4.
 fn table() -> Vec<u8> {
     const FULL: usize = 256;
     const TAPS: usize = 12;
@@ -242,7 +243,8 @@ impl ByHand {
         Program::named(name).is_some()
     }
 
-    /// Compiles a program of `guests/paper` for the device of an engine; `None` if it is not written by hand in its language.
+    /// Compiles a program of `guests/paper` for the device of an engine; `None` if it is not written by hand in its
+    /// language.
     ///
     /// # Errors
     /// The device or its compiler fails.
@@ -262,7 +264,8 @@ impl ByHand {
         self.shape.lanes.unwrap_or(self.device.info().lane_width)
     }
 
-    /// `count` requests or some more, so that their threads fill tiles, but no more than a part of the device's memory takes.
+    /// `count` requests or some more, so that their threads fill tiles, but no more than a part of the device's memory
+    /// takes.
     fn whole(&self, count: usize, parts: usize) -> usize {
         let shape = &self.shape;
         let step = (self.lanes() as usize / shape.threads).max(1);
@@ -276,8 +279,8 @@ impl ByHand {
         Ok(((resident * self.lanes()) as usize * waves).div_ceil(self.shape.threads))
     }
 
-    /// Measures the kernels, with inputs that are on the device already, and answers that are compared afterwards; of so many
-    /// requests, or of as many as keep the device busy.
+    /// Measures the kernels, with inputs that are on the device already, and answers that are compared afterwards; of
+    /// so many requests, or of as many as keep the device busy.
     ///
     /// # Errors
     /// The device fails, or a request is not of the kind that is written by hand.
@@ -381,10 +384,9 @@ impl ByHand {
         count - (0..count).filter(right).count()
     }
 
-    /// Measures the way from requests in the host's memory to answers there, with the kernel that [`Self::alone`] found to be
-    /// the fastest: each stream has a thread, which copies the
-    /// requests of a batch to page-locked memory and from there to the device, launches the kernel, copies what it made
-    /// back, and compares every answer.
+    /// Measures the way from requests in the host's memory to answers there, with the kernel that [`Self::alone`] found
+    /// to be the fastest: each stream has a thread, which copies the requests of a batch to page-locked memory and from
+    /// there to the device, launches the kernel, copies what it made back, and compares every answer.
     ///
     /// # Errors
     /// As [`Self::alone`].

@@ -1,5 +1,5 @@
-//! A client of HTTP/1.1 that costs little, since it shares the processor with what it measures; and as much of a server as
-//! answers it.
+//! A client of HTTP/1.1 that costs little, since it shares the processor with what it measures; and as much of a server
+//! as answers it.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::borrow::Cow;

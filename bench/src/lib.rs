@@ -1,5 +1,5 @@
-//! The benchmarks' library: guests, their inputs and expected outputs, and handwritten kernels to compare with; loads of
-//! requests on servers.
+//! The benchmarks' library: guests, their inputs and expected outputs, and handwritten kernels to compare with; loads
+//! of requests on servers.
 
 pub mod baseline;
 pub mod by_hand;

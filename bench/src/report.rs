@@ -66,8 +66,8 @@ fn push(text: &mut String, program: &str, cells: &[Option<f64>]) {
     _ = writeln!(text, "| `{program}` | {} |", cells.join(" | "));
 }
 
-/// Requests a second of VectorVisor and of what is written by hand, in Markdown: in batches over HTTP, from inputs to outputs
-/// without it, and on the device alone. Empty if there is nothing of the kind.
+/// Requests a second of VectorVisor and of what is written by hand, in Markdown: in batches over HTTP, from inputs to
+/// outputs without it, and on the device alone. Empty if there is nothing of the kind.
 pub fn by_hand(record: &Value) -> String {
     let programs = &record["programs"];
     let mut text = String::new();

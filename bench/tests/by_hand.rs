@@ -1,5 +1,5 @@
-//! Compares programs of `guests/paper` that are written by hand, on the processor, with those programs and with the libraries
-//! that they are made from. (`vectorvisor-bench` compares them with the native ones.)
+//! Compares programs of `guests/paper` that are written by hand, on the processor, with those programs and with the
+//! libraries that they are made from. (`vectorvisor-bench` compares them with the native ones.)
 
 use bench::by_hand::ByHand;
 use bench::load::Case;

@@ -10,9 +10,9 @@
 //! tables to count yet, so this check does not cover it.
 //!
 //! Of functions that recurse it cannot tell how much stack they take. Those look themselves how deep the stack is: all
-//! that a cut call enters, by a call of `vv_deep` if it is too deep. So the kernel needs what they may use, which is the
-//! frame of `vv_room`, a function that is never called, and the longest path from one that looks to the next. That frame
-//! is made so much larger, and the call lists become a tree, without recursion.
+//! that a cut call enters, by a call of `vv_deep` if it is too deep. So the kernel needs what they may use, which is
+//! the frame of `vv_room`, a function that is never called, and the longest path from one that looks to the next. That
+//! frame is made so much larger, and the call lists become a tree, without recursion.
 
 use object::read::elf::{ElfFile64, FileHeader as _};
 use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolIndex};
@@ -241,8 +241,8 @@ impl<'a> Graph<'a> {
         graph
     }
 
-    /// The most bytes of stack between two functions that look how deep it is, or between the kernel and the first, with
-    /// the frames of both: those that call `vv_deep`.
+    /// The most bytes of stack between two functions that look how deep it is, or between the kernel and the first,
+    /// with the frames of both: those that call `vv_deep`.
     fn between_looks(&self) -> Result<u64> {
         let ends = |callee: &usize| self.names[*callee].contains(DEEP);
         let looks: Vec<bool> = self.calls.iter().map(|calls| calls.iter().any(ends)).collect();

@@ -117,8 +117,8 @@ pub struct DeviceInfo {
     pub parallel_tiles: u32,
     /// One thread of a launch can end itself from inside a function.
     pub thread_exit: bool,
-    /// Kernels can read a clock in nanoseconds. Where they cannot, the host keeps the time of guests and of their deadlines
-    /// in memory of [`Device::alloc_shared`], or is asked if they would not see it change.
+    /// Kernels can read a clock in nanoseconds. Where they cannot, the host keeps the time of guests and of their
+    /// deadlines in memory of [`Device::alloc_shared`], or is asked if they would not see it change.
     pub timer: bool,
     /// A kernel that already runs sees the host's stores into memory of [`Device::alloc_shared`] (probed, not assumed).
     pub live_shared: bool,
@@ -128,8 +128,8 @@ pub struct DeviceInfo {
     pub nvidia: bool,
     /// The `patch` quirk is on.
     pub patch: bool,
-    /// Functions of a kernel with `#define VV_RECURSES 1` in its header may recurse: its stack has room for `VV_STACK` bytes,
-    /// and for what lies between two functions that look how deep it is (`VV_DEEP_HERE`).
+    /// Functions of a kernel with `#define VV_RECURSES 1` in its header may recurse: its stack has room for `VV_STACK`
+    /// bytes, and for what lies between two functions that look how deep it is (`VV_DEEP_HERE`).
     pub recursion: bool,
 }
 
@@ -281,8 +281,8 @@ pub trait Device: Send + Sync {
         Ok(())
     }
 
-    /// A new in-order queue. Different queues may overlap. Kernels of an `urgent` one run before those of others that wait
-    /// for room on the device, where the device can do that.
+    /// A new in-order queue. Different queues may overlap. Kernels of an `urgent` one run before those of others that
+    /// wait for room on the device, where the device can do that.
     fn queue(&self, urgent: bool) -> Result<QueueId>;
     /// Waits for its work, then forgets the queue.
     fn free_queue(&self, queue: QueueId);

@@ -51,9 +51,9 @@ enum Cli {
 }
 
 /// For each program: requests that all differ, with the native server's answers to them; then a load on each system's
-/// server, in batches and one by one, in which every answer is compared; and `vectorvisor map`, for the device alone. What is
-/// written by hand gets the load in batches too, and is measured without HTTP and on the device alone.
-/// Programs are compiled before, all at the same time, so seconds of compiling are upper bounds.
+/// server, in batches and one by one, in which every answer is compared; and `vectorvisor map`, for the device alone.
+/// What is written by hand gets the load in batches too, and is measured without HTTP and on the device alone. Programs
+/// are compiled before, all at the same time, so seconds of compiling are upper bounds.
 ///
 /// The file has what is known after each program. The exit code is 1 if anything failed or differed.
 #[derive(Debug, Parser)]
@@ -552,8 +552,8 @@ impl Bench<'_> {
         }))
     }
 
-    /// What handwritten kernels do, behind HTTP, from the host's memory to the host's memory, and on the device alone; `None` if
-    /// the program has none, or none for this device.
+    /// What handwritten kernels do, behind HTTP, from the host's memory to the host's memory, and on the device alone;
+    /// `None` if the program has none, or none for this device.
     fn by_hand(&self, program: &str, cases: &[Case]) -> Result<Option<Value>> {
         if !ByHand::exists(program) {
             return Ok(None);

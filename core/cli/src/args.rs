@@ -84,20 +84,21 @@ pub struct TranslateArgs {
     /// Bytes of one VM that lie together before the next VM's: 0 (all of them), 4, 8, 16, 32; or auto, tune or default.
     #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave, long_help = INTERLEAVE)]
     pub interleave: Interleave,
-    /// Most memory that a VM can grow to, as 16MiB, 64k or bytes. Where there is not so much for all VMs they begin with
-    /// less, and an input that needs more runs again; with all of it if the program can suspend [default: its initial
-    /// memory + 16 MiB].
+    /// Most memory that a VM can grow to, as 16MiB, 64k or bytes. Where there is not so much for all VMs they begin
+    /// with less, and an input that needs more runs again; with all of it if the program can suspend [default: its
+    /// initial memory + 16 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub heap: Option<u64>,
-    /// Most call stack of a VM whose program recurses, as 4MiB, 64k or bytes. On other backends than cpu a VM begins with
-    /// a small one, and an input that needs more runs again; with all of it if the program can suspend [default: 1 MiB].
+    /// Most call stack of a VM whose program recurses, as 4MiB, 64k or bytes. On other backends than cpu a VM begins
+    /// with a small one, and an input that needs more runs again; with all of it if the program can suspend [default: 1
+    /// MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_stack)]
     pub stack: Option<u32>,
     /// When a bad memory access is noticed: soon after (sticky: fast), or at the access (exact).
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = TrapsArg::Sticky)]
     pub traps: TrapsArg,
-    /// What the bounds check of growable memory compares with: its current size, or the most that --heap allows (faster; isolation is
-    /// complete, but an access between the two is not noticed).
+    /// What the bounds check of growable memory compares with: its current size, or the most that --heap allows
+    /// (faster; isolation is complete, but an access between the two is not noticed).
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = BoundsArg::Size)]
     pub bounds: BoundsArg,
     /// Check no access at all, to measure what the checks cost: an access out of bounds overwrites other VMs or faults
@@ -168,18 +169,19 @@ pub struct VmArgs {
     /// standard error) count as one more [default: no limit].
     #[arg(long, value_name = "N")]
     pub fuel: Option<u64>,
-    /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds; on cpu it is processor time, so a busy
-    /// machine stops none too early [default: no limit].
+    /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds; on cpu it is processor time, so a
+    /// busy machine stops none too early [default: no limit].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// VMs that share a warp, the threads of a GPU that run in step; its other threads are idle. 1 to the lanes of a tile
-    /// [default: as few as keep the device busy].
+    /// VMs that share a warp, the threads of a GPU that run in step; its other threads are idle. 1 to the lanes of a
+    /// tile [default: as few as keep the device busy].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub vms_per_warp: Option<u32>,
     /// Print nothing but the guest's output and errors.
     #[arg(long, short)]
     pub quiet: bool,
-    /// A folder that guests may read, under the name GUEST, or its own; with :rw they may also change it. Can be repeated.
+    /// A folder that guests may read, under the name GUEST, or its own; with :rw they may also change it. Can be
+    /// repeated.
     #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = parse_folder, long_help = DIR)]
     pub dir: Vec<Folder>,
     /// An empty folder in memory for each VM, of at most SIZE bytes, as 16MiB, which goes with its input; its names are
@@ -298,8 +300,8 @@ pub struct MapArgs {
     /// line of which is one.
     #[arg(long = "in", value_name = "DIR|FILE.jsonl", required_unless_present = "range")]
     pub input: Option<PathBuf>,
-    /// Instead of --in: the integers from A up to B, without B (A..=B: with it), each of which is an input, in decimal and
-    /// without a line's end, and the name of its output.
+    /// Instead of --in: the integers from A up to B, without B (A..=B: with it), each of which is an input, in decimal
+    /// and without a line's end, and the name of its output.
     #[arg(long, value_name = "A..B", conflicts_with = "input", allow_hyphen_values = true, value_parser = parse_range)]
     pub range: Option<Range>,
     /// A folder, in which an output has its input's relative name; or a file of JSON lines (.jsonl or .ndjson; `-`:
@@ -310,8 +312,9 @@ pub struct MapArgs {
     /// memory].
     #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
-    /// A file that each guest leaves in its --scratch folder is its output. With --out DIR it is that in place of standard
-    /// output; with JSON lines the result has a member `files`, and this can be repeated. Placeholders as in ARGS.
+    /// A file that each guest leaves in its --scratch folder is its output. With --out DIR it is that in place of
+    /// standard output; with JSON lines the result has a member `files`, and this can be repeated. Placeholders as in
+    /// ARGS.
     #[arg(long, value_name = "NAME", requires = "scratch")]
     pub collect: Vec<String>,
     /// How progress is told on standard error.
@@ -320,8 +323,8 @@ pub struct MapArgs {
     /// Write figures of the run to this file, as a JSON object: seconds, inputs, VMs, bytes, launches.
     #[arg(long, value_name = "FILE", long_help = STATS)]
     pub stats: Option<PathBuf>,
-    /// Write when the device ran which VMs, and what the host did meanwhile, to this file, in Chrome's trace format, which
-    /// https://ui.perfetto.dev shows.
+    /// Write when the device ran which VMs, and what the host did meanwhile, to this file, in Chrome's trace format,
+    /// which https://ui.perfetto.dev shows.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     #[command(flatten)]
@@ -332,9 +335,9 @@ pub struct MapArgs {
     pub translate: TranslateArgs,
     #[command(flatten)]
     pub vm_args: VmArgs,
-    /// Arguments of the guest. In them {} is the input: the path of a file, by which the guest can open it, the text of a
-    /// line, or a number; standard input is then empty. {.} is that path without its extension, {/} its last name, {/.}
-    /// that without extension, {//} its folder, and {#} the input's number, from 1.
+    /// Arguments of the guest. In them {} is the input: the path of a file, by which the guest can open it, the text of
+    /// a line, or a number; standard input is then empty. {.} is that path without its extension, {/} its last name,
+    /// {/.} that without extension, {//} its folder, and {#} the input's number, from 1.
     #[arg(last = true, value_name = "ARGS", help_heading = "Guest")]
     pub args: Vec<String>,
 }
@@ -444,18 +447,19 @@ pub struct ServeArgs {
     /// VMs of each program on each device [default: what keeps the device busy, if there is so much memory].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
-    /// Fleets of VMs that run each program on each device, each in a thread of its own: one thread may be too slow for many
-    /// small requests. They share the device's memory.
+    /// Fleets of VMs that run each program on each device, each in a thread of its own: one thread may be too slow for
+    /// many small requests. They share the device's memory.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub fleets: u32,
-    /// While all devices are busy, a request waits so long for others that share its launch. While one is idle none waits.
+    /// While all devices are busy, a request waits so long for others that share its launch. While one is idle none
+    /// waits.
     #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = parse_duration)]
     pub max_delay: Duration,
     /// Requests that may wait for a VM; more are answered with 503. Those of batches do not count: they wait for room.
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     pub max_queue: usize,
-    /// Most bytes of all bodies that were read and are not answered yet; more are answered with 503. Answers of batches that
-    /// are under way may take as much again.
+    /// Most bytes of all bodies that were read and are not answered yet; more are answered with 503. Answers of batches
+    /// that are under way may take as much again.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub max_queue_bytes: u64,
     /// Most bytes of a request's body, or of a batch's; more are answered with 413.
@@ -471,8 +475,8 @@ pub struct ServeArgs {
     /// `info,vectorvisor_serve=debug`, which also logs each request [default: info; with --quiet: error].
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     pub log: Option<String>,
-    /// Write when requests waited and ran, when the device ran which VMs, and what the host did meanwhile, to this file when
-    /// the server ends, in Chrome's trace format, which https://ui.perfetto.dev shows; of each the first million.
+    /// Write when requests waited and ran, when the device ran which VMs, and what the host did meanwhile, to this file
+    /// when the server ends, in Chrome's trace format, which https://ui.perfetto.dev shows; of each the first million.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Encrypt connections (HTTPS), with this certificate (PEM), behind which stand those of its issuers.
@@ -482,8 +486,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Programs find a request's method, query and headers in their environment, as those of CGI do (REQUEST_METHOD,
-    /// QUERY_STRING, CONTENT_TYPE, HTTP_...), and other methods than POST reach them. A program that serves requests in a
-    /// loop then begins anew for each.
+    /// QUERY_STRING, CONTENT_TYPE, HTTP_...), and other methods than POST reach them. A program that serves requests in
+    /// a loop then begins anew for each.
     #[arg(long)]
     pub cgi: bool,
     #[command(flatten)]

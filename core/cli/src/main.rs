@@ -45,8 +45,8 @@ fn main() {
             if is_usage(&error) { 2 } else { 1 }
         }
     };
-    // Libraries' destructors do not expect threads that still compile, and nothing is left to do. What cannot be written
-    // then has no reader.
+    // Libraries' destructors do not expect threads that still compile, and nothing is left to do. What cannot be
+    // written then has no reader.
     _ = std::io::stdout().flush();
     interrupt::leave(code)
 }

@@ -101,8 +101,8 @@ fn fleets(devices: &[BackendSpec], each: u32) -> Vec<BackendSpec> {
     devices.iter().flat_map(|device| std::iter::repeat_n(device.clone(), each as usize)).collect()
 }
 
-/// Opens the devices, and compiles the programs for each, all at the same time. Of several devices those that fail are left
-/// out.
+/// Opens the devices, and compiles the programs for each, all at the same time. Of several devices those that fail are
+/// left out.
 fn prepare(args: &ServeArgs, drivers: &Drivers, devices: Vec<BackendSpec>) -> Result<Vec<(BackendSpec, Vec<Program>)>> {
     let quiet = args.vm_args.quiet;
     let bytes = args.programs.iter().map(|program| {

@@ -103,8 +103,8 @@ pub fn roots(invoke: Option<&str>, all: bool) -> Vec<&str> {
     }
 }
 
-/// The translation options that the command line gives, for a device; empty `roots` are all exports, and guests may have
-/// `files`. An error if they ask for autotuning that has no choice.
+/// The translation options that the command line gives, for a device; empty `roots` are all exports, and guests may
+/// have `files`. An error if they ask for autotuning that has no choice.
 pub fn program_options(
     args: &TranslateArgs,
     roots: &[&str],

@@ -863,8 +863,8 @@ fn what_was_delivered_before_an_interrupt_stands() {
     }
 }
 
-/// Reads a byte: `l` loops for ever, all but `a` spin for 2 s, all but `m` recurse deeper than a VM's first call stack. Prints its data
-/// segment, and what a counter in memory that was zero has become.
+/// Reads a byte: `l` loops for ever, all but `a` spin for 2 s, all but `m` recurse deeper than a VM's first call stack.
+/// Prints its data segment, and what a counter in memory that was zero has become.
 const RUNS_AGAIN: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))

@@ -46,8 +46,8 @@ use vectorvisor_translate::abi::UNLIMITED_FUEL;
 
 /// Many VMs of one program on one device.
 ///
-/// Threads of a fleet may go on compiling after a run or even after the fleet (a compiler cannot be stopped). A process that
-/// ends meanwhile must not run the destructors of drivers' libraries, as `exit` does; `_exit` is fine.
+/// Threads of a fleet may go on compiling after a run or even after the fleet (a compiler cannot be stopped). A process
+/// that ends meanwhile must not run the destructors of drivers' libraries, as `exit` does; `_exit` is fine.
 ///
 /// ```no_run
 /// # fn f(program: &vectorvisor::Program) -> vectorvisor::Result<()> {
@@ -171,8 +171,8 @@ impl Fleet {
         self.groups.iter().map(|g| g.vms).sum()
     }
 
-    /// Whether inputs that take longest had better come first. It pays where the VMs of a group end at about the same time
-    /// and do not wait for each other within a warp.
+    /// Whether inputs that take longest had better come first. It pays where the VMs of a group end at about the same
+    /// time and do not wait for each other within a warp.
     pub fn likes_largest_first(&self) -> bool {
         self.common.apart()
     }
@@ -355,8 +355,8 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     Ok(Common { program: program.clone(), env, image, fuel, limit, width: options.vms_per_warp, most_output })
 }
 
-/// Allocates the groups; when memory is short with no more than is needed, and if the caller left the number of VMs open,
-/// with fewer.
+/// Allocates the groups; when memory is short with no more than is needed, and if the caller left the number of VMs
+/// open, with fewer.
 fn allocate(
     common: &Common,
     options: &FleetOptions,

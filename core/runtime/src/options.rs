@@ -56,8 +56,8 @@ pub struct ProgramOptions {
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
     pub profile: bool,
-    /// Guests have files ([`FleetOptions::files`]): what they do with them is then asked of the host. Programs that use none
-    /// are the same either way.
+    /// Guests have files ([`FleetOptions::files`]): what they do with them is then asked of the host. Programs that use
+    /// none are the same either way.
     pub files: bool,
     /// Exports that may be entered; empty means all.
     pub roots: Vec<String>,
@@ -186,12 +186,13 @@ pub struct FleetOptions {
     /// as one more, and so does every byte of standard error, arguments, environment and random numbers. `None` is
     /// unlimited.
     pub fuel: Option<u64>,
-    /// Time that one input may compute, over all its launches, and time that it may sleep. On `cpu` it is processor time.
+    /// Time that one input may compute, over all its launches, and time that it may sleep. On `cpu` it is processor
+    /// time.
     pub timeout: Option<Duration>,
     /// Initial capacity of a VM's output in bytes, stdout and stderr together; grows as inputs need it.
     pub out_capacity: Option<u32>,
-    /// Most bytes of an input's output, about: an input that writes more fails. `None` is as much as there is room for, and
-    /// at most 1 GiB of a program that waits for the host.
+    /// Most bytes of an input's output, about: an input that writes more fails. `None` is as much as there is room for,
+    /// and at most 1 GiB of a program that waits for the host.
     pub most_output: Option<u64>,
     /// Outcomes also have the standard output of inputs that did not exit (a trap, a timeout), which may be long.
     pub output_of_failures: bool,

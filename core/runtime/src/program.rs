@@ -135,8 +135,8 @@ impl Choice {
         Self { translation, tuning, learnt, unaligned, unshared, deep }
     }
 
-    /// The capacity of linear memory in bytes that a VM of many has at first: what was enough for nearly all inputs of an
-    /// earlier run, or else the plan's. Inputs that cannot run again begin with all.
+    /// The capacity of linear memory in bytes that a VM of many has at first: what was enough for nearly all inputs of
+    /// an earlier run, or else the plan's. Inputs that cannot run again begin with all.
     pub fn first_memory(&self, plan: &Plan) -> u64 {
         first_memory(plan, self.learnt)
     }
@@ -151,8 +151,9 @@ impl Choice {
 }
 
 /// The most registers of a thread of a program with this plan ([`Source::registers`]). Where memory is linear VMs go
-/// different ways, and many warps hide each other's waits: on an H200, 95% of the inputs of deflate, wordcount and csvsum
-/// had ended in 0.5 to 0.8 of the time with 64 instead of the 160 to 190 that compilers like to use; 48 gave no more.
+/// different ways, and many warps hide each other's waits: on an H200, 95% of the inputs of deflate, wordcount and
+/// csvsum had ended in 0.5 to 0.8 of the time with 64 instead of the 160 to 190 that compilers like to use; 48 gave no
+/// more.
 pub fn register_limit(plan: &Plan) -> u32 {
     if plan.cell == 0 && plan.lanes > 1 { 64 } else { 0 }
 }

@@ -241,7 +241,8 @@ fn an_access_out_of_bounds_is_placed_exactly() {
     }
 }
 
-/// Whether a device has a timer, and sees the host's stores: the time is the device's, the host's, or fuel stands for it.
+/// Whether a device has a timer, and sees the host's stores: the time is the device's, the host's, or fuel stands for
+/// it.
 const TIMES: [(bool, bool); 3] = [(true, true), (false, true), (false, false)];
 
 /// Inputs of which every eighth loops for ever come to the right ends; returns how often inputs ran again.
@@ -446,7 +447,8 @@ fn work_of_every_kind_is_cancelled() {
 }
 
 /// Two neighbours of a warp that are slow, but not too slow each: the second is stopped and runs alone, and only then
-/// proves to write more than the buffer holds. By then the first group is in flight, so that it runs again in the second.
+/// proves to write more than the buffer holds. By then the first group is in flight, so that it runs again in the
+/// second.
 #[test]
 fn who_runs_alone_may_run_again_in_any_group() {
     let text = r#"(module

@@ -118,7 +118,8 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
     graceful.shutdown().await;
 }
 
-/// A request's id, its client's or a number of the server's. It is in the log, in the answer, and on the page of errors.
+/// A request's id, its client's or a number of the server's. It is in the log, in the answer, and on the page of
+/// errors.
 #[derive(Debug, Clone)]
 pub struct RequestId(HeaderValue);
 
@@ -245,8 +246,8 @@ async fn one(State(server): State<App>, name: Option<String>, request: Request) 
     answered
 }
 
-/// As clients of the first VectorVisor ask, with the figures that they look for in the answer's head, in nanoseconds: how
-/// long it waited for a VM, and how long it then had one. Others are not known here, and 0.
+/// As clients of the first VectorVisor ask, with the figures that they look for in the answer's head, in nanoseconds:
+/// how long it waited for a VM, and how long it then had one. Others are not known here, and 0.
 async fn submitted(State(server): State<App>, request: Request) -> Response {
     let (mut response, times) = run(server, None, request).await;
     let Times { waited, ran } = times;

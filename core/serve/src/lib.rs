@@ -52,8 +52,8 @@ pub struct Options {
     pub content_type: String,
     /// Connections are encrypted.
     pub tls: Option<Tls>,
-    /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked by
-    /// any method.
+    /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked
+    /// by any method.
     pub cgi: bool,
     /// Programs are autotuned with their first requests, if those are about the same work ([`vectorvisor::Tuner`]).
     pub autotune: bool,
@@ -180,8 +180,8 @@ impl Server {
     /// Adds a program, which answers `POST /NAME`, run by these devices together. Their VMs are allocated now.
     ///
     /// # Errors
-    /// The name is taken, or makes no path; or none of the devices has room for one VM. If only some have, the others run
-    /// the program, and an error is logged.
+    /// The name is taken, or makes no path; or none of the devices has room for one VM. If only some have, the others
+    /// run the program, and an error is logged.
     pub fn add(&mut self, name: &str, devices: Vec<Device>) -> Result<(), Error> {
         let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || !name.chars().all(good) || name.starts_with('.') {

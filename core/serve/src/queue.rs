@@ -17,8 +17,8 @@ use vectorvisor::{Input, Outcome, Polled, Source, Tuner, Waker};
 pub struct Limits {
     /// Requests of each program that wait for a VM, not counting those of batches.
     pub requests: usize,
-    /// Bytes of the bodies of all programs, from when they are read until they are answered. The answers of batches that
-    /// wait for their clients, and room for those of requests under way, may take as many again.
+    /// Bytes of the bodies of all programs, from when they are read until they are answered. The answers of batches
+    /// that wait for their clients, and room for those of requests under way, may take as many again.
     pub bytes: usize,
     /// How long a request waits for others to share a launch with, while another launch runs.
     pub delay: Duration,
@@ -147,8 +147,8 @@ impl Held {
     }
 }
 
-/// The line of requests that failed devices gave back, and that of those that come alone. Each batch has one of its own,
-/// and all lines have their turns.
+/// The line of requests that failed devices gave back, and that of those that come alone. Each batch has one of its
+/// own, and all lines have their turns.
 const RETURNED: u64 = 0;
 const ALONE: u64 = 1;
 /// The packets that fill the VMs: as many as groups of VMs at most.
@@ -248,7 +248,8 @@ impl Queue {
         self.lines.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Adds requests to a line. Those that are refused are dropped. Those of batches also wait for a device to come back.
+    /// Adds requests to a line. Those that are refused are dropped. Those of batches also wait for a device to come
+    /// back.
     pub fn push(&self, line: u64, requests: impl IntoIterator<Item = Request>) -> Result<(), Refused> {
         let mut state = self.state();
         let takes = |worker: &Worker| match worker {
@@ -321,8 +322,8 @@ impl Queue {
         self.state().workers[worker] = Worker::Runs { waker, asked: false };
     }
 
-    /// A worker, which has no requests, takes none for a while: others need not leave it a part. If there are no others,
-    /// requests wait for it.
+    /// A worker, which has no requests, takes none for a while: others need not leave it a part. If there are no
+    /// others, requests wait for it.
     pub fn pause(&self, worker: usize) {
         let mut state = self.state();
         let runs = |(number, other): (usize, &Worker)| number != worker && matches!(other, Worker::Runs { .. });
@@ -334,9 +335,9 @@ impl Queue {
         }
     }
 
-    /// A worker has no fleet any more, and gives back what it had: requests that had `begun`, which run again from their
-    /// beginning, and others. Those fail that were given back [`BACK`] times before: it may be their fault. Returns how many
-    /// fail.
+    /// A worker has no fleet any more, and gives back what it had: requests that had `begun`, which run again from
+    /// their beginning, and others. Those fail that were given back [`BACK`] times before: it may be their fault.
+    /// Returns how many fail.
     pub fn fail(
         &self,
         worker: usize,
@@ -451,8 +452,9 @@ impl<'a> Running<'a> {
     }
 }
 
-/// The source of a worker's run: takes requests as packets. While it is idle a request begins at once; else when one has
-/// waited for `delay`, or when as many wait as a group has VMs. What a packet leaves is for workers that have fewer.
+/// The source of a worker's run: takes requests as packets. While it is idle a request begins at once; else when one
+/// has waited for `delay`, or when as many wait as a group has VMs. What a packet leaves is for workers that have
+/// fewer.
 pub struct Packets<'a, 'q> {
     queue: &'q Queue,
     worker: usize,

@@ -24,8 +24,8 @@ pub enum Arg {
     Input = 2,
     /// Output buffers: tiled like VM memory, [`Par::OutCapacity`] bytes a VM.
     Output = 3,
-    /// The image: head bytes (`plan.head` of them), then the nonzero span of linear memory
-    /// (from `ImageLow` on), then passive data segments at `SegmentsAt`, frames at `ImageFramesAt`, and spans at `ImageSpansAt`.
+    /// The image: head bytes (`plan.head` of them), then the nonzero span of linear memory (from `ImageLow` on), then
+    /// passive data segments at `SegmentsAt`, frames at `ImageFramesAt`, and spans at `ImageSpansAt`.
     Image = 4,
     /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both.
     Env = 5,
@@ -204,8 +204,8 @@ pub enum Status {
     /// with [`crate::Alignment::Natural`], or stored into data that all VMs share ([`crate::Opt::SharedData`]).
     /// Everything that it did since its start must be discarded.
     Violated = 9,
-    /// Its memory was to grow beyond the launch's capacity ([`Par::Memory`]), which is less than `plan.memory_limit`: run
-    /// the input again with more.
+    /// Its memory was to grow beyond the launch's capacity ([`Par::Memory`]), which is less than `plan.memory_limit`:
+    /// run the input again with more.
     Outgrown = 10,
     /// Answered its request with `serverless_response`, and keeps no state.
     Answered = 11,

@@ -152,9 +152,9 @@ pub struct Options {
     pub heap: Option<u64>,
     /// Most bytes of frames in a program that recurses; one that does not gets what it needs.
     pub stack: u32,
-    /// Bytes of a thread's own stack on which direct functions may recurse, where it is a small one. A VM that needs more
-    /// ends as [`abi::Status::Deep`], and its input has to run again in a program where this is 0, so there is no recursion
-    /// in a program that can suspend. 0: in C the own stack has room for all of `stack`, elsewhere none.
+    /// Bytes of a thread's own stack on which direct functions may recurse, where it is a small one. A VM that needs
+    /// more ends as [`abi::Status::Deep`], and its input has to run again in a program where this is 0, so there is no
+    /// recursion in a program that can suspend. 0: in C the own stack has room for all of `stack`, elsewhere none.
     pub native_stack: u32,
     /// When a bad access is reported.
     pub traps: Traps,
@@ -282,8 +282,8 @@ pub struct Meta {
     pub events: bool,
     /// Its VMs keep their state from one request to the next.
     pub keeps: bool,
-    /// The program may use files: with [`Options::files`] the host answers the calls that concern them, and without all of
-    /// these fail.
+    /// The program may use files: with [`Options::files`] the host answers the calls that concern them, and without all
+    /// of these fail.
     pub opens_files: bool,
     /// The program reads a time that the host has to keep at [`abi::STOP_TIME`] while it runs.
     pub kept_time: bool,

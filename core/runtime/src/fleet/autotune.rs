@@ -26,11 +26,11 @@ type Progress<'a> = &'a mut dyn FnMut(Stage<'_>);
 impl Fleet {
     /// Like [`Fleet::run`], and autotunes the program during the run when `when` says so: the next inputs, as many as
     /// there are VMs (with [`Autotuning::Auto`] in a group), run with the present tuning; then the program is compiled
-    /// with each other candidate and runs the
-    /// same inputs; the rest of the inputs run with the fastest. Each input's outcome is delivered once. A candidate
-    /// whose outcomes differ is rejected, and if the inputs take less than a millisecond in the kernel, the present
-    /// tuning stays. The choice is kept in the cache for later [`Program::new`] with the same module, options and
-    /// device. `total` is the number of inputs, exact or estimated; only [`Autotuning::Auto`] uses it.
+    /// with each other candidate and runs the same inputs; the rest of the inputs run with the fastest. Each input's
+    /// outcome is delivered once. A candidate whose outcomes differ is rejected, and if the inputs take less than a
+    /// millisecond in the kernel, the present tuning stays. The choice is kept in the cache for later [`Program::new`]
+    /// with the same module, options and device. `total` is the number of inputs, exact or estimated; only
+    /// [`Autotuning::Auto`] uses it.
     ///
     /// # Errors
     /// Those of [`Fleet::run`]; with [`Autotuning::Now`] also if there is nothing to choose. A candidate that fails is
@@ -51,8 +51,8 @@ impl Fleet {
         Ok(summary)
     }
 
-    /// Runs inputs, and autotunes meanwhile as [`Self::run_autotuned`] does; `total` is the present estimate of how many
-    /// they are.
+    /// Runs inputs, and autotunes meanwhile as [`Self::run_autotuned`] does; `total` is the present estimate of how
+    /// many they are.
     pub(super) fn run_share(
         &mut self,
         entry: &str,
@@ -258,8 +258,8 @@ impl Fleet {
 }
 
 /// Autotuning for a fleet that serves ([`Fleet::serve`]), as [`Autotuning::Auto`] does it: it collects a sample of the
-/// inputs, and if they are about the same work, the other candidates compile beside the run. Then the source ends the run,
-/// and [`Fleet::tune`] measures.
+/// inputs, and if they are about the same work, the other candidates compile beside the run. Then the source ends the
+/// run, and [`Fleet::tune`] measures.
 ///
 /// ```no_run
 /// # fn f(fleet: &mut vectorvisor::Fleet, mut inputs: impl FnMut() -> Option<vectorvisor::Input>) -> vectorvisor::Result<()> {
@@ -359,7 +359,8 @@ impl Fleet {
         })
     }
 
-    /// Runs the sample of a tuner that is ready with each candidate, and goes on with the fastest, which the cache keeps.
+    /// Runs the sample of a tuner that is ready with each candidate, and goes on with the fastest, which the cache
+    /// keeps.
     ///
     /// # Errors
     /// The device failed, or has no memory for the VMs any more. No input of the caller's was running.

@@ -1,6 +1,6 @@
 //! Inputs that recursed deeper than the device's own stack allows: they run beside the others, in a fleet of their own.
-//! Its program is interpreted, where every call has a frame in the VM's memory: that compiles in a second or two. If they
-//! are more than a few, it is translated, with frames for what recurses.
+//! Its program is interpreted, where every call has a frame in the VM's memory: that compiles in a second or two. If
+//! they are more than a few, it is translated, with frames for what recurses.
 
 use super::job::Job;
 use super::run::{self, Run};

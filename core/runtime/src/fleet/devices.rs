@@ -1,8 +1,8 @@
 //! One run on several devices: their fleets take inputs from one source.
 //!
-//! Each fleet runs in a thread of its own. What it took and did not deliver is kept, so that a device that fails gives it
-//! back. Near the end a device takes only what it ends before the rest is ended by all (`State::may_take`); a device that
-//! gets nothing for now asks again after its next launch, or waits when it runs nothing.
+//! Each fleet runs in a thread of its own. What it took and did not deliver is kept, so that a device that fails gives
+//! it back. Near the end a device takes only what it ends before the rest is ended by all (`State::may_take`); a device
+//! that gets nothing for now asks again after its next launch, or waits when it runs nothing.
 
 use super::job::{Job, Jobs, Numbered};
 use super::{CancelHandle, Fleet, key};
@@ -21,8 +21,8 @@ const PAST: f64 = 5.0;
 /// Seconds of work that a device may hold whatever others do, where the number of inputs is known, and where it is not:
 /// then the run may end at any time, and small launches would cost more than waiting for the last.
 const HOLDS: (f64, f64) = (0.02, 1.0);
-/// A device takes several inputs at once, where they need not be waited for: one for so many that run at once, and so many
-/// at most. Two devices that each take one by one stand in each other's way.
+/// A device takes several inputs at once, where they need not be waited for: one for so many that run at once, and so
+/// many at most. Two devices that each take one by one stand in each other's way.
 const PART: usize = 64;
 const MOST: usize = 256;
 /// And no more when they have so many bytes.
@@ -74,10 +74,10 @@ pub struct Devices<'a> {
 }
 
 impl Devices<'_> {
-    /// Runs every input through an exported function, as [`Fleet::run_autotuned`] does on one device. Each device begins
-    /// when its fleet comes, and takes inputs as fast as it ends them. One that fails gives back the inputs that it has
-    /// not ended, the others run them, and `progress` gets a warning. A fleet that comes when all inputs have ended does
-    /// not run.
+    /// Runs every input through an exported function, as [`Fleet::run_autotuned`] does on one device. Each device
+    /// begins when its fleet comes, and takes inputs as fast as it ends them. One that fails gives back the inputs that
+    /// it has not ended, the others run them, and `progress` gets a warning. A fleet that comes when all inputs have
+    /// ended does not run.
     ///
     /// `total` is the number of inputs, exact or estimated. Stages come with the device's number.
     ///
@@ -304,8 +304,8 @@ impl State {
         !self.ended || !self.returned.is_empty()
     }
 
-    /// Whether a device may take so many more inputs: it will have ended all that it holds before the others have ended the
-    /// rest, or at least before another would have ended that one.
+    /// Whether a device may take so many more inputs: it will have ended all that it holds before the others have ended
+    /// the rest, or at least before another would have ended that one.
     fn may_take(&self, device: usize, more: usize, now: Instant) -> bool {
         let own = &self.members[device];
         // As many as run at once tell its speed; then it doubles, since others may only just begin.
@@ -479,8 +479,8 @@ impl Shared<'_> {
 struct Running<'a, 'b> {
     shared: &'a Shared<'b>,
     device: usize,
-    /// Inputs that it has delivered, and of which the others do not know yet: to tell them each would take as long as to
-    /// deliver it.
+    /// Inputs that it has delivered, and of which the others do not know yet: to tell them each would take as long as
+    /// to deliver it.
     ended: RefCell<Vec<usize>>,
 }
 

@@ -18,8 +18,8 @@ use vectorvisor_translate::Entry;
 /// be longer). A group may send all that its VMs hold in one launch, which takes as much page-locked host memory and
 /// device memory.
 const STAGED: (u64, u64) = (1 << 20, 4 << 30);
-/// Where there are several groups, inputs that run again get one as soon as they are one in so many of its VMs: they may
-/// be the longest; but not fewer than the second number.
+/// Where there are several groups, inputs that run again get one as soon as they are one in so many of its VMs: they
+/// may be the longest; but not fewer than the second number.
 const FEW: usize = 64;
 const FEWEST: usize = 32;
 /// How often a source that had no more is asked again while VMs sleep.
@@ -179,7 +179,8 @@ impl<'a> Run<'a> {
                 }
             }
             let next = self.next_step();
-            // Of a source that several devices share, that was exhausted, one may give something back, and nobody is woken.
+            // Of a source that several devices share, that was exhausted, one may give something back, and nobody is
+            // woken.
             let look = || Instant::now() + LOOK;
             if let Some(Step::Complete(g)) = next {
                 self.complete(g)?;
@@ -313,8 +314,8 @@ impl<'a> Run<'a> {
         if self.fleet.groups[g].occupied == self.fleet.groups[g].vms {
             return Ok(());
         }
-        // A source that several devices share may have some again. And whether it has one now tells below if inputs that
-        // run again still wait for company.
+        // A source that several devices share may have some again. And whether it has one now tells below if inputs
+        // that run again still wait for company.
         if std::mem::take(&mut self.exhausted) || !self.retry.is_empty() {
             self.waiting = self.next_job();
         }
@@ -384,9 +385,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The quota for inputs that run again, `alone` in their warps or not: the largest, if there is then room for all of
-    /// them, else the least; and more than that where there is room, so that they do not come again: each time they begin
-    /// anew.
+    /// The quota for inputs that run again, `alone` in their warps or not: the largest, if there is then room for all
+    /// of them, else the least; and more than that where there is room, so that they do not come again: each time they
+    /// begin anew.
     fn next_quota(&self, g: usize, alone: bool) -> Quota {
         let (base, group) = (self.fleet.quota, &self.fleet.groups[g]);
         let quotas = || self.retry.iter().filter(|job| job.solo == alone).map(|job| job.quota);
@@ -464,8 +465,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Launches an input that runs alone on the device, since its fuel is measured against the time of the whole launch: in
-    /// the group that has such a VM already, else in the first.
+    /// Launches an input that runs alone on the device, since its fuel is measured against the time of the whole
+    /// launch: in the group that has such a VM already, else in the first.
     fn launch_solo(&mut self) -> Result<bool> {
         let resumed =
             |s: &Option<super::job::Slot>| s.as_ref().is_some_and(|s| s.job.solo && matches!(s.phase, Phase::Ready(_)));

@@ -188,8 +188,8 @@ impl Fleet {
         })
     }
 
-    /// Adds to the time that a VM has computed, `time` where the device does not measure it, and ends a VM that suspends
-    /// when its time is over. Other VMs may have slowed it, so its input runs again alone if it may.
+    /// Adds to the time that a VM has computed, `time` where the device does not measure it, and ends a VM that
+    /// suspends when its time is over. Other VMs may have slowed it, so its input runs again alone if it may.
     pub fn account(&mut self, g: usize, vm: usize, time: Duration, fate: &mut Fate) {
         let group = &mut self.groups[g];
         let alone = self.common.limit != Limit::Fuel && group.alone(vm);

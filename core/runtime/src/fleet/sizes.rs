@@ -5,15 +5,16 @@ use super::job::Quota;
 use crate::{DeviceInfo, DeviceKind, Error, FleetOptions, Result};
 use vectorvisor_translate::abi::{PAGE, Plan, Word};
 
-/// VMs for each core: enough that the work of a launch outweighs its overhead, and few, since a VM whose memory is in the
-/// caches and has its pages is faster (bzip2, which has 8 MB, took 1.6 times as long with 64 in one group, on busy cores).
+/// VMs for each core: enough that the work of a launch outweighs its overhead, and few, since a VM whose memory is in
+/// the caches and has its pages is faster (bzip2, which has 8 MB, took 1.6 times as long with 64 in one group, on busy
+/// cores).
 const VMS_PER_CORE: u64 = 16;
 /// Tiles for each tile that can run at the same time: evens out inputs of different length.
 const TILES_PER_SLOT: u64 = 4;
 
-/// Of the warps that a GPU can hold, the part that is taken to keep it busy: on an H200 2 for each scheduler, which holds
-/// 16. A compromise: more warps for the same VMs help programs whose VMs go different ways, and cost those whose VMs go
-/// the same way (pbkdf2 took twice as long on 4 for each scheduler with half the VMs a warp).
+/// Of the warps that a GPU can hold, the part that is taken to keep it busy: on an H200 2 for each scheduler, which
+/// holds 16. A compromise: more warps for the same VMs help programs whose VMs go different ways, and cost those whose
+/// VMs go the same way (pbkdf2 took twice as long on 4 for each scheduler with half the VMs a warp).
 const BUSY: u32 = 8;
 
 /// VMs of a warp that go different ways, at most: with more the longest of a warp holds back the others.
@@ -26,8 +27,8 @@ pub fn busy_warps(info: &DeviceInfo, resident: u32, apart: bool) -> u32 {
     if all { resident } else { resident.min(info.parallel_tiles / BUSY) }.max(1)
 }
 
-/// Most groups of a GPU's and a processor's VMs whose number was left open: while one's inputs are packed and its results
-/// taken, others run, and only the VMs of a group wait for its longest.
+/// Most groups of a GPU's and a processor's VMs whose number was left open: while one's inputs are packed and its
+/// results taken, others run, and only the VMs of a group wait for its longest.
 const GROUPS: (u64, u64) = (8, 4);
 /// The fewest tiles for which a group of their own pays on a GPU; on a processor it is one for each core.
 const GROUP_TILES: u64 = 16;

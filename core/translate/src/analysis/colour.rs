@@ -68,8 +68,8 @@ pub struct Colours {
     pub graph: Graph,
     /// The calls that direct functions do not make natively.
     pub cuts: Cuts,
-    /// A VM cannot run again, since some reached function makes a remote call that is not repeatable, or its state lasts
-    /// from one request to the next.
+    /// A VM cannot run again, since some reached function makes a remote call that is not repeatable, or its state
+    /// lasts from one request to the next.
     pub remote: bool,
     /// VMs keep their state from one request to the next.
     pub keeps: bool,

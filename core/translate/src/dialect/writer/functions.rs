@@ -230,9 +230,9 @@ impl Writer<'_> {
     }
 }
 
-/// A switch that runs one of these states, in functions of their own if they are many. In `c` those are switches, too: a
-/// processor foresees one jump of a thousand targets better than the comparisons of a tree (jsonsort, which recurses, runs
-/// 1.26 times as fast), but gcc takes a minute for 65,536.
+/// A switch that runs one of these states, in functions of their own if they are many. In `c` those are switches, too:
+/// a processor foresees one jump of a thousand targets better than the comparisons of a tree (jsonsort, which recurses,
+/// runs 1.26 times as fast), but gcc takes a minute for 65,536.
 fn switch(parts: &mut Parts, name: &str, states: Range<u32>, c: bool) -> String {
     let many = if c { SWITCH_C } else { SWITCH };
     let cases = |out: &mut String, states: Range<u32>| {
