@@ -665,7 +665,7 @@ fn no_more_inputs_that_recurse_deep_wait_than_have_room() {
     let vms = FleetOptions { vms: Some(64), ..Default::default() };
     let mut fleet = Fleet::new(&program(&engine, DEEP, &options(4)), &vms, None).expect("there is room");
     let (held, most) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
-    let mut inputs = (0..20_000).map(|_| {
+    let mut inputs = (0..8000).map(|_| {
         held.set(held.get() + 1);
         most.set(most.get().max(held.get()));
         Input::args(vec![Value::I32(3000)])
@@ -676,7 +676,7 @@ fn no_more_inputs_that_recurse_deep_wait_than_have_room() {
         (count, ()) = (count + 1, held.set(held.get() - 1));
     };
     fleet.run("deep", &mut inputs, &mut sink).expect("the run ends");
-    assert!(count == 20_000 && most.get() < 3000, "{count} {most:?}");
+    assert!(count == 8000 && most.get() < 3000, "{count} {most:?}");
 }
 
 #[test]

@@ -131,6 +131,8 @@ impl Run<'_> {
             let options = FleetOptions {
                 vms: None,
                 vms_per_warp: None,
+                // Else it would take the memory that is left for inputs which need more.
+                sharers: 3 * fleet.options.sharers.max(1),
                 exact_reruns: 0,
                 meter: Meter::default(),
                 trace: None,
