@@ -256,6 +256,15 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
         false => "any",
     };
     row("alignment", alignment.into());
+    let recursion = match options.native_stack {
+        0 => None,
+        _ if choice.deep => Some("in frames, since many inputs of an earlier run recursed deep".into()),
+        bytes if options.recurses(meta.remote) => Some(format!("on {bytes} bytes of a thread's own stack")),
+        _ => Some("in frames".into()),
+    };
+    if let Some(recursion) = recursion {
+        row("recursion", recursion);
+    }
     row("traps", if options.traps == Traps::Exact { "exact" } else { "sticky" }.into());
     for entry in &meta.entries {
         let types = |types: &[translate::ValType]| {

@@ -445,6 +445,10 @@ fn the_plan_is_what_run_does() {
     assert!(says(&plan(), "alignment any, since an earlier run broke natural alignment"), "{}", plan());
     let suspends = vv(&["inspect", "--emit", "plan", "--alignment", "natural", &example("sleep.wasm")]).out;
     assert!(says(&suspends, "alignment any"), "{suspends}");
+    let cuda = ["inspect", "--emit", "plan", "--backend", "cuda", &example("factorial.wat")];
+    let (native, framed) = (vv(&cuda).out, vv(&[&cuda[..], &["--without", "native-recursion"]].concat()).out);
+    assert!(says(&native, "recursion on 24576 bytes of a thread's own stack"), "{native}");
+    assert!(says(&framed, "recursion in frames"), "{framed}");
 }
 
 #[test]
