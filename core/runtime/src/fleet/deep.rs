@@ -193,7 +193,7 @@ impl Run<'_> {
     pub fn end_deep(&mut self) -> BTreeSet<usize> {
         let idle = self.fleet.deep.as_ref().is_none_or(Deep::is_idle);
         let held = if idle { None } else { self.fleet.deep.take() };
-        if self.deep * MANY > self.summary.delivered {
+        if self.deep > MANY && self.deep * MANY > self.summary.delivered {
             self.fleet.made.remember_deep();
         }
         held.map(|mut deep| std::mem::take(&mut deep.holds).into_keys().collect()).unwrap_or_default()
