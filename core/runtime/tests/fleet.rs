@@ -538,24 +538,28 @@ fn recursion_is_as_deep_as_the_stack() {
     }
 }
 
+/// `deep` writes, and recurses as deep as it is told; `twice` doubles what that gives.
+const RECURSES: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory 1 1)
+  (data (i32.const 0) "\08\00\00\00\05\00\00\00begun")
+  (func $deep (param i32) (result i32)
+    (if (result i32) (local.get 0)
+      (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+      (else (i32.const 0))))
+  (func (export "deep") (param i32) (result i32)
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
+    (call $deep (local.get 0)))
+  (func (export "twice") (param i32) (result i32)
+    (i32.mul (i32.const 2) (call $deep (local.get 0)))))"#;
+
 /// The device gives no memory for larger call stacks.
 #[test]
 fn recursion_ends_as_a_trap_where_memory_is_short() {
-    let text = r#"(module
-      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-      (memory 1 1)
-      (data (i32.const 0) "\08\00\00\00\05\00\00\00begun")
-      (func $deep (param i32) (result i32)
-        (if (result i32) (local.get 0)
-          (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
-          (else (i32.const 0))))
-      (func (export "deep") (param i32) (result i32)
-        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
-        (call $deep (local.get 0))))"#;
     for lanes in [16, 32] {
         let (engine, faults) = common::engine(|_| ());
         // More than recursion has on a thread's own stack.
-        let program = program(&engine, text, &ProgramOptions { stack: Some(9 << 20), ..options(lanes) });
+        let program = program(&engine, RECURSES, &ProgramOptions { stack: Some(9 << 20), ..options(lanes) });
         let options = FleetOptions { vms: Some(64), ..Default::default() };
         let mut fleet = Fleet::new(&program, &options, None).expect("there is room");
         let plan = &program.meta().plan;
@@ -583,24 +587,11 @@ fn recursion_ends_as_a_trap_where_memory_is_short() {
 /// As on a GPU, whose stacks are small.
 #[test]
 fn inputs_that_recurse_deeper_than_the_stack_run_again() {
-    let text = r#"(module
-      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-      (memory 1 1)
-      (data (i32.const 0) "\08\00\00\00\05\00\00\00begun")
-      (func $deep (param i32) (result i32)
-        (if (result i32) (local.get 0)
-          (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
-          (else (i32.const 0))))
-      (func (export "deep") (param i32) (result i32)
-        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
-        (call $deep (local.get 0)))
-      (func (export "twice") (param i32) (result i32)
-        (i32.mul (i32.const 2) (call $deep (local.get 0)))))"#;
     for (deep, of) in [(1, 40), (2, 3), (0, 2)] {
         let cache = tempfile::tempdir().expect("a folder");
         let engine = common::engine(|info| info.recursion = true).0;
         let cached = ProgramOptions { cache: CachePolicy::Dir(cache.path().into()), ..options(4) };
-        let made = program(&engine, text, &cached);
+        let made = program(&engine, RECURSES, &cached);
         let mut fleet = Fleet::new(&made, &FleetOptions::default(), None).expect("there is room");
         // Of each `of` so many recurse deep, and one in 500 without end.
         let depth = |i: usize| match (i % 500, i % of < deep) {
@@ -626,7 +617,7 @@ fn inputs_that_recurse_deeper_than_the_stack_run_again() {
         let again = outcomes.iter().filter(|outcome| !(0..100).contains(&depth(outcome.index))).count();
         assert_eq!(summary.reruns, again as u64, "{summary:?}");
         // Later programs recurse in frames if they are many, and then nothing runs again.
-        let later = program(&engine, text, &cached);
+        let later = program(&engine, RECURSES, &cached);
         let many = 16 * again > 3000;
         assert_eq!(later.options().without.contains(&vectorvisor::translate::Opt::NativeRecursion), many, "{again}");
         // Another export of the same fleet.

@@ -303,10 +303,9 @@ impl Tuner {
         if !self.over && self.sample.len() < self.wanted {
             self.begun.get_or_insert_with(Instant::now);
             self.bytes += input.stdin.len();
-            self.over = self.bytes > SAMPLE;
             self.sample.push(input.clone());
-            if self.over {
-                self.sample = Vec::new();
+            if self.bytes > SAMPLE {
+                self.give_up();
             }
         }
     }
@@ -322,14 +321,16 @@ impl Tuner {
         if self.ended >= 2 * self.wanted && self.sample.len() == self.wanted {
             let ran = self.begun.map(|begun| begun.elapsed()).unwrap_or_default();
             let once = Pace { ran, done: self.ended, total: None }.of(self.wanted);
-            self.over = !self.work.is_alike() || once > PAUSE;
-            if !self.over {
+            if self.work.is_alike() && once <= PAUSE {
                 self.others = Some(Compiling::begin(&self.made, &self.now, &self.candidates[1..]));
+            } else {
+                self.give_up();
             }
         }
-        if self.over {
-            self.sample = Vec::new();
-        }
+    }
+
+    fn give_up(&mut self) {
+        (self.over, self.sample) = (true, Vec::new());
     }
 
     /// Whether the candidates are compiled.

@@ -5,7 +5,7 @@
 //! lies on a cycle of calls, or calls into one, exists as states *too*: natively each function is active at most once
 //! at a time, and where a call would close the cycle (see [`super::Cuts`]) the direct function enters a nested
 //! trampoline, in which the states of the cycle run. So loops run in direct functions even though the signatures of
-//! indirect calls put half of a Rust program on cycles through its formatting code. Where threads have large stacks
+//! indirect calls put half of a Rust program on cycles through its formatting code. Where threads have a stack for it
 //! ([`Options::recurses`]) such a call is native too, and only tests how much of the stack is left.
 
 use super::{Cuts, Graph, never_returns, post_order};
