@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+use vectorvisor::translate::host::FilesAt;
 use vectorvisor::translate::{Alignment, Bounds, Clock, LARGE, Language, Options, Target, Traps, translate};
 
 /// The longest time that translating a module of at most [`LARGEST`] bytes may take.
@@ -108,7 +109,7 @@ fn options(seed: u64) -> Options {
         interpret: rng.u32(..4) == 0,
         force_framed: rng.u32(..4) == 0,
         profile: rng.u32(..8) == 0,
-        files: rng.bool(),
+        files: [FilesAt::Nowhere, FilesAt::Device, FilesAt::Host][rng.usize(..3)],
         roots: Vec::new(),
     }
 }

@@ -180,6 +180,14 @@ pub struct VmArgs {
     /// Print nothing but the guest's output and errors.
     #[arg(long, short)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub files: FileArgs,
+}
+
+/// What files guests have.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "VMs")]
+pub struct FileArgs {
     /// A folder that guests may read, under the name GUEST, or its own; with :rw they may also change it. Can be
     /// repeated.
     #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = parse_folder, long_help = DIR)]
@@ -188,11 +196,15 @@ pub struct VmArgs {
     /// `.` and `/scratch`, or GUEST.
     #[arg(long, value_name = "SIZE[::GUEST]", value_parser = parse_scratch)]
     pub scratch: Option<Scratch>,
+    /// Folders of --dir that guests may only read are copied to the device when the command begins, if their files have
+    /// at most SIZE bytes in all; 0: never.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, long_help = DIR_COPY)]
+    pub dir_copy: u64,
 }
 
-impl VmArgs {
+impl FileArgs {
     /// Whether guests have files.
-    pub fn files(&self) -> bool {
+    pub fn given(&self) -> bool {
         !self.dir.is_empty() || self.scratch.is_some()
     }
 }
@@ -200,8 +212,15 @@ impl VmArgs {
 const DIR: &str = "\
 A folder that guests may read, under the name GUEST, or its own (--dir data, --dir /srv/maps::maps); with :rw at the end they may also \
 change it, all VMs the same. Can be repeated. Nothing outside of it can be reached, by `..`, links or otherwise. A relative name of a guest is looked \
-for in the folder called `.`, as --dir data::. gives it. A program that opens files suspends for that, so a VM has all memory from the start, and inputs \
-that opened one do not run again.";
+for in the folder called `.`, as --dir data::. gives it.
+
+If guests may change a folder, or have one in memory (--scratch), or folders are too large for --dir-copy, each call that concerns files \
+waits for the host: a program that opens files suspends for that, so a VM has all memory from the start, and inputs that changed one do not run again.";
+
+const DIR_COPY: &str = "\
+Folders of --dir that guests may only read are copied to the device when the command begins, if their files have at most SIZE bytes \
+in all, and there are at most 65536; so guests open and read files without waiting for the host, and do not see what becomes of them \
+meanwhile. 0: never. A VM then has at most 64 descriptors. `inspect --emit plan --dir DIR` says whether it is so, or why not.";
 
 /// `--dir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -411,7 +430,8 @@ Write figures of the run to this file, as a JSON object. Seconds: `seconds` of t
 inputs, `kernel_seconds` in the program's kernel (0 where the driver cannot tell), `compile_seconds` of the device's compiler, now or \
 when the program was put into the cache (`cached`). Counts: `inputs`, `failed`, `launches`, `reruns`, `vms` at the same time, the most that shared a warp (`vms_per_warp`), `lanes` of a tile. \
 Bytes: `bytes_in` and `bytes_out` of standard input and output, `cell` of the interleaving (0: linear), `vm_bytes` of one VM's memory, \
-`device_bytes` of all VMs and their buffers. And `backend`, `device`, `version`. With several devices the object has what they did \
+`device_bytes` of all VMs and their buffers. `files`, of a program that opens some, is `device` or `host`, where they are, and `files_why` why they \
+are not on the device. And `backend`, `device`, `version`. With several devices the object has what they did \
 together, and `devices` a list of objects with each one's figures, and why it failed (`error`).";
 
 const MAP_HELP: &str = "\
@@ -554,9 +574,11 @@ pub struct InspectArgs {
     /// device, and print what units and functions cost; `native` is that of the first device.
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<String>,
-    /// Guests have files, as with --dir and --scratch of `run`.
+    /// Guests have files that the host has, as with --scratch of `run`.
     #[arg(long)]
     pub files: bool,
+    #[command(flatten)]
+    pub given: FileArgs,
     /// With --emit calls: also run the program with this file as its standard input, and count its loops' iterations by
     /// kind of function.
     #[arg(long = "in", value_name = "FILE")]
@@ -845,7 +867,7 @@ mod tests {
 
     #[test]
     fn folders_have_a_name_and_a_mode() {
-        let args = run("run --dir data --dir /srv/maps::maps:rw --dir C:ro --scratch 16k::tmp p.wat").vm_args;
+        let args = run("run --dir data --dir /srv/maps::maps:rw --dir C:ro --scratch 16k::tmp p.wat").vm_args.files;
         let folder = |host: &str, guest: &str, write| Folder { host: host.into(), guest: guest.into(), write };
         assert_eq!(
             args.dir,

@@ -2,15 +2,19 @@
 
 use crate::args::{DeviceArgs, Emit, InspectArgs, Interleave};
 use crate::costs;
-use crate::report::{self, Progress};
+use crate::report::{self, Progress, count};
 use crate::setup;
 use anyhow::{Context, Result, anyhow, bail};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use vectorvisor::driver::{Error as DriverError, Language};
+use vectorvisor::translate::wasm::imports_files;
 use vectorvisor::translate::{self, Bounds, Colour, Meta, Options, Traps};
-use vectorvisor::{BackendSpec, Choice, DeviceInfo, DeviceKind, Edges, End, Error, Fleet, FleetOptions, Input};
+use vectorvisor::{
+    BackendSpec, Choice, DeviceInfo, DeviceKind, Edges, End, Error, Files, FilesAt, Fleet, FleetOptions, Input,
+};
 
 /// Runs the subcommand; returns the exit code.
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
@@ -37,7 +41,8 @@ fn show(args: &InspectArgs) -> Result<i32> {
         .with_context(|| args.program.display().to_string())?;
     let starts = module.exports.iter().any(|(name, _)| name == "_start");
     let roots = setup::roots(args.invoke.as_deref(), !starts);
-    let options = setup::program_options(&args.translate, &roots, args.files, &device.info)?;
+    let given = setup::files(&args.given, [&wasm[..]])?;
+    let options = setup::program_options(&args.translate, &roots, files_at(args, given.as_ref()), &device.info)?;
     let choice = Choice::new(&device.backend, &device.info, &wasm, &options);
     let options = &choice.translation;
     let text = match args.emit {
@@ -48,11 +53,11 @@ fn show(args: &InspectArgs) -> Result<i32> {
         Emit::Plan => {
             let kernel = translate::translate(&wasm, options).with_context(|| args.program.display().to_string())?;
             let costs = args.arch.as_ref().map(|arch| costs::costs(&args.device, arch, &kernel)).transpose()?;
-            plan(&kernel.meta, &device, &choice) + &costs.unwrap_or_default()
+            plan(&kernel.meta, &device, &choice, given.as_deref()) + &costs.unwrap_or_default()
         }
         Emit::Ir => ir(&wasm, options)?,
         Emit::Calls if args.input.is_some() => String::new(),
-        Emit::Calls => calls(&wasm, options)?,
+        Emit::Calls => calls(&wasm, options, given.as_deref())?,
     };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -164,12 +169,33 @@ fn ir(wasm: &[u8], options: &Options) -> Result<String> {
     Ok(translate::lower_module(wasm, options)?.program.to_string())
 }
 
+/// Where the files of guests are.
+fn files_at(args: &InspectArgs, given: Option<&Arc<Files>>) -> FilesAt {
+    if args.files { FilesAt::Host } else { setup::files_at(given) }
+}
+
+/// Where they are in words, if there are some.
+fn files(at: FilesAt, given: Option<&Files>) -> Option<String> {
+    match (at, given.map(Files::snapshot)) {
+        (FilesAt::Nowhere, _) => None,
+        (FilesAt::Device, Some(Ok(copy))) => {
+            Some(format!("on the device: {} in {} bytes", count(copy.nodes as u64, "file", "files"), copy.bytes.len()))
+        }
+        (FilesAt::Host, Some(Err(why))) => Some(format!("with the host: {why}")),
+        (FilesAt::Device, _) => Some("on the device".into()),
+        (FilesAt::Host, _) => Some("with the host".into()),
+    }
+}
+
 /// One line for each function: its kind, and why.
-fn calls(wasm: &[u8], options: &Options) -> Result<String> {
+fn calls(wasm: &[u8], options: &Options, given: Option<&Files>) -> Result<String> {
     let lowered = translate::lower_module(wasm, options)?;
     let functions = &lowered.program.functions;
     let name = |f: &u32| functions.get(*f as usize).map_or_else(|| "?".into(), |f| f.name());
-    let mut text = String::new();
+    let mut text = match files(options.files, given).filter(|_| imports_files(wasm)) {
+        Some(where_) => format!("files\t{where_}\n"),
+        None => String::new(),
+    };
     for (function, colour) in functions.iter().zip(&lowered.colours) {
         let why = match colour {
             Colour::Unreached => continue,
@@ -191,7 +217,7 @@ fn calls(wasm: &[u8], options: &Options) -> Result<String> {
     Ok(text)
 }
 
-fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
+fn plan(meta: &Meta, device: &Device, choice: &Choice, given: Option<&Files>) -> String {
     let (p, options) = (&meta.plan, &choice.translation);
     let mut text = String::new();
     let mut row = |name: &str, value: String| _ = writeln!(text, "{name:<18}{value}");
@@ -239,6 +265,9 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
         (false, false) => "none suspends the VM",
     };
     row("host calls", suspend.into());
+    if let Some(where_) = files(meta.files, given) {
+        row("files", where_);
+    }
     match choice.shared(meta) {
         Some(Ok(data)) => row("shared data", data.to_string()),
         Some(Err(why)) => row("shared data", format!("none: {why}")),
@@ -279,12 +308,14 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice) -> String {
 fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
     let stdin = std::fs::read(input).with_context(|| format!("cannot read the input {}", input.display()))?;
     let mut progress = Progress::new(false, true);
+    let given = setup::files(&args.given, [bytes])?;
     let engine = setup::engine(&args.device)?;
-    let mut options = setup::program_options(&args.translate, &["_start"], args.files, engine.info())?;
+    let mut options =
+        setup::program_options(&args.translate, &["_start"], files_at(args, given.as_ref()), engine.info())?;
     options.profile = true;
     let program = setup::program(&engine, &args.program, bytes, &options, &mut progress)?;
     let name = args.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let options = FleetOptions { vms: Some(1), args: vec![name], ..FleetOptions::default() };
+    let options = FleetOptions { vms: Some(1), args: vec![name], files: given, ..FleetOptions::default() };
     let mut fleet = Fleet::new(&program, &options, Some(1))?;
     let mut outcome = None;
     fleet.run("_start", &mut std::iter::once(Input::stdin(stdin)), &mut |o| outcome = Some(o))?;

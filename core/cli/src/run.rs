@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vectorvisor::{End, Entry, Fleet, Input, Outcome, Program, Stage, ValType, Value};
+use vectorvisor::{End, Entry, FilesAt, Fleet, Input, Outcome, Program, Stage, ValType, Value};
 
 /// Wasmtime's exit code after a trap, which is a shell's after SIGABRT.
 const TRAPPED: i32 = 134;
@@ -30,7 +30,8 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     let bytes = setup::read(&path)?;
     let mut progress = Progress::new(args.vm_args.quiet, true);
     let engine = setup::engine(&args.device)?;
-    let program = program(args, &engine, &path, &bytes, &mut progress)?;
+    let given = setup::files(&args.vm_args.files, [&bytes[..]])?;
+    let program = program(args, &engine, &path, &bytes, setup::files_at(given.as_ref()), &mut progress)?;
     let entry = entry(args, &program)?;
     // Arguments of a call are the export's; of a command, the program's.
     let typed = args.invoke.is_some() || entry.name != "_start";
@@ -47,7 +48,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
         return Err(Usage(format!("--vm {chosen}: VMs are numbered from 0 to {}", vms - 1)).into());
     }
     let stdin = stdin_for(program.wasm())?;
-    let options = setup::fleet_options(&args.vm_args, &path, &guest, args.vms)?;
+    let options = setup::fleet_options(&args.vm_args, &path, &guest, args.vms, given)?;
     let name = entry.name.clone();
     let mut inputs = (0..vms).map(|vm| Input {
         stdin: stdin.clone(),
@@ -81,7 +82,7 @@ pub fn run(args: &RunArgs) -> Result<i32> {
     progress.borrow().end();
     let code = results.finish();
     if code.as_ref().is_ok_and(|code| *code != 0) {
-        report::hint_of_files(args.vm_args.quiet, &program, args.vm_args.files());
+        report::hint_of_files(args.vm_args.quiet, &program, args.vm_args.files.given());
     }
     let summary = ran?;
     if summary.cancelled {
@@ -113,10 +114,11 @@ fn program(
     engine: &vectorvisor::Engine,
     path: &Path,
     bytes: &[u8],
+    files: FilesAt,
     progress: &mut Progress,
 ) -> Result<Program> {
     let roots = setup::roots(args.invoke.as_deref(), args.printreturn);
-    let options = setup::program_options(&args.translate, &roots, args.vm_args.files(), engine.info())?;
+    let options = setup::program_options(&args.translate, &roots, files, engine.info())?;
     setup::program(engine, path, bytes, &options, progress).map_err(setup::usage)
 }
 

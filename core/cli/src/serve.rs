@@ -15,7 +15,7 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use vectorvisor::{Autotuning, BackendSpec, Drivers, Engine, Meter, Program, Trace};
+use vectorvisor::{Autotuning, BackendSpec, Drivers, Engine, FilesAt, Meter, Program, Trace};
 use vectorvisor_serve::{Device, Limits, Options, Server, Tls};
 
 /// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
@@ -55,12 +55,18 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     // The standard library lets 128 wait; each further client would try again only after a second.
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXALLOWABLE).context("cannot listen")?;
     listener.set_nonblocking(true).context("cannot use the socket")?;
-    let ready = prepare(args, &drivers, devices)?;
+    let bytes = args.programs.iter().map(|program| {
+        let path = name_and_path(program).1;
+        setup::read(&path).map(|bytes| (path, bytes))
+    });
+    let bytes = bytes.collect::<Result<Vec<_>>>()?;
+    let given = setup::files(&args.vm_args.files, bytes.iter().map(|(_, bytes)| &bytes[..]))?;
+    let ready = prepare(args, &drivers, devices, &bytes, setup::files_at(given.as_ref()))?;
     let specs: Vec<BackendSpec> = ready.iter().map(|(device, _)| device.clone()).collect();
     let names = names(&fleets(&specs, args.fleets));
     for (i, program) in args.programs.iter().enumerate() {
         let (name, path) = name_and_path(program);
-        let mut options = setup::fleet_options(&args.vm_args, &path, &[], args.vms)?;
+        let mut options = setup::fleet_options(&args.vm_args, &path, &[], args.vms, given.clone())?;
         options.timeout.get_or_insert(TIMEOUT);
         options.most_output = Some(args.max_output);
         let mut devices = Vec::new();
@@ -103,16 +109,17 @@ fn fleets(devices: &[BackendSpec], each: u32) -> Vec<BackendSpec> {
 
 /// Opens the devices, and compiles the programs for each, all at the same time. Of several devices those that fail are
 /// left out.
-fn prepare(args: &ServeArgs, drivers: &Drivers, devices: Vec<BackendSpec>) -> Result<Vec<(BackendSpec, Vec<Program>)>> {
-    let quiet = args.vm_args.quiet;
-    let bytes = args.programs.iter().map(|program| {
-        let path = name_and_path(program).1;
-        setup::read(&path).map(|bytes| (path, bytes))
-    });
-    let (bytes, progress) = (bytes.collect::<Result<Vec<_>>>()?, Mutex::new(Progress::new(quiet, false)));
+fn prepare(
+    args: &ServeArgs,
+    drivers: &Drivers,
+    devices: Vec<BackendSpec>,
+    bytes: &[(PathBuf, Vec<u8>)],
+    files: FilesAt,
+) -> Result<Vec<(BackendSpec, Vec<Program>)>> {
+    let progress = Mutex::new(Progress::new(args.vm_args.quiet, false));
     let one = |spec: &BackendSpec, name: Option<&str>| -> Result<(BackendSpec, Vec<Program>)> {
         let engine = Engine::open(drivers, spec, setup::quirks(&args.device))?;
-        let options = setup::program_options(&args.translate, &["_start"], args.vm_args.files(), engine.info())?;
+        let options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
         let programs = bytes.iter().map(|(path, bytes)| {
             let mut tell = |stage: vectorvisor::Stage<'_>| {
                 progress.lock().unwrap_or_else(PoisonError::into_inner).stage_of(name, stage);

@@ -1,16 +1,19 @@
 //! From options to an open device, a compiled program and the options of a fleet.
 
 use crate::Usage;
-use crate::args::{AlignmentArg, BoundsArg, DeviceArgs, Interleave, StateArg, TranslateArgs, TrapsArg, VmArgs};
+use crate::args::{
+    AlignmentArg, BoundsArg, DeviceArgs, FileArgs, Interleave, StateArg, TranslateArgs, TrapsArg, VmArgs,
+};
 use crate::report::{self, Progress};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vectorvisor::driver::plugin::{Search, file_name};
 use vectorvisor::translate::Error as TranslateError;
+use vectorvisor::translate::wasm::imports_files;
 use vectorvisor::{
-    Alignment, Autotuning, BackendSpec, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, Files, FleetOptions,
-    Program, ProgramOptions, Quirks, Traps,
+    Alignment, Autotuning, BackendSpec, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, Files, FilesAt,
+    FleetOptions, Program, ProgramOptions, Quirks, Traps,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with
@@ -103,12 +106,12 @@ pub fn roots(invoke: Option<&str>, all: bool) -> Vec<&str> {
     }
 }
 
-/// The translation options that the command line gives, for a device; empty `roots` are all exports, and guests may
-/// have `files`. An error if they ask for autotuning that has no choice.
+/// The translation options that the command line gives, for a device; empty `roots` are all exports, and `files` is where
+/// those of guests are. An error if they ask for autotuning that has no choice.
 pub fn program_options(
     args: &TranslateArgs,
     roots: &[&str],
-    files: bool,
+    files: FilesAt,
     device: &DeviceInfo,
 ) -> Result<ProgramOptions> {
     let options = translation(args, roots, files, device);
@@ -117,7 +120,7 @@ pub fn program_options(
 }
 
 /// The translation options that the command line gives, as [`program_options`].
-pub fn translation(args: &TranslateArgs, roots: &[&str], files: bool, device: &DeviceInfo) -> ProgramOptions {
+pub fn translation(args: &TranslateArgs, roots: &[&str], files: FilesAt, device: &DeviceInfo) -> ProgramOptions {
     let usual = ProgramOptions { lanes: args.lanes, ..ProgramOptions::default() };
     ProgramOptions {
         interleave: match args.interleave {
@@ -174,8 +177,14 @@ pub fn autotuning(args: &TranslateArgs) -> Autotuning {
     }
 }
 
-/// How the VMs run; `guest` are the guest's arguments without its name.
-pub fn fleet_options(args: &VmArgs, path: &Path, guest: &[String], vms: Option<u32>) -> Result<FleetOptions> {
+/// How the VMs run; `guest` are the guest's arguments without its name, and `given` the files that guests are given.
+pub fn fleet_options(
+    args: &VmArgs,
+    path: &Path,
+    guest: &[String],
+    vms: Option<u32>,
+    given: Option<Arc<Files>>,
+) -> Result<FleetOptions> {
     if let Some(bad) = guest.iter().find(|a| a.contains('\0')) {
         return Err(Usage(format!("the argument {bad:?} contains a NUL byte, which no guest can be given")).into());
     }
@@ -188,7 +197,7 @@ pub fn fleet_options(args: &VmArgs, path: &Path, guest: &[String], vms: Option<u
         seed: args.seed,
         fuel: args.fuel,
         timeout: args.timeout,
-        files: files(args)?,
+        files: given,
         ..FleetOptions::default()
     })
 }
@@ -196,9 +205,14 @@ pub fn fleet_options(args: &VmArgs, path: &Path, guest: &[String], vms: Option<u
 /// The folder in memory is the one in which guests look for relative names, and has a name of its own besides.
 const SCRATCH: [&str; 2] = [".", "/scratch"];
 
-/// The folders that guests are given.
-fn files(args: &VmArgs) -> Result<Option<Arc<Files>>> {
-    if !args.files() {
+/// Where the files are that guests are given.
+pub fn files_at(given: Option<&Arc<Files>>) -> FilesAt {
+    given.map_or(FilesAt::Nowhere, |files| files.at())
+}
+
+/// The folders that guests are given. They are copied if one of the programs may open a file.
+pub fn files<'a>(args: &FileArgs, programs: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<Arc<Files>>> {
+    if !args.given() {
         return Ok(None);
     }
     let mut files = Files::new();
@@ -216,6 +230,9 @@ fn files(args: &VmArgs) -> Result<Option<Arc<Files>>> {
         };
         let others = |name: &&str| args.dir.iter().all(|folder| folder.guest != **name);
         names.into_iter().filter(others).for_each(|name| files.add_scratch(name, scratch.bytes));
+    }
+    if programs.into_iter().any(imports_files) {
+        files.take_snapshot(args.dir_copy);
     }
     Ok(Some(Arc::new(files)))
 }

@@ -36,7 +36,8 @@ fn a_guest_reads_the_file_that_its_argument_names() {
     let cat = guest("cat");
     let dir = format!("{}::data", temp.path().join("data").display());
     for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
-        for more in [&[][..], &["--lanes", "32"], &["--force-framed"]] {
+        let host = ["--dir-copy", "0"];
+        for more in [&[][..], &host, &["--lanes", "32"], &["--force-framed"], &["--interpret"]] {
             let given = [&["--dir", &dir], more].concat();
             let read = |name| run(backend, &given, &[&cat, name]);
             assert_eq!(read("short.txt"), (Some(0), short.clone()), "{backend} {more:?}");
@@ -134,13 +135,90 @@ fn a_guest_that_never_ends_takes_no_other_with_it() {
     write(input.join("loop"), "");
     let (cat, out) = (guest("cat"), temp.path().join("out"));
     for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
-        let words =
-            ["map", "-q", "--backend", backend, "--lanes", "32", "--timeout", "2s", "--dir", text(&input), &cat];
-        let ran = vv(&[&words[..], &["--in", text(&input), "--out", text(&out), "--", "{/}"]].concat());
-        assert!(ran.code == Some(1) && ran.err.contains("1 of 41 inputs failed"), "{backend}: {}", ran.err);
-        for n in 0..40 {
-            assert_eq!(fs::read_to_string(out.join(format!("f{n}"))).expect("an output"), format!("content {n}"));
+        for copy in ["64MiB", "0"] {
+            let words =
+                ["map", "-q", "--backend", backend, "--lanes", "32", "--timeout", "2s", "--dir", text(&input), &cat];
+            let more = ["--dir-copy", copy, "--in", text(&input), "--out", text(&out), "--", "{/}"];
+            let ran = vv(&[&words[..], &more].concat());
+            assert!(ran.code == Some(1) && ran.err.contains("1 of 41 inputs failed"), "{backend}: {}", ran.err);
+            for n in 0..40 {
+                assert_eq!(fs::read_to_string(out.join(format!("f{n}"))).expect("an output"), format!("content {n}"));
+            }
+            fs::remove_dir_all(&out).expect("removed");
         }
-        fs::remove_dir_all(&out).expect("removed");
+    }
+}
+
+#[test]
+fn folders_that_are_only_read_are_copied_to_the_device() {
+    let temp = folder();
+    let data = temp.path().join("data");
+    write(data.join("f"), "content");
+    let (cat, sha256) = (guest("cat"), common::example("sha256.wasm"));
+    let (dir, written) = (format!("{}::data", data.display()), format!("{}::data:rw", data.display()));
+    let plan = |options: &[&str]| vv(&[&["inspect", "--emit", "plan"], options].concat()).out;
+    assert!(plan(&["--dir", &dir, &cat]).contains("\nfiles             on the device: 2 files in "));
+    assert!(plan(&["--dir", &dir, &cat]).contains("none suspends the VM"));
+    assert!(!plan(&["--dir", &dir, &sha256]).contains("\nfiles "));
+    let refused: &[(&[&str], &str)] = &[
+        (&["--dir", &written], "guests may change data (:rw)"),
+        (&["--dir", &dir, "--scratch", "1MiB"], "each has a folder in memory (--scratch)"),
+        (&["--dir", &dir, "--dir-copy", "0"], "no copy is wanted"),
+        (&["--dir", &dir, "--dir-copy", "6"], "the files have more than 6 bytes"),
+    ];
+    for (options, why) in refused {
+        let text = plan(&[*options, &[&*cat][..]].concat());
+        assert!(text.contains(&format!("\nfiles             with the host: {why}\n")), "{why}: {text}");
+        assert!(text.contains("some suspend the VM"), "{why}");
+    }
+    let (stats, out) = (temp.path().join("stats.json"), temp.path().join("out.jsonl"));
+    let ran = |program: &str, copy: &str| {
+        let words = ["map", "-q", "--dir", &dir, "--dir-copy", copy, "--range", "0..3", "--out", text(&out)];
+        assert_eq!(vv(&[&words[..], &["--stats", text(&stats), program, "--", "f"]].concat()).code, Some(0));
+        let stats: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(&stats).expect("figures")).expect("JSON");
+        (stats["files"].clone(), stats["files_why"].clone(), stats["launches"].clone())
+    };
+    assert_eq!(ran(&cat, "7"), ("device".into(), serde_json::Value::Null, 1.into()));
+    let (place, why, launches) = ran(&cat, "6");
+    assert_eq!((place, why), ("host".into(), "the files have more than 6 bytes".into()));
+    assert!(launches.as_u64() > Some(1));
+    assert!(ran(&sha256, "7").0.is_null());
+    // What is no file, and names that no guest could use.
+    std::os::unix::net::UnixListener::bind(data.join("socket")).expect("a socket");
+    assert!(plan(&["--dir", &dir, &cat]).contains("data/socket is no file, folder or link"));
+    fs::remove_file(data.join("socket")).expect("removed");
+    use std::os::unix::ffi::OsStrExt as _;
+    fs::write(data.join(std::ffi::OsStr::from_bytes(b"\xff")), "x").expect("a file");
+    assert!(plan(&["--dir", &dir, &cat]).contains("has a name or target that is not UTF-8"));
+}
+
+#[test]
+fn files_on_the_device_are_those_of_the_host() {
+    let temp = folder();
+    let data = temp.path().join("data");
+    write(data.join("f"), "content");
+    // One link more than a path may lead through.
+    for n in 0..41 {
+        let target = if n == 0 { "f".into() } else { format!("l{}", n - 1) };
+        std::os::unix::fs::symlink(target, data.join(format!("l{n}"))).expect("a link");
+    }
+    for n in 0..300 {
+        write(data.join(format!("many/{}", "x".repeat(n % 200 + 1) + &n.to_string())), "x");
+    }
+    write(data.join("large"), "0123456789abcdef".repeat(20_000));
+    let cat = guest("cat");
+    let dir = format!("{}::data", data.display());
+    for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
+        let read = |copy: &str, name: &str| run(backend, &["--dir", &dir, "--dir-copy", copy], &[&cat, name]);
+        assert_eq!(read("64MiB", "l39"), (Some(0), "content".into()), "{backend}");
+        assert_eq!(read("64MiB", "l40"), (Some(32), String::new()), "{backend}");
+        assert_eq!(read("64MiB", &format!("many/{}17", "x".repeat(18))), (Some(0), "x".into()), "{backend}");
+        for name in ["l40", "large", "many/x", "l0/x", "many/../l1"] {
+            assert!(read("64MiB", name) == read("0", name), "{backend} {name}");
+        }
+        // So many descriptors: 64, of which 4 are there at first.
+        assert_eq!(run(backend, &["--dir", &dir], &[&guest("open-many")]).0, Some(60), "{backend}");
+        assert_eq!(run(backend, &["--dir", &dir, "--dir", "/"], &[&cat, "f"]), (Some(0), "content".into()));
     }
 }

@@ -29,12 +29,25 @@ fn expected(program: &str) -> Vec<(String, String, String)> {
 
 /// Runs all cases of a program with all numbers in these places; all must do what is recorded.
 fn as_recorded(backend: &str, program: &str, places: &[&str]) {
+    let temp = folder();
+    let disk = temp.path().join("disk");
+    fs::create_dir(&disk).expect("a folder");
+    let (given, disk) = (format!("{}::given", cases("given")), format!("{}::disk:rw", disk.display()));
+    as_recorded_with(backend, program, places, &["--dir", &given, "--dir", &disk, "--scratch", "16MiB"]);
+}
+
+/// The same with a folder that is only read: `copied` to the device, or with the host.
+fn as_recorded_of_reads(backend: &str, copied: bool) {
+    let given = format!("{}::given", cases("read"));
+    let most = if copied { "64MiB" } else { "0" };
+    as_recorded_with(backend, "reads", &["disk"], &["--dir", &given, "--dir-copy", most]);
+}
+
+fn as_recorded_with(backend: &str, program: &str, places: &[&str], files: &[&str]) {
     if missing(backend) {
         return;
     }
     let (temp, expected) = (folder(), expected(program));
-    let disk = temp.path().join("disk");
-    fs::create_dir(&disk).expect("a folder");
     let mut lines = String::new();
     for place in places {
         for (case, ..) in &expected {
@@ -46,10 +59,9 @@ fn as_recorded(backend: &str, program: &str, places: &[&str]) {
         }
     }
     let (input, output) = (write(temp.path().join("in.jsonl"), lines), temp.path().join("out.jsonl"));
-    let (given, disk) = (format!("{}::given", cases("given")), format!("{}::disk:rw", disk.display()));
-    let options = ["--dir", &given, "--dir", &disk, "--scratch", "16MiB", "--in", &input, "--out", text(&output)];
     let program = cases(&format!("{program}.wasm"));
-    let ran = vv(&[&["map", "-q", "--backend", backend, &program][..], &options].concat());
+    let words = ["map", "-q", "--backend", backend, &program, "--in", &input, "--out", text(&output)];
+    let ran = vv(&[&words, files].concat());
     let output = fs::read_to_string(output).unwrap_or_else(|e| panic!("{e}\n{}", ran.err));
     let mut outputs = output.lines().map(|line| serde_json::from_str::<HashMap<String, Value>>(line).expect("JSON"));
     for place in places {
@@ -84,6 +96,19 @@ fn programs_do_what_they_do_in_wasmtime() {
 }
 
 #[test]
+fn calls_that_only_read_do_what_they_do_in_wasmtime() {
+    as_recorded_of_reads("cpu", true);
+    as_recorded_of_reads("cpu", false);
+}
+
+#[test]
+#[ignore = "PoCL compiles it for a minute; ci/wasi runs it"]
+fn calls_that_only_read_do_what_they_do_in_wasmtime_on_opencl() {
+    as_recorded_of_reads("opencl", true);
+    as_recorded_of_reads("opencl", false);
+}
+
+#[test]
 #[ignore = "PoCL compiles it for a minute; ci/wasi runs it"]
 fn calls_do_what_they_do_in_wasmtime_on_opencl() {
     as_recorded("opencl", "calls", &["memory"]);
@@ -101,7 +126,10 @@ fn the_older_version_has_its_own_layouts() {
     assert!(Path::new(&cases("given/text")).is_file());
     for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
         let given = format!("{}::given", cases("given"));
-        let ran = vv(&["run", "--vms", "33", "--backend", backend, "--dir", &given, &cases("unstable.wat")]);
-        assert_eq!(ran.code, Some(0), "{backend}: {}", ran.err);
+        for copy in ["64MiB", "0"] {
+            let words = ["run", "--vms", "33", "--backend", backend, "--dir", &given, "--dir-copy", copy];
+            let ran = vv(&[&words[..], &[&*cases("unstable.wat")]].concat());
+            assert_eq!(ran.code, Some(0), "{backend} {copy}: {}", ran.err);
+        }
     }
 }

@@ -39,10 +39,13 @@ use sizes::{Need, whole_lines};
 use staging::Staging;
 use start::Init;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
 use vectorvisor_translate::Entry;
 use vectorvisor_translate::abi::UNLIMITED_FUEL;
+use vectorvisor_translate::host::FilesAt;
+use vectorvisor_wasi::{Files, Snapshot};
 
 /// Many VMs of one program on one device.
 ///
@@ -207,6 +210,11 @@ impl Fleet {
         &self.common.program
     }
 
+    /// The folders that its guests are given.
+    pub fn files(&self) -> Option<&Files> {
+        self.options.files.as_deref()
+    }
+
     /// Ends runs of this fleet early, from any thread.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
@@ -341,8 +349,15 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     let meta = program.meta();
     let queue = Queue::new(device)?;
     let environment = image::environment(options)?;
-    let env = Buffer::new(device, environment.len() as u64 + image::SLACK)?;
+    let files_at = environment.len().next_multiple_of(image::SLACK as usize) as u64;
+    let files = match (meta.files, &options.files) {
+        (FilesAt::Device, Some(files)) => files.snapshot().map_or_else(|_| Snapshot::empty(), Clone::clone).bytes,
+        (FilesAt::Device, None) => Snapshot::empty().bytes,
+        (FilesAt::Nowhere | FilesAt::Host, _) => Arc::default(),
+    };
+    let env = Buffer::new(device, files_at + files.len() as u64 + image::SLACK)?;
     queue.write(&env, 0, &environment)?;
+    queue.write(&env, files_at, &files)?;
     let image = image::ImageBuffer::new(device, &queue, &meta.image, None, &meta.plan)?;
     let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
     let info = program.engine().info();
@@ -352,7 +367,7 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
         None => Limit::None,
     };
     let most_output = options.most_output.map_or(u64::MAX, whole_lines);
-    Ok(Common { program: program.clone(), env, image, fuel, limit, width: options.vms_per_warp, most_output })
+    Ok(Common { program: program.clone(), env, files_at, image, fuel, limit, width: options.vms_per_warp, most_output })
 }
 
 /// Allocates the groups; when memory is short with no more than is needed, and if the caller left the number of VMs

@@ -55,5 +55,6 @@ pub use vectorvisor_driver as driver;
 pub use vectorvisor_driver::{DeviceInfo, DeviceKind, Quirks};
 pub use vectorvisor_translate as translate;
 pub use vectorvisor_translate::abi::TrapKind;
+pub use vectorvisor_translate::host::FilesAt;
 pub use vectorvisor_translate::{Alignment, Bounds, Entry, Meta, Opt, Traps, ValType};
 pub use vectorvisor_wasi::Files;

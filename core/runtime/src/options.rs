@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use vectorvisor_driver::DeviceInfo;
+use vectorvisor_translate::host::FilesAt;
 use vectorvisor_translate::{Alignment, Bounds, Clock, Language, Opt, Options, Target, Traps};
 use vectorvisor_wasi::Files;
 
@@ -56,9 +57,9 @@ pub struct ProgramOptions {
     pub force_framed: bool,
     /// Count loop back-edges by kind of function.
     pub profile: bool,
-    /// Guests have files ([`FleetOptions::files`]): what they do with them is then asked of the host. Programs that use
-    /// none are the same either way.
-    pub files: bool,
+    /// Where the files of guests are ([`FleetOptions::files`]; [`Files::at`]). Programs that use none are the same either
+    /// way.
+    pub files: FilesAt,
     /// Exports that may be entered; empty means all.
     pub roots: Vec<String>,
     /// Where compiled programs are kept.
@@ -85,7 +86,7 @@ impl Default for ProgramOptions {
             interpret: false,
             force_framed: false,
             profile: false,
-            files: false,
+            files: FilesAt::Nowhere,
             roots: Vec::new(),
             cache: CachePolicy::Default,
             cache_limit: CACHE_LIMIT,

@@ -27,7 +27,8 @@ pub enum Arg {
     /// The image: head bytes (`plan.head` of them), then the nonzero span of linear memory (from `ImageLow` on), then
     /// passive data segments at `SegmentsAt`, frames at `ImageFramesAt`, and spans at `ImageSpansAt`.
     Image = 4,
-    /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both.
+    /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both; and
+    /// [`files`] at [`Par::FilesAt`].
     Env = 5,
     /// [`Par`] as u64.
     Par = 6,
@@ -170,11 +171,42 @@ pub enum Par {
     ImageSpansAt = 15,
     /// Nanoseconds that a VM may compute, in all its launches, and at most 2^62; or `u64::MAX`.
     Limit = 16,
+    /// Where [`files`] begin in `Env`, a multiple of 64, for a program whose files are on the device.
+    FilesAt = 17,
 }
 
 impl Par {
     /// Number of parameters.
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 18;
+}
+
+/// A copy of folders that guests may only read. Offsets are bytes from its start, and u32.
+///
+/// It begins with the number of folders that a guest is given, and a u32 of 0. At 8 they follow, [`GIVEN`] bytes each: the
+/// offset of its node, that of its name, the length of this. A node has [`NODE`] bytes, at a multiple of 8:
+///
+/// | at | |
+/// |---|---|
+/// | 0 | u32: what it is, by WASI's number of a file type: a folder, a file, or a symbolic link |
+/// | 4 | u32: the errno of opening it, or 0 |
+/// | 8 | u64 each: inode, links, size, times of access, modification and change (nanoseconds since 1970) |
+/// | 56 | u32: where a file's bytes lie, a folder's entries, or a link's target (`/` is any absolute one) |
+/// | 60 | u32: how many bytes or entries they are |
+/// | 64 | u32: the node of the folder that it lies in, or its own |
+///
+/// An entry has [`ENTRY`] bytes: the offset of its name, the length of this, and the offset of its node. A folder's entries
+/// are sorted by the bytes of their names.
+pub mod files {
+    /// Bytes of a given folder.
+    pub const GIVEN: usize = 12;
+    /// Bytes of a node.
+    pub const NODE: usize = 72;
+    /// Bytes of an entry.
+    pub const ENTRY: usize = 12;
+    /// Descriptors that a VM can have, the streams' among them.
+    pub const DESCRIPTORS: u32 = 64;
+    /// Bytes of a VM's table of them: two u64 each, behind how many there were at a time. It is zero at first.
+    pub const TABLE: u32 = 8 + 16 * DESCRIPTORS;
 }
 
 /// What a VM is doing.

@@ -6,17 +6,19 @@
 //! an errno, and then the host is not asked; `vv_take_SYMBOL` turns the answer into an errno and into what the guest
 //! finds in memory. Requests and answers are a few u64.
 //!
-//! Calls that concern files are answered by the host if guests have files ([`crate::Options::files`]). Their requests
-//! and answers are in one form, which [`HostCall::files`] describes, so they need no functions of their own. Where the
-//! call also has a function on the device, its descriptor decides at run time: the streams, which are descriptors 0 to 2
-//! until the guest closes them, stay on the device. Bytes of VM memory are not copied into a request, which only says
-//! where they lie: the host fetches them.
+//! Calls that concern files are answered where the files of guests are ([`crate::Options::files`]). Copies of folders that
+//! are only read lie on the device, and a function `vv_files_SYMBOL` of `prelude/files.h` answers. Else the host does: the
+//! requests and answers are in one form, which [`HostCall::files`] describes, so they need no functions of their own.
+//! Where the call also has a function on the device, its descriptor decides at run time: the streams, which are descriptors
+//! 0 to 2 until the guest closes them, stay on the device. Bytes of VM memory are not copied into a request, which only
+//! says where they lie: the host fetches them.
 //!
 //! A program with an event loop calls `serverless_invoke` for its next request, and `serverless_response` to answer it.
 //! Both are answered from the VM's packed input and its output buffer, but a VM suspends where it has no request; at
 //! `vectorvisor_barrier` it suspends until the other VMs of its tile have come there, too.
 
 use crate::{Clock, Target, ValType};
+use serde::{Deserialize, Serialize};
 
 /// Who answers a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,18 @@ pub enum AnsweredBy {
     /// Nobody has to: with all that a guest can have, which is standard input, output and error, it always fails or
     /// succeeds with this errno.
     Nobody(u16),
+}
+
+/// Where the files of guests are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FilesAt {
+    /// There are none: the calls that concern files fail, or are made for the streams.
+    #[default]
+    Nowhere,
+    /// On the device, as a copy that all VMs may only read ([`crate::abi::files`]).
+    Device,
+    /// With the host.
+    Host,
 }
 
 /// The modules that a call may be imported from. Most calls are the same in both.
@@ -97,7 +111,7 @@ pub struct HostCall {
     pub gives: Gives,
     /// Who answers it on a device that can do all that the prelude needs; [`Self::answered_by`] knows the exceptions.
     answered_by: AnsweredBy,
-    /// What the host is asked if guests have files; empty for calls that files do not concern.
+    /// What the host is asked if it has the files of guests; empty for calls that files do not concern.
     pub files: &'static [Part],
 }
 
@@ -227,11 +241,12 @@ pub fn find(module: &str, name: &str) -> Option<usize> {
 }
 
 impl HostCall {
-    /// Who answers the call on this target, in a program that has `files` or has none.
-    pub fn answered_by(&self, target: &Target, files: bool) -> AnsweredBy {
-        match (self.symbol, target.clock) {
-            ("clock_time_get", Clock::Asked) => AnsweredBy::Host,
-            _ if files && !self.files.is_empty() => AnsweredBy::Host,
+    /// Who answers the call on this target, in a program whose files are there.
+    pub fn answered_by(&self, target: &Target, files: FilesAt) -> AnsweredBy {
+        match (self.symbol, target.clock, files) {
+            ("clock_time_get", Clock::Asked, _) => AnsweredBy::Host,
+            (_, _, FilesAt::Host) if !self.files.is_empty() => AnsweredBy::Host,
+            (_, _, FilesAt::Device) if !self.files.is_empty() => AnsweredBy::Device,
             _ => self.answered_by,
         }
     }
@@ -256,8 +271,10 @@ impl HostCall {
     }
 
     /// To answer it, the device does work whose length the guest chooses, so the VM may have to stop in the middle.
-    pub fn works(&self) -> bool {
+    pub fn works(&self, files: FilesAt) -> bool {
+        let long = matches!(self.name, "fd_pread" | "fd_readdir") || self.name.starts_with("path_");
         matches!(self.name, "args_get" | "environ_get" | "fd_read" | "fd_write" | "random_get" | "serverless_response")
+            || files == FilesAt::Device && long
     }
 
     /// The wasm signature.

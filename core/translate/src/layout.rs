@@ -1,14 +1,14 @@
 //! The memory layout of a VM (head, slot, linear memory, guard, frames), and the numbers of the states.
 
-use crate::abi::{PAGE, Plan};
+use crate::abi::{PAGE, Plan, files};
 use crate::analysis::{Colours, World, post_order};
-use crate::host::{FILES_REQUEST, REQUEST};
+use crate::host::{FILES_REQUEST, FilesAt, REQUEST};
 use crate::ir::{Callee, Memory, Program, Stmt, walk};
 use crate::pass::{access::WINDOW, versions::Adapters};
 use crate::{Bounds, Error, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Room for the request of one remote call, and where guests have files.
+/// Room for the request of one remote call, and where the host has files of guests.
 const SLOT: u64 = (8 * REQUEST as u64).next_multiple_of(64);
 const FILES_SLOT: u64 = (8 * FILES_REQUEST as u64).next_multiple_of(64);
 /// Bytes by which memory may grow at first, or a quarter of its initial size if that is more.
@@ -33,6 +33,8 @@ pub struct Layout {
     pub dropped: u32,
     /// Some instruction drops a segment, so the flags are there.
     pub drops: bool,
+    /// Byte offset in the head of the descriptors of files, if these are on the device.
+    pub descriptors: u32,
     /// First state of each function that exists as states.
     pub states: BTreeMap<u32, u32>,
     /// State that enters a direct function, for the kernel's trampoline.
@@ -131,6 +133,10 @@ impl Layout {
         if drops {
             head += 4 * (program.segments.len() + program.elements.len()) as u32;
         }
+        let descriptors = head.next_multiple_of(8);
+        if colours.files == FilesAt::Device {
+            head = descriptors + files::TABLE;
+        }
         let (mut states, mut upper, mut lower) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut count = FIRST_STATE;
         let mut nested = count;
@@ -176,8 +182,8 @@ impl Layout {
         let head = align(u64::from(head), 64);
         let slot_at = head;
         let slot = match (colours.files, colours.remote) {
-            (true, _) => FILES_SLOT,
-            (false, remote) => SLOT * u64::from(remote),
+            (FilesAt::Host, _) => FILES_SLOT,
+            (FilesAt::Nowhere | FilesAt::Device, remote) => SLOT * u64::from(remote),
         };
         let memory_at = slot_at + slot;
         let cell = u64::from(options.cell).max(16);
@@ -215,6 +221,7 @@ impl Layout {
             table,
             dropped,
             drops,
+            descriptors,
             states,
             upper,
             lower,

@@ -17,6 +17,7 @@ pub mod wasm;
 pub use analysis::Colour;
 
 use abi::Plan;
+use host::FilesAt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -180,8 +181,8 @@ pub struct Options {
     /// VMs of a program with an event loop keep their state from one request to the next; else each request begins with
     /// the same state.
     pub keep: bool,
-    /// Guests have files, so the host answers the calls that concern them, if the program makes any.
-    pub files: bool,
+    /// Where the files of guests are, if the program uses any.
+    pub files: FilesAt,
     /// Exports that can be entered. Empty: all of them. Functions that they do not reach are not translated.
     pub roots: Vec<String>,
 }
@@ -282,9 +283,10 @@ pub struct Meta {
     pub events: bool,
     /// Its VMs keep their state from one request to the next.
     pub keeps: bool,
-    /// The program may use files: with [`Options::files`] the host answers the calls that concern them, and without all
-    /// of these fail.
+    /// The program may use files.
     pub opens_files: bool,
+    /// Where these are.
+    pub files: FilesAt,
     /// The program reads a time that the host has to keep at [`abi::STOP_TIME`] while it runs.
     pub kept_time: bool,
     /// If [`Opt::SharedData`] is on: what is shared, or why nothing is.
@@ -558,6 +560,7 @@ fn meta(
             let calls = dialect::host_calls(program);
             host::CALLS.iter().any(|call| call.opens_files() && calls.contains(call.symbol))
         },
+        files: facts.files,
         kept_time: options.target.clock == Clock::Kept && dialect::host_calls(program).contains("clock_time_get"),
         shared: None,
     }

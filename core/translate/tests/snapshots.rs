@@ -8,6 +8,7 @@ mod common;
 
 use std::path::Path;
 use vectorvisor_translate::abi::PAGE;
+use vectorvisor_translate::host::FilesAt;
 use vectorvisor_translate::{Alignment, Bounds, Kernel, Language, Opt, Options, Traps, lower_module, translate};
 
 fn options(text: &str) -> Result<(Options, bool), String> {
@@ -25,7 +26,8 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "natural" => options.alignment = Alignment::Natural,
             "linear" => options.cell = 0,
             "shared-data" => _ = options.with.insert(Opt::SharedData),
-            "files" => options.files = true,
+            "files" => options.files = FilesAt::Host,
+            "device-files" => options.files = FilesAt::Device,
             "force-framed" => options.force_framed = true,
             "interpret" => options.interpret = true,
             other => return Err(format!("unknown option {other}")),

@@ -56,6 +56,13 @@ impl Folder {
         }
     }
 
+    /// Opens a file or folder in it for reading, but no symbolic link.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true)._cap_fs_ext_follow(FollowSymlinks::No);
+        Ok(fs::open(&self.dir, path.as_ref(), &options)?)
+    }
+
     pub fn stat(&self, path: &str, follow: bool) -> Result<Stat> {
         Ok(of(&fs::stat(&self.dir, Path::new(path), follows(follow))?))
     }

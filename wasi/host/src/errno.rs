@@ -10,6 +10,7 @@ pub struct Errno(pub u16);
 pub type Result<T> = std::result::Result<T, Errno>;
 
 impl Errno {
+    pub const ACCES: Self = Self(2);
     pub const BADF: Self = Self(8);
     pub const BUSY: Self = Self(10);
     pub const EXIST: Self = Self(20);
@@ -45,7 +46,7 @@ impl From<io::Error> for Errno {
         };
         use rustix::io::Errno as Os;
         match Os::from_raw_os_error(code) {
-            Os::ACCESS => Self(2),
+            Os::ACCESS => Self::ACCES,
             Os::BADF => Self::BADF,
             Os::BUSY => Self::BUSY,
             Os::DQUOT => Self(19),

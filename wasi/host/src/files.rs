@@ -5,18 +5,21 @@ use crate::disk::{self, Folder, Opened};
 use crate::errno::{Errno, Result};
 use crate::request::Args;
 use crate::scratch::{self, Inode, Scratch};
+use crate::snapshot::Snapshot;
 use crate::stat::{Entry, How, Kind, Stat, Times};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use vectorvisor_translate::host::HostCall;
+use vectorvisor_translate::host::{FilesAt, HostCall};
 
 /// The folders that all VMs of a fleet are given, in the order of their descriptors, of which the first is 3.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Files {
     folders: Vec<(String, Given)>,
+    /// Or why there is none.
+    snapshot: std::result::Result<Snapshot, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -26,10 +29,16 @@ enum Given {
     Scratch(u64),
 }
 
+impl Default for Files {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Files {
     /// No folders.
     pub fn new() -> Self {
-        Self::default()
+        Self { folders: Vec::new(), snapshot: Err("no copy was made".into()) }
     }
 
     /// Also a folder of the host, under the name `guest`, which guests may change if `write`.
@@ -46,6 +55,39 @@ impl Files {
     /// name.
     pub fn add_scratch(&mut self, guest: &str, bytes: u64) {
         self.folders.push((guest.into(), Given::Scratch(bytes)));
+    }
+
+    /// Makes a copy of the folders, if guests may only read them and their files have at most so many bytes in all. With
+    /// it the device answers what guests ask, and they do not see what becomes of the folders from then on. Without it
+    /// ([`Self::snapshot`] says why), the host answers.
+    pub fn take_snapshot(&mut self, most: u64) {
+        self.snapshot = self.copy(most);
+    }
+
+    fn copy(&self, most: u64) -> std::result::Result<Snapshot, String> {
+        if most == 0 {
+            return Err("no copy is wanted".into());
+        }
+        let folders = self.folders.iter().map(|(name, given)| match given {
+            Given::Disk(folder) if folder.write => Err(format!("guests may change {name} (:rw)")),
+            Given::Disk(folder) => Ok((name.as_str(), folder)),
+            Given::Scratch(_) => Err("each has a folder in memory (--scratch)".into()),
+        });
+        let folders = folders.collect::<std::result::Result<Vec<_>, String>>()?;
+        Snapshot::new(&folders, most)
+    }
+
+    /// Where they are: with a copy on the device, else with the host.
+    pub fn at(&self) -> FilesAt {
+        if self.snapshot.is_ok() { FilesAt::Device } else { FilesAt::Host }
+    }
+
+    /// The copy, or why there is none.
+    ///
+    /// # Errors
+    /// Why the host answers what guests ask of their files.
+    pub fn snapshot(&self) -> std::result::Result<&Snapshot, &str> {
+        self.snapshot.as_ref().map_err(String::as_str)
     }
 
     /// Whether there is a folder in memory.

@@ -22,9 +22,11 @@ mod files;
 mod poll;
 mod request;
 mod scratch;
+mod snapshot;
 mod stat;
 
 pub use files::{Files, Open};
+pub use snapshot::Snapshot;
 
 use vectorvisor_translate::host::{CALLS, HostCall};
 

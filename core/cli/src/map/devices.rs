@@ -120,7 +120,7 @@ impl Preparation {
         let mut tell = |stage: Stage<'_>| self.lock().stage_of(Some(name), stage);
         let engine = Engine::open(&self.drivers, spec, self.quirks)?;
         ended("open device");
-        let files = self.options.files.is_some();
+        let files = setup::files_at(self.options.files.as_ref());
         let program_options: ProgramOptions = setup::translation(&self.translate, &["_start"], files, engine.info());
         let mut when = setup::autotuning(&self.translate);
         if let Err(why) = when.check(&program_options, engine.info()) {

@@ -81,7 +81,7 @@ pub fn root(args: &MapArgs) -> (Option<Folder>, Option<String>) {
         return (None, None);
     }
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.into());
-    let inside = args.vm_args.dir.iter().find_map(|folder| {
+    let inside = args.vm_args.files.dir.iter().find_map(|folder| {
         let below = whole(input).strip_prefix(whole(&folder.host)).ok()?.to_path_buf();
         let guest = PathBuf::from(&folder.guest).join(below);
         Some(guest.to_string_lossy().trim_end_matches('/').to_string())
@@ -121,7 +121,7 @@ impl Template {
             collect: args.collect.clone(),
             root,
             by_name,
-            scratch: args.vm_args.scratch.is_some(),
+            scratch: args.vm_args.files.scratch.is_some(),
         })
     }
 
@@ -165,7 +165,7 @@ impl Template {
 /// These options with one more folder.
 pub fn with_folder(args: &VmArgs, folder: Option<Folder>) -> VmArgs {
     let mut args = args.clone();
-    args.dir.extend(folder);
+    args.files.dir.extend(folder);
     args
 }
 

@@ -57,7 +57,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     // Guests that are told paths of inputs have to be able to open them.
     let (folder, root) = given::root(args);
     let vm_args = given::with_folder(&args.vm_args, folder);
-    let mut options = setup::fleet_options(&vm_args, &args.program, &args.args, args.vms)?;
+    let given = setup::files(&vm_args.files, [&bytes[..]])?;
+    let mut options = setup::fleet_options(&vm_args, &args.program, &args.args, args.vms, given)?;
     options.trace = args.trace.as_ref().map(|_| match devices.as_slice() {
         [_] => Trace::default(),
         several => Trace::of_devices(&devices::names(several)),
@@ -102,7 +103,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         [device] => {
             let engine = Engine::open(&drivers, device, setup::quirks(&args.device))?;
             ended("open device");
-            let files = vm_args.files();
+            let files = setup::files_at(options.files.as_ref());
             let program_options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
             let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut lock(&progress))?;
             ended("load program");
@@ -185,7 +186,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     if let Runs::One(fleet) = &runs
         && failures.count > 0
     {
-        report::hint_of_files(quiet, fleet.program(), args.vm_args.files() || options.files.is_some());
+        report::hint_of_files(quiet, fleet.program(), options.files.is_some());
     }
     failures.print(if stop.is_none() { done + left } else { done });
     if let Some(stop) = &stop {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
-use vectorvisor::{DeviceRun, Fleet, Summary};
+use vectorvisor::{DeviceRun, FilesAt, Fleet, Summary};
 
 /// What the command counted itself.
 pub struct Inputs {
@@ -48,6 +48,10 @@ struct Device<'a> {
     cell: u32,
     vm_bytes: u64,
     device_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files_why: Option<&'a str>,
 }
 
 /// What one of several devices did.
@@ -69,6 +73,11 @@ impl<'a> Device<'a> {
     fn of(fleet: &'a Fleet, summary: &Summary) -> Self {
         let program = fleet.program();
         let (engine, plan) = (program.engine(), &program.meta().plan);
+        let files = match program.meta().files {
+            FilesAt::Nowhere => None,
+            FilesAt::Device => Some("device"),
+            FilesAt::Host => Some("host"),
+        };
         Self {
             backend: format!("{}:{}", engine.backend(), engine.info().index),
             device: &engine.info().name,
@@ -80,6 +89,8 @@ impl<'a> Device<'a> {
             cell: plan.cell,
             vm_bytes: fleet.vm_memory(),
             device_bytes: fleet.memory(),
+            files,
+            files_why: fleet.files().filter(|_| files.is_some()).and_then(|files| files.snapshot().err()),
         }
     }
 }

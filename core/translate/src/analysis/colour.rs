@@ -9,7 +9,7 @@
 //! ([`Options::recurses`]) such a call is native too, and only tests how much of the stack is left.
 
 use super::{Cuts, Graph, never_returns, post_order};
-use crate::host::{AnsweredBy, CALLS, INVOKE};
+use crate::host::{AnsweredBy, CALLS, FilesAt, INVOKE};
 use crate::ir::{Callee, Program, Stmt, walk};
 use crate::{Options, Target};
 use serde::{Deserialize, Serialize};
@@ -73,8 +73,8 @@ pub struct Colours {
     pub remote: bool,
     /// VMs keep their state from one request to the next.
     pub keeps: bool,
-    /// The program has files, and some reached function may use them.
-    pub files: bool,
+    /// Where the files are, if there are some and a reached function may use them.
+    pub files: FilesAt,
     /// What the colours are for.
     pub target: Target,
     /// There are no nested trampolines: every framed function exists as states only.
@@ -100,10 +100,9 @@ impl Colours {
                 }
             }
         };
-        let mut files = false;
-        if options.files {
-            each(&mut |_, s| files |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].opens_files()));
-        }
+        let mut opens = false;
+        each(&mut |_, s| opens |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].opens_files()));
+        let files = if opens { options.files } else { FilesAt::Nowhere };
         let by_host = |call: usize| CALLS[call].answered_by(&target, files) == AnsweredBy::Host;
         let (mut remote, mut loops) = (false, false);
         each(&mut |_, s| {

@@ -5,7 +5,7 @@ mod proposals;
 pub(crate) use proposals::{REFERENCES, unsupported, validate_with};
 pub use proposals::{features, validate};
 
-use crate::{Error, ValType};
+use crate::{Error, ValType, host};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasmparser::{
     CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FunctionBody, Name,
@@ -28,6 +28,20 @@ pub struct Import {
     pub module: String,
     /// Import name.
     pub name: String,
+}
+
+/// Whether a module imports a call that may lead to a file. One that cannot be decoded does not.
+pub fn imports_files(bytes: &[u8]) -> bool {
+    let opens = |import: wasmparser::Import<'_>| {
+        host::find(import.module, import.name).is_some_and(|call| host::CALLS[call].opens_files())
+    };
+    let sections = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+    sections.into_iter().any(|section| match section {
+        Payload::ImportSection(reader) => {
+            reader.into_imports_with_offsets().filter_map(Result::ok).any(|(_, import)| opens(import))
+        }
+        _ => false,
+    })
 }
 
 /// What an import requires.

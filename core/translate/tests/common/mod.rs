@@ -1,5 +1,6 @@
 //! What the tests share.
 
+use vectorvisor_translate::host::FilesAt;
 use vectorvisor_translate::{Alignment, Bounds, Clock, Language, Options, Target, Traps};
 
 /// For a plain GPU.
@@ -28,7 +29,7 @@ pub fn options() -> Options {
         force_framed: false,
         keep: false,
         profile: false,
-        files: false,
+        files: FilesAt::Nowhere,
         roots: Vec::new(),
     }
 }

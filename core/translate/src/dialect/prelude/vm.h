@@ -11,6 +11,9 @@ typedef struct VM {
     vv_gp shared;   /* where address 0 would be in the image */
 #endif
     vv_gp env;
+#ifdef VV_FILES_HERE
+    vv_gp files;
+#endif
     vv_gp64 words;  /* this VM's first state word */
     vv_gp64 par;
     vv_gpv host_stop;
@@ -99,6 +102,9 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->shared = image + VV_HEAD - par[VV_PAR_LOW];
 #endif
     vm->env = env;
+#ifdef VV_FILES_HERE
+    vm->files = env + par[VV_PAR_FILES_AT];
+#endif
 #if defined(VV_HAS_args_get) || defined(VV_HAS_args_sizes_get) || defined(VV_HAS_environ_get) || defined(VV_HAS_environ_sizes_get)
     if (VV_WORD(vm, VV_WORD_ENVIRONMENT)) vm->env = in + VV_WORD(vm, VV_WORD_ENVIRONMENT) - 1;
 #endif

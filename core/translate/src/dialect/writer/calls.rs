@@ -3,7 +3,7 @@
 use super::{Scope, Writer, entry_dispatcher};
 use crate::analysis::World;
 use crate::dialect::expr::{from_bits, to_bits};
-use crate::host::{AnsweredBy, CALLS, Gives, Part};
+use crate::host::{AnsweredBy, CALLS, FilesAt, Gives, Part};
 use crate::ir::{Callee, ExprId, Var};
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ impl Writer<'_> {
                 line!(s, "{};", s.leave);
                 return;
             }
-            AnsweredBy::Device => format!("vv_{}(vm{text})", host.symbol),
+            AnsweredBy::Device => format!("{}(vm{text})", self.on_device(call)),
             AnsweredBy::Nobody(errno) => format!("{errno}u"),
             AnsweredBy::Host => unreachable!("`pass::frame` made two statements of a call of {}", host.name),
         };
@@ -33,7 +33,7 @@ impl Writer<'_> {
             Some(v) => line!(s, "v{} = {value};", v.0),
             None => line!(s, "(void)({value});"),
         }
-        if answered_by == AnsweredBy::Device && host.works() {
+        if answered_by == AnsweredBy::Device && host.works(self.c.files) {
             self.end_if(s, "vm->end", "0u", at);
         }
         self.refuel(s);
@@ -162,7 +162,7 @@ impl Writer<'_> {
         at: u32,
     ) {
         line!(s, "if (VV_STRAYED(vm)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}); {}; }}", s.site(at), s.leave);
-        line!(s, "v{} = vv_{}(vm{});", result.0, CALLS[call].symbol, self.args(s, args));
+        line!(s, "v{} = {}(vm{});", result.0, self.on_device(call), self.args(s, args));
         self.end_if(s, "vm->end", "0u", at);
         self.refuel(s);
         line!(s, "if (vm->flush) {{");
@@ -174,9 +174,15 @@ impl Writer<'_> {
         line!(s, "}}");
     }
 
+    /// The function that answers a call on the device.
+    fn on_device(&self, call: usize) -> String {
+        let files = self.c.files == FilesAt::Device && !CALLS[call].files.is_empty();
+        format!("vv_{}{}", if files { "files_" } else { "" }, CALLS[call].symbol)
+    }
+
     /// Whether the host answers a call in the form of those that concern files.
     fn asks_files(&self, call: usize) -> bool {
-        self.c.files && !CALLS[call].files.is_empty()
+        self.c.files == FilesAt::Host && !CALLS[call].files.is_empty()
     }
 
     /// Of such a call that the device answers for its streams: whether these are what it is made for.

@@ -4,11 +4,11 @@ use super::expr::{ctype, from_bits, to_bits};
 use super::parts::Parts;
 use super::{Dialect, Printer};
 use crate::abi::{
-    HAS_ANSWERED, HAS_REQUEST, Par, SAW_INPUT, STOP_AT_INVOKE, STOP_TIME, Status, TIME_STEP, TrapKind, Word,
+    HAS_ANSWERED, HAS_REQUEST, Par, SAW_INPUT, STOP_AT_INVOKE, STOP_TIME, Status, TIME_STEP, TrapKind, Word, files,
 };
 use crate::analysis::{Colours, World, may_stop};
 use crate::bytecode::Code;
-use crate::host::CALLS;
+use crate::host::{CALLS, FilesAt};
 use crate::ir::{Body, Callee, Program, Stmt, walk};
 use crate::layout::{GUARD_STEP, Layout};
 use crate::{Bounds, Clock, Error, Options};
@@ -127,6 +127,10 @@ impl Writer<'_> {
             header.push('\n');
             header.push_str(part);
         }
+        if self.c.files == FilesAt::Device {
+            header.push('\n');
+            header.push_str(include_str!("../prelude/files.h"));
+        }
         let mut parts = Parts::default();
         self.table(&mut header, &mut parts);
         if let Some((code, at)) = self.code {
@@ -228,6 +232,10 @@ impl Writer<'_> {
         def("VV_GUARD_STEP", GUARD_STEP, "u");
         let again = self.o.native_stack > 0;
         def("VV_STACK", if again { self.o.native_stack } else { self.o.stack }.into(), "u");
+        if self.c.files == FilesAt::Device {
+            def("VV_DESCRIPTORS", files::DESCRIPTORS.into(), "u");
+            def("VV_DESCRIPTORS_AT", self.l.descriptors.into(), "u");
+        }
         if let Some(shared) = &self.p.shared {
             def("VV_SHARED_AT", shared.start.into(), "u");
             def("VV_SHARED_END", shared.end.into(), "u");
@@ -277,6 +285,7 @@ impl Writer<'_> {
             ("IMAGE_FRAMES_AT", Par::ImageFramesAt),
             ("IMAGE_FRAMES", Par::ImageFrames),
             ("LIMIT", Par::Limit),
+            ("FILES_AT", Par::FilesAt),
         ];
         for (name, par) in pars {
             def(&format!("VV_PAR_{name}"), par as u64, "");
@@ -330,7 +339,8 @@ impl Writer<'_> {
         flag(self.o.force_framed, "VV_FORCE");
         flag(self.c.remote, "VV_REMOTE");
         flag(self.c.keeps, "VV_KEEPS");
-        flag(self.c.files, "VV_FILES");
+        flag(self.c.files == FilesAt::Host, "VV_FILES");
+        flag(self.c.files == FilesAt::Device, "VV_FILES_HERE");
         let used = host_calls(self.p);
         flag(used.contains("clock_time_get") && self.o.target.clock != Clock::Asked, "VV_CLOCK");
         for name in used {
