@@ -18,13 +18,18 @@
 //! The operations are those that the program has, so an interpreter is printed for each program
 //! (`dialect/writer/interpreter.rs`), from the same text for each operator as in translated functions.
 
+mod fuse;
+
 use crate::abi::TrapKind;
 use crate::analysis::Colours;
 use crate::host::AnsweredBy;
-use crate::ir::{BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Program, Stmt, StoreOp, TrapOp, UnOp, Use, Var};
+use crate::ir::{
+    BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Program, Stmt, StoreOp, TrapOp, UnOp, Use, Var, walk,
+};
+use crate::pass::live::{Point, Points, number_statements};
 use crate::{Error, ValType};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
 /// What a row does.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +100,29 @@ pub enum Op {
     /// Any other statement: its operands, of these types, are in the slots from `a` on, and it sets one variable, of the
     /// last type, or none.
     Other(Box<Stmt>, Vec<ValType>),
+    /// A superinstruction: does what this row and those behind it do.
+    Fused(Vec<Step>),
+}
+
+/// One row's part of a superinstruction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What the row does.
+    pub op: Op,
+    /// For `a`, `b` and the condition of a `Select`: the earlier step that has it as its result, if one has.
+    pub from: [Option<u8>; 3],
+    /// Whether the result goes to the frame; else only later steps need it.
+    pub saved: bool,
+    /// The step whose row has to run next, if this one is left to the slow function: all results in front are saved.
+    pub restart: u8,
+}
+
+impl Step {
+    /// A row of its own.
+    pub fn alone(op: Op) -> Self {
+        let saved = op.sets();
+        Self { op, from: [None; 3], saved, restart: 0 }
+    }
 }
 
 impl Op {
@@ -118,6 +146,69 @@ impl Op {
             Self::Other(stmt, _) => !stmt.sets().is_empty(),
             _ => false,
         }
+    }
+
+    /// Whether it reads `a`, `b`, and the slot `low`.
+    pub fn reads(&self) -> [bool; 3] {
+        match self {
+            Self::Unary(_)
+            | Self::Canonical
+            | Self::BinaryConst(_)
+            | Self::Move
+            | Self::Load(..)
+            | Self::LoadFar(_)
+            | Self::SetGlobal
+            | Self::JumpIf
+            | Self::JumpUnless
+            | Self::JumpBinaryConst(_)
+            | Self::Switch
+            | Self::CallIndirect
+            | Self::ReturnValue => [true, false, false],
+            Self::Binary(_) | Self::Store(..) | Self::StoreFar(_) | Self::JumpBinary(_) => [true, true, false],
+            Self::Trapping(op) => [true, op.operands().len() > 1, false],
+            Self::Select => [true, true, true],
+            _ => [false; 3],
+        }
+    }
+
+    /// Whether it only sets `d`, so that it may run again.
+    fn repeatable(&self) -> bool {
+        self.sets() && !matches!(self, Self::ReturnValue | Self::Answer(_) | Self::Write(_) | Self::Other(..))
+    }
+
+    /// Whether the loop leaves it to the slow function; `processor`: what runs it has large caches for its text.
+    pub fn rare(&self, processor: bool) -> bool {
+        use TrapOp::{I32DivS, I32DivU, I32RemS, I32RemU};
+        match self {
+            Self::Unary(UnOp::F32Sqrt | UnOp::F64Sqrt)
+            | Self::Binary(BinOp::F32Div | BinOp::F64Div)
+            | Self::BinaryConst(BinOp::F32Div | BinOp::F64Div) => !processor,
+            Self::Trapping(I32DivS | I32DivU | I32RemS | I32RemU) => false,
+            Self::Trapping(_) => !processor,
+            Self::LoadFar(_)
+            | Self::StoreFar(_)
+            | Self::Trap(_)
+            | Self::Finish
+            | Self::Ask(_)
+            | Self::Answer(_)
+            | Self::Write(_)
+            | Self::Other(..) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it always goes on elsewhere than at the row behind it.
+    pub fn goes(&self) -> bool {
+        matches!(
+            self,
+            Self::Jump
+                | Self::Repeat
+                | Self::Switch
+                | Self::Call
+                | Self::CallIndirect
+                | Self::Return
+                | Self::ReturnValue
+        )
     }
 }
 
@@ -153,6 +244,8 @@ pub const ROW: u64 = 16;
 const NONE: u32 = 0xffff;
 /// The most operations: programs have 100 to 200, and each row looks its own up.
 const MOST: usize = 1024;
+/// The most statements times variables of a function in which dead zeros are looked for.
+const MOST_WORK: usize = 1 << 28;
 /// Rows before the first function; the numbers below are those of fixed states.
 const FIRST: usize = 3;
 
@@ -160,9 +253,14 @@ const FIRST: usize = 3;
 ///
 /// # Errors
 /// A function has too many variables, or the code too many rows or operations.
-pub fn compile(program: &Program, colours: &Colours, globals: &BTreeMap<u32, u32>) -> Result<Code, Error> {
-    let mut maker = Maker { rows: Vec::new(), ops: Vec::new(), counts: Vec::new() };
-    let finish = maker.op(Op::Finish, 0);
+pub fn compile(
+    program: &Program,
+    colours: &Colours,
+    globals: &BTreeMap<u32, u32>,
+    processor: bool,
+) -> Result<Code, Error> {
+    let mut maker = Maker { rows: Vec::new(), ops: Vec::new(), label: false };
+    let finish = maker.op(Op::Finish);
     maker.rows.resize(FIRST, Row::default());
     maker.rows[FINISH].op = finish;
     let (mut entries, mut slots) = (Vec::new(), Vec::new());
@@ -173,6 +271,7 @@ pub fn compile(program: &Program, colours: &Colours, globals: &BTreeMap<u32, u32
             continue;
         };
         let entry = maker.rows.len();
+        maker.label = true;
         let ty = &program.types[function.ty as usize];
         let used = Coder::new(&mut maker, body, ty.params.len(), globals, program.memory.initial, colours).all();
         let used = used.max(1 + ty.results.len() as u32);
@@ -188,8 +287,9 @@ pub fn compile(program: &Program, colours: &Colours, globals: &BTreeMap<u32, u32
         return Err(Error::Limit("the program is too large to be interpreted".into()));
     }
 
+    let counts = fuse::run(&mut maker.rows, &mut maker.ops, processor);
     let mut order: Vec<usize> = (0..maker.ops.len()).collect();
-    order.sort_by_key(|op| Reverse(maker.counts[*op]));
+    order.sort_by_key(|op| Reverse(counts[*op]));
     let mut number = vec![0; order.len()];
     order.iter().enumerate().for_each(|(new, old)| number[*old] = new as u16);
     let mut rows: Vec<[u16; 8]> = Vec::with_capacity(maker.rows.len() + entries.len());
@@ -232,26 +332,29 @@ struct Row {
     at: u32,
     /// Not an operation, but four targets.
     data: bool,
+    /// Something goes here.
+    label: bool,
+    /// The result is read by one row, the next that reads this slot.
+    once: bool,
+    /// How many loops are around it.
+    depth: u8,
 }
 
 struct Maker {
     rows: Vec<Row>,
     ops: Vec<Op>,
-    /// How many rows have each; those in loops count more.
-    counts: Vec<u64>,
+    /// The next row has a label.
+    label: bool,
 }
 
 impl Maker {
-    fn op(&mut self, op: Op, weight: u64) -> u16 {
+    fn op(&mut self, op: Op) -> u16 {
         let ops = &mut self.ops;
-        let counts = &mut self.counts;
         let known = ops.iter().position(|other| *other == op).or((ops.len() > MOST).then_some(MOST));
         let number = known.unwrap_or_else(|| {
             ops.push(op);
-            counts.push(0);
             ops.len() - 1
         });
-        counts[number] += weight;
         number as u16
     }
 }
@@ -276,6 +379,10 @@ struct Coder<'a> {
     colours: &'a Colours,
     /// Slot of each variable.
     slots: Vec<u32>,
+    /// Whether a variable is set in one place and read in one.
+    single: Vec<bool>,
+    /// How many of the first statements only set locals to zero, and which of these nobody reads.
+    zeros: (usize, Vec<bool>),
     /// The first slot that no variable has.
     free: u32,
     /// The first slot that no temporary has either, at present and at most.
@@ -300,6 +407,7 @@ impl<'a> Coder<'a> {
         colours: &'a Colours,
     ) -> Self {
         let (slots, free) = allocate(body, params);
+        let zeros = zeros(body);
         Self {
             m,
             body,
@@ -308,6 +416,8 @@ impl<'a> Coder<'a> {
             depth: 0,
             colours,
             slots,
+            single: single(body, params, &zeros),
+            zeros,
             free,
             top: free,
             most: free,
@@ -321,7 +431,13 @@ impl<'a> Coder<'a> {
     /// Gives the slots that a frame has.
     fn all(mut self) -> u32 {
         let body = self.body;
-        self.list(&body.stmts);
+        let (zeros, rest) = body.stmts.split_at(self.zeros.0);
+        for stmt in zeros {
+            if !stmt.sets().iter().any(|var| self.zeros.1[var.0 as usize]) {
+                self.stmt(stmt);
+            }
+        }
+        self.list(rest);
         if !body.stmts.last().is_some_and(Stmt::ends) {
             self.emit(Op::Return, 0, 0, 0, 0);
         }
@@ -330,10 +446,18 @@ impl<'a> Coder<'a> {
 
     fn emit(&mut self, op: Op, d: u32, a: u32, b: u32, imm: u64) -> usize {
         let d = if op.sets() { d } else { NONE };
-        let op = self.m.op(op, 8u64.pow(self.depth.min(6)));
+        let op = self.m.op(op);
+        let (label, depth) = (std::mem::take(&mut self.m.label), self.depth.min(255) as u8);
         // Too large ones are refused by the number of slots.
-        self.m.rows.push(Row { op, d: d as u16, a: a as u16, b: b as u16, imm, at: self.at, data: false });
+        let (d, a, b) = (d as u16, a as u16, b as u16);
+        self.m.rows.push(Row { op, d, a, b, imm, at: self.at, data: false, label, once: false, depth });
         self.m.rows.len() - 1
+    }
+
+    /// The same for a row that sets a variable.
+    fn emit_to(&mut self, var: Var, op: Op, a: u32, b: u32, imm: u64) {
+        let row = self.emit(op, self.slot(var), a, b, imm);
+        self.m.rows[row].once = self.single[var.0 as usize];
     }
 
     fn temporary(&mut self) -> u32 {
@@ -360,6 +484,7 @@ impl<'a> Coder<'a> {
     /// The label is here.
     fn here(&mut self, label: Label) {
         let at = self.m.rows.len();
+        self.m.label = true;
         let target = self.labels.entry(label).or_default();
         target.row = Some(at);
         for (row, part) in std::mem::take(&mut target.waiting) {
@@ -382,6 +507,9 @@ impl<'a> Coder<'a> {
             _ => {
                 let d = self.temporary();
                 self.value_to(e, d);
+                if let Some(row) = self.m.rows.last_mut() {
+                    row.once = true;
+                }
                 d
             }
         }
@@ -480,7 +608,20 @@ impl<'a> Coder<'a> {
     }
 
     fn list(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
+        let mut rest = stmts;
+        while let [stmt, others @ ..] = rest {
+            rest = others;
+            // What is only moved to a variable goes there at once.
+            if let [Stmt::Set { var, value }, others @ ..] = others
+                && let Expr::Var(moved) = self.body.expr(*value)
+                && self.single[moved.0 as usize]
+                && stmt.sets() == [moved]
+                && stmt.children().is_empty()
+            {
+                self.slots[moved.0 as usize] = self.slot(*var);
+                self.single[moved.0 as usize] = self.single[var.0 as usize];
+                rest = others;
+            }
             self.stmt(stmt);
             self.top = self.free;
             if stmt.ends() {
@@ -529,22 +670,22 @@ impl<'a> Coder<'a> {
     fn stmt(&mut self, stmt: &Stmt) {
         match stmt {
             Stmt::Set { var, value } => {
-                let d = self.slot(*var);
+                let (d, before) = (self.slot(*var), self.m.rows.len());
                 self.value_to(*value, d);
+                if let Some(row) = self.m.rows[before..].last_mut() {
+                    row.once = self.single[var.0 as usize];
+                }
             }
-            Stmt::GetGlobal { var, global } => {
-                let d = self.slot(*var);
-                self.emit(Op::GetGlobal, d, 0, 0, self.globals[global].into());
-            }
+            Stmt::GetGlobal { var, global } => self.emit_to(*var, Op::GetGlobal, 0, 0, self.globals[global].into()),
             Stmt::SetGlobal { global, value } => {
                 let a = self.value(*value);
                 self.emit(Op::SetGlobal, 0, a, 0, self.globals[global].into());
             }
             Stmt::Load { var, op, mem, at } => {
-                let (a, d) = (self.value(mem.addr), self.slot(*var));
+                let a = self.value(mem.addr);
                 self.at = *at;
                 let (near, imm) = self.reach(mem.offset, op.bytes());
-                self.emit(if near { Op::Load(*op, mem.align) } else { Op::LoadFar(*op) }, d, a, 0, imm);
+                self.emit_to(*var, if near { Op::Load(*op, mem.align) } else { Op::LoadFar(*op) }, a, 0, imm);
             }
             Stmt::Store { op, mem, value, at, .. } => {
                 let (a, b) = (self.value(mem.addr), self.value(*value));
@@ -555,9 +696,8 @@ impl<'a> Coder<'a> {
             Stmt::Trapping { var, op, a, b, at } => {
                 let first = self.value(*a);
                 let second = b.map_or(0, |b| self.value(b));
-                let d = self.slot(*var);
                 self.at = *at;
-                self.emit(Op::Trapping(*op), d, first, second, 0);
+                self.emit_to(*var, Op::Trapping(*op), first, second, 0);
             }
             Stmt::Call { callee, args, results, at } => self.call(callee, args, results, *at),
             Stmt::Host { call, args, result, at } => {
@@ -878,6 +1018,48 @@ impl Uses<'_> {
             }
         }
     }
+}
+
+/// Which variables are set in one place and read in one.
+fn single(body: &Body, params: usize, zeros: &(usize, Vec<bool>)) -> Vec<bool> {
+    let mut counts = vec![(0, 0); body.vars.len()];
+    counts.iter_mut().take(params).for_each(|(set, _)| *set = 1);
+    walk(&body.stmts, &mut |stmt| {
+        stmt.sets().into_iter().for_each(|var| counts[var.0 as usize].0 += 1);
+        stmt.operands().into_iter().for_each(|e| body.reads(e, &mut |var| counts[var.0 as usize].1 += 1));
+    });
+    let counts = counts.into_iter().zip(&zeros.1);
+    counts.map(|((sets, reads), zero)| (sets - u32::from(*zero), reads) == (1, 1)).collect()
+}
+
+/// How many of the first statements only set locals to zero, as each function begins, and for each variable whether it is
+/// so in vain.
+fn zeros(body: &Body) -> (usize, Vec<bool>) {
+    let mut vain = vec![false; body.vars.len()];
+    let mut numbers = vec![None; body.vars.len()];
+    let (mut count, mut locals) = (0, Vec::new());
+    for stmt in &body.stmts {
+        match stmt {
+            Stmt::Edge { .. } if locals.is_empty() => {}
+            Stmt::Set { var, value } if matches!(body.expr(*value), Expr::Const(_, 0)) => {
+                numbers[var.0 as usize] = Some(locals.len());
+                locals.push(*var);
+            }
+            _ => break,
+        }
+        count += 1;
+    }
+    let mut ends = Vec::new();
+    number_statements(&body.stmts, &mut ends);
+    if count == ends.len() || ends.len().saturating_mul(numbers.len()) > MOST_WORK {
+        return (count, vain);
+    }
+    let point = Point::Before(count);
+    let live = Points::new(body, &numbers, &ends).and_then(|mut points| points.sets(HashSet::from([point])));
+    if let Some(live) = live.ok().and_then(|mut sets| sets.remove(&point)) {
+        (0..).zip(locals).for_each(|(n, var)| vain[var.0 as usize] = !live.has(n));
+    }
+    (count, vain)
 }
 
 /// The slot of each variable, and how many slots there are. Two variables share one if the places where they occur, with

@@ -523,7 +523,7 @@ fn interpreted(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
     }
     verify("lowering", &program)?;
     let facts = analysis::Colours::new(&program, options);
-    let code = bytecode::compile(&program, &facts, &layout::globals(&program))?;
+    let code = bytecode::compile(&program, &facts, &layout::globals(&program), options.target.language == Language::C)?;
     let layout = layout::Layout::interpreted(&program, &facts, code.largest, options)?;
     image.segments.resize(image.segments.len().next_multiple_of(bytecode::ROW as usize), 0);
     let at = image.segments.len() as u64;

@@ -6,7 +6,7 @@ pub mod divide;
 mod facts;
 mod frame;
 pub mod hoist;
-mod live;
+pub mod live;
 pub mod nan;
 pub mod shared;
 pub mod stride;

@@ -26,61 +26,52 @@
       (memory.fill (i32.const 0) (local.get 1) (i32.const 3)))
     (select (i32.const 7) (local.get 1) (local.get 0))))
 
-;;= row 3: 9 2 0 0, 0 0
-;;= row 4: 10 3 2 0, 1 0
-;;= row 5: 11 65535 3 0, 0 0
-;;= row 6: 12 2 1 0, 8 12
-;;= row 7: 2 3 1 2, 0 0
-;;= row 8: 7 0 3 0, 0 0
+;;= row 3: 6 2 0 0, 0 0
+;;= row 4: 15 3 2 0, 1 0
+;;= row 5: 16 65535 3 0, 0 0
+;;= row 6: 7 2 1 0, 8 12
+;;= row 7: 18 3 1 2, 0 0
+;;= row 8: 4 0 3 0, 0 0
 ;;= row 9: 8 65535 0 0, 0 0
-;;= row 10: 1 2 0 0, 0 0
-;;= row 11: 1 3 0 0, 0 0
-;;= row 12: 3 65535 2 1, 320 0
-;;= row 13: 1 5 0 0, 100 0
-;;= row 14: 4 4 5 2, 0 0
-;;= row 15: 2 3 3 4, 0 0
-;;= row 16: 0 6 2 0, 0 0
-;;= row 17: 5 65535 0 4, 0 5
-;;= row 18: 0 2 4 0, 0 0
-;;= row 19: 6 65535 0 0, 192 0
-;;= row 20: 1 5 0 0, 16 0
-;;= row 21: 13 6 3 0, 0 0
-;;= row 22: 14 65535 5 6, 0 8
-;;= row 23: 7 0 3 0, 0 0
-;;= row 24: 8 65535 0 0, 0 0
-;;= row 25: 15 65535 1 0, 2 0
-;;= row 26: 432 0 480 0, 544 0
-;;= row 27: 0 5 2 0, 0 0
-;;= row 28: 16 65535 1 3, 0 4
-;;= row 29: 7 0 3 0, 0 0
-;;= row 30: 1 4 0 0, 0 0
-;;= row 31: 0 5 2 0, 0 0
-;;= row 32: 1 6 0 0, 3 0
-;;= row 33: 17 65535 4 0, 0 0
-;;= row 34: 1 5 0 0, 7 0
-;;= row 35: 18 4 5 2, 1 0
-;;= row 36: 7 0 4 0, 0 0
-;;= row 37: 48 0 0 0, 5 0
-;;= row 38: 144 0 0 0, 9 0
-;;= row 39: 384 0 1 0, 8 0
-;;= row 40: 0 0 0 0, 0 0
-;;= row 41: 0 0 0 0, 83 83
-;;= row 42: 83 0 116 0, 116 116
-;;= row 43: 116 0 116 0, 110 110
-;;= row 44: 110 0 116 0, 116 94
-;;= row 45: 94 0 94 0, 129 129
-;;= row 46: 155 0 155 0, 0 155
-;;= row 47: 155 0 155 0, 155 155
-;;= row 48: 155 0 166 0, 166 166
-;;= row 49: 166 0 0 0, 0 0
-;;=   case 4u: { u32 p = (u32)(x), q = (u32)(y); u32 t = q == 0 ? VV_DIVIDE_BY_ZERO : 0u; if (t) { VV_TRAP_HERE(t) } r = (u64)((p / q)); break; }
-;;=   case 5u: { VV_TRAP_HERE(VV_STACK_EXHAUSTED) break; }
-;;=   case 6u: { VV_CHARGE_HERE pc = (u32)imm / 16; break; }
-;;=   case 8u: { VV_CHARGE_HERE break; }
-;;=   case 12u: { u32 ea = (u32)x + (u32)imm; if ((u64)(u32)x + (u32)imm + 4 > size) { VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) } r = (u64)(vv_ld32(mem, ea)); break; }
-;;=   case 14u: { u32 ea = (u32)x + (u32)imm; if ((u64)(u32)x + (u32)imm + 8 > size) { VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) } vv_st64(mem, ea, (y)); break; }
-;;=   case 16u: { u32 f = (u32)x; if (f >= VV_TABLE_LENGTH) { VV_TRAP_HERE(VV_UNDEFINED_ELEMENT) } f = VV_TABLE(f); if (!f) { VV_TRAP_HERE(VV_UNINITIALIZED_ELEMENT) } f--; if (vv_rd32(VV_ROW(f) + 4) != (u32)imm) { VV_TRAP_HERE(VV_INDIRECT_CALL_TYPE) } VV_TRAP_HERE(VV_STACK_EXHAUSTED) break; }
-;;=   case 17u: { 
+;;= row 10: 20 2 0 0, 0 0
+;;= row 11: 20 3 0 0, 0 0
+;;= row 12: 2 65535 2 1, 304 0
+;;= row 13: 20 5 0 0, 100 0
+;;= row 14: 22 4 5 2, 0 0
+;;= row 15: 3 3 3 4, 0 0
+;;= row 16: 23 6 2 0, 0 0
+;;= row 17: 24 65535 0 2, 0 5
+;;= row 18: 1 65535 0 0, 192 0
+;;= row 19: 9 5 0 0, 16 0
+;;= row 20: 25 6 3 0, 0 0
+;;= row 21: 26 65535 5 6, 0 8
+;;= row 22: 4 0 3 0, 0 0
+;;= row 23: 10 65535 0 0, 0 0
+;;= row 24: 27 65535 1 0, 2 0
+;;= row 25: 416 0 464 0, 528 0
+;;= row 26: 11 5 2 0, 0 0
+;;= row 27: 28 65535 1 3, 0 4
+;;= row 28: 4 0 3 0, 0 0
+;;= row 29: 12 4 0 0, 0 0
+;;= row 30: 23 5 2 0, 0 0
+;;= row 31: 20 6 0 0, 3 0
+;;= row 32: 5 65535 4 0, 0 0
+;;= row 33: 13 5 0 0, 7 0
+;;= row 34: 29 4 5 2, 1 0
+;;= row 35: 4 0 4 0, 0 0
+;;= row 36: 48 0 0 0, 5 0
+;;= row 37: 144 0 0 0, 9 0
+;;= row 38: 368 0 1 0, 8 0
+;;= row 39: 0 0 0 0, 0 0
+;;= row 40: 0 0 0 0, 83 83
+;;= row 41: 83 0 116 0, 116 116
+;;= row 42: 116 0 116 0, 110 110
+;;= row 43: 110 0 116 0, 94 94
+;;= row 44: 94 0 129 0, 129 155
+;;= row 45: 155 0 0 0, 155 155
+;;= row 46: 155 0 155 0, 155 155
+;;= row 47: 166 0 166 0, 166 166
+;;=   case 5u: { 
 ;;=   u32 v0 = (u32)(x);
 ;;=   u32 v1 = (u32)(VV_REG(a + 1));
 ;;=   u32 v2 = (u32)(VV_REG(a + 2));
@@ -89,27 +80,47 @@
 ;;=     if (VV_UNLIKELY(end)) { vv_halt(vm, end, VV_OUT_OF_BOUNDS_MEMORY, vv_function(vm, pc), VV_SITE(pc)); return VV_HALT; }
 ;;=   }
 ;;=  break; }
-;;=   case 19u: { vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu); return VV_HALT; break; }
+;;=   case 8u: case 10u: case 19u: { VV_CHARGE_HERE break; }
+;;=   case 1u: { VV_CHARGE_HERE pc = (u32)imm / 16; break; }
+;;=   case 24u: { VV_TRAP_HERE(VV_STACK_EXHAUSTED) break; }
+;;=   case 3u: case 18u: { r = (u64)((((u32)(x)) + ((u32)(y)))); break; }
+;;=   case 9u: case 12u: case 13u: case 20u: { r = imm; break; }
+;;=   case 6u: case 14u: { r = vv_w64(head, (u32)imm); break; }
+;;=   case 11u: case 23u: { r = x; break; }
+;;=   case 7u: case 17u: { u32 ea = (u32)x + (u32)imm; if ((u64)(u32)x + (u32)imm + 4 > size) { VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) } r = (u64)(vv_ld32(mem, ea)); break; }
+;;=   case 26u: { u32 ea = (u32)x + (u32)imm; if ((u64)(u32)x + (u32)imm + 8 > size) { VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) } vv_st64(mem, ea, (y)); break; }
+;;=   case 28u: { u32 f = (u32)x; if (f >= VV_TABLE_LENGTH) { VV_TRAP_HERE(VV_UNDEFINED_ELEMENT) } f = VV_TABLE(f); if (!f) { VV_TRAP_HERE(VV_UNINITIALIZED_ELEMENT) } f--; if (vv_rd32(VV_ROW(f) + 4) != (u32)imm) { VV_TRAP_HERE(VV_INDIRECT_CALL_TYPE) } VV_TRAP_HERE(VV_STACK_EXHAUSTED) break; }
+;;=   case 22u: { u32 p = (u32)(x), q = (u32)(y); u32 t = q == 0 ? VV_DIVIDE_BY_ZERO : 0u; if (t) { VV_TRAP_HERE(t) } r = (u64)((p / q)); break; }
+;;=   case 0u: { vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu); return VV_HALT; break; }
 ;;= VV_SLOW_END
 ;;= VV_FAST_BEGIN
-;;=   case 0u: { r = x; break; }
-;;=   case 1u: { r = imm; break; }
-;;=   case 2u: { r = (u64)((((u32)(x)) + ((u32)(y)))); break; }
-;;=   case 3u: { if ((u32)(((u32)(x)) >= ((u32)(y)))) at = code + (u32)imm; break; }
-;;=   case 4u: { u32 p = (u32)(x), q = (u32)(y); if (q == 0 ? VV_DIVIDE_BY_ZERO : 0u) goto slow; r = (u64)((p / q)); break; }
-;;=   case 5u: { u32 f = (u32)imm; VV_ENTER_FUNCTION(f) break; }
-;;=   case 6u: { if (VV_SPENT) { fuel++; goto slow; } at = code + (u32)imm; break; }
-;;=   case 7u: { r = x; VV_LEAVE_FUNCTION break; }
-;;=   case 8u: { if (VV_SPENT) { fuel++; goto slow; } break; }
-;;=   case 9u: { r = vv_w64(head, (u32)imm); break; }
-;;=   case 10u: { r = (u64)((((u32)(x)) + ((u32)(imm)))); break; }
-;;=   case 11u: { vv_sw64(head, (u32)imm, x); break; }
-;;=   case 12u: { u32 ea = (u32)x + (u32)imm; if (VV_UNLIKELY(((u32)x > size - (u32)(imm >> 32)) | VV_ODD(ea, 4u))) goto slow; r = (u64)(vv_a32(mem, ea, 0u)); break; }
-;;=   case 13u: { r = (u64)((u32)(x)); break; }
-;;=   case 14u: { u32 ea = (u32)x + (u32)imm; if (VV_UNLIKELY(((u32)x > size - (u32)(imm >> 32)) | VV_ODD(ea, 4u))) goto slow; vv_sh64(mem, ea, 0u, (y)); break; }
-;;=   case 15u: { u32 i = (u32)x < (u32)imm ? (u32)x : (u32)imm; at = code + vv_rd32(at + (u64)i * 4); break; }
-;;=   default: goto slow;
-;;=   } else switch (op) {
-;;=   case 16u: { u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) goto slow; f--; if (vv_rd32(VV_ROW(f) + 4) != (u32)imm) goto slow; VV_ENTER_FUNCTION(f) break; }
-;;=   case 18u: { r = VV_REG((u32)imm) ? x : y; break; }
+;;=   VV_OP(1) { VV_ROWS_1 { if (VV_SPENT) { fuel++; VV_LEAVE(0) } VV_GO(0)}  }
+;;=   VV_OP(2) { VV_ROWS_3 { u64 const x = VV_X(0); u64 const y = VV_Y(0); if ((u32)(((u32)(x)) >= ((u32)(y)))) VV_GO(0)} u64 r1; { u64 r; r = VV_IMM(1); r1 = r; } u64 r2; { u64 const x = r1; u64 const y = VV_Y(2); u64 r; u32 p = (u32)(x), q = (u32)(y); if (VV_UNLIKELY(q == 0 ? VV_DIVIDE_BY_ZERO : 0u)) VV_LEAVE(1) r = (u64)((p / q)); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
+;;=   VV_OP(3) { VV_ROWS_3 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r0 = r; VV_SET(VV_D(0), r); } u64 r1; { u64 const x = VV_X(1); u64 r; r = x; r1 = r; VV_SET(VV_D(1), r); } { u32 f = VV_LOW(2); VV_ENTER_FUNCTION(f, 2, VV_LEAVE(2))}  }
+;;=   VV_OP(4) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); VV_LEAVE_FUNCTION_WITH(x)}  }
+;;=   VV_OP(6) { VV_ROWS_3 u64 r0; { u64 r; r = vv_w64(head, VV_LOW(0)); r0 = r; } u64 r1; { u64 const x = r0; u64 r; r = (u64)((((u32)(x)) + ((u32)(VV_IMM(1))))); r1 = r; } { u64 const x = r1; vv_sw64(head, VV_LOW(2), x);} VV_NEXT(3) }
+;;=   VV_OP(7) { VV_ROWS_3 u64 r0; { u64 const x = VV_X(0); u64 r; u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) r = (u64)(vv_a32(mem, ea, 0u)); r0 = r; } u64 r1; { u64 const x = VV_X(1); u64 const y = r0; u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r1 = r; } u64 r2; { u64 const x = r1; VV_LEAVE_FUNCTION_WITH(x)}  }
+;;=   VV_OP(8) { VV_ROWS_3 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} u64 r1; { u64 r; r = VV_IMM(1); r1 = r; VV_SET(VV_D(1), r); } u64 r2; { u64 r; r = VV_IMM(2); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
+;;=   VV_OP(9) { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; } u64 r1; { u64 const x = VV_X(1); u64 r; r = (u64)((u32)(x)); r1 = r; } { u64 const x = r0; u64 const y = r1; u32 ea = (u32)x + VV_LOW(2); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(2)) | VV_ODD(ea, 4u))) VV_LEAVE(0) vv_sh64(mem, ea, 0u, (y));} VV_NEXT(3) }
+;;=   VV_OP(10) { VV_ROWS_2 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} { u64 const x = VV_X(1); u32 i = (u32)x < VV_LOW(1) ? (u32)x : VV_LOW(1); VV_GO_TO(vv_rd32(at + 16 * (1 + 1) + (u64)i * 4))}  }
+;;=   VV_OP(11) { VV_ROWS_2 u64 r0; { u64 const x = VV_X(0); u64 r; r = x; r0 = r; VV_SET(VV_D(0), r); } { u64 const x = VV_X(1); u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) VV_LEAVE(1) f--; if (vv_rd32(VV_ROW(f) + 4) != VV_LOW(1)) VV_LEAVE(1) VV_ENTER_FUNCTION(f, 1, VV_LEAVE(1))}  }
+;;=   VV_OP(12) { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; VV_SET(VV_D(0), r); } u64 r1; { u64 const x = VV_X(1); u64 r; r = x; r1 = r; VV_SET(VV_D(1), r); } u64 r2; { u64 r; r = VV_IMM(2); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
+;;=   VV_OP(13) { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; } u64 r1; { u64 const x = r0; u64 const y = VV_Y(1); u64 const z = VV_REG(VV_LOW(1)); u64 r; r = z ? x : y; r1 = r; } u64 r2; { u64 const x = r1; VV_LEAVE_FUNCTION_WITH(x)}  }
+;;=   VV_OP(14) { VV_ROWS_1 u64 r0; { u64 r; r = vv_w64(head, VV_LOW(0)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   VV_OP(15) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(VV_IMM(0))))); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   VV_OP_OTHERS
+;;=   VV_OP(16) { VV_ROWS_1 { u64 const x = VV_X(0); vv_sw64(head, VV_LOW(0), x);} VV_NEXT(1) }
+;;=   VV_OP(17) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) r = (u64)(vv_a32(mem, ea, 0u)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   VV_OP(18) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   VV_OP(19) { VV_ROWS_1 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} VV_NEXT(1) }
+;;=   VV_OP(20) { VV_ROWS_1 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   VV_OP(21) { VV_ROWS_1 { u64 const x = VV_X(0); u64 const y = VV_Y(0); if ((u32)(((u32)(x)) >= ((u32)(y)))) VV_GO(0)} VV_NEXT(1) }
+;;=   VV_OP(22) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; u32 p = (u32)(x), q = (u32)(y); if (VV_UNLIKELY(q == 0 ? VV_DIVIDE_BY_ZERO : 0u)) VV_LEAVE(0) r = (u64)((p / q)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   VV_OP(23) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = x; r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   VV_OP(24) { VV_ROWS_1 { u32 f = VV_LOW(0); VV_ENTER_FUNCTION(f, 0, VV_LEAVE(0))}  }
+;;=   VV_OP(25) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = (u64)((u32)(x)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   VV_OP(26) { VV_ROWS_1 { u64 const x = VV_X(0); u64 const y = VV_Y(0); u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) vv_sh64(mem, ea, 0u, (y));} VV_NEXT(1) }
+;;=   VV_OP(27) { VV_ROWS_1 { u64 const x = VV_X(0); u32 i = (u32)x < VV_LOW(0) ? (u32)x : VV_LOW(0); VV_GO_TO(vv_rd32(at + 16 * (0 + 1) + (u64)i * 4))}  }
+;;=   VV_OP(28) { VV_ROWS_1 { u64 const x = VV_X(0); u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) VV_LEAVE(0) f--; if (vv_rd32(VV_ROW(f) + 4) != VV_LOW(0)) VV_LEAVE(0) VV_ENTER_FUNCTION(f, 0, VV_LEAVE(0))}  }
+;;=   VV_OP(29) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 const z = VV_REG(VV_LOW(0)); u64 r; r = z ? x : y; r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
 ;;= VV_FAST_END

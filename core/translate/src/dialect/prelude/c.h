@@ -27,6 +27,13 @@ typedef volatile uint64_t *vv_gpv64;
 #else
 #define VV_FN static __attribute__((unused))
 #endif
+/* For a function of many short pieces, which gcc takes twice as long to optimise more. Where it is older, that would undo
+   options. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define VV_QUICK __attribute__((optimize("O1", "expensive-optimizations")))
+#else
+#define VV_QUICK
+#endif
 #define VV_BODY static __attribute__((noinline)) /* setjmp forbids inlining */
 #define VV_CONSTANT static const
 #define VV_CONSTANT_LARGE VV_CONSTANT

@@ -21,13 +21,63 @@
 #ifndef VV_HALF
 #define VV_HALF(low, n) ((u32)((low) >> (16 * (n))) & 0xffffu)
 #endif
-#define VV_DECODE(row) \
-    u64 low, imm; \
-    VV_FETCH(row, low, imm); \
-    u32 const op = VV_HALF(low, 0), a = VV_HALF(low, 2), b = VV_HALF(low, 3); \
-    u32 d = VV_HALF(low, 1); \
-    u64 const x = VV_REG(a), y = VV_REG(b); \
-    u64 r = x;
+/* What the row `k` behind the present one says, and the frame's slots that it names. */
+#ifdef VV_HOST
+#define VV_AT_ROW(k, byte) (at + 16 * (k) + (byte))
+#define VV_D(k) vv_rd16(VV_AT_ROW(k, 2))
+#define VV_A(k) vv_rd16(VV_AT_ROW(k, 4))
+#define VV_B(k) vv_rd16(VV_AT_ROW(k, 6))
+#define VV_IMM(k) vv_rd64(VV_AT_ROW(k, 8))
+#define VV_LOW(k) vv_rd32(VV_AT_ROW(k, 8))
+#define VV_HIGH(k) vv_rd32(VV_AT_ROW(k, 12))
+#define VV_X(k) VV_REG(VV_A(k))
+#define VV_Y(k) VV_REG(VV_B(k))
+#define VV_ROW_FETCHED(k)
+#else
+#define VV_D(k) VV_HALF(low##k, 1)
+#define VV_A(k) VV_HALF(low##k, 2)
+#define VV_B(k) VV_HALF(low##k, 3)
+#define VV_IMM(k) imm##k
+#define VV_LOW(k) (u32)imm##k
+#define VV_HIGH(k) (u32)(imm##k >> 32)
+#define VV_X(k) VV_X_##k
+#define VV_Y(k) VV_Y_##k
+#define VV_X_0 x0
+#define VV_Y_0 y0
+#define VV_X_1 VV_REG(VV_A(1))
+#define VV_Y_1 VV_REG(VV_B(1))
+#define VV_X_2 VV_REG(VV_A(2))
+#define VV_Y_2 VV_REG(VV_B(2))
+#define VV_X_3 VV_REG(VV_A(3))
+#define VV_Y_3 VV_REG(VV_B(3))
+#define VV_X_4 VV_REG(VV_A(4))
+#define VV_Y_4 VV_REG(VV_B(4))
+#define VV_X_5 VV_REG(VV_A(5))
+#define VV_Y_5 VV_REG(VV_B(5))
+#define VV_ROW_FETCHED(k) u64 low##k, imm##k; VV_FETCH(at + 16 * (k), low##k, imm##k);
+#endif
+#define VV_ROWS_1
+#define VV_ROWS_2 VV_ROW_FETCHED(1)
+#define VV_ROWS_3 VV_ROWS_2 VV_ROW_FETCHED(2)
+#define VV_ROWS_4 VV_ROWS_3 VV_ROW_FETCHED(3)
+#define VV_ROWS_5 VV_ROWS_4 VV_ROW_FETCHED(4)
+#define VV_ROWS_6 VV_ROWS_5 VV_ROW_FETCHED(5)
+/* How the loop finds an operation. On a processor each operation ends in a jump of its own to the next, which foresees
+   it by what came before; the lanes of a warp have to meet. */
+#ifdef VV_HOST
+#define VV_DISPATCH goto *labels[vv_rd16(at)];
+#define VV_OP(n) op_##n:
+#define VV_OP_OTHERS
+#else
+#define VV_DISPATCH break;
+#define VV_OP(n) case n:
+#define VV_OP_OTHERS default: goto slow; } else switch (op) {
+#endif
+#define VV_NEXT(n) at += 16 * (n); VV_DISPATCH
+#define VV_GO_TO(target) { at = code + (target); VV_DISPATCH }
+#define VV_GO(k) VV_GO_TO(VV_LOW(k))
+/* Leaves a row to the slow function. */
+#define VV_LEAVE(k) { at += 16 * (k); goto slow; }
 /* Whether an address has to be left to the slow function. */
 #if VV_LINEAR && defined(VV_HOST)
 #define VV_ODD(a, align) 0
@@ -53,30 +103,32 @@ VV_COLD u32 vv_function(VM *vm, u32 pc) {
 #define VV_CHARGE_HERE u32 end = vv_charge(vm, 1); if (end) { VV_END_HERE(end, VV_OUT_OF_BOUNDS_MEMORY) }
 /* A frame begins with the row to return to, the caller's slots, and one less than the slot that gets the result: so the
    word of an entry, which is a row only, leads to where the host looks for results. */
-#define VV_ENTER_FUNCTION(f) { \
+#define VV_ENTER_FUNCTION(f, k, leave) \
     u64 target = vv_rd64(VV_ROW(f)); \
-    u32 slots = vv_rd32(VV_ROW(f) + 8), above = (u32)(imm >> 32); \
-    if (VV_UNLIKELY(fp + (above + slots) * 8 > frames_end)) goto slow; \
-    VV_SET(above, (u64)(at - code) >> 4 | (u64)above << 32 | (u64)(b - 1) << 48); \
+    u32 slots = vv_rd32(VV_ROW(f) + 8), above = VV_HIGH(k); \
+    if (VV_UNLIKELY(fp + (above + slots) * 8 > frames_end)) leave \
+    VV_SET(above, ((u64)(at - code) >> 4) + (k) + 1 | (u64)above << 32 | (u64)(VV_B(k) - 1) << 48); \
     fp += above * 8; \
     VV_MOVE_FRAME(above * 8) \
-    at = code + (u32)target; \
-}
-#define VV_LEAVE_FUNCTION { \
+    VV_GO_TO((u32)target)
+#define VV_LEAVE_FRAME \
     u64 back = VV_REG(0); \
     u32 below = ((u32)(back >> 32) & 0xffff) * 8; \
     fp -= below; \
-    VV_MOVE_FRAME(0 - (u64)below) \
-    d = (u32)(back >> 48) + 1; \
-    at = code + (u64)(u32)back * 16; \
-}
+    VV_MOVE_FRAME(0 - (u64)below)
+#define VV_LEAVE_FUNCTION { VV_LEAVE_FRAME VV_GO_TO((u64)(u32)back * 16) }
+#define VV_LEAVE_FUNCTION_WITH(r) { VV_LEAVE_FRAME VV_SET((u32)(back >> 48) + 1, r); VV_GO_TO((u64)(u32)back * 16) }
 /* Runs one row, and returns the next. */
 #define VV_SLOW_BEGIN \
 VV_COLD u32 vv_slow(VM *vm, u32 pc) { \
-    vv_gp const mem = VV_BASE(vm->mem), code = VV_CODE(vm); \
+    vv_gp const mem = VV_BASE(vm->mem), code = VV_CODE(vm), head = VV_BASE(vm->head); \
     u32 const size = vm->size, fp = vm->fp; \
     vv_gp const frame = VV_FRAME(fp); \
-    VV_DECODE(code + (u64)pc * 16) \
+    u64 low, imm; \
+    VV_FETCH(code + (u64)pc * 16, low, imm); \
+    u32 const op = VV_HALF(low, 0), d = VV_HALF(low, 1), a = VV_HALF(low, 2), b = VV_HALF(low, 3); \
+    u64 const x = VV_REG(a), y = VV_REG(b); \
+    u64 r = x; \
     pc++; \
     switch (op) {
 #define VV_SLOW_END \
@@ -95,6 +147,31 @@ VV_COLD u32 vv_slow(VM *vm, u32 pc) { \
     fp = vm->fp; \
     frames_end = vm->frames_end; \
     frame = VV_FRAME(fp);
+#define VV_RUN_SLOW \
+    vm->fuel = fuel; \
+    vm->fp = fp; \
+    pc = vv_slow(vm, (u32)((u64)(at - code) >> 4)); \
+    if (VV_STOPPED(vm)) return VV_HALT; \
+    VV_LOAD_STATE \
+    at = code + (u64)pc * 16;
+#ifdef VV_HOST
+#define VV_FAST_BEGIN \
+VV_QUICK VV_FN u32 vv_interpret(VM *vm, u32 pc) { \
+    static void const *const all[] = {VV_LABELS}; \
+    void const *const *labels = all; \
+    __asm__("" : "+r"(labels)); \
+    vv_gp mem, head, code, frame; \
+    u32 size, fuel, fp, frames_end; \
+    VV_LOAD_STATE \
+    vv_gp at = code + (u64)pc * 16; \
+    VV_DISPATCH
+#define VV_FAST_END \
+    slow: \
+    VV_RUN_SLOW \
+    VV_DISPATCH \
+} \
+VV_INLINE u32 vv_dispatch(VM *vm, u32 pc) { return vv_interpret(vm, pc); }
+#else
 #define VV_FAST_BEGIN \
 VV_FN u32 vv_interpret(VM *vm, u32 pc) { \
     vv_gp mem, head, code, frame; \
@@ -102,21 +179,18 @@ VV_FN u32 vv_interpret(VM *vm, u32 pc) { \
     VV_LOAD_STATE \
     vv_gp at = code + (u64)pc * 16; \
     for (;;) { \
-        VV_DECODE(at) \
-        at += 16; \
+        u64 low0, imm0; \
+        VV_FETCH(at, low0, imm0); \
+        u32 const op = VV_HALF(low0, 0); \
+        u64 const x0 = VV_REG(VV_A(0)), y0 = VV_REG(VV_B(0)); \
         if (op < VV_FREQUENT) switch (op) {
 #define VV_FAST_END \
         default: \
         slow: \
-            vm->fuel = fuel; \
-            vm->fp = fp; \
-            pc = vv_slow(vm, (u32)((u64)(at - code) >> 4) - 1); \
-            if (VV_STOPPED(vm)) return VV_HALT; \
-            VV_LOAD_STATE \
-            at = code + (u64)pc * 16; \
+            VV_RUN_SLOW \
             continue; \
         } \
-        if (d != 0xffffu) VV_SET(d, r); \
     } \
 } \
 VV_INLINE u32 vv_dispatch(VM *vm, u32 pc) { return vv_interpret(vm, pc); }
+#endif

@@ -5,11 +5,12 @@
 //! usual: an access that is not aligned or out of bounds, a division by zero, the end of a slice of fuel.
 
 use super::{Scope, Writer, trap_name};
-use crate::ValType;
-use crate::bytecode::{Code, Op};
+use crate::bytecode::{Code, Op, Step};
 use crate::dialect::expr::{MemoryOperand, binary, ctype, from_bits, load, store, to_bits, trapping, unary};
 use crate::host::CALLS;
-use crate::ir::{BinOp, Body, Expr, ExprId, TrapOp, UnOp, Var};
+use crate::ir::{BinOp, Body, Expr, ExprId, TrapOp, Var};
+use crate::{Language, ValType};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// So many operations, the most frequent ones, are found by fewer comparisons.
@@ -17,9 +18,36 @@ const FREQUENT: usize = 16;
 /// The operands.
 const A: &str = "x";
 const B: &str = "y";
-/// The immediate's halves.
-const LOW: &str = "(u32)imm";
-const HIGH: &str = "(u32)(imm >> 32)";
+
+/// Where an immediate is: in the row of a step, or in a variable of the slow function.
+#[derive(Clone, Copy)]
+enum Immediate {
+    Row(usize),
+    Variable,
+}
+
+impl Immediate {
+    fn all(self) -> String {
+        match self {
+            Self::Row(k) => format!("VV_IMM({k})"),
+            Self::Variable => "imm".into(),
+        }
+    }
+
+    fn low(self) -> String {
+        match self {
+            Self::Row(k) => format!("VV_LOW({k})"),
+            Self::Variable => "(u32)imm".into(),
+        }
+    }
+
+    fn high(self) -> String {
+        match self {
+            Self::Row(k) => format!("VV_HIGH({k})"),
+            Self::Variable => "(u32)(imm >> 32)".into(),
+        }
+    }
+}
 
 impl Writer<'_> {
     pub(super) fn interpreter(&self, code: &Code) -> String {
@@ -33,26 +61,43 @@ impl Writer<'_> {
             if code.ops.len() > FREQUENT { FREQUENT as u32 } else { u32::MAX }
         );
         out.push_str(include_str!("../prelude/interpret.h"));
-        let (mut slow, mut fast) = (String::new(), String::new());
+        let processor = self.o.target.language == Language::C;
+        // What runs in the slow function though the loop could do it.
+        let again: Vec<&Op> = code.ops.iter().flat_map(|op| again(op, processor)).collect();
+        let (mut slow, mut fast, mut labels) = (BTreeMap::new(), String::new(), String::new());
         for (n, op) in code.ops.iter().enumerate() {
-            if let Some(text) = self.slow(op) {
-                let _ = writeln!(slow, "  case {n}u: {{ {text} break; }}");
+            let first = if let Op::Fused(steps) = op { &steps[0].op } else { op };
+            let alone = || pure(first, Immediate::Variable).filter(|_| again.contains(&first));
+            if let Some(text) = self.slow(first).or_else(alone) {
+                slow.entry(text).or_insert_with(Vec::new).push(n);
             }
             if n == FREQUENT {
-                fast.push_str("  default: goto slow;\n  } else switch (op) {\n");
+                fast.push_str("  VV_OP_OTHERS\n");
             }
-            if let Some(text) = fast_text(op) {
-                let _ = writeln!(fast, "  case {n}u: {{ {text} break; }}");
+            match fast_text(op, processor) {
+                Some(text) => {
+                    let _ = writeln!(fast, "  VV_OP({n}) {{ {text} }}");
+                    let _ = write!(labels, "{}&&op_{n}", if n == 0 { "" } else { ", " });
+                }
+                None => {
+                    let _ = write!(labels, "{}&&slow", if n == 0 { "" } else { ", " });
+                }
             }
         }
+        let case = |(text, cases): (&String, &Vec<usize>)| {
+            let cases: String = cases.iter().map(|n| format!("case {n}u: ")).collect();
+            format!("  {cases}{{ {text} break; }}\n")
+        };
+        let slow: String = slow.iter().map(case).collect();
+        let _ = writeln!(out, "#define VV_LABELS {labels}");
         let _ = writeln!(out, "VV_SLOW_BEGIN\n{slow}VV_SLOW_END\nVV_FAST_BEGIN\n{fast}VV_FAST_END");
         out
     }
 
     /// An operation that is rare or needs much, or what the fast one leaves; `None` if the fast one does all.
     fn slow(&self, op: &Op) -> Option<String> {
+        let low = Immediate::Variable.low();
         Some(match op {
-            Op::Unary(..) | Op::Binary(_) | Op::BinaryConst(_) if fast_text(op).is_none() => pure(op)?,
             Op::Load(op, _) | Op::LoadFar(op) => {
                 format!("{} {}", address(op.bytes()), set(op.ty(), &load(*op, MemoryOperand::Address("ea"))))
             }
@@ -65,12 +110,12 @@ impl Writer<'_> {
                 format!("{declared} u32 t = {test}; if (t) {{ VV_TRAP_HERE(t) }} {value}")
             }
             Op::Charge => "VV_CHARGE_HERE".into(),
-            Op::Repeat => format!("VV_CHARGE_HERE pc = {LOW} / 16;"),
+            Op::Repeat => format!("VV_CHARGE_HERE pc = {low} / 16;"),
             Op::Call => "VV_TRAP_HERE(VV_STACK_EXHAUSTED)".into(),
             Op::CallIndirect => format!(
                 "u32 f = (u32)x; if (f >= VV_TABLE_LENGTH) {{ VV_TRAP_HERE(VV_UNDEFINED_ELEMENT) }} f = VV_TABLE(f); \
                  if (!f) {{ VV_TRAP_HERE(VV_UNINITIALIZED_ELEMENT) }} f--; \
-                 if (vv_rd32(VV_ROW(f) + 4) != {LOW}) {{ VV_TRAP_HERE(VV_INDIRECT_CALL_TYPE) }} \
+                 if (vv_rd32(VV_ROW(f) + 4) != {low}) {{ VV_TRAP_HERE(VV_INDIRECT_CALL_TYPE) }} \
                  VV_TRAP_HERE(VV_STACK_EXHAUSTED)"
             ),
             Op::Trap(kind) => format!("VV_TRAP_HERE(VV_{})", trap_name(*kind)),
@@ -121,69 +166,114 @@ impl Writer<'_> {
     }
 }
 
-/// An operation in the loop, which may leave its row to the slow function; `None` if it always would.
-fn fast_text(op: &Op) -> Option<String> {
-    let go = format!("at = code + {LOW};");
+/// Rows that the loop leaves to the slow function, though each of them is no reason for that.
+fn again(op: &Op, processor: bool) -> Vec<&Op> {
+    match op {
+        Op::Fused(steps) => steps.iter().map(|step| &steps[usize::from(step.restart)].op).collect(),
+        op => Some(op).filter(|op| op.rare(processor)).into_iter().collect(),
+    }
+}
+
+/// An operation in the loop; `None` if its row is always left to the slow function.
+fn fast_text(op: &Op, processor: bool) -> Option<String> {
+    let alone = [Step::alone(op.clone())];
+    let steps = if let Op::Fused(steps) = op { &steps[..] } else { &alone };
+    if steps.iter().any(|step| step.op.rare(processor)) {
+        return None;
+    }
+    let mut out = format!("VV_ROWS_{} ", steps.len());
+    for (k, step) in steps.iter().enumerate() {
+        let reads = step.op.reads();
+        let slots = [format!("VV_X({k})"), format!("VV_Y({k})"), format!("VV_REG(VV_LOW({k}))")];
+        let names = step.from.map(|from| from.map(|j| format!("r{j}")));
+        let operand = |i: usize| names[i].clone().unwrap_or_else(|| slots[i].clone());
+        if step.op.sets() {
+            let _ = write!(out, "u64 r{k}; ");
+        }
+        out.push_str("{ ");
+        for (i, name) in [A, B, "z"].into_iter().enumerate().filter(|(i, _)| reads[*i]) {
+            let _ = write!(out, "u64 const {name} = {}; ", operand(i));
+        }
+        let text = step_text(&step.op, k, step.restart)?;
+        if step.op.sets() && !matches!(step.op, Op::ReturnValue) {
+            let _ = write!(out, "u64 r; {text} r{k} = r; ");
+            if step.saved {
+                let _ = write!(out, "VV_SET(VV_D({k}), r); ");
+            }
+        } else {
+            out.push_str(&text);
+        }
+        out.push_str("} ");
+    }
+    let last = steps.last()?;
+    if !last.op.goes() {
+        let _ = write!(out, "VV_NEXT({})", steps.len());
+    }
+    Some(out)
+}
+
+/// What step `k` does. What it leaves to the slow function goes on at step `restart`.
+fn step_text(op: &Op, k: usize, restart: u8) -> Option<String> {
+    let go = format!("VV_GO({k})");
+    let bail = format!("VV_LEAVE({restart})");
+    let imm = Immediate::Row(k);
+    let low = imm.low();
     Some(match op {
-        Op::Unary(UnOp::F32Sqrt | UnOp::F64Sqrt)
-        | Op::Binary(BinOp::F32Div | BinOp::F64Div)
-        | Op::BinaryConst(BinOp::F32Div | BinOp::F64Div) => return None,
         Op::Load(op, align) => {
             let text = load(*op, aligned(op.bytes(), *align));
-            format!("{} {}", near(op.bytes(), *align), set(op.ty(), &text))
+            format!("{} {}", near(op.bytes(), *align, imm, &bail), set(op.ty(), &text))
         }
         Op::Store(op, align) => {
             let text = store(*op, aligned(op.bytes(), *align), &from_bits(op.ty(), B), None);
-            format!("{} {text};", near(op.bytes(), *align))
+            format!("{} {text};", near(op.bytes(), *align, imm, &bail))
         }
-        Op::Trapping(op @ (TrapOp::I32DivS | TrapOp::I32DivU | TrapOp::I32RemS | TrapOp::I32RemU)) => {
+        Op::Trapping(op) => {
             let (declared, test, value) = division(*op);
-            format!("{declared} if ({test}) goto slow; {value}")
+            format!("{declared} if (VV_UNLIKELY({test})) {bail} {value}")
         }
-        Op::GetGlobal => format!("r = vv_w64(head, {LOW});"),
-        Op::SetGlobal => format!("vv_sw64(head, {LOW}, x);"),
+        Op::SetGlobal => format!("vv_sw64(head, {low}, x);"),
         Op::Jump => go,
-        Op::Charge => "if (VV_SPENT) { fuel++; goto slow; }".into(),
-        Op::Repeat => format!("if (VV_SPENT) {{ fuel++; goto slow; }} {go}"),
+        Op::Charge => format!("if (VV_SPENT) {{ fuel++; {bail} }}"),
+        Op::Repeat => format!("if (VV_SPENT) {{ fuel++; {bail} }} {go}"),
         Op::JumpIf => format!("if (x) {go}"),
         Op::JumpUnless => format!("if (!x) {go}"),
         Op::JumpBinary(op) => format!("if ({}) {go}", two(*op, B)),
-        Op::JumpBinaryConst(op) => format!("if ({}) {go}", two(*op, HIGH)),
+        Op::JumpBinaryConst(op) => format!("if ({}) {go}", two(*op, &imm.high())),
         Op::Switch => {
-            format!("u32 i = (u32)x < {LOW} ? (u32)x : {LOW}; at = code + vv_rd32(at + (u64)i * 4);")
+            format!("u32 i = (u32)x < {low} ? (u32)x : {low}; VV_GO_TO(vv_rd32(at + 16 * ({k} + 1) + (u64)i * 4))")
         }
-        Op::Call => format!("u32 f = {LOW}; VV_ENTER_FUNCTION(f)"),
+        Op::Call => format!("u32 f = {low}; VV_ENTER_FUNCTION(f, {k}, {bail})"),
         Op::CallIndirect => format!(
-            "u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) goto slow; f--; \
-             if (vv_rd32(VV_ROW(f) + 4) != {LOW}) goto slow; VV_ENTER_FUNCTION(f)"
+            "u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) {bail} f--; \
+             if (vv_rd32(VV_ROW(f) + 4) != {low}) {bail} VV_ENTER_FUNCTION(f, {k}, {bail})"
         ),
         Op::Return => "VV_LEAVE_FUNCTION".into(),
-        Op::ReturnValue => "r = x; VV_LEAVE_FUNCTION".into(),
+        Op::ReturnValue => "VV_LEAVE_FUNCTION_WITH(x)".into(),
         Op::LoadFar(_)
         | Op::StoreFar(_)
-        | Op::Trapping(_)
         | Op::Trap(_)
         | Op::Finish
         | Op::Ask(_)
         | Op::Answer(_)
         | Op::Write(_)
-        | Op::Other(..) => {
-            return None;
-        }
-        _ => return pure(op),
+        | Op::Fused(_)
+        | Op::Other(..) => return None,
+        _ => return pure(op, imm),
     })
 }
 
 /// Operations that only compute.
-fn pure(op: &Op) -> Option<String> {
+fn pure(op: &Op, imm: Immediate) -> Option<String> {
     Some(match op {
         Op::Unary(op) => set(op.result(), &unary(*op, &format!("({})", from_bits(op.operands()[0], A)))),
         Op::Canonical => set(ValType::F32, &format!("VV_NAN32({})", from_bits(ValType::F32, A))),
         Op::Binary(op) => set(op.result(), &two(*op, B)),
-        Op::BinaryConst(op) => set(op.result(), &two(*op, "imm")),
-        Op::Const => "r = imm;".into(),
+        Op::BinaryConst(op) => set(op.result(), &two(*op, &imm.all())),
+        Op::Const => format!("r = {};", imm.all()),
         Op::Move => "r = x;".into(),
-        Op::Select => format!("r = VV_REG({LOW}) ? x : y;"),
+        Op::GetGlobal => format!("r = vv_w64(head, {});", imm.low()),
+        Op::Select if matches!(imm, Immediate::Variable) => format!("r = VV_REG({}) ? x : y;", imm.low()),
+        Op::Select => "r = z ? x : y;".into(),
         _ => return None,
     })
 }
@@ -209,8 +299,9 @@ fn division(op: TrapOp) -> (String, String, String) {
 
 /// The address of an access, and the test that it is in bounds.
 fn address(bytes: u32) -> String {
+    let low = Immediate::Variable.low();
     format!(
-        "u32 ea = (u32)x + {LOW}; if ((u64)(u32)x + {LOW} + {bytes} > size) \
+        "u32 ea = (u32)x + {low}; if ((u64)(u32)x + {low} + {bytes} > size) \
          {{ VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) }}"
     )
 }
@@ -225,12 +316,13 @@ fn aligned(bytes: u32, align: u32) -> MemoryOperand<'static> {
 }
 
 /// The address in the loop, which only knows accesses in bounds that are aligned as they should be.
-fn near(bytes: u32, align: u32) -> String {
+fn near(bytes: u32, align: u32, imm: Immediate, bail: &str) -> String {
+    let (low, high) = (imm.low(), imm.high());
     let test = match align.min(bytes) {
         align if align == bytes && align > 1 || align == 4 => format!(" | VV_ODD(ea, {align}u)"),
         _ => String::new(),
     };
-    format!("u32 ea = (u32)x + {LOW}; if (VV_UNLIKELY(((u32)x > size - {HIGH}){test})) goto slow;")
+    format!("u32 ea = (u32)x + {low}; if (VV_UNLIKELY(((u32)x > size - {high}){test})) {bail}")
 }
 
 fn operand(i: usize, ty: ValType) -> String {
