@@ -222,3 +222,27 @@ fn files_on_the_device_are_those_of_the_host() {
         assert_eq!(run(backend, &["--dir", &dir, "--dir", "/"], &[&cat, "f"]), (Some(0), "content".into()));
     }
 }
+
+#[test]
+fn what_a_guest_opened_before_its_first_request_is_open_at_each() {
+    let temp = folder();
+    write(temp.path().join("data/f"), "0123456789");
+    let dir = format!("{}::data", temp.path().join("data").display());
+    let requests: String = (0..40).map(|n| if n == 17 { "trap\n".into() } else { format!("request {n}\n") }).collect();
+    let (input, output) = (write(temp.path().join("in.jsonl"), requests), temp.path().join("out.jsonl"));
+    for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
+        for more in [&[][..], &["--interpret"]] {
+            let words = ["map", "-q", "--backend", backend, "--dir", &dir, "--in", &input, "--out", text(&output)];
+            let ran = vv(&[&words[..], more, &[&*guest("requests")]].concat());
+            assert_eq!(ran.code, Some(1), "{backend}: {}", ran.err);
+            for (n, line) in fs::read_to_string(&output).expect("outputs").lines().enumerate() {
+                let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                // A trap's exact place is that of another run, which has the same files.
+                match n {
+                    17 => assert!(line["error"].as_str().expect("a trap").contains("out of bounds memory"), "{line}"),
+                    _ => assert_eq!(line["stdout"], "1234", "{backend} {n}: {line}"),
+                }
+            }
+        }
+    }
+}

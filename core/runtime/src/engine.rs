@@ -1,10 +1,11 @@
 //! Opening a device: drivers, backend specifications, and the choice that `auto` makes.
 
+use crate::fleet::SLACK;
 use crate::{Drivers, Error, Result};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use vectorvisor_driver::{Device, DeviceInfo, DeviceKind, Driver, Quirks, failing};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use vectorvisor_driver::{Buffer, Device, DeviceInfo, DeviceKind, Driver, Queue, Quirks, failing};
 
 /// The drivers in which `auto` looks for a GPU first; other drivers follow, and the built-in CPU driver comes last.
 const PREFERENCE: [&str; 3] = ["cuda", "hip", "opencl"];
@@ -153,7 +154,11 @@ impl fmt::Display for BackendList {
 pub struct Engine {
     device: Arc<dyn Device>,
     backend: &'static str,
+    files: Arc<Mutex<OnDevice>>,
 }
+
+/// Files that were sent to a device, as long as somebody uses them there.
+type OnDevice = Option<(Arc<[u8]>, Weak<Buffer>)>;
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,7 +193,8 @@ impl Engine {
 
     fn of(driver: &dyn Driver, index: usize, quirks: Quirks) -> vectorvisor_driver::Result<Self> {
         let backend = driver.name();
-        Ok(Self { device: failing::if_wanted(backend, index, driver.open(index, quirks)?), backend })
+        let device = failing::if_wanted(backend, index, driver.open(index, quirks)?);
+        Ok(Self { device, backend, files: Arc::default() })
     }
 
     fn auto(drivers: &Drivers, quirks: Quirks) -> Result<Self> {
@@ -238,5 +244,20 @@ impl Engine {
 
     pub(crate) fn device(&self) -> &Arc<dyn Device> {
         &self.device
+    }
+
+    /// The device's copy of files, of which all fleets share one.
+    pub(crate) fn with_files(&self, bytes: &Arc<[u8]>) -> Result<Arc<Buffer>> {
+        let mut known = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((same, buffer)) = &*known
+            && Arc::ptr_eq(same, bytes)
+            && let Some(buffer) = buffer.upgrade()
+        {
+            return Ok(buffer);
+        }
+        let buffer = Arc::new(Buffer::new(&self.device, bytes.len() as u64 + SLACK)?);
+        Queue::new(&self.device)?.write(&buffer, 0, bytes)?;
+        *known = Some((bytes.clone(), Arc::downgrade(&buffer)));
+        Ok(buffer)
     }
 }

@@ -26,6 +26,7 @@ mod words;
 pub use autotune::Tuner;
 pub use cancel::{CancelHandle, Waker};
 pub use devices::{DeviceRun, Devices, Ready};
+pub(crate) use image::SLACK;
 pub use instances::{Call, Instances, Returned};
 
 use crate::meter::Gauges;
@@ -39,7 +40,6 @@ use sizes::{Need, whole_lines};
 use staging::Staging;
 use start::Init;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::{Buffer, Queue};
 use vectorvisor_translate::Entry;
@@ -349,15 +349,16 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
     let meta = program.meta();
     let queue = Queue::new(device)?;
     let environment = image::environment(options)?;
-    let files_at = environment.len().next_multiple_of(image::SLACK as usize) as u64;
-    let files = match (meta.files, &options.files) {
-        (FilesAt::Device, Some(files)) => files.snapshot().map_or_else(|_| Snapshot::empty(), Clone::clone).bytes,
-        (FilesAt::Device, None) => Snapshot::empty().bytes,
-        (FilesAt::Nowhere | FilesAt::Host, _) => Arc::default(),
-    };
-    let env = Buffer::new(device, files_at + files.len() as u64 + image::SLACK)?;
+    let env = Buffer::new(device, environment.len() as u64 + image::SLACK)?;
     queue.write(&env, 0, &environment)?;
-    queue.write(&env, files_at, &files)?;
+    let files = match meta.files {
+        FilesAt::Device => {
+            let given = options.files.as_ref().and_then(|files| files.snapshot().ok());
+            let none = Snapshot::empty();
+            Some(program.engine().with_files(&given.unwrap_or(&none).bytes)?)
+        }
+        FilesAt::Nowhere | FilesAt::Host => None,
+    };
     let image = image::ImageBuffer::new(device, &queue, &meta.image, None, &meta.plan)?;
     let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);
     let info = program.engine().info();
@@ -367,7 +368,7 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
         None => Limit::None,
     };
     let most_output = options.most_output.map_or(u64::MAX, whole_lines);
-    Ok(Common { program: program.clone(), env, files_at, image, fuel, limit, width: options.vms_per_warp, most_output })
+    Ok(Common { program: program.clone(), env, files, image, fuel, limit, width: options.vms_per_warp, most_output })
 }
 
 /// Allocates the groups; when memory is short with no more than is needed, and if the caller left the number of VMs

@@ -27,15 +27,14 @@ pub enum Arg {
     /// The image: head bytes (`plan.head` of them), then the nonzero span of linear memory (from `ImageLow` on), then
     /// passive data segments at `SegmentsAt`, frames at `ImageFramesAt`, and spans at `ImageSpansAt`.
     Image = 4,
-    /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both; and
-    /// [`files`] at [`Par::FilesAt`].
+    /// `u32 argc, u32 argument bytes, u32 envc, u32 environment bytes`, then the NUL-terminated strings of both.
     Env = 5,
     /// [`Par`] as u64.
     Par = 6,
     /// The stop word: a u32 that the host may set to 1 while `vv_run` runs, so that every VM stops soon after. At
     /// [`STOP_TIME`] lies a time.
     Stop = 7,
-    /// Destination of `vv_gather`. Null elsewhere.
+    /// For `vv_gather` its destination; for `vv_run` of a program whose files are on the device, [`files`]. Else null.
     Pack = 8,
 }
 
@@ -171,13 +170,11 @@ pub enum Par {
     ImageSpansAt = 15,
     /// Nanoseconds that a VM may compute, in all its launches, and at most 2^62; or `u64::MAX`.
     Limit = 16,
-    /// Where [`files`] begin in `Env`, a multiple of 64, for a program whose files are on the device.
-    FilesAt = 17,
 }
 
 impl Par {
     /// Number of parameters.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 17;
 }
 
 /// A copy of folders that guests may only read. Offsets are bytes from its start, and u32.

@@ -3,7 +3,9 @@
 
 use crate::errno::{Errno, Result};
 use crate::stat::{Entry, How, Kind, Stat, Times};
-use cap_primitives::fs::{self, DirOptions, FileTypeExt, FollowSymlinks, Metadata, MetadataExt, OpenOptions};
+use cap_primitives::fs::{
+    self, DirOptions, FileTypeExt, FollowSymlinks, Metadata, MetadataExt, OpenOptions, OpenOptionsExt as _,
+};
 use cap_primitives::time::SystemTime;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -56,10 +58,11 @@ impl Folder {
         }
     }
 
-    /// Opens a file or folder in it for reading, but no symbolic link.
+    /// Opens a file or folder in it for reading, but no symbolic link. Nothing waits for what is no usual file.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<File> {
         let mut options = OpenOptions::new();
         options.read(true)._cap_fs_ext_follow(FollowSymlinks::No);
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
         Ok(fs::open(&self.dir, path.as_ref(), &options)?)
     }
 

@@ -33,8 +33,8 @@ const INPUT: usize = 64 << 10;
 pub struct Common {
     pub program: Program,
     pub env: Buffer,
-    /// Where in it files lie that the device has.
-    pub files_at: u64,
+    /// The files that the device has.
+    pub files: Option<Arc<Buffer>>,
     pub image: ImageBuffer,
     /// Total fuel of an input.
     pub fuel: u64,
@@ -240,7 +240,6 @@ impl Group {
         par[Par::ImageSize as usize] = common.image.size;
         par[Par::ImageFramesAt as usize] = common.image.frames_at;
         par[Par::ImageFrames as usize] = common.image.snapshot.as_ref().map_or(0, |s| s.frames.len() as u64);
-        par[Par::FilesAt as usize] = common.files_at;
         par[Par::Limit as usize] = match common.limit {
             Limit::Time(limit) => u64::try_from(limit.as_nanos()).unwrap_or(LONGEST).min(LONGEST),
             Limit::None | Limit::Fuel => u64::MAX,
@@ -624,6 +623,7 @@ impl Group {
         args[Arg::Env as usize] = Some(common.env.id());
         args[Arg::Par as usize] = Some(self.par.id());
         args[Arg::Stop as usize] = Some(self.stop.id());
+        args[Arg::Pack as usize] = common.files.as_ref().map(|files| files.id());
         Ok(args)
     }
 

@@ -16,6 +16,9 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
     if (lane >= width) return;
     thread = thread / VV_LANES * width + lane;
     if (!vv_begin(vm, mem, words, in, out, image, env, par, stop, thread)) return;
+#ifdef VV_FILES_HERE
+    vm->files = pack;
+#endif
 #if defined(VV_RECURSES) && !defined(VV_HOST)
     if (VV_UNLIKELY(vm->zero)) vv_room(vm);
 #endif

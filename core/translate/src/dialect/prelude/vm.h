@@ -102,9 +102,6 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
     vm->shared = image + VV_HEAD - par[VV_PAR_LOW];
 #endif
     vm->env = env;
-#ifdef VV_FILES_HERE
-    vm->files = env + par[VV_PAR_FILES_AT];
-#endif
 #if defined(VV_HAS_args_get) || defined(VV_HAS_args_sizes_get) || defined(VV_HAS_environ_get) || defined(VV_HAS_environ_sizes_get)
     if (VV_WORD(vm, VV_WORD_ENVIRONMENT)) vm->env = in + VV_WORD(vm, VV_WORD_ENVIRONMENT) - 1;
 #endif

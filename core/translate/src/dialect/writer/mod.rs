@@ -285,7 +285,6 @@ impl Writer<'_> {
             ("IMAGE_FRAMES_AT", Par::ImageFramesAt),
             ("IMAGE_FRAMES", Par::ImageFrames),
             ("LIMIT", Par::Limit),
-            ("FILES_AT", Par::FilesAt),
         ];
         for (name, par) in pars {
             def(&format!("VV_PAR_{name}"), par as u64, "");
