@@ -1,10 +1,11 @@
 //! Compiles text to a shared library with the system's C compiler, and loads the library into this process.
 
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Write};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
@@ -56,10 +57,72 @@ fn compiler_in(folder: &Path) -> Command {
     command
 }
 
+/// Compilers at work (their process groups) and their folders.
+struct AtWork {
+    groups: BTreeSet<u32>,
+    folders: BTreeSet<PathBuf>,
+    stopped: bool,
+}
+
+static AT_WORK: Mutex<AtWork> =
+    Mutex::new(AtWork { groups: BTreeSet::new(), folders: BTreeSet::new(), stopped: false });
+
+fn at_work() -> std::sync::MutexGuard<'static, AtWork> {
+    AT_WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the compilers that are at work, and removes their files: for a process that ends and does not wait for them. No
+/// other begins.
+pub fn stop_compilers() {
+    let mut at_work = at_work();
+    at_work.stopped = true;
+    for group in &at_work.groups {
+        // SAFETY: it takes numbers. The group's first process was not waited for yet, so no other has its number.
+        unsafe { libc::kill(-(*group as i32), libc::SIGKILL) };
+    }
+    for folder in &at_work.folders {
+        // What is left is in the folder for temporary files.
+        _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// Runs a command in a process group of its own, and notes it.
+fn output(command: &mut Command) -> std::io::Result<std::process::Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut noted = at_work();
+    if noted.stopped {
+        return Err(std::io::Error::other("the process ends"));
+    }
+    let child = command.spawn()?;
+    let group = child.id();
+    noted.groups.insert(group);
+    drop(noted);
+    let output = child.wait_with_output();
+    at_work().groups.remove(&group);
+    output
+}
+
+/// A folder for a compiler's files.
+struct Folder(Temporary);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let folder = Temporary::new().map_err(file_error("make a folder"))?;
+        at_work().folders.insert(folder.path().to_path_buf());
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        at_work().folders.remove(self.0.path());
+    }
+}
+
 /// Runs a compiler; returns its standard output, or its standard error as [`Error::Compile`].
 fn run(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| match error.kind() {
+    let output = output(command).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::PermissionDenied => Error::Unavailable {
             what: format!("the C compiler `{program}` cannot be run: {error}"),
             advice: "install one (apt-get install gcc), or name one in the environment variable CC".into(),
@@ -114,18 +177,19 @@ fn file_error(what: &'static str) -> impl Fn(std::io::Error) -> Error {
 
 /// Compiles a program to the bytes of a shared library, `jobs` units at a time.
 pub fn compile(source: Source<'_>, jobs: usize, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
-    let folder = Temporary::new().map_err(file_error("make a folder"))?;
-    let library = folder.path().join("program.so");
+    let folder = Folder::new()?;
+    let folder = folder.0.path();
+    let library = folder.join("program.so");
     let link = ["-shared", "-Wl,-Bsymbolic", "-lm", "-o"];
     if let [unit] = source.units {
         // A single unit's functions can be static (no VV_UNITS), so the optimiser sees all their callers.
         progress(0, 1);
-        let text = write_unit(folder.path(), 0, source.header, unit)?;
-        run(compiler_in(folder.path()).arg(text).args(link).arg(&library))?;
+        let text = write_unit(folder, 0, source.header, unit)?;
+        run(compiler_in(folder).arg(text).args(link).arg(&library))?;
         progress(1, 1);
     } else {
-        let objects = compile_units(folder.path(), source, jobs, progress)?;
-        run(compiler_in(folder.path()).args(objects).args(link).arg(&library))?;
+        let objects = compile_units(folder, source, jobs, progress)?;
+        run(compiler_in(folder).args(objects).args(link).arg(&library))?;
     }
     std::fs::read(&library).map_err(file_error("read the library"))
 }

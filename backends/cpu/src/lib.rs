@@ -8,6 +8,8 @@ mod host;
 mod pool;
 mod queue;
 
+pub use compile::stop_compilers;
+
 use libloading::Library;
 use pool::{Job, KernelFn, Pool, Stats};
 use queue::{Event, Queue, Task};
@@ -127,6 +129,7 @@ impl Device for CpuDevice {
     }
 
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+        let _first = self.pool.yield_to_compiler();
         compile::compile(source, self.info.parallel_tiles as usize, progress)
     }
     unsafe fn load(&self, binary: &[u8]) -> Result<ModuleId> {

@@ -2,6 +2,8 @@
 //!
 //! There are as many as keep the cores busy: the thread of each queue, and helpers. A tile that takes much longer than
 //! others of its kernel did may never end; if others wait, its thread gets a low priority, and another takes its place.
+//! While something compiles for longer than a moment, which then likely is what those who run wait for, all threads get a
+//! lower priority than the compiler's, and new ones take their places when it has ended.
 
 use crate::host;
 use libloading::Library;
@@ -23,6 +25,8 @@ const STACK: usize = 64 << 20;
 const LONG: u64 = 20_000_000;
 const LONG_TIMES: u64 = 4;
 const LONG_AT_FIRST: u64 = 250_000_000;
+/// Nanoseconds after which threads let a compiler go first.
+const COMPILES_LONG: u64 = 2_000_000_000;
 /// How often threads are watched, and how many times without work before they are no longer.
 const WATCH: Duration = Duration::from_millis(10);
 const IDLE: u32 = 100;
@@ -127,6 +131,8 @@ pub struct Worker {
     helper: bool,
     /// When the tile that it runs will be long, by [`host::now`]; `u64::MAX` if it runs none.
     long_at: AtomicU64,
+    /// It lets compilers go first.
+    yields: AtomicBool,
     replaced: AtomicBool,
 }
 
@@ -140,6 +146,16 @@ impl Worker {
 /// All workers of a device. The thread that submits a job works on it too, so a job never waits for a worker that is
 /// busy with another one, and there is one helper fewer than cores, or one more where a worker was replaced.
 pub struct Pool(Arc<Shared>);
+
+/// A compiler is at work.
+pub struct Compiling(Arc<Shared>);
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        lock(&self.0.state).compilers -= 1;
+        self.0.wake_watch();
+    }
+}
 
 /// What the threads share.
 struct Shared {
@@ -160,6 +176,9 @@ struct State {
     workers: Vec<Arc<Worker>>,
     /// What new threads shall do, for those that were replaced: a thread inherits the priority of the one that starts it.
     successors: Vec<Box<dyn FnOnce() + Send>>,
+    /// Compilers at work, and since when there are any.
+    compilers: usize,
+    compiling_since: u64,
     stop: bool,
 }
 
@@ -192,6 +211,17 @@ impl Pool {
     pub fn succeed(&self, body: impl FnOnce() + Send + 'static) {
         lock(&self.0.state).successors.push(Box::new(body));
         self.0.wake_watch();
+    }
+    /// Something compiles until this is dropped.
+    pub fn yield_to_compiler(&self) -> Compiling {
+        let mut state = lock(&self.0.state);
+        if state.compilers == 0 {
+            state.compiling_since = host::now();
+        }
+        state.compilers += 1;
+        drop(state);
+        self.0.wake_watch();
+        Compiling(self.0.clone())
     }
     /// Runs a job to its end.
     pub fn run(&self, job: &Arc<Job>, worker: &Worker) {
@@ -230,8 +260,13 @@ impl Drop for Pool {
 
 impl Shared {
     fn enlist(&self, helper: bool) -> Arc<Worker> {
-        let (long_at, replaced) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
-        let worker = Arc::new(Worker { thread: threads::number(), helper, long_at, replaced });
+        let worker = Arc::new(Worker {
+            thread: threads::number(),
+            helper,
+            long_at: AtomicU64::new(u64::MAX),
+            yields: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
+        });
         lock(&self.state).workers.push(worker.clone());
         worker
     }
@@ -275,7 +310,8 @@ impl Shared {
                 _ = thread("vv-queue", body);
             }
             let busy = state.workers.iter().filter(|worker| worker.long_at.load(Ordering::Relaxed) < u64::MAX).count();
-            idle = if busy == 0 { idle + 1 } else { 0 };
+            idle = if busy == 0 && state.compilers == 0 { idle + 1 } else { 0 };
+            self.yield_or_not(&mut state);
             if busy > self.cores || busy > 0 && state.jobs.iter().any(|job| !job.exhausted()) {
                 self.replace_long(&mut state);
             }
@@ -288,12 +324,31 @@ impl Shared {
             };
         }
     }
+    /// Lets a compiler that works for long go first, or starts others in place of the threads that did.
+    fn yield_or_not(self: &Arc<Self>, state: &mut State) {
+        if state.compilers == 0 {
+            if state.workers.iter().any(|worker| worker.yields.load(Ordering::Relaxed)) {
+                self.replace(state, |worker| worker.yields.load(Ordering::Relaxed));
+            }
+        } else if host::now().saturating_sub(state.compiling_since) > COMPILES_LONG {
+            for worker in state.workers.iter().filter(|worker| !worker.yields.load(Ordering::Relaxed)) {
+                let yields = threads::lower_priority(worker.thread, threads::BELOW_NORMAL);
+                worker.yields.store(yields, Ordering::Relaxed);
+            }
+        }
+    }
     /// Gives those whose tile is long a low priority, and starts others in their place.
     fn replace_long(self: &Arc<Self>, state: &mut State) {
-        let (now, before) = (host::now(), state.workers.len());
+        let now = host::now();
+        self.replace(state, |worker| {
+            worker.long_at.load(Ordering::Relaxed) <= now && threads::lower_priority(worker.thread, threads::LOW)
+        });
+    }
+    /// Starts others in place of some.
+    fn replace(self: &Arc<Self>, state: &mut State, which: impl Fn(&Worker) -> bool) {
+        let before = state.workers.len();
         state.workers.retain(|worker| {
-            let long = worker.long_at.load(Ordering::Relaxed) <= now;
-            if long && threads::lower_priority(worker.thread) {
+            if which(worker) {
                 worker.replaced.store(true, Ordering::Relaxed);
             }
             !worker.replaced()

@@ -9,13 +9,17 @@ pub fn number() -> i32 {
     0
 }
 
-/// Lets other threads of this process go first, if the system can do that for one thread; it cannot be undone.
-pub fn lower_priority(thread: i32) -> bool {
-    /// A sixteenth of a usual thread's share; 64 such threads and two usual ones on two cores share them about equally.
-    const NICE: i32 = 15;
+/// A thirtieth of a usual thread's share; 64 such threads and two usual ones on two cores share them about equally.
+pub const LOW: i32 = 15;
+/// A third of it.
+pub const BELOW_NORMAL: i32 = 5;
+
+/// Lets other threads of this process go first, [`LOW`] or [`BELOW_NORMAL`], if the system can do that for one thread; it
+/// cannot be undone.
+pub fn lower_priority(thread: i32, nice: i32) -> bool {
     // SAFETY: it takes numbers, and reports one that is no thread's.
     #[cfg(target_os = "linux")]
-    return unsafe { libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, NICE) } == 0;
+    return unsafe { libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, nice) } == 0;
     #[cfg(not(target_os = "linux"))]
     return false;
 }

@@ -326,7 +326,8 @@ impl Bench<'_> {
 
     fn vectorvisor(&self, verb: &str) -> Result<Command> {
         let mut command = self.run.command("vectorvisor")?;
-        _ = command.arg(verb).args(["--backend", &self.run.backend, "--cache-dir"]);
+        // What is measured is translated.
+        _ = command.arg(verb).args(["--interpret=never", "--backend", &self.run.backend, "--cache-dir"]);
         _ = command.arg(self.run.cache.clone().unwrap_or_else(|| self.folder.join("cache")));
         _ = command.args(&self.run.options);
         Ok(command)

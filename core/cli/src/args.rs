@@ -69,8 +69,9 @@ auto: what earlier autotuning found to be fastest for this program, options and 
 GPU linear memory (0); then, on a GPU with thousands of VMs, if the rest of the run takes longer than compiling, the run autotunes: \
 cells of 8 bytes, which are faster where all VMs go the same way, compile beside it, then the inputs of a group of VMs run once more, \
 and with cells for at most half as long again, or a second, which together is at most half of what is then left. A run that ends before the compiler does not wait for it. Results are the same in any case.
-tune: autotunes now, with the first inputs and all of 8, 16, 32 and 0. It needs tiles of several VMs, on the cpu by --lanes 8. `serve` \
-does it on a GPU, with 0 and 8, once some thousands of requests have ended that were about the same work.
+tune: autotunes now, with the first inputs and all of 8, 16, 32 and 0. It needs tiles of several VMs, on the cpu by --lanes 8.
+`serve` tries 0 and 8 on a GPU once some thousands of requests have ended that were about the same work; with auto if the program has \
+the device for itself.
 default: the device's default, whatever autotuning found, and no autotuning.
 ";
 
@@ -126,10 +127,12 @@ pub struct TranslateArgs {
     /// Divide functions larger than N, in instructions, more or less [default: 20000 on GPUs].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub divide: Option<u32>,
-    /// Interpret the program's code instead of translating it: compiled in 1 to 3 s, however large it is, but it runs
-    /// many times as long.
-    #[arg(long)]
-    pub interpret: bool,
+    /// When to interpret the program's code instead of translating it: an interpreter is compiled in a second or two,
+    /// however large the program is, but it runs many times as long. auto: while a program that takes long to compile is
+    /// compiled for the first time; inputs that run then begin anew. Alone the option says always.
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true,
+          default_value_t = InterpretArg::Auto, default_missing_value = "always")]
+    pub interpret: InterpretArg,
     /// Suspend at every call (a test of suspension; slow).
     #[arg(long)]
     pub force_framed: bool,
@@ -144,6 +147,17 @@ pub struct TranslateArgs {
     /// Neither look for a compiled program nor keep this one.
     #[arg(long)]
     pub no_cache: bool,
+}
+
+/// `--interpret`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InterpretArg {
+    /// Until a program that takes long to compile is compiled.
+    Auto,
+    /// Always.
+    Always,
+    /// Never: wait for the compiler.
+    Never,
 }
 
 /// `--state`.
@@ -428,7 +442,7 @@ pub enum Until {
 const STATS: &str = "\
 Write figures of the run to this file, as a JSON object. Seconds: `seconds` of the whole command, `run_seconds` of running the \
 inputs, `kernel_seconds` in the program's kernel (0 where the driver cannot tell), `compile_seconds` of the device's compiler, now or \
-when the program was put into the cache (`cached`). Counts: `inputs`, `failed`, `launches`, `reruns`, `vms` at the same time, the most that shared a warp (`vms_per_warp`), `lanes` of a tile. \
+when the program was put into the cache (`cached`). Counts: `inputs`, `failed`, those that ran `interpreted` before the program was compiled, `launches`, `reruns`, `vms` at the same time, the most that shared a warp (`vms_per_warp`), `lanes` of a tile. \
 Bytes: `bytes_in` and `bytes_out` of standard input and output, `cell` of the interleaving (0: linear), `vm_bytes` of one VM's memory, \
 `device_bytes` of all VMs and their buffers. `files`, of a program that opens some, is `device` or `host`, where they are, and `files_why` why they \
 are not on the device. And `backend`, `device`, `version`. With several devices the object has what they did \

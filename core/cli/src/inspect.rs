@@ -13,7 +13,7 @@ use vectorvisor::driver::{Error as DriverError, Language};
 use vectorvisor::translate::wasm::imports_files;
 use vectorvisor::translate::{self, Bounds, Colour, Meta, Options, Traps};
 use vectorvisor::{
-    BackendSpec, Choice, DeviceInfo, DeviceKind, Edges, End, Error, Files, FilesAt, Fleet, FleetOptions, Input,
+    BackendSpec, Choice, DeviceInfo, DeviceKind, Edges, End, Error, Files, FilesAt, Fleet, FleetOptions, Input, Stage,
 };
 
 /// Runs the subcommand; returns the exit code.
@@ -313,7 +313,8 @@ fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
     let mut options =
         setup::program_options(&args.translate, &["_start"], files_at(args, given.as_ref()), engine.info())?;
     options.profile = true;
-    let program = setup::program(&engine, &args.program, bytes, &options, &mut progress)?;
+    let mut tell = |stage: Stage<'_>| progress.stage(stage);
+    let program = setup::program(&engine, &args.program, bytes, &args.translate, &options, &mut tell)?;
     let name = args.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let options = FleetOptions { vms: Some(1), args: vec![name], files: given, ..FleetOptions::default() };
     let mut fleet = Fleet::new(&program, &options, Some(1))?;

@@ -44,8 +44,9 @@ pub fn on_signal(first: impl FnOnce() + Send + 'static) {
     *FIRST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(first));
 }
 
-/// Ends the process at once, without the drivers' destructors.
+/// Ends the process at once, without the drivers' destructors, and the compilers that it has started.
 pub fn leave(code: i32) -> ! {
+    vectorvisor_cpu::stop_compilers();
     // SAFETY: it does not return, and runs no code of the process.
     unsafe { nix::libc::_exit(code) }
 }

@@ -116,6 +116,7 @@ impl Progress {
             Stage::Translating => "translating".to_string(),
             Stage::Compiling { done, total } => format!("compiling, unit {done} of {total}"),
             Stage::Loading { .. } => "loading".to_string(),
+            Stage::Interpreting => "interpreting while it is compiled".to_string(),
             // Keeps the bar of the inputs.
             Stage::Autotuning { done, total } => {
                 return self.tell(named(format!("trying memory layouts, {done} of {total} done")));

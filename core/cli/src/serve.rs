@@ -44,7 +44,7 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         body: args.max_body as usize,
         content_type: args.content_type.clone(),
         cgi: args.cgi,
-        autotune: setup::autotuning(&args.translate) == Autotuning::Now,
+        autotune: autotunes(args),
         tls,
         trace: trace.clone(),
         ..Options::default()
@@ -102,6 +102,16 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     })
 }
 
+/// Whether programs are autotuned: others that share a device would disturb the measurement, which is worth it only if
+/// the caller wants it.
+fn autotunes(args: &ServeArgs) -> bool {
+    match setup::autotuning(&args.translate) {
+        Autotuning::Now => true,
+        Autotuning::Auto => args.fleets == 1 && args.programs.len() == 1,
+        Autotuning::Never => false,
+    }
+}
+
 /// The device of each fleet.
 fn fleets(devices: &[BackendSpec], each: u32) -> Vec<BackendSpec> {
     devices.iter().flat_map(|device| std::iter::repeat_n(device.clone(), each as usize)).collect()
@@ -124,7 +134,7 @@ fn prepare(
             let mut tell = |stage: vectorvisor::Stage<'_>| {
                 progress.lock().unwrap_or_else(PoisonError::into_inner).stage_of(name, stage);
             };
-            Program::new(&engine, bytes, &options, &mut tell).with_context(|| path.display().to_string())
+            setup::program(&engine, path, bytes, &args.translate, &options, &mut tell)
         });
         let spec = BackendSpec { name: engine.backend().into(), index: Some(engine.info().index) };
         Ok((spec, programs.collect::<Result<_>>()?))

@@ -2,9 +2,9 @@
 
 use crate::Usage;
 use crate::args::{
-    AlignmentArg, BoundsArg, DeviceArgs, FileArgs, Interleave, StateArg, TranslateArgs, TrapsArg, VmArgs,
+    AlignmentArg, BoundsArg, DeviceArgs, FileArgs, Interleave, InterpretArg, StateArg, TranslateArgs, TrapsArg, VmArgs,
 };
-use crate::report::{self, Progress};
+use crate::report;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use vectorvisor::translate::Error as TranslateError;
 use vectorvisor::translate::wasm::imports_files;
 use vectorvisor::{
     Alignment, Autotuning, BackendSpec, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, Files, FilesAt,
-    FleetOptions, Program, ProgramOptions, Quirks, Traps,
+    FleetOptions, Program, ProgramOptions, Quirks, Stage, Traps,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with
@@ -75,15 +75,19 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(vectorvisor::to_wasm_of(path, &bytes)?.into_owned())
 }
 
-/// Translates and compiles `bytes`, the contents of `path`.
+/// Translates and compiles `bytes`, the contents of `path`, or interprets it meanwhile if the command line allows that.
 pub fn program(
     engine: &Engine,
     path: &Path,
     bytes: &[u8],
+    args: &TranslateArgs,
     options: &ProgramOptions,
-    progress: &mut Progress,
+    progress: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Program> {
-    Program::new(engine, bytes, options, &mut |stage| progress.stage(stage)).with_context(|| path.display().to_string())
+    // Autotuning measures compiled programs.
+    let tiered = args.interpret == InterpretArg::Auto && autotuning(args) != Autotuning::Now;
+    let make = if tiered { Program::tiered } else { Program::new };
+    make(engine, bytes, options, progress).with_context(|| path.display().to_string())
 }
 
 /// An export that is not there is a mistake on the command line.
@@ -148,7 +152,7 @@ pub fn translation(args: &TranslateArgs, roots: &[&str], files: FilesAt, device:
         linked: args.linked,
         divide: args.divide,
         keep: args.state == StateArg::Keep,
-        interpret: args.interpret,
+        interpret: args.interpret == InterpretArg::Always,
         force_framed: args.force_framed,
         files,
         roots: roots.iter().map(ToString::to_string).collect(),

@@ -108,6 +108,11 @@ impl Cache {
         self.dir.join(format!("{kind}-{}", blake3::Hash::from_bytes(*key).to_hex()))
     }
 
+    /// Whether there is an entry, as far as its file tells.
+    pub fn has(&self, kind: &str, key: &Key) -> bool {
+        trust::open(&self.path(kind, key)).is_ok()
+    }
+
     /// An entry's bytes; missing, unreadable, another user's and damaged are all `None`. It counts as used now.
     pub fn get(&self, kind: &str, key: &Key) -> Option<Vec<u8>> {
         let mut file = trust::open(&self.path(kind, key)).ok()?;

@@ -20,6 +20,7 @@ mod sizes;
 mod spread;
 mod staging;
 mod start;
+mod tier;
 mod timekeeper;
 mod words;
 
@@ -234,7 +235,7 @@ impl Fleet {
     ) -> Result<Summary> {
         let mut numbered = self.begin(inputs)?;
         let summary = self.run_jobs(entry, &mut Jobs::new(&mut numbered), sink)?;
-        self.remember_needs();
+        self.remember(&summary);
         Ok(summary)
     }
 
@@ -253,7 +254,7 @@ impl Fleet {
         self.exact_left = self.options.exact_reruns;
         let mut served = Served::new(source, key::seed(self.options.seed)?);
         let summary = self.run_jobs(entry, &mut served, sink)?;
-        self.remember_needs();
+        self.remember(&summary);
         Ok(summary)
     }
 
@@ -262,9 +263,12 @@ impl Fleet {
         self.cancel.waker()
     }
 
-    /// Lets later fleets begin with what was enough for nearly all inputs of this one.
-    fn remember_needs(&self) {
-        if let Some(enough) = self.needs.enough(&self.made.meta().plan) {
+    /// Lets later fleets begin with what was enough for nearly all inputs of this one; and if it was interpreted to its
+    /// end, for how long.
+    fn remember(&self, summary: &Summary) {
+        if self.made.next_tier().is_some() {
+            self.made.remember_interpreted(summary.elapsed.as_secs_f64());
+        } else if let Some(enough) = self.needs.enough(&self.made.meta().plan) {
             self.made.remember_learnt(enough);
         }
     }
@@ -273,12 +277,6 @@ impl Fleet {
     fn begin<'a, I: Iterator<Item = Input> + ?Sized>(&mut self, inputs: &'a mut I) -> Result<Numbered<'a, I>> {
         self.exact_left = self.options.exact_reruns;
         Ok(Numbered::new(inputs, key::seed(self.options.seed)?))
-    }
-
-    /// Runs a part of a run.
-    fn run_jobs(&mut self, entry: &str, jobs: &mut dyn Source<Job>, sink: &mut dyn FnMut(Outcome)) -> Result<Summary> {
-        let program = self.common.program.clone();
-        run::run(self, program.require(entry)?, jobs, sink)
     }
 
     /// The exact place of an out-of-bounds access, by running its input again.

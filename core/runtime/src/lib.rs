@@ -34,6 +34,7 @@ mod options;
 mod outcome;
 mod program;
 mod source;
+mod tier;
 mod trace;
 mod tune;
 mod value;

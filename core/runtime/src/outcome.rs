@@ -122,6 +122,8 @@ pub struct Summary {
     pub inputs: usize,
     /// Outcomes delivered; fewer than `inputs` only after a cancellation.
     pub delivered: usize,
+    /// How many of them were interpreted, before the program was compiled ([`crate::Program::tiered`]).
+    pub interpreted: usize,
     /// Launches of the program's kernel.
     pub launches: u64,
     /// The most VMs that shared a warp in a launch.
@@ -141,6 +143,7 @@ impl std::ops::AddAssign for Summary {
     fn add_assign(&mut self, more: Self) {
         self.inputs += more.inputs;
         self.delivered += more.delivered;
+        self.interpreted += more.interpreted;
         self.launches += more.launches;
         self.vms_per_warp = self.vms_per_warp.max(more.vms_per_warp);
         self.reruns += more.reruns;

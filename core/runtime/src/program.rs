@@ -1,6 +1,7 @@
 //! A module, translated and compiled for one device, or taken from the disk cache.
 
 use crate::cache::{Cache, Key, key};
+use crate::tier::NextTier;
 use crate::{Engine, Error, Measured, ProgramOptions, Result, Tuning};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -30,6 +31,8 @@ pub enum Stage<'a> {
         /// It came from the disk cache.
         cached: bool,
     },
+    /// The program is interpreted, and compiles beside ([`Program::tiered`]).
+    Interpreting,
     /// Measuring the candidates of autotuning.
     Autotuning {
         /// Candidates that are done.
@@ -179,6 +182,8 @@ struct Inner {
     meta: Meta,
     kernels: Kernels,
     cached: bool,
+    /// It is interpreted until this is there.
+    next_tier: Option<NextTier>,
     // Keeps the kernels alive.
     _module: Module,
 }
@@ -275,8 +280,53 @@ impl Program {
             meta,
             kernels,
             cached,
+            next_tier: None,
             _module: module,
         })))
+    }
+
+    /// Whether the cache has it compiled.
+    pub(crate) fn is_cached(engine: &Engine, wasm: &[u8], asked: &ProgramOptions) -> bool {
+        let find = || {
+            let choice = Choice::new(engine.backend(), engine.info(), wasm, asked);
+            let cache = Cache::quietly(&asked.cache, asked.cache_limit)?;
+            let key = meta_key(engine.backend(), engine.info(), wasm, &choice.translation)?;
+            let known: Known = postcard::from_bytes(&cache.get("meta", &key)?).ok()?;
+            cache.has("bin", &known.binary).then_some(())
+        };
+        find().is_some()
+    }
+
+    /// For how many seconds earlier runs interpreted it, which ended before it was compiled.
+    pub(crate) fn seconds_interpreted(engine: &Engine, wasm: &[u8], asked: &ProgramOptions) -> f64 {
+        let find = || {
+            let key = tuning_key(engine.backend(), engine.info(), wasm, asked)?;
+            let bytes = Cache::quietly(&asked.cache, asked.cache_limit)?.get(INTERPRETED, &key)?;
+            Some(f64::from_le_bytes(bytes.try_into().ok()?))
+        };
+        find().unwrap_or(0.0)
+    }
+
+    /// Adds the seconds of a run to them.
+    pub(crate) fn remember_interpreted(&self, seconds: f64) {
+        let (engine, wasm) = (&self.0.engine, &self.0.wasm);
+        let asked = ProgramOptions { interpret: false, ..self.0.asked.clone() };
+        let all = Self::seconds_interpreted(engine, wasm, &asked) + seconds;
+        if let Some(key) = tuning_key(engine.backend(), engine.info(), wasm, &asked) {
+            self.remember(INTERPRETED, &key, &all.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn with_next_tier(mut self, next: NextTier) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.next_tier = Some(next);
+        }
+        self
+    }
+
+    /// If it is interpreted for now: what it becomes.
+    pub(crate) fn next_tier(&self) -> Option<&NextTier> {
+        self.0.next_tier.as_ref()
     }
 
     /// What the translator found out: memory layout, entries, function names.
@@ -342,12 +392,16 @@ impl Program {
     /// dropped.
     pub(crate) fn tuned(&self, tuning: Tuning, now: &ProgramOptions) -> Result<Self> {
         let (alignment, with, without) = (now.alignment, now.with.clone(), now.without.clone());
-        let mut options = ProgramOptions { alignment, with, without, ..self.0.asked.clone() };
+        let mut options = ProgramOptions { interpret: false, ..self.0.asked.clone() };
+        // The interpreter assumes nothing.
+        if self.0.next_tier.is_none() {
+            options = ProgramOptions { alignment, with, without, ..options };
+        }
         tuning.apply(&mut options);
         let mut program = Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
         // As the caller asked, so that later autotuning has the same choice.
         if let Some(inner) = Arc::get_mut(&mut program.0) {
-            (inner.asked, inner.tuning) = (self.0.asked.clone(), Some(tuning));
+            (inner.asked, inner.tuning) = (ProgramOptions { interpret: false, ..self.0.asked.clone() }, Some(tuning));
             inner.learnt = self.0.learnt;
         }
         Ok(program)
@@ -475,6 +529,8 @@ const UNSHARED: &str = "unshared";
 const DEEP: &str = "deep";
 /// Kind of cache entry: a [`Learnt`].
 const LEARNT: &str = "learnt";
+/// Kind of cache entry: seconds of runs in which the program was interpreted, and that ended before it was compiled.
+const INTERPRETED: &str = "interpreted";
 /// Kind of cache entry: a [`Tuning`].
 const TUNING: &str = "tuning";
 

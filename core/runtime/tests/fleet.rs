@@ -1052,6 +1052,7 @@ fn a_warm_start_translates_nothing() {
                 Stage::Loading { cached: false } => "loading",
                 Stage::Loading { cached: true } => "cached",
                 Stage::Autotuning { .. } | Stage::Autotuned { .. } => "autotuning",
+                Stage::Interpreting => "interpreting",
                 Stage::Warning(_) => "warning",
             });
         });

@@ -509,6 +509,16 @@ fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
     Ok(Kernel { header, units, meta: Meta { shared, ..meta(&program, &facts, &layout, image, options, state) } })
 }
 
+/// Bytes of a module's code; 0 if it has none, or is no module.
+pub fn code_size(wasm: &[u8]) -> usize {
+    use wasmparser::{Parser, Payload};
+    let code = |payload| match payload {
+        Ok(Payload::CodeSectionStart { size, .. }) => Some(size as usize),
+        _ => None,
+    };
+    Parser::new(0).parse_all(wasm).find_map(code).unwrap_or(0)
+}
+
 /// The program as code, and an interpreter of its operations.
 fn interpreted(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
     check(options)?;

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use stop::{Stop, Stops};
-use vectorvisor::{End, Engine, Fleet, Input, Outcome, Trace};
+use vectorvisor::{End, Engine, Fleet, Input, Outcome, Stage, Trace};
 
 /// What runs the inputs.
 enum Runs {
@@ -105,7 +105,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
             ended("open device");
             let files = setup::files_at(options.files.as_ref());
             let program_options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
-            let program = setup::program(&engine, &args.program, &bytes, &program_options, &mut lock(&progress))?;
+            let mut tell = |stage: Stage<'_>| lock(&progress).stage(stage);
+            let program = setup::program(&engine, &args.program, &bytes, &args.translate, &program_options, &mut tell)?;
             ended("load program");
             let fleet = Fleet::new(&program, &options, count)?;
             ended("allocate VMs");
@@ -207,7 +208,11 @@ pub fn map(args: &MapArgs) -> Result<i32> {
             };
             let (kernel, launches) =
                 (summary.kernel.as_secs_f64(), report::count(summary.launches, "launch", "launches"));
-            format!(" on {vms}{warp} ({kernel:.3} s in {launches})")
+            let interpreted = match summary.interpreted {
+                0 => String::new(),
+                count => format!("; {count} inputs were interpreted"),
+            };
+            format!(" on {vms}{warp} ({kernel:.3} s in {launches}{interpreted})")
         }
         Runs::Several(all) => format!(": {}", devices::text(&all.names, &devices)),
     };

@@ -60,7 +60,8 @@ impl Feed {
             Stage::Loading { .. } => state.line.now = "loading",
             Stage::Autotuning { .. } => state.line.now = "autotuning",
             Stage::Autotuned { .. } => state.line.now = "running",
-            Stage::Warning(_) => {}
+            // It runs.
+            Stage::Interpreting | Stage::Warning(_) => {}
         });
     }
 

@@ -47,7 +47,7 @@ impl Fleet {
         when.check(self.made.asked(), self.made.engine().info())?;
         let mut numbered = self.begin(inputs)?;
         let summary = self.run_share(entry, when, &|| total, &mut Jobs::new(&mut numbered), sink, progress)?;
-        self.remember_needs();
+        self.remember(&summary);
         Ok(summary)
     }
 
@@ -220,11 +220,7 @@ impl Fleet {
             _ => self.made.remember_tuning(chosen),
         };
         progress(Stage::Autotuned { candidates: &measured, chosen, remembered });
-        let mut next = next?;
-        next.exact_left = self.exact_left;
-        std::mem::swap(&mut next.exact, &mut self.exact);
-        std::mem::swap(&mut next.needs, &mut self.needs);
-        *self = next;
+        self.replace(next?);
         Ok(true)
     }
 
@@ -367,6 +363,8 @@ impl Fleet {
     /// The device failed, or has no memory for the VMs any more. No input of the caller's was running.
     pub fn tune(&mut self, entry: &str, tuner: Tuner, progress: Progress<'_>) -> Result<()> {
         let Tuner { candidates, sample, others, .. } = tuner;
+        // Its candidates are for the compiled program, which is then there, or nearly.
+        self.await_next_tier()?;
         let jobs: Vec<Job> = self.begin(&mut sample.into_iter())?.collect();
         let (first, expected) = self.run_sample(entry, &jobs, &mut |_| ())?;
         if !first.cancelled {
@@ -395,7 +393,7 @@ impl Compiling {
             let (made, now, tuning) = (made.clone(), now.clone(), *candidate);
             let make = move || {
                 // The run reads and writes meanwhile, and some compile on all processors.
-                lower_priority(threads::number());
+                lower_priority(threads::number(), threads::LOW);
                 made.tuned(tuning, &now)
             };
             (tuning, thread().spawn(make).map_err(failed))
@@ -417,7 +415,7 @@ impl Compiling {
 }
 
 /// What a fleet learnt about its inputs, for another fleet that runs the same inputs.
-struct Successor {
+pub struct Successor {
     options: FleetOptions,
     vms: usize,
     rate: f64,
@@ -425,14 +423,14 @@ struct Successor {
 }
 
 impl Successor {
-    fn of(fleet: &Fleet) -> Self {
+    pub fn of(fleet: &Fleet) -> Self {
         let out_capacity = u32::try_from(fleet.quota.output).ok();
         let options = FleetOptions { out_capacity, ..fleet.options.clone() };
         Self { options, vms: fleet.vms(), rate: fleet.rate, quota: fleet.quota }
     }
 
     /// A fleet with as many VMs; with fewer only if the caller left their number open and memory does not suffice.
-    fn fleet(&self, program: &Program, cancel: CancelHandle) -> Result<Fleet> {
+    pub fn fleet(&self, program: &Program, cancel: CancelHandle) -> Result<Fleet> {
         let mut fleet = Fleet::with_cancel(program, &self.options, Some(self.vms), cancel)?;
         fleet.rate = self.rate;
         fleet.quota = fleet.quota.max(self.quota);

@@ -387,7 +387,7 @@ impl Shared<'_> {
             }
             when = Autotuning::Never;
         }
-        fleet.remember_needs();
+        fleet.remember(&summary);
         Ok(summary)
     }
 

@@ -587,15 +587,15 @@ impl Group {
         Ok(())
     }
 
-    /// Forgets all inputs; returns their numbers.
-    pub fn abandon(&mut self) -> Vec<usize> {
+    /// Takes all inputs out of the VMs.
+    pub fn take_back(&mut self) -> impl Iterator<Item = Box<Job>> {
         if self.in_flight {
             // Its results are discarded, so an error is too.
             _ = self.finish();
         }
         self.launched.clear();
         (self.occupied, self.staged, self.asleep, self.wake, self.at_barrier) = (0, 0, 0, None, 0);
-        self.slots.iter_mut().filter_map(Option::take).map(|slot| slot.job.index).collect()
+        self.slots.iter_mut().filter_map(Option::take).map(|slot| slot.job)
     }
 
     /// Replaces the fleet's image.

@@ -8,7 +8,7 @@ use super::job::{Job, Phase, Quota};
 use super::settle::{Fate, message, too_much_memory};
 use super::start::Init;
 use super::{Fleet, now};
-use crate::{End, Error, Outcome, Place, Polled, Result, Source, Summary};
+use crate::{End, Error, Outcome, Place, Polled, Program, Result, Source, Summary};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::Error as DriverError;
@@ -48,7 +48,7 @@ pub struct Run<'a> {
     /// The source has nothing at present, and perhaps from this time on.
     not_yet: Option<Option<Instant>>,
     /// Taken from the source when no VM was free.
-    waiting: Option<Box<Job>>,
+    pub waiting: Option<Box<Job>>,
     /// To run again: with a larger quota, more fuel, another program, or each in a warp of its own.
     pub retry: VecDeque<Box<Job>>,
     /// To run again alone on the device, where fuel stands for time.
@@ -71,21 +71,30 @@ pub struct Run<'a> {
     pub deep: usize,
     /// When the device was in the program's kernel.
     busy: Busy,
+    /// The program, if it is interpreted for now.
+    pub next_tier: Option<Program>,
+    /// It is compiled: no more inputs are taken, and then what runs is stopped.
+    pub closing: bool,
+    pub stopping: bool,
+    /// Inputs for the compiled program.
+    pub left: Vec<Job>,
 }
 
-/// Runs jobs until there are no more.
+/// Runs jobs until there are no more; or until its program, which is interpreted, is compiled: then it also gives the inputs
+/// that have not ended.
 pub fn run(
     fleet: &mut Fleet,
     entry: &Entry,
     source: &mut dyn Source<Job>,
     sink: &mut dyn FnMut(Outcome),
-) -> Result<Summary> {
+) -> Result<(Summary, Option<Vec<Job>>)> {
     // Cancelled autotuning leaves no VMs, and there is nothing to run.
     if fleet.groups.is_empty() && !fleet.cancel.cancelled() {
         return Err(Error::Memory("the VMs could not be allocated again after autotuning".into()));
     }
     fleet.initialise(entry)?;
-    Run::new(fleet, entry, source, sink).until_all_ended()
+    let program = Some(fleet.common.program.clone()).filter(|program| program.next_tier().is_some());
+    Run { next_tier: program, ..Run::new(fleet, entry, source, sink) }.until_all_ended()
 }
 
 impl<'a> Run<'a> {
@@ -115,39 +124,55 @@ impl<'a> Run<'a> {
             summary: Summary::default(),
             deep: 0,
             busy: Busy::default(),
+            next_tier: None,
+            closing: false,
+            stopping: false,
+            left: Vec::new(),
         }
     }
 
     /// Runs everything; after an error or a cancellation no input is left in the VMs.
-    pub fn until_all_ended(mut self) -> Result<Summary> {
+    pub fn until_all_ended(mut self) -> Result<(Summary, Option<Vec<Job>>)> {
         let begin = Instant::now();
         self.groups = self.fleet.groups.len();
         // Not if the caller chose the number of VMs, nor where they keep a state.
         self.extends = self.fleet.options.vms.is_none() && !self.fleet.common.program.meta().keeps;
         self.fleet.tell_meter();
         let result = self.all();
-        let mut lost: Vec<usize> = self.fleet.groups.iter_mut().flat_map(|g| g.abandon()).collect();
+        let mut lost: Vec<usize> =
+            self.fleet.groups.iter_mut().flat_map(|g| g.take_back()).map(|job| job.index).collect();
         lost.extend(self.end_deep());
         lost.extend(self.waiting.iter().chain(&self.retry).chain(&self.solo).map(|job| job.index));
+        lost.extend(self.left.iter().map(|job| job.index));
         lost.sort_unstable();
         self.shrink();
         self.fleet.tell_meter();
         self.summary.elapsed = begin.elapsed();
         self.summary.kernel = self.busy.total();
         match result {
-            Ok(()) => Ok(self.summary),
+            Ok(ended) => Ok((self.summary, (!ended).then_some(self.left))),
             Err(source) => Err(Error::Lost { lost, source: Box::new(source) }),
         }
     }
 
-    fn all(&mut self) -> Result<()> {
+    /// Waits for all launches in flight.
+    pub fn await_flying(&mut self) -> Result<()> {
+        while let Some(g) = self.flying.front().copied() {
+            self.complete(g)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all have ended, or the run was cancelled; otherwise those left are for the compiled program.
+    fn all(&mut self) -> Result<bool> {
         loop {
             if self.fleet.cancel.cancelled() {
                 self.summary.cancelled = true;
-                while let Some(g) = self.flying.front().copied() {
-                    self.complete(g)?;
-                }
-                return Ok(());
+                self.await_flying()?;
+                return Ok(true);
+            }
+            if self.tiers_up()? {
+                return Ok(false);
             }
             // Where fuel stands for time, inputs that run alone have the device for themselves.
             let solo = self.fleet.common.limit == Limit::Fuel && self.solo_running > 0;
@@ -193,6 +218,7 @@ impl<'a> Run<'a> {
             } else if let Some(wake) = self.next_wake() {
                 _ = self.fleet.cancel.sleep_until(Some(if self.exhausted { wake.min(look()) } else { wake }));
             } else if let (Some(until), true) = (self.not_yet, self.retry.is_empty()) {
+                let until = if self.next_tier.is_some() { until.into_iter().chain([look()]).min() } else { until };
                 _ = self.fleet.cancel.sleep_until(until);
             } else if self.exhausted
                 && self.waiting.is_none()
@@ -200,8 +226,8 @@ impl<'a> Run<'a> {
                 && self.solo.is_empty()
                 && !self.ready()
             {
-                if self.fleet.deep.as_ref().is_none_or(Deep::is_idle) {
-                    return Ok(());
+                if self.left.is_empty() && self.fleet.deep.as_ref().is_none_or(Deep::is_idle) {
+                    return Ok(true);
                 }
                 _ = self.fleet.cancel.sleep_until(Some(look()));
             }
@@ -239,6 +265,10 @@ impl<'a> Run<'a> {
             return Some(job);
         }
         while !self.exhausted && self.not_yet.is_none() && !self.fleet.cancel.cancelled() {
+            if self.closing {
+                self.not_yet = Some(None);
+                return None;
+            }
             // Those that wait there would be ever more.
             if self.fleet.deep.as_ref().is_some_and(|deep| deep.bytes() > self.staged()) {
                 self.not_yet = Some(None);
@@ -514,7 +544,12 @@ impl<'a> Run<'a> {
         let group = |g: &usize| &self.fleet.groups[*g];
         let looks = self.fleet.common.limit != Limit::Fuel && self.flying.iter().any(|g| group(g).looks());
         let grows = self.extends && self.flying.iter().any(|g| group(g).may_linger());
-        while self.flying.len() > 1 || (asks.is_some() || looks || grows) && !self.flying.is_empty() {
+        let next_tier = self.next_tier.as_ref().and_then(Program::next_tier).filter(|_| !self.closing);
+        let watches = asks.is_some() || looks || grows || next_tier.is_some();
+        while self.flying.len() > 1 || watches && !self.flying.is_empty() {
+            if next_tier.is_some_and(|next| next.look().is_some()) {
+                return None;
+            }
             if let Some(g) = self.flying.iter().find(|g| group(g).ended()) {
                 return Some(Step::Complete(*g));
             }
@@ -614,6 +649,10 @@ impl<'a> Run<'a> {
             trace.device(g, kernel, vms, width);
         }
         let mut fates = self.fleet.fates(g, elapsed, kernel)?;
+        if self.stopping {
+            // The others begin anew.
+            fates.retain(|(_, fate)| matches!(fate, Fate::End(_)));
+        }
         if self.for_image {
             fates = self.settle_image(g, fates)?;
         }

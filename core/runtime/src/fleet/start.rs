@@ -56,7 +56,7 @@ impl Fleet {
         job.slice = run.fleet.slice(true);
         run.alone(Box::new(job));
         let cancelled = match run.until_all_ended() {
-            Ok(summary) => summary.cancelled,
+            Ok((summary, _)) => summary.cancelled,
             Err(Error::Lost { source, .. }) => return Err(Error::Lost { lost: Vec::new(), source }),
             Err(error) => return Err(error),
         };
