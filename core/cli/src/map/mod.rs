@@ -23,6 +23,8 @@ use output::{Done, Output, Unwritten};
 use source::Source;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use stop::{Stop, Stops};
@@ -134,18 +136,20 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     ended("begin reading");
     lock(&progress).begin(count);
 
+    let ((begun, received), ends) = (channel(), Arc::new(AtomicBool::new(false)));
     let batch = Mutex::new(Batch {
         output,
         progress: progress.clone(),
-        pending: Pending::default(),
+        pending: Pending { begun: received, first: 0, inputs: VecDeque::new(), bytes: 0 },
         done: 0,
         failures: Failures::default(),
-        bytes: (0, 0),
+        bytes: 0,
+        ends: ends.clone(),
         stops: Stops::new(&args.end, cancel),
         collect: args.collect.len(),
         for_lines,
     });
-    let mut inputs = Inputs { source, template, batch: &batch };
+    let mut inputs = Inputs { source, template, begun, ends, batch: &batch };
     let mut sink = |outcome| lock(&batch).outcome(outcome);
     let ran = match &mut runs {
         Runs::One(fleet) => fleet
@@ -163,6 +167,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     // Ends the threads that read ahead.
     drop(inputs);
     let mut batch = batch.into_inner().unwrap_or_else(PoisonError::into_inner);
+    batch.pending.take_begun();
     let cancelled = ran.as_ref().is_ok_and(|(summary, _)| summary.cancelled);
     let stop = batch.stops.stopped.take();
     let found = matches!(stop, Some(Stop::Found { .. }));
@@ -222,7 +227,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
             .with_context(|| format!("cannot write the trace (--trace) {}", path.display()))?;
     }
     if let Some(path) = &args.stats {
-        let inputs = stats::Inputs { done, failed: failures.count, bytes };
+        let inputs = stats::Inputs { done, failed: failures.count, bytes: (pending.bytes, bytes) };
         match &runs {
             Runs::One(fleet) => stats::write(path, begin, fleet, &summary, inputs)?,
             Runs::Several(all) => stats::write_several(path, begin, &all.names, &devices, &summary, inputs)?,
@@ -298,20 +303,32 @@ fn label(index: usize, name: Option<&Path>) -> String {
 }
 
 /// Inputs that have begun and not ended, by the fleet's number, which counts what it was given.
-#[derive(Default)]
 struct Pending {
+    /// Those that begin come by a channel: several devices' threads would wait for each other at a lock.
+    begun: Receiver<Begun>,
     /// The number of the first.
     first: usize,
     /// Our number, which counts unreadable ones too, and a name.
     inputs: VecDeque<Option<(usize, Option<PathBuf>)>>,
+    /// Bytes of standard input of all that have begun.
+    bytes: u64,
 }
 
+/// An input that begins: our number, a name, and the bytes of its standard input.
+type Begun = (usize, Option<PathBuf>, usize);
+
 impl Pending {
-    fn push(&mut self, index: usize, name: Option<PathBuf>) {
-        self.inputs.push_back(Some((index, name)));
+    fn take_begun(&mut self) {
+        for (index, name, bytes) in self.begun.try_iter() {
+            self.inputs.push_back(Some((index, name)));
+            self.bytes += bytes as u64;
+        }
     }
 
     fn remove(&mut self, number: usize) -> Option<(usize, Option<PathBuf>)> {
+        if number >= self.first + self.inputs.len() {
+            self.take_begun();
+        }
         let removed = self.inputs.get_mut(number.checked_sub(self.first)?)?.take();
         while let Some(None) = self.inputs.front() {
             self.inputs.pop_front();
@@ -332,8 +349,10 @@ struct Batch {
     pending: Pending,
     done: usize,
     failures: Failures,
-    /// Of standard input and output.
-    bytes: (u64, u64),
+    /// Of standard output.
+    bytes: u64,
+    /// No further inputs are wanted.
+    ends: Arc<AtomicBool>,
     stops: Stops,
     /// How many files each guest has to leave.
     collect: usize,
@@ -343,7 +362,7 @@ struct Batch {
 impl Batch {
     fn outcome(&mut self, outcome: Outcome) {
         let Some((index, name)) = self.pending.remove(outcome.index) else { return };
-        self.bytes.1 += outcome.stdout.len() as u64;
+        self.bytes += outcome.stdout.len() as u64;
         let found = self.stops.look(&outcome, || label(index, name.as_deref()));
         let mut error = report::failure(&outcome).filter(|_| !found);
         let mut exit = if let End::Exit(code) = outcome.end { Some(code) } else { None };
@@ -368,12 +387,10 @@ impl Batch {
             self.stops.failed();
         }
         self.done += 1;
+        if self.output.broken() || self.stops.stopped.is_some() {
+            self.ends.store(true, Ordering::Relaxed);
+        }
         lock(&self.progress).step(self.failures.count);
-    }
-
-    /// No further inputs are wanted.
-    fn ends(&self) -> bool {
-        self.output.broken() || self.stops.stopped.is_some()
     }
 
     /// Inputs fail whose results could not be written.
@@ -388,6 +405,8 @@ impl Batch {
 struct Inputs<'a> {
     source: Source,
     template: Template,
+    begun: Sender<Begun>,
+    ends: Arc<AtomicBool>,
     batch: &'a Mutex<Batch>,
 }
 
@@ -395,18 +414,17 @@ impl Iterator for Inputs<'_> {
     type Item = Input;
 
     fn next(&mut self) -> Option<Input> {
-        while !lock(self.batch).ends() {
+        while !self.ends.load(Ordering::Relaxed) {
             let mut item = self.source.next()?;
-            let input = self.template.input(&mut item);
-            let mut batch = lock(self.batch);
-            match input {
+            match self.template.input(&mut item) {
                 Ok(input) => {
-                    batch.pending.push(item.index, item.name);
-                    batch.bytes.0 += input.stdin.len() as u64;
+                    // The batch lives longer.
+                    _ = self.begun.send((item.index, item.name, input.stdin.len()));
                     return Some(input);
                 }
                 Err(why) => {
-                    batch.finish(Done { index: item.index, name: item.name, error: Some(why), ..Done::default() });
+                    let done = Done { index: item.index, name: item.name, error: Some(why), ..Done::default() };
+                    lock(self.batch).finish(done);
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::{CancelHandle, Fleet, key};
 use crate::{Autotuning, DeviceKind, Error, Input, Outcome, Result, Stage, Summary};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
@@ -27,6 +27,9 @@ const PART: usize = 64;
 const MOST: usize = 256;
 /// And no more when they have so many bytes.
 const BYTES: usize = 1 << 20;
+
+/// Outcomes that wait for the sink at most.
+const DELIVERED: usize = 4096;
 
 /// A device's way into a run: its number, and its fleet and when that autotunes, or why there is none.
 pub type Ready = (usize, Result<(Fleet, Autotuning)>);
@@ -88,7 +91,7 @@ impl Devices<'_> {
         entry: &str,
         total: Option<usize>,
         inputs: &mut (dyn Iterator<Item = Input> + Send),
-        sink: &mut (dyn FnMut(Outcome) + Send),
+        sink: &mut dyn FnMut(Outcome),
         progress: &mut (dyn FnMut(usize, Stage<'_>) + Send),
     ) -> Result<(Summary, Vec<DeviceRun>)> {
         let Self { names, fleets, cancel, seed } = *self;
@@ -100,24 +103,39 @@ impl Devices<'_> {
             source: Mutex::new(Numbered::new(inputs, key::seed(seed)?)),
             state: Mutex::new(State { members, total, ..State::default() }),
             changed: Condvar::new(),
-            sink: Mutex::new(sink),
             progress: Mutex::new(progress),
         };
         let mut devices: Vec<DeviceRun> = names.iter().map(|_| DeviceRun::default()).collect();
         let mut errors: Vec<Option<Error>> = names.iter().map(|_| None).collect();
+        let (deliver, outcomes) = sync_channel(DELIVERED);
         thread::scope(|scope| {
+            // Here, so that no device waits for it if the sink panics.
+            let (mut deliver, outcomes) = (Some(deliver), outcomes);
             let (mut coming, mut running) = (names.len(), Vec::new());
-            while coming > 0 && !shared.lock().over() && !cancel.cancelled() {
-                let (device, ready) = match fleets.recv_timeout(LOOK) {
-                    Ok(ready) => ready,
-                    Err(RecvTimeoutError::Timeout) => continue,
-                    Err(RecvTimeoutError::Disconnected) => break,
+            while let Some(sender) = &deliver {
+                if coming == 0 || shared.lock().over() || cancel.cancelled() {
+                    deliver = None;
+                    continue;
+                }
+                // A device that is ready begins at once, or, while others run, after a moment.
+                let ready = match fleets.recv_timeout(if running.is_empty() { LOOK } else { Duration::ZERO }) {
+                    Ok(ready) => Some(ready),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        deliver = None;
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Timeout) => None,
+                };
+                let Some((device, ready)) = ready else {
+                    let first = if running.is_empty() { None } else { outcomes.recv_timeout(LOOK).ok() };
+                    first.into_iter().chain(outcomes.try_iter().take(DELIVERED)).for_each(&mut *sink);
+                    continue;
                 };
                 coming -= 1;
-                let shared = &shared;
+                let (shared, sender) = (&shared, sender.clone());
                 let begun = ready.and_then(|(mut fleet, when)| {
                     let work = move || {
-                        let ran = shared.work(device, &mut fleet, when);
+                        let ran = shared.work(device, &mut fleet, when, sender);
                         (fleet, ran)
                     };
                     let thread = Builder::new().name("vv-device".into()).spawn_scoped(scope, work);
@@ -131,6 +149,8 @@ impl Devices<'_> {
                     }
                 }
             }
+            // Until the devices' threads have ended.
+            outcomes.into_iter().for_each(&mut *sink);
             for (device, thread) in running {
                 let (fleet, ran) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 devices[device].fleet = Some(fleet);
@@ -201,7 +221,6 @@ struct Shared<'a> {
     state: Mutex<State>,
     /// `state` changed while a device waits.
     changed: Condvar,
-    sink: Mutex<&'a mut (dyn FnMut(Outcome) + Send)>,
     progress: Mutex<&'a mut Progress<'a>>,
 }
 
@@ -354,8 +373,14 @@ impl Shared<'_> {
     }
 
     /// What a device's thread does: runs inputs until all have ended, also those that other devices give back.
-    fn work(&self, device: usize, fleet: &mut Fleet, mut when: Autotuning) -> Result<Summary> {
-        let running = Running { shared: self, device, ended: RefCell::default() };
+    fn work(
+        &self,
+        device: usize,
+        fleet: &mut Fleet,
+        mut when: Autotuning,
+        deliver: SyncSender<Outcome>,
+    ) -> Result<Summary> {
+        let running = Running { shared: self, device, deliver, ended: RefCell::default() };
         self.lock().members[device].at_once = fleet.at_once();
         self.lock().members[device].runs = true;
         fleet.exact_left = fleet.options.exact_reruns;
@@ -479,6 +504,8 @@ impl Shared<'_> {
 struct Running<'a, 'b> {
     shared: &'a Shared<'b>,
     device: usize,
+    /// To the thread that has the sink: a lock for each would hold the devices up.
+    deliver: SyncSender<Outcome>,
     /// Inputs that it has delivered, and of which the others do not know yet: to tell them each would take as long as
     /// to deliver it.
     ended: RefCell<Vec<usize>>,
@@ -490,7 +517,8 @@ impl Running<'_, '_> {
         ended.push(outcome.index);
         let many = ended.len() >= MOST;
         drop(ended);
-        (self.shared.sink.lock().unwrap_or_else(PoisonError::into_inner))(outcome);
+        // If the sink has panicked, nobody wants it.
+        _ = self.deliver.send(outcome);
         if many {
             self.tell();
         }
