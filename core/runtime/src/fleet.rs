@@ -175,12 +175,6 @@ impl Fleet {
         self.groups.iter().map(|g| g.vms).sum()
     }
 
-    /// Whether inputs that take longest had better come first. It pays where the VMs of a group end at about the same
-    /// time and do not wait for each other within a warp.
-    pub fn likes_largest_first(&self) -> bool {
-        self.common.apart()
-    }
-
     /// Device memory of the VMs and of the groups' buffers, in bytes.
     pub fn memory(&self) -> u64 {
         self.groups.iter().map(Group::device_memory).sum()

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use vectorvisor_driver::{DeviceInfo, KernelId, Module, Source};
+use vectorvisor_driver::{DeviceInfo, DeviceKind, KernelId, Module, Source};
 use vectorvisor_translate::abi::Plan;
 use vectorvisor_translate::{Alignment, Entry, Meta, Opt, Options, SharedData, Traps, translate};
 
@@ -353,6 +353,17 @@ impl Program {
     /// Whether the compiled binary came from the cache.
     pub fn cached(&self) -> bool {
         self.0.cached
+    }
+
+    /// Whether inputs that take longest had better come first. It pays where the VMs of a group end at about the same
+    /// time and do not wait for each other within a warp.
+    pub fn likes_largest_first(&self) -> bool {
+        self.apart()
+    }
+
+    /// The VMs go different ways: it is for such programs that memory is linear on a GPU.
+    pub(crate) fn apart(&self) -> bool {
+        self.0.engine.info().kind == DeviceKind::Gpu && self.0.meta.plan.cell == 0
     }
 
     /// The device it was compiled for.

@@ -26,9 +26,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 use stop::{Stop, Stops};
-use vectorvisor::{End, Engine, Fleet, Input, Outcome, Stage, Trace};
+use vectorvisor::{BackendSpec, Drivers, End, Engine, Fleet, Input, Outcome, Quirks, Stage, Trace};
 
 /// What runs the inputs.
 enum Runs {
@@ -65,6 +66,10 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         [_] => Trace::default(),
         several => Trace::of_devices(&devices::names(several)),
     });
+    let devices = match devices.as_slice() {
+        [one] => To::One(open(drivers, one.clone(), setup::quirks(&args.device))?),
+        _ => To::Several(drivers, devices),
+    };
     let mut source = match (args.range, &args.input) {
         (Some(range), _) => Source::numbers(range),
         (None, input) => Source::open(input.as_deref().unwrap_or(Path::new("-")), &args.output)?,
@@ -101,39 +106,47 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         }
     };
     ended("list inputs");
-    let mut runs = match devices.as_slice() {
-        [device] => {
-            let engine = Engine::open(&drivers, device, setup::quirks(&args.device))?;
+    // Lines come in the order of the inputs, and would have to wait in memory for the last. Random numbers of a seed depend
+    // on the order, too.
+    let may_sort = !for_lines && args.vm_args.seed.is_none();
+    let (mut runs, output) = match devices {
+        To::One(opening) => {
+            let engine = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             ended("open device");
             let files = setup::files_at(options.files.as_ref());
             let program_options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
             let mut tell = |stage: Stage<'_>| lock(&progress).stage(stage);
             let program = setup::program(&engine, &args.program, &bytes, &args.translate, &program_options, &mut tell)?;
             ended("load program");
-            let fleet = Fleet::new(&program, &options, count)?;
-            ended("allocate VMs");
-            Runs::One(Box::new(fleet))
+            let largest_first = may_sort && program.likes_largest_first();
+            let (fleet, output) = thread::scope(|scope| -> Result<_> {
+                let allocate = || Fleet::new(&program, &options, count);
+                let allocating = thread::Builder::new().name("vv-allocate".into()).spawn_scoped(scope, allocate);
+                let allocating = allocating.context("cannot start a thread")?;
+                let output = Output::open(&args.output, count, &header, skip.as_ref())?;
+                source.start(largest_first)?;
+                Ok((allocating.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?, output))
+            })?;
+            ended("allocate VMs and begin reading");
+            (Runs::One(Box::new(fleet)), output)
         }
-        _ => {
+        To::Several(drivers, devices) => {
             let (options, progress) = (options.clone(), progress.clone());
             let devices = Prepared::prepare(args, drivers, devices, bytes, options, count, progress)
                 .with_context(|| args.program.display().to_string())?;
             ended("prepare devices");
-            Runs::Several(devices)
+            let output = Output::open(&args.output, count, &header, skip.as_ref())?;
+            // So that devices end at about the same time.
+            source.start(may_sort)?;
+            ended("begin reading");
+            (Runs::Several(devices), output)
         }
     };
-    let output = Output::open(&args.output, count, &header, skip.as_ref())?;
-    let (likes_largest_first, cancel) = match &runs {
-        Runs::One(fleet) => (fleet.likes_largest_first(), fleet.cancel_handle()),
-        // So that devices end at about the same time.
-        Runs::Several(all) => (true, all.cancel.clone()),
+    let cancel = match &runs {
+        Runs::One(fleet) => fleet.cancel_handle(),
+        Runs::Several(all) => all.cancel.clone(),
     };
     interrupt::stops(cancel.clone());
-    // Lines come in the order of the inputs, and would have to wait in memory for the last.
-    let largest_first = likes_largest_first && !for_lines;
-    // Random numbers of a seed depend on the order, too.
-    source.start(largest_first && args.vm_args.seed.is_none())?;
-    ended("begin reading");
     lock(&progress).begin(count);
 
     let ((begun, received), ends) = (channel(), Arc::new(AtomicBool::new(false)));
@@ -243,6 +256,22 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         }
         None => i32::from(failures.count + before > 0),
     })
+}
+
+/// The devices: one, which opens while the inputs are listed, or several.
+enum To {
+    One(thread::JoinHandle<vectorvisor::Result<Engine>>),
+    Several(Drivers, Vec<BackendSpec>),
+}
+
+/// Opens a device, in a thread.
+fn open(
+    drivers: Drivers,
+    device: BackendSpec,
+    quirks: Quirks,
+) -> Result<thread::JoinHandle<vectorvisor::Result<Engine>>> {
+    let thread = thread::Builder::new().name("vv-open".into());
+    thread.spawn(move || Engine::open(&drivers, &device, quirks)).context("cannot start a thread that opens the device")
 }
 
 /// What is left of an earlier run: the source then leaves out what was done.

@@ -56,10 +56,9 @@ pub enum Limit {
 }
 
 impl Common {
-    /// The VMs go different ways, so that those of a warp run one after another: it is for such programs that memory is
-    /// linear on a GPU.
+    /// The VMs go different ways, so that those of a warp run one after another.
     pub fn apart(&self) -> bool {
-        self.program.engine().info().kind == DeviceKind::Gpu && self.program.meta().plan.cell == 0
+        self.program.apart()
     }
 
     /// The most VMs of a warp.
