@@ -208,11 +208,17 @@ struct Known {
     binary: Key,
 }
 
-/// A loaded binary.
-struct Loaded {
-    module: Module,
-    /// What compiling took, now or when the binary was put into the cache.
-    compile_time: Duration,
+/// A translated and compiled program that is not loaded: some devices load one only when nothing runs.
+pub(crate) struct Compiled {
+    engine: Engine,
+    wasm: Vec<u8>,
+    /// As the caller gave them, and with what autotuning tries.
+    asked: ProgramOptions,
+    options: ProgramOptions,
+    choice: Choice,
+    meta: Meta,
+    binary: Arc<Binary>,
+    /// It came from the disk cache.
     cached: bool,
 }
 
@@ -242,47 +248,7 @@ impl Program {
         options: &ProgramOptions,
         progress: &mut dyn FnMut(Stage<'_>),
     ) -> Result<Self> {
-        let wasm = to_wasm(bytes)?.into_owned();
-        let asked = options.clone();
-        let choice = Choice::new(engine.backend(), engine.info(), &wasm, &asked);
-        let translation = &choice.translation;
-        let options = ProgramOptions {
-            interleave: Some(translation.cell),
-            alignment: Some(translation.alignment),
-            with: translation.with.clone(),
-            without: translation.without.clone(),
-            ..asked.clone()
-        };
-        let cache = Cache::open(&options.cache, options.cache_limit).unwrap_or_else(|warning| {
-            progress(Stage::Warning(&warning));
-            None
-        });
-        let mut builder = Builder { engine, wasm: &wasm, translation, cache, progress };
-        let (meta, Loaded { module, compile_time, cached }) = builder.build()?;
-        match choice.shared(&meta) {
-            Some(Ok(data)) => progress(Stage::Warning(&format!("shared-data: {data}"))),
-            Some(Err(why)) => progress(Stage::Warning(&format!("shared-data has no effect: {why}"))),
-            None => {}
-        }
-        let kernels = Kernels {
-            run: module.kernel("vv_run")?,
-            reset: module.kernel("vv_reset")?,
-            gather: module.kernel("vv_gather")?,
-        };
-        Ok(Self(Arc::new(Inner {
-            engine: engine.clone(),
-            wasm,
-            asked,
-            options,
-            tuning: choice.tuning,
-            learnt: choice.learnt,
-            compile_time,
-            meta,
-            kernels,
-            cached,
-            next_tier: None,
-            _module: module,
-        })))
+        Compiled::new(engine, bytes, options, progress)?.load(progress)
     }
 
     /// Whether the cache has it compiled.
@@ -399,23 +365,21 @@ impl Program {
         self.0.kernels
     }
 
-    /// The same program with another `tuning`. Assumptions that were dropped, as the options of `now` show, stay
+    /// The same program with another `tuning`, compiled. Assumptions that were dropped, as the options of `now` show, stay
     /// dropped.
-    pub(crate) fn tuned(&self, tuning: Tuning, now: &ProgramOptions) -> Result<Self> {
-        let (alignment, with, without) = (now.alignment, now.with.clone(), now.without.clone());
+    pub(crate) fn tuned(&self, tuning: Tuning, now: &ProgramOptions) -> Result<Compiled> {
         let mut options = ProgramOptions { interpret: false, ..self.0.asked.clone() };
-        // The interpreter assumes nothing.
+        // An interpreter assumes nothing.
         if self.0.next_tier.is_none() {
+            let (alignment, with, without) = (now.alignment, now.with.clone(), now.without.clone());
             options = ProgramOptions { alignment, with, without, ..options };
         }
         tuning.apply(&mut options);
-        let mut program = Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
+        let mut compiled = Compiled::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
         // As the caller asked, so that later autotuning has the same choice.
-        if let Some(inner) = Arc::get_mut(&mut program.0) {
-            (inner.asked, inner.tuning) = (ProgramOptions { interpret: false, ..self.0.asked.clone() }, Some(tuning));
-            inner.learnt = self.0.learnt;
-        }
-        Ok(program)
+        compiled.asked = ProgramOptions { interpret: false, ..self.0.asked.clone() };
+        (compiled.choice.tuning, compiled.choice.learnt) = (Some(tuning), self.0.learnt);
+        Ok(compiled)
     }
 
     /// The same program for tiles of one VM, stopping at each bad access, and each function under its own name.
@@ -568,13 +532,13 @@ fn meta_key(backend: &str, info: &DeviceInfo, wasm: &[u8], options: &Options) ->
     Some(key(&[b"meta", wasm, &options, translator, backend.as_bytes(), info.identity.as_bytes()]))
 }
 
-/// A binary, and what compiling it took.
-type Compiled = (Vec<u8>, Duration);
+/// A binary, and what compiling it took, now or when it was put into the cache.
+type Binary = (Vec<u8>, Duration);
 /// A binary that a thread compiles or has compiled, while others want it too.
-type Compiling = Mutex<Option<Arc<Compiled>>>;
+type Compiling = Mutex<Option<Arc<Binary>>>;
 
 /// Compiles a binary, unless another thread does: devices of the same kind want the same one at the same time.
-fn once(key: &Key, compile: impl FnOnce() -> Result<Compiled>) -> Result<Arc<Compiled>> {
+fn once(key: &Key, compile: impl FnOnce() -> Result<Binary>) -> Result<Arc<Binary>> {
     static COMPILING: Mutex<BTreeMap<Key, Weak<Compiling>>> = Mutex::new(BTreeMap::new());
     let all = || COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
     let own = {
@@ -594,84 +558,136 @@ fn once(key: &Key, compile: impl FnOnce() -> Result<Compiled>) -> Result<Arc<Com
     Ok(compiled.insert(Arc::new(compile()?)).clone())
 }
 
-struct Builder<'a> {
-    engine: &'a Engine,
-    wasm: &'a [u8],
-    translation: &'a Options,
-    cache: Option<Cache>,
-    progress: &'a mut dyn FnMut(Stage<'_>),
+/// A binary that the cache has.
+fn cached(cache: Option<&Cache>, key: &Key) -> Option<Binary> {
+    let bytes = cache?.get("bin", key)?;
+    let (milliseconds, binary) = bytes.split_first_chunk()?;
+    Some((binary.to_vec(), Duration::from_millis(u64::from_le_bytes(*milliseconds))))
 }
 
-impl Builder<'_> {
-    fn build(&mut self) -> Result<(Meta, Loaded)> {
-        let meta_key = meta_key(self.engine.backend(), self.engine.info(), self.wasm, self.translation);
-        if let Some(known) = self.known(meta_key.as_ref())
-            && let Some(loaded) = self.load_cached(&known.binary)
+impl Compiled {
+    /// Translates and compiles a module, or takes both from the cache.
+    pub(crate) fn new(
+        engine: &Engine,
+        bytes: &[u8],
+        options: &ProgramOptions,
+        progress: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<Self> {
+        Self::make(engine, to_wasm(bytes)?.into_owned(), options, true, progress)
+    }
+
+    /// `may` the binary come from the cache?
+    fn make(
+        engine: &Engine,
+        wasm: Vec<u8>,
+        options: &ProgramOptions,
+        may: bool,
+        progress: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<Self> {
+        let choice = Choice::new(engine.backend(), engine.info(), &wasm, options);
+        let mut cache = Cache::open(&options.cache, options.cache_limit).unwrap_or_else(|warning| {
+            progress(Stage::Warning(&warning));
+            None
+        });
+        let meta_key = meta_key(engine.backend(), engine.info(), &wasm, &choice.translation);
+        let find = |key: &Key| cached(cache.as_ref().filter(|_| may), key).map(Arc::new);
+        let known =
+            || -> Option<Known> { postcard::from_bytes(&cache.as_ref()?.get("meta", meta_key.as_ref()?)?).ok() };
+        if let Some(Known { meta, binary }) = known()
+            && let Some(binary) = find(&binary)
         {
-            return Ok((known.meta, loaded));
+            let (engine, options) = (engine.clone(), options.clone());
+            return Ok(Self { engine, wasm, asked: options.clone(), options, choice, meta, binary, cached: true });
         }
-        (self.progress)(Stage::Translating);
-        let kernel = translate(self.wasm, self.translation)?;
-        let identity = self.engine.info().identity.as_bytes();
+        progress(Stage::Translating);
+        let kernel = translate(&wasm, &choice.translation)?;
+        let identity = engine.info().identity.as_bytes();
         let registers = register_limit(&kernel.meta.plan);
         let limit = registers.to_le_bytes();
         let mut parts: Vec<&[u8]> =
-            vec![b"bin", self.engine.backend().as_bytes(), identity, &limit, kernel.header.as_bytes()];
+            vec![b"bin", engine.backend().as_bytes(), identity, &limit, kernel.header.as_bytes()];
         parts.extend(kernel.units.iter().map(|u| u.as_bytes()));
-        let binary_key = key(&parts);
-        let loaded = match self.load_cached(&binary_key) {
-            Some(loaded) => loaded,
-            None => {
-                let progress = &mut *self.progress;
-                progress(Stage::Compiling { done: 0, total: kernel.units.len() });
-                let source = Source { header: &kernel.header, units: &kernel.units, registers };
-                let device = self.engine.device();
-                let (binary, compile_time) = &*once(&binary_key, || {
-                    let begun = Instant::now();
-                    let binary =
-                        Module::compile(device, source, &mut |done, total| progress(Stage::Compiling { done, total }))?;
-                    Ok((binary, begun.elapsed()))
-                })?;
-                let compile_time = *compile_time;
-                progress(Stage::Loading { cached: false });
-                // SAFETY: the device itself made it, just now, or another whose binaries it loads: the identities are
-                // the same.
-                let module = unsafe { Module::load(device, binary) }?;
-                let milliseconds = u64::try_from(compile_time.as_millis()).unwrap_or(u64::MAX);
-                self.keep("bin", &binary_key, &[&milliseconds.to_le_bytes()[..], binary].concat());
-                Loaded { module, compile_time, cached: false }
+        let key = key(&parts);
+        let found = find(&key);
+        let cached = found.is_some();
+        // Writes an entry. After a failure it warns once and writes no more.
+        let mut keep = |kind: &str, key: &Key, bytes: &[u8], progress: &mut dyn FnMut(Stage<'_>)| {
+            if let Some(open) = &cache
+                && let Err(warning) = open.put(kind, key, bytes)
+            {
+                progress(Stage::Warning(&warning));
+                cache = None;
             }
         };
-        let known = Known { meta: kernel.meta, binary: binary_key };
+        let binary = match found {
+            Some(binary) => binary,
+            None => {
+                progress(Stage::Compiling { done: 0, total: kernel.units.len() });
+                let source = Source { header: &kernel.header, units: &kernel.units, registers };
+                let binary = once(&key, || {
+                    let begun = Instant::now();
+                    let tell = &mut |done, total| progress(Stage::Compiling { done, total });
+                    Ok((Module::compile(engine.device(), source, tell)?, begun.elapsed()))
+                })?;
+                let milliseconds = u64::try_from(binary.1.as_millis()).unwrap_or(u64::MAX);
+                keep("bin", &key, &[&milliseconds.to_le_bytes()[..], &binary.0].concat(), progress);
+                binary
+            }
+        };
+        let known = Known { meta: kernel.meta, binary: key };
         if let (Some(key), Ok(bytes)) = (meta_key, postcard::to_stdvec(&known)) {
-            self.keep("meta", &key, &bytes);
+            keep("meta", &key, &bytes, progress);
         }
-        Ok((known.meta, loaded))
+        let (engine, options) = (engine.clone(), options.clone());
+        Ok(Self { engine, wasm, asked: options.clone(), options, choice, meta: known.meta, binary, cached })
     }
 
-    fn known(&self, key: Option<&Key>) -> Option<Known> {
-        postcard::from_bytes(&self.cache.as_ref()?.get("meta", key?)?).ok()
-    }
-
-    /// `None` also if the device refuses the binary, which is then compiled again.
-    fn load_cached(&mut self, key: &Key) -> Option<Loaded> {
-        let bytes = self.cache.as_ref()?.get("bin", key)?;
-        let (milliseconds, binary) = bytes.split_first_chunk()?;
-        (self.progress)(Stage::Loading { cached: true });
-        // SAFETY: the key holds the driver's name and the device's identity, `build` keeps only what such a device
+    /// Loads it into the device.
+    pub(crate) fn load(self, progress: &mut dyn FnMut(Stage<'_>)) -> Result<Program> {
+        progress(Stage::Loading { cached: self.cached });
+        // SAFETY: the device itself made it, or another whose binaries it loads: the identities are the same. If it comes
+        // from the cache: its key holds the driver's name and the device's identity, `make` keeps only what such a device
         // compiled, and nobody but this user and root can write to the cache, which is checked.
-        let module = unsafe { Module::load(self.engine.device(), binary) }.ok()?;
-        let compile_time = Duration::from_millis(u64::from_le_bytes(*milliseconds));
-        Some(Loaded { module, compile_time, cached: true })
-    }
-
-    /// Writes an entry. After a failure it warns once and writes no more.
-    fn keep(&mut self, kind: &str, key: &Key, bytes: &[u8]) {
-        if let Some(cache) = &self.cache
-            && let Err(warning) = cache.put(kind, key, bytes)
-        {
-            (self.progress)(Stage::Warning(&warning));
-            self.cache = None;
+        let module = match unsafe { Module::load(self.engine.device(), &self.binary.0) } {
+            Err(_) if self.cached => {
+                let Self { engine, wasm, asked, options, .. } = self;
+                let again = Self::make(&engine, wasm, &options, false, progress)?;
+                return Self { asked, ..again }.load(progress);
+            }
+            module => module?,
+        };
+        let Self { engine, wasm, asked, choice, meta, binary, cached, .. } = self;
+        match choice.shared(&meta) {
+            Some(Ok(data)) => progress(Stage::Warning(&format!("shared-data: {data}"))),
+            Some(Err(why)) => progress(Stage::Warning(&format!("shared-data has no effect: {why}"))),
+            None => {}
         }
+        let kernels = Kernels {
+            run: module.kernel("vv_run")?,
+            reset: module.kernel("vv_reset")?,
+            gather: module.kernel("vv_gather")?,
+        };
+        let translation = &choice.translation;
+        let options = ProgramOptions {
+            interleave: Some(translation.cell),
+            alignment: Some(translation.alignment),
+            with: translation.with.clone(),
+            without: translation.without.clone(),
+            ..asked.clone()
+        };
+        Ok(Program(Arc::new(Inner {
+            engine,
+            wasm,
+            asked,
+            options,
+            tuning: choice.tuning,
+            learnt: choice.learnt,
+            compile_time: binary.1,
+            meta,
+            kernels,
+            cached,
+            next_tier: None,
+            _module: module,
+        })))
     }
 }

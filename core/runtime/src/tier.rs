@@ -1,63 +1,76 @@
 //! Two tiers of code: a program is interpreted, which compiles in a second or two whatever its size, until its
 //! translation is compiled, and then goes on with that.
 
+use crate::program::Compiled;
 use crate::{Engine, Error, Program, ProgramOptions, Result, Stage};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle, available_parallelism};
 use vectorvisor_driver::{DeviceInfo, DeviceKind, Language};
 use vectorvisor_translate::code_size;
 
-/// What compilers take for a kibibyte of a module's code, in seconds: gcc on one core, and NVRTC and its like on a GPU's
-/// host. Of programs of 45 KB to 1.1 MB they took half to twice that.
-const C_SECONDS: f64 = 0.15;
-const GPU_SECONDS: f64 = 0.05;
-/// Two tiers are for programs that take longer: several times what the interpreter itself takes.
-const C_LONG: f64 = 2.0;
-const GPU_LONG: f64 = 10.0;
+/// What compilers take for a kibibyte of a module's code on one core, in seconds, gcc as NVRTC: of programs of 23 KB to
+/// 1 MB of code they took half to twice that.
+const SECONDS: f64 = 0.12;
+/// Two tiers are for programs that take longer: several times what the interpreter itself takes, in C and elsewhere.
+const LONG: (f64, f64) = (1.5, 5.0);
 
 /// About how many seconds a program takes to compile, and how many are long, where the interpreter is much sooner ready.
 fn compiling(info: &DeviceInfo, wasm: &[u8]) -> (f64, f64) {
-    let size = code_size(wasm) as f64 / 1024.0;
-    match (info.kind, info.language) {
-        (DeviceKind::Cpu, Language::C) => (size * C_SECONDS / f64::from(info.parallel_tiles.max(1)), C_LONG),
-        _ => (size * GPU_SECONDS, GPU_LONG),
-    }
+    let c = info.kind == DeviceKind::Cpu && info.language == Language::C;
+    let cores = if c { info.parallel_tiles as usize } else { available_parallelism().map_or(1, usize::from) };
+    (code_size(wasm) as f64 / 1024.0 * SECONDS / cores.max(1) as f64, if c { LONG.0 } else { LONG.1 })
 }
 
-/// The translated program, while it is made and afterwards.
-#[derive(Debug)]
-pub struct NextTier {
-    thread: Mutex<Option<JoinHandle<Result<Program>>>>,
-    made: OnceLock<std::result::Result<Program, String>>,
+/// The translated program, while it compiles and afterwards.
+pub struct NextTier(Mutex<State>);
+
+enum State {
+    Compiles(JoinHandle<Result<Compiled>>),
+    Compiled(Box<Compiled>),
+    Loaded(Program),
+    Failed,
 }
 
 impl NextTier {
-    /// Begins to make it.
+    /// Begins to compile it.
     fn begin(engine: &Engine, wasm: &[u8], options: &ProgramOptions) -> Result<Self> {
         let (engine, wasm, options) = (engine.clone(), wasm.to_vec(), options.clone());
-        let make = move || Program::new(&engine, &wasm, &options, &mut |_| {});
-        let thread = Builder::new().name("vv-compile".into()).spawn(make);
+        let compile = move || Compiled::new(&engine, &wasm, &options, &mut |_| {});
+        let thread = Builder::new().name("vv-compile".into()).spawn(compile);
         let thread =
             thread.map_err(|e| Error::System { what: "cannot start a thread that compiles", reason: e.to_string() })?;
-        Ok(Self { thread: Mutex::new(Some(thread)), made: OnceLock::new() })
+        Ok(Self(Mutex::new(State::Compiles(thread))))
     }
 
-    /// The program or why there is none, once that is known.
-    pub fn look(&self) -> Option<&std::result::Result<Program, String>> {
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ended) = thread.take_if(|thread| thread.is_finished()) {
-            let made = match ended.join() {
-                Ok(made) => made.map_err(|error| error.to_string()),
-                Err(_) => Err("the thread that compiled it panicked".into()),
-            };
-            _ = self.made.set(made);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is compiled; `None` while it may still be.
+    pub fn compiled(&self) -> Option<bool> {
+        let mut state = self.state();
+        if let State::Compiles(thread) = &*state {
+            if !thread.is_finished() {
+                return None;
+            }
+            if let State::Compiles(thread) = std::mem::replace(&mut *state, State::Failed)
+                && let Ok(Ok(compiled)) = thread.join()
+            {
+                *state = State::Compiled(Box::new(compiled));
+            }
         }
-        self.made.get()
+        Some(!matches!(*state, State::Failed))
     }
 
-    /// The program, if it is there.
-    pub fn ready(&self) -> Option<&Program> {
-        self.look()?.as_ref().ok()
+    /// The program, if it is compiled. To be called when nothing runs, which some devices wait for when they load it.
+    pub fn load(&self) -> Result<Option<Program>> {
+        let mut state = self.state();
+        if let State::Compiled(_) = &*state
+            && let State::Compiled(compiled) = std::mem::replace(&mut *state, State::Failed)
+        {
+            *state = State::Loaded(compiled.load(&mut |_| {})?);
+        }
+        Ok(if let State::Loaded(program) = &*state { Some(program.clone()) } else { None })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::job::{Job, Jobs, Quota};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
+use crate::program::Compiled;
 use crate::tune::{Measured, Pace, SHORT, TELLING, Work, limit, pays};
 use crate::{
     Autotuning, End, Error, FleetOptions, Input, Outcome, Program, ProgramOptions, Result, Stage, Summary, Tuning,
@@ -383,8 +384,8 @@ impl std::fmt::Debug for Tuner {
 /// Candidates that compile, for a run that may end before. Then nobody waits for them, and a later run tries again.
 struct Compiling(Vec<(Tuning, Making)>);
 
-/// A thread that makes a program.
-type Making = Result<thread::JoinHandle<Result<Program>>>;
+/// A thread that compiles a program.
+type Making = Result<thread::JoinHandle<Result<Compiled>>>;
 
 impl Compiling {
     /// Compiles a program with each candidate, all at the same time.
@@ -405,10 +406,11 @@ impl Compiling {
         self.0.iter().all(|(_, thread)| !matches!(thread, Ok(thread) if !thread.is_finished()))
     }
 
+    /// Loads them; nothing runs then, which some devices would wait for.
     fn programs(self) -> Vec<(Tuning, Result<Program>)> {
         let made = |thread: Making| {
             let panicked = |_| Error::System { what: "compiling for autotuning", reason: "its thread panicked".into() };
-            thread?.join().map_err(panicked)?
+            thread?.join().map_err(panicked)??.load(&mut |_| {})
         };
         self.0.into_iter().map(|(tuning, thread)| (tuning, made(thread))).collect()
     }

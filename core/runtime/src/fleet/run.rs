@@ -547,7 +547,7 @@ impl<'a> Run<'a> {
         let next_tier = self.next_tier.as_ref().and_then(Program::next_tier).filter(|_| !self.closing);
         let watches = asks.is_some() || looks || grows || next_tier.is_some();
         while self.flying.len() > 1 || watches && !self.flying.is_empty() {
-            if next_tier.is_some_and(|next| next.look().is_some()) {
+            if next_tier.is_some_and(|next| next.compiled().is_some()) {
                 return None;
             }
             if let Some(g) = self.flying.iter().find(|g| group(g).ended()) {

@@ -15,8 +15,10 @@ impl Run<'_> {
     /// Ends the run if its program is compiled by now: what runs is stopped, and [`Run::left`] has the inputs that have not
     /// ended. Not while a VM cannot begin anew, since the host has answered it; then no more inputs are taken.
     pub fn tiers_up(&mut self) -> Result<bool> {
-        let Some(made) = self.next_tier.as_ref().and_then(|next| next.next_tier()?.look()) else { return Ok(false) };
-        if made.is_err() {
+        let Some(compiled) = self.next_tier.as_ref().and_then(|next| next.next_tier()?.compiled()) else {
+            return Ok(false);
+        };
+        if !compiled {
             // It stays as it is. Those that were too slow for it may take their time then.
             self.next_tier = None;
             self.retry.extend(self.left.drain(..).map(Box::new));
@@ -79,12 +81,12 @@ impl Fleet {
 
     /// Goes on with the compiled program, if there is one.
     pub(super) fn tier_up(&mut self) -> Result<()> {
-        let interpreted = self.common.program.clone();
-        let Some(program) = interpreted.next_tier().and_then(|next| next.ready()) else { return Ok(()) };
+        let Some(next) = self.common.program.next_tier() else { return Ok(()) };
+        let Some(program) = next.load()? else { return Ok(()) };
         let successor = Successor::of(self);
         // Both may not fit.
         self.release();
-        let next = successor.fleet(program, self.cancel.clone())?;
+        let next = successor.fleet(&program, self.cancel.clone())?;
         self.replace(next);
         Ok(())
     }
@@ -92,7 +94,7 @@ impl Fleet {
     /// Waits for the compiled program, if there will be one, and goes on with it.
     pub(super) fn await_next_tier(&mut self) -> Result<()> {
         let program = self.common.program.clone();
-        while program.next_tier().is_some_and(|next| next.look().is_none()) && !self.cancel.cancelled() {
+        while program.next_tier().is_some_and(|next| next.compiled().is_none()) && !self.cancel.cancelled() {
             _ = self.cancel.sleep_until(Some(Instant::now() + LOOK));
         }
         self.tier_up()
