@@ -24,10 +24,30 @@ pub struct Prepared {
     pub cancel: CancelHandle,
 }
 
+/// A device that opens in a thread, while the inputs are listed.
+pub struct Opening(thread::JoinHandle<vectorvisor::Result<Engine>>);
+
+impl Opening {
+    /// Opens all devices, at the same time.
+    pub fn all(drivers: Drivers, specs: &[BackendSpec], quirks: Quirks) -> Result<Vec<Self>> {
+        let drivers = Arc::new(drivers);
+        let one = |spec: &BackendSpec| {
+            let (drivers, spec) = (drivers.clone(), spec.clone());
+            let thread = thread::Builder::new().name("vv-open".into());
+            let opening = thread.spawn(move || Engine::open(&drivers, &spec, quirks));
+            opening.map(Self).context("cannot start a thread that opens a device")
+        };
+        specs.iter().map(one).collect()
+    }
+
+    /// Waits for it.
+    pub fn engine(self) -> vectorvisor::Result<Engine> {
+        self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
 /// What a device's thread needs.
 struct Preparation {
-    drivers: Drivers,
-    quirks: Quirks,
     translate: crate::args::TranslateArgs,
     module: Vec<u8>,
     options: FleetOptions,
@@ -50,22 +70,20 @@ impl Prepared {
     /// Begins to prepare a fleet on each device, for so many inputs.
     pub fn prepare(
         args: &MapArgs,
-        drivers: Drivers,
-        specs: Vec<BackendSpec>,
+        names: Vec<String>,
+        opening: Vec<Opening>,
         module: Vec<u8>,
         options: FleetOptions,
         count: Option<usize>,
         progress: Arc<Mutex<Progress>>,
     ) -> Result<Self> {
-        let (names, cancel) = (names(&specs), CancelHandle::default());
-        let (quirks, translate) = (setup::quirks(&args.device), args.translate.clone());
-        let preparation =
-            Preparation { drivers, quirks, translate, module, options, count, cancel: cancel.clone(), progress };
+        let (translate, cancel) = (args.translate.clone(), CancelHandle::default());
+        let preparation = Preparation { translate, module, options, count, cancel: cancel.clone(), progress };
         let (preparation, (ready, fleets)) = (Arc::new(preparation), channel());
-        for (device, spec) in specs.into_iter().enumerate() {
+        for (device, opening) in opening.into_iter().enumerate() {
             let (preparation, ready, name) = (preparation.clone(), ready.clone(), names[device].clone());
             let prepare = move || {
-                let fleet = catch_unwind(AssertUnwindSafe(|| preparation.fleet(device, &name, &spec)));
+                let fleet = catch_unwind(AssertUnwindSafe(|| preparation.fleet(device, &name, opening)));
                 let panicked =
                     |_| Err(vectorvisor::Error::System { what: "preparing it", reason: "its thread panicked".into() });
                 let fleet = fleet.unwrap_or_else(panicked);
@@ -107,7 +125,7 @@ impl Prepared {
 }
 
 impl Preparation {
-    fn fleet(&self, device: usize, name: &str, spec: &BackendSpec) -> vectorvisor::Result<(Fleet, Autotuning)> {
+    fn fleet(&self, device: usize, name: &str, opening: Opening) -> vectorvisor::Result<(Fleet, Autotuning)> {
         let options =
             FleetOptions { trace: self.options.trace.as_ref().map(|trace| trace.on(device)), ..self.options.clone() };
         let mut phase = Instant::now();
@@ -118,7 +136,7 @@ impl Preparation {
             }
         };
         let mut tell = |stage: Stage<'_>| self.lock().stage_of(Some(name), stage);
-        let engine = Engine::open(&self.drivers, spec, self.quirks)?;
+        let engine = opening.engine()?;
         ended("open device");
         let files = setup::files_at(self.options.files.as_ref());
         let program_options: ProgramOptions = setup::translation(&self.translate, &["_start"], files, engine.info());

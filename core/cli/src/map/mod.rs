@@ -16,7 +16,7 @@ use crate::args::{MapArgs, ProgressArg};
 use crate::report::{self, Failures, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
-use devices::Prepared;
+use devices::{Opening, Prepared};
 use given::Template;
 use journal::{Header, Resumed};
 use output::{Done, Output, Unwritten};
@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 use stop::{Stop, Stops};
-use vectorvisor::{BackendSpec, Drivers, End, Engine, Fleet, Input, Outcome, Quirks, Stage, Trace};
+use vectorvisor::{End, Fleet, Input, Outcome, Stage, Trace};
 
 /// What runs the inputs.
 enum Runs {
@@ -64,12 +64,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let mut options = setup::fleet_options(&vm_args, &args.program, &args.args, args.vms, given)?;
     options.trace = args.trace.as_ref().map(|_| match devices.as_slice() {
         [_] => Trace::default(),
-        several => Trace::of_devices(&devices::names(several)),
+        several => Trace::of_devices(&names(several)),
     });
-    let devices = match devices.as_slice() {
-        [one] => To::One(open(drivers, one.clone(), setup::quirks(&args.device))?),
-        _ => To::Several(drivers, devices),
-    };
+    let (names, mut opening) = (names(&devices), Opening::all(drivers, &devices, setup::quirks(&args.device))?);
     let mut source = match (args.range, &args.input) {
         (Some(range), _) => Source::numbers(range),
         (None, input) => Source::open(input.as_deref().unwrap_or(Path::new("-")), &args.output)?,
@@ -109,9 +106,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     // Lines come in the order of the inputs, and would have to wait in memory for the last. Random numbers of a seed depend
     // on the order, too.
     let may_sort = !for_lines && args.vm_args.seed.is_none();
-    let (mut runs, output) = match devices {
-        To::One(opening) => {
-            let engine = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let (mut runs, output) = match opening.pop_if(|_| devices.len() == 1) {
+        Some(opening) => {
+            let engine = opening.engine()?;
             ended("open device");
             let files = setup::files_at(options.files.as_ref());
             let program_options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
@@ -130,9 +127,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
             ended("allocate VMs and begin reading");
             (Runs::One(Box::new(fleet)), output)
         }
-        To::Several(drivers, devices) => {
+        None => {
             let (options, progress) = (options.clone(), progress.clone());
-            let devices = Prepared::prepare(args, drivers, devices, bytes, options, count, progress)
+            let devices = Prepared::prepare(args, names, opening, bytes, options, count, progress)
                 .with_context(|| args.program.display().to_string())?;
             ended("prepare devices");
             let output = Output::open(&args.output, count, &header, skip.as_ref())?;
@@ -256,22 +253,6 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         }
         None => i32::from(failures.count + before > 0),
     })
-}
-
-/// The devices: one, which opens while the inputs are listed, or several.
-enum To {
-    One(thread::JoinHandle<vectorvisor::Result<Engine>>),
-    Several(Drivers, Vec<BackendSpec>),
-}
-
-/// Opens a device, in a thread.
-fn open(
-    drivers: Drivers,
-    device: BackendSpec,
-    quirks: Quirks,
-) -> Result<thread::JoinHandle<vectorvisor::Result<Engine>>> {
-    let thread = thread::Builder::new().name("vv-open".into());
-    thread.spawn(move || Engine::open(&drivers, &device, quirks)).context("cannot start a thread that opens the device")
 }
 
 /// What is left of an earlier run: the source then leaves out what was done.
