@@ -207,6 +207,9 @@ fn files_on_the_device_are_those_of_the_host() {
         write(data.join(format!("many/{}", "x".repeat(n % 200 + 1) + &n.to_string())), "x");
     }
     write(data.join("large"), "0123456789abcdef".repeat(20_000));
+    // Which root may read all the same.
+    let locked = write(data.join("locked"), "content");
+    fs::set_permissions(locked, std::os::unix::fs::PermissionsExt::from_mode(0o0)).expect("it is ours");
     let cat = guest("cat");
     let dir = format!("{}::data", data.display());
     for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
@@ -214,7 +217,7 @@ fn files_on_the_device_are_those_of_the_host() {
         assert_eq!(read("64MiB", "l39"), (Some(0), "content".into()), "{backend}");
         assert_eq!(read("64MiB", "l40"), (Some(32), String::new()), "{backend}");
         assert_eq!(read("64MiB", &format!("many/{}17", "x".repeat(18))), (Some(0), "x".into()), "{backend}");
-        for name in ["l40", "large", "many/x", "l0/x", "many/../l1"] {
+        for name in ["l40", "large", "locked", "many/x", "l0/x", "many/../l1"] {
             assert!(read("64MiB", name) == read("0", name), "{backend} {name}");
         }
         // So many descriptors: 64, of which 4 are there at first.
