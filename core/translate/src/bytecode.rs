@@ -217,8 +217,10 @@ pub struct Code {
     /// All rows, functions in their order, then the table of functions, then for each row the offset in the module that a
     /// trap there reports, four in a row.
     pub rows: Vec<[u16; 8]>,
-    /// The operations, frequent ones before rare ones.
+    /// The operations, frequent ones before rare ones, and last those that the loop leaves to the slow function.
     pub ops: Vec<Op>,
+    /// How often each runs, as far as loops say.
+    pub weights: Vec<u64>,
     /// First row of each function that has code; 0 for others.
     pub entries: Vec<u32>,
     /// The first row of the table of functions: for each its entry, type and slots.
@@ -289,7 +291,7 @@ pub fn compile(
 
     let counts = fuse::run(&mut maker.rows, &mut maker.ops, processor);
     let mut order: Vec<usize> = (0..maker.ops.len()).collect();
-    order.sort_by_key(|op| Reverse(counts[*op]));
+    order.sort_by_key(|op| (maker.ops[*op].rare(processor), Reverse(counts[*op])));
     let mut number = vec![0; order.len()];
     order.iter().enumerate().for_each(|(new, old)| number[*old] = new as u16);
     let mut rows: Vec<[u16; 8]> = Vec::with_capacity(maker.rows.len() + entries.len());
@@ -307,7 +309,8 @@ pub fn compile(
         rows.push(pack(halves(at(0) | (at(1) << 32)), at(2) | (at(3) << 32)));
     }
     let ops: Vec<Op> = order.iter().map(|op| maker.ops[*op].clone()).collect();
-    Ok(Code { rows, ops, entries, table, sites, largest: slots.into_iter().max().unwrap_or(0) })
+    let weights = order.iter().map(|op| counts[*op]).collect();
+    Ok(Code { rows, ops, weights, entries, table, sites, largest: slots.into_iter().max().unwrap_or(0) })
 }
 
 fn halves(word: u64) -> [u16; 4] {

@@ -527,9 +527,13 @@ fn interpreted(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
         module.merge_functions();
     }
     let (mut program, mut image) = lower::lower(&module, options)?;
+    // Only a processor's NaNs are canonical by themselves.
+    let canonical = options.target.language == Language::C;
     for body in program.functions.iter_mut().filter_map(|function| function.body.as_mut()) {
         pass::charge::run(body);
-        pass::nan::run(body);
+        if !canonical {
+            pass::nan::run(body);
+        }
     }
     verify("lowering", &program)?;
     let facts = analysis::Colours::new(&program, options);

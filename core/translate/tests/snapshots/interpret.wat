@@ -26,39 +26,39 @@
       (memory.fill (i32.const 0) (local.get 1) (i32.const 3)))
     (select (i32.const 7) (local.get 1) (local.get 0))))
 
-;;= row 3: 6 2 0 0, 0 0
-;;= row 4: 15 3 2 0, 1 0
-;;= row 5: 16 65535 3 0, 0 0
-;;= row 6: 7 2 1 0, 8 12
-;;= row 7: 18 3 1 2, 0 0
-;;= row 8: 4 0 3 0, 0 0
-;;= row 9: 8 65535 0 0, 0 0
-;;= row 10: 20 2 0 0, 0 0
-;;= row 11: 20 3 0 0, 0 0
-;;= row 12: 2 65535 2 1, 304 0
-;;= row 13: 20 5 0 0, 100 0
-;;= row 14: 22 4 5 2, 0 0
-;;= row 15: 3 3 3 4, 0 0
-;;= row 16: 23 6 2 0, 0 0
-;;= row 17: 24 65535 0 2, 0 5
-;;= row 18: 1 65535 0 0, 192 0
-;;= row 19: 9 5 0 0, 16 0
-;;= row 20: 25 6 3 0, 0 0
-;;= row 21: 26 65535 5 6, 0 8
-;;= row 22: 4 0 3 0, 0 0
-;;= row 23: 10 65535 0 0, 0 0
-;;= row 24: 27 65535 1 0, 2 0
+;;= row 3: 4 2 0 0, 0 0
+;;= row 4: 13 3 2 0, 1 0
+;;= row 5: 14 65535 3 0, 0 0
+;;= row 6: 5 2 1 0, 8 12
+;;= row 7: 16 3 1 2, 0 0
+;;= row 8: 3 0 3 0, 0 0
+;;= row 9: 6 65535 0 0, 0 0
+;;= row 10: 18 2 0 0, 0 0
+;;= row 11: 18 3 0 0, 0 0
+;;= row 12: 1 65535 2 1, 304 0
+;;= row 13: 18 5 0 0, 100 0
+;;= row 14: 20 4 5 2, 0 0
+;;= row 15: 2 3 3 4, 0 0
+;;= row 16: 21 6 2 0, 0 0
+;;= row 17: 22 65535 0 2, 0 5
+;;= row 18: 0 65535 0 0, 192 0
+;;= row 19: 7 5 0 0, 16 0
+;;= row 20: 23 6 3 0, 0 0
+;;= row 21: 24 65535 5 6, 0 8
+;;= row 22: 3 0 3 0, 0 0
+;;= row 23: 8 65535 0 0, 0 0
+;;= row 24: 25 65535 1 0, 2 0
 ;;= row 25: 416 0 464 0, 528 0
-;;= row 26: 11 5 2 0, 0 0
-;;= row 27: 28 65535 1 3, 0 4
-;;= row 28: 4 0 3 0, 0 0
-;;= row 29: 12 4 0 0, 0 0
-;;= row 30: 23 5 2 0, 0 0
-;;= row 31: 20 6 0 0, 3 0
-;;= row 32: 5 65535 4 0, 0 0
-;;= row 33: 13 5 0 0, 7 0
-;;= row 34: 29 4 5 2, 1 0
-;;= row 35: 4 0 4 0, 0 0
+;;= row 26: 9 5 2 0, 0 0
+;;= row 27: 26 65535 1 3, 0 4
+;;= row 28: 3 0 3 0, 0 0
+;;= row 29: 10 4 0 0, 0 0
+;;= row 30: 21 5 2 0, 0 0
+;;= row 31: 18 6 0 0, 3 0
+;;= row 32: 29 65535 4 0, 0 0
+;;= row 33: 11 5 0 0, 7 0
+;;= row 34: 27 4 5 2, 1 0
+;;= row 35: 3 0 4 0, 0 0
 ;;= row 36: 48 0 0 0, 5 0
 ;;= row 37: 144 0 0 0, 9 0
 ;;= row 38: 368 0 1 0, 8 0
@@ -71,7 +71,7 @@
 ;;= row 45: 155 0 0 0, 155 155
 ;;= row 46: 155 0 155 0, 155 155
 ;;= row 47: 166 0 166 0, 166 166
-;;=   case 5u: { 
+;;=   case 29u: { 
 ;;=   u32 v0 = (u32)(x);
 ;;=   u32 v1 = (u32)(VV_REG(a + 1));
 ;;=   u32 v2 = (u32)(VV_REG(a + 2));
@@ -80,47 +80,131 @@
 ;;=     if (VV_UNLIKELY(end)) { vv_halt(vm, end, VV_OUT_OF_BOUNDS_MEMORY, vv_function(vm, pc), VV_SITE(pc)); return VV_HALT; }
 ;;=   }
 ;;=  break; }
-;;=   case 8u: case 10u: case 19u: { VV_CHARGE_HERE break; }
-;;=   case 1u: { VV_CHARGE_HERE pc = (u32)imm / 16; break; }
-;;=   case 24u: { VV_TRAP_HERE(VV_STACK_EXHAUSTED) break; }
-;;=   case 3u: case 18u: { r = (u64)((((u32)(x)) + ((u32)(y)))); break; }
-;;=   case 9u: case 12u: case 13u: case 20u: { r = imm; break; }
-;;=   case 6u: case 14u: { r = vv_w64(head, (u32)imm); break; }
-;;=   case 11u: case 23u: { r = x; break; }
-;;=   case 7u: case 17u: { u32 ea = (u32)x + (u32)imm; if ((u64)(u32)x + (u32)imm + 4 > size) { VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) } r = (u64)(vv_ld32(mem, ea)); break; }
-;;=   case 26u: { u32 ea = (u32)x + (u32)imm; if ((u64)(u32)x + (u32)imm + 8 > size) { VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) } vv_st64(mem, ea, (y)); break; }
-;;=   case 28u: { u32 f = (u32)x; if (f >= VV_TABLE_LENGTH) { VV_TRAP_HERE(VV_UNDEFINED_ELEMENT) } f = VV_TABLE(f); if (!f) { VV_TRAP_HERE(VV_UNINITIALIZED_ELEMENT) } f--; if (vv_rd32(VV_ROW(f) + 4) != (u32)imm) { VV_TRAP_HERE(VV_INDIRECT_CALL_TYPE) } VV_TRAP_HERE(VV_STACK_EXHAUSTED) break; }
-;;=   case 22u: { u32 p = (u32)(x), q = (u32)(y); u32 t = q == 0 ? VV_DIVIDE_BY_ZERO : 0u; if (t) { VV_TRAP_HERE(t) } r = (u64)((p / q)); break; }
-;;=   case 0u: { vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu); return VV_HALT; break; }
+;;=   case 6u: case 8u: case 17u: { VV_CHARGE_HERE break; }
+;;=   case 0u: { VV_CHARGE_HERE pc = (u32)imm / 16; break; }
+;;=   case 22u: { VV_TRAP_HERE(VV_STACK_EXHAUSTED) break; }
+;;=   case 2u: case 16u: { r = (u64)((((u32)(x)) + ((u32)(y)))); break; }
+;;=   case 7u: case 10u: case 11u: case 18u: { r = imm; break; }
+;;=   case 4u: case 12u: { r = vv_w64(head, (u32)vv_pinned((u32)imm)); break; }
+;;=   case 9u: case 21u: { r = x; break; }
+;;=   case 5u: case 15u: { u32 ea = (u32)x + (u32)imm; if ((u64)(u32)x + (u32)imm + 4 > size) { VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) } r = (u64)(vv_ld32(mem, ea)); break; }
+;;=   case 24u: { u32 ea = (u32)x + (u32)imm; if ((u64)(u32)x + (u32)imm + 8 > size) { VV_TRAP_HERE(VV_OUT_OF_BOUNDS_MEMORY) } vv_st64(mem, ea, (y)); break; }
+;;=   case 26u: { u32 f = (u32)x; if (f >= VV_TABLE_LENGTH) { VV_TRAP_HERE(VV_UNDEFINED_ELEMENT) } f = VV_TABLE(f); if (!f) { VV_TRAP_HERE(VV_UNINITIALIZED_ELEMENT) } f--; if (vv_rd32(VV_ROW(f) + 4) != (u32)imm) { VV_TRAP_HERE(VV_INDIRECT_CALL_TYPE) } VV_TRAP_HERE(VV_STACK_EXHAUSTED) break; }
+;;=   case 20u: { u32 p = (u32)(x), q = (u32)(y); u32 t = q == 0 ? VV_DIVIDE_BY_ZERO : 0u; if (t) { VV_TRAP_HERE(t) } r = (u64)((p / q)); break; }
+;;=   case 28u: { vv_halt(vm, VV_EXITED, 0, 0xffffffffu, 0xffffffffu); return VV_HALT; break; }
 ;;= VV_SLOW_END
 ;;= VV_FAST_BEGIN
-;;=   VV_OP(1) { VV_ROWS_1 { if (VV_SPENT) { fuel++; VV_LEAVE(0) } VV_GO(0)}  }
-;;=   VV_OP(2) { VV_ROWS_3 { u64 const x = VV_X(0); u64 const y = VV_Y(0); if ((u32)(((u32)(x)) >= ((u32)(y)))) VV_GO(0)} u64 r1; { u64 r; r = VV_IMM(1); r1 = r; } u64 r2; { u64 const x = r1; u64 const y = VV_Y(2); u64 r; u32 p = (u32)(x), q = (u32)(y); if (VV_UNLIKELY(q == 0 ? VV_DIVIDE_BY_ZERO : 0u)) VV_LEAVE(1) r = (u64)((p / q)); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
-;;=   VV_OP(3) { VV_ROWS_3 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r0 = r; VV_SET(VV_D(0), r); } u64 r1; { u64 const x = VV_X(1); u64 r; r = x; r1 = r; VV_SET(VV_D(1), r); } { u32 f = VV_LOW(2); VV_ENTER_FUNCTION(f, 2, VV_LEAVE(2))}  }
-;;=   VV_OP(4) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); VV_LEAVE_FUNCTION_WITH(x)}  }
-;;=   VV_OP(6) { VV_ROWS_3 u64 r0; { u64 r; r = vv_w64(head, VV_LOW(0)); r0 = r; } u64 r1; { u64 const x = r0; u64 r; r = (u64)((((u32)(x)) + ((u32)(VV_IMM(1))))); r1 = r; } { u64 const x = r1; vv_sw64(head, VV_LOW(2), x);} VV_NEXT(3) }
-;;=   VV_OP(7) { VV_ROWS_3 u64 r0; { u64 const x = VV_X(0); u64 r; u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) r = (u64)(vv_a32(mem, ea, 0u)); r0 = r; } u64 r1; { u64 const x = VV_X(1); u64 const y = r0; u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r1 = r; } u64 r2; { u64 const x = r1; VV_LEAVE_FUNCTION_WITH(x)}  }
-;;=   VV_OP(8) { VV_ROWS_3 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} u64 r1; { u64 r; r = VV_IMM(1); r1 = r; VV_SET(VV_D(1), r); } u64 r2; { u64 r; r = VV_IMM(2); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
-;;=   VV_OP(9) { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; } u64 r1; { u64 const x = VV_X(1); u64 r; r = (u64)((u32)(x)); r1 = r; } { u64 const x = r0; u64 const y = r1; u32 ea = (u32)x + VV_LOW(2); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(2)) | VV_ODD(ea, 4u))) VV_LEAVE(0) vv_sh64(mem, ea, 0u, (y));} VV_NEXT(3) }
-;;=   VV_OP(10) { VV_ROWS_2 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} { u64 const x = VV_X(1); u32 i = (u32)x < VV_LOW(1) ? (u32)x : VV_LOW(1); VV_GO_TO(vv_rd32(at + 16 * (1 + 1) + (u64)i * 4))}  }
-;;=   VV_OP(11) { VV_ROWS_2 u64 r0; { u64 const x = VV_X(0); u64 r; r = x; r0 = r; VV_SET(VV_D(0), r); } { u64 const x = VV_X(1); u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) VV_LEAVE(1) f--; if (vv_rd32(VV_ROW(f) + 4) != VV_LOW(1)) VV_LEAVE(1) VV_ENTER_FUNCTION(f, 1, VV_LEAVE(1))}  }
-;;=   VV_OP(12) { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; VV_SET(VV_D(0), r); } u64 r1; { u64 const x = VV_X(1); u64 r; r = x; r1 = r; VV_SET(VV_D(1), r); } u64 r2; { u64 r; r = VV_IMM(2); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
-;;=   VV_OP(13) { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; } u64 r1; { u64 const x = r0; u64 const y = VV_Y(1); u64 const z = VV_REG(VV_LOW(1)); u64 r; r = z ? x : y; r1 = r; } u64 r2; { u64 const x = r1; VV_LEAVE_FUNCTION_WITH(x)}  }
-;;=   VV_OP(14) { VV_ROWS_1 u64 r0; { u64 r; r = vv_w64(head, VV_LOW(0)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
-;;=   VV_OP(15) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(VV_IMM(0))))); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
-;;=   VV_OP_OTHERS
-;;=   VV_OP(16) { VV_ROWS_1 { u64 const x = VV_X(0); vv_sw64(head, VV_LOW(0), x);} VV_NEXT(1) }
-;;=   VV_OP(17) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) r = (u64)(vv_a32(mem, ea, 0u)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
-;;=   VV_OP(18) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
-;;=   VV_OP(19) { VV_ROWS_1 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} VV_NEXT(1) }
-;;=   VV_OP(20) { VV_ROWS_1 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
-;;=   VV_OP(21) { VV_ROWS_1 { u64 const x = VV_X(0); u64 const y = VV_Y(0); if ((u32)(((u32)(x)) >= ((u32)(y)))) VV_GO(0)} VV_NEXT(1) }
-;;=   VV_OP(22) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; u32 p = (u32)(x), q = (u32)(y); if (VV_UNLIKELY(q == 0 ? VV_DIVIDE_BY_ZERO : 0u)) VV_LEAVE(0) r = (u64)((p / q)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
-;;=   VV_OP(23) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = x; r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
-;;=   VV_OP(24) { VV_ROWS_1 { u32 f = VV_LOW(0); VV_ENTER_FUNCTION(f, 0, VV_LEAVE(0))}  }
-;;=   VV_OP(25) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = (u64)((u32)(x)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
-;;=   VV_OP(26) { VV_ROWS_1 { u64 const x = VV_X(0); u64 const y = VV_Y(0); u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) vv_sh64(mem, ea, 0u, (y));} VV_NEXT(1) }
-;;=   VV_OP(27) { VV_ROWS_1 { u64 const x = VV_X(0); u32 i = (u32)x < VV_LOW(0) ? (u32)x : VV_LOW(0); VV_GO_TO(vv_rd32(at + 16 * (0 + 1) + (u64)i * 4))}  }
-;;=   VV_OP(28) { VV_ROWS_1 { u64 const x = VV_X(0); u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) VV_LEAVE(0) f--; if (vv_rd32(VV_ROW(f) + 4) != VV_LOW(0)) VV_LEAVE(0) VV_ENTER_FUNCTION(f, 0, VV_LEAVE(0))}  }
-;;=   VV_OP(29) { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 const z = VV_REG(VV_LOW(0)); u64 r; r = z ? x : y; r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   if (op < 9u) {
+;;=   if (op < 3u) {
+;;=   if (op < 1u) {
+;;=   { VV_ROWS_1 { if (VV_SPENT) { fuel++; VV_LEAVE(0) } VV_GO(0)}  }
+;;=   } else {
+;;=   if (op < 2u) {
+;;=   { VV_ROWS_3 { u64 const x = VV_X(0); u64 const y = VV_Y(0); if ((u32)(((u32)(x)) >= ((u32)(y)))) VV_GO(0)} u64 r1; { u64 r; r = VV_IMM(1); r1 = r; } u64 r2; { u64 const x = r1; u64 const y = VV_Y(2); u64 r; u32 p = (u32)(x), q = (u32)(y); if (VV_UNLIKELY(q == 0 ? VV_DIVIDE_BY_ZERO : 0u)) VV_LEAVE(1) r = (u64)((p / q)); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
+;;=   } else {
+;;=   { VV_ROWS_3 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r0 = r; VV_SET(VV_D(0), r); } u64 r1; { u64 const x = VV_X(1); u64 r; r = x; r1 = r; VV_SET(VV_D(1), r); } { u32 f = VV_LOW(2); VV_ENTER_FUNCTION(f, 2, VV_LEAVE(2))}  }
+;;=   }
+;;=   }
+;;=   } else {
+;;=   if (op < 5u) {
+;;=   if (op < 4u) {
+;;=   { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); VV_LEAVE_FUNCTION_WITH(x)}  }
+;;=   } else {
+;;=   { VV_ROWS_3 u64 r0; { u64 r; r = vv_w64(head, (u32)vv_pinned(VV_LOW(0))); r0 = r; } u64 r1; { u64 const x = r0; u64 r; r = (u64)((((u32)(x)) + ((u32)(VV_IMM(1))))); r1 = r; } { u64 const x = r1; vv_sw64(head, (u32)vv_pinned(VV_LOW(2)), x);} VV_NEXT(3) }
+;;=   }
+;;=   } else {
+;;=   if (op < 6u) {
+;;=   { VV_ROWS_3 u64 r0; { u64 const x = VV_X(0); u64 r; u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) r = (u64)(vv_a32(mem, ea, 0u)); r0 = r; } u64 r1; { u64 const x = VV_X(1); u64 const y = r0; u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r1 = r; } u64 r2; { u64 const x = r1; VV_LEAVE_FUNCTION_WITH(x)}  }
+;;=   } else {
+;;=   if (op < 7u) {
+;;=   { VV_ROWS_3 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} u64 r1; { u64 r; r = VV_IMM(1); r1 = r; VV_SET(VV_D(1), r); } u64 r2; { u64 r; r = VV_IMM(2); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
+;;=   } else {
+;;=   if (op < 8u) {
+;;=   { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; } u64 r1; { u64 const x = VV_X(1); u64 r; r = (u64)((u32)(x)); r1 = r; } { u64 const x = r0; u64 const y = r1; u32 ea = (u32)x + VV_LOW(2); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(2)) | VV_ODD(ea, 4u))) VV_LEAVE(0) vv_sh64(mem, ea, 0u, (y));} VV_NEXT(3) }
+;;=   } else {
+;;=   { VV_ROWS_2 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} { u64 const x = VV_X(1); u32 i = (u32)x < VV_LOW(1) ? (u32)x : VV_LOW(1); VV_GO_TO(vv_rd32(VV_ROW_AT(1 + 1) + (u64)i * 4))}  }
+;;=   }
+;;=   }
+;;=   }
+;;=   }
+;;=   }
+;;=   } else {
+;;=   if (op < 19u) {
+;;=   if (op < 12u) {
+;;=   if (op < 10u) {
+;;=   { VV_ROWS_2 u64 r0; { u64 const x = VV_X(0); u64 r; r = x; r0 = r; VV_SET(VV_D(0), r); } { u64 const x = VV_X(1); u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) VV_LEAVE(1) f--; if (vv_rd32(VV_ROW(f) + 4) != VV_LOW(1)) VV_LEAVE(1) VV_ENTER_FUNCTION(f, 1, VV_LEAVE(1))}  }
+;;=   } else {
+;;=   if (op < 11u) {
+;;=   { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; VV_SET(VV_D(0), r); } u64 r1; { u64 const x = VV_X(1); u64 r; r = x; r1 = r; VV_SET(VV_D(1), r); } u64 r2; { u64 r; r = VV_IMM(2); r2 = r; VV_SET(VV_D(2), r); } VV_NEXT(3) }
+;;=   } else {
+;;=   { VV_ROWS_3 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; } u64 r1; { u64 const x = r0; u64 const y = VV_Y(1); u64 const z = VV_REG(VV_LOW(1)); u64 r; r = z ? x : y; r1 = r; } u64 r2; { u64 const x = r1; VV_LEAVE_FUNCTION_WITH(x)}  }
+;;=   }
+;;=   }
+;;=   } else {
+;;=   if (op < 15u) {
+;;=   if (op < 13u) {
+;;=   { VV_ROWS_1 u64 r0; { u64 r; r = vv_w64(head, (u32)vv_pinned(VV_LOW(0))); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   } else {
+;;=   if (op < 14u) {
+;;=   { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(VV_IMM(0))))); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   } else {
+;;=   { VV_ROWS_1 { u64 const x = VV_X(0); vv_sw64(head, (u32)vv_pinned(VV_LOW(0)), x);} VV_NEXT(1) }
+;;=   }
+;;=   }
+;;=   } else {
+;;=   if (op < 16u) {
+;;=   { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) r = (u64)(vv_a32(mem, ea, 0u)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   } else {
+;;=   if (op < 17u) {
+;;=   { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; r = (u64)((((u32)(x)) + ((u32)(y)))); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   } else {
+;;=   if (op < 18u) {
+;;=   { VV_ROWS_1 { if (VV_SPENT) { fuel++; VV_LEAVE(0) }} VV_NEXT(1) }
+;;=   } else {
+;;=   { VV_ROWS_1 u64 r0; { u64 r; r = VV_IMM(0); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   }
+;;=   }
+;;=   }
+;;=   }
+;;=   }
+;;=   } else {
+;;=   if (op < 26u) {
+;;=   if (op < 22u) {
+;;=   if (op < 20u) {
+;;=   { VV_ROWS_1 { u64 const x = VV_X(0); u64 const y = VV_Y(0); if ((u32)(((u32)(x)) >= ((u32)(y)))) VV_GO(0)} VV_NEXT(1) }
+;;=   } else {
+;;=   if (op < 21u) {
+;;=   { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 r; u32 p = (u32)(x), q = (u32)(y); if (VV_UNLIKELY(q == 0 ? VV_DIVIDE_BY_ZERO : 0u)) VV_LEAVE(0) r = (u64)((p / q)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   } else {
+;;=   { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = x; r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   }
+;;=   }
+;;=   } else {
+;;=   if (op < 23u) {
+;;=   { VV_ROWS_1 { u32 f = VV_LOW(0); VV_ENTER_FUNCTION(f, 0, VV_LEAVE(0))}  }
+;;=   } else {
+;;=   if (op < 24u) {
+;;=   { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 r; r = (u64)((u32)(x)); r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   } else {
+;;=   if (op < 25u) {
+;;=   { VV_ROWS_1 { u64 const x = VV_X(0); u64 const y = VV_Y(0); u32 ea = (u32)x + VV_LOW(0); if (VV_UNLIKELY(((u32)x > size - VV_HIGH(0)) | VV_ODD(ea, 4u))) VV_LEAVE(0) vv_sh64(mem, ea, 0u, (y));} VV_NEXT(1) }
+;;=   } else {
+;;=   { VV_ROWS_1 { u64 const x = VV_X(0); u32 i = (u32)x < VV_LOW(0) ? (u32)x : VV_LOW(0); VV_GO_TO(vv_rd32(VV_ROW_AT(0 + 1) + (u64)i * 4))}  }
+;;=   }
+;;=   }
+;;=   }
+;;=   }
+;;=   } else {
+;;=   if (op < 28u) {
+;;=   if (op < 27u) {
+;;=   { VV_ROWS_1 { u64 const x = VV_X(0); u32 f = (u32)x < VV_TABLE_LENGTH ? VV_TABLE((u32)x) : 0; if (!f) VV_LEAVE(0) f--; if (vv_rd32(VV_ROW(f) + 4) != VV_LOW(0)) VV_LEAVE(0) VV_ENTER_FUNCTION(f, 0, VV_LEAVE(0))}  }
+;;=   } else {
+;;=   { VV_ROWS_1 u64 r0; { u64 const x = VV_X(0); u64 const y = VV_Y(0); u64 const z = VV_REG(VV_LOW(0)); u64 r; r = z ? x : y; r0 = r; VV_SET(VV_D(0), r); } VV_NEXT(1) }
+;;=   }
+;;=   } else {
+;;=   VV_OTHERS
+;;=   }
+;;=   }
+;;=   }
+;;=   }
 ;;= VV_FAST_END

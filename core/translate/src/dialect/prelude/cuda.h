@@ -82,6 +82,7 @@ VV_INLINE u64 vv_popcnt64(u64 v) { return (u64)__popcll(v); }
 #define vv_raw_sqrtf __fsqrt_rn
 #define vv_raw_sqrt __dsqrt_rn
 #define VV_FETCH(p, low, high) do { ulonglong2 v = __ldg((const ulonglong2 *)(p)); low = v.x; high = v.y; } while (0)
+#define VV_PIN(v) asm volatile("mov.b64 %0, %0;" : "+l"(v));
 #define VV_HALF(low, n) __byte_perm((u32)((low) >> (32 * ((n) / 2))), 0, (n) % 2 ? 0x4432 : 0x4410)
 /* All warps together can read the time some 2 * 10^6 times a second, so they count their multiprocessor's cycles, of which
    there are 0.5 a nanosecond at least. */

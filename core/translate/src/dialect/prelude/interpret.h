@@ -16,6 +16,11 @@
 #define VV_SET(n, v) vv_sw64(frame, fp + (n) * 8, v)
 #endif
 #define VV_CODE(vm) (VV_BASE((vm)->image) + (vm)->par[VV_PAR_SEGMENTS] + VV_CODE_AT)
+/* Keeps a compiler from computing with a value before this place. */
+#ifndef VV_PIN
+#define VV_PIN(v)
+#endif
+VV_INLINE u64 vv_pinned(u64 v) { VV_PIN(v) return v; }
 /* One of the four halfwords that a row begins with. A compiler that sees through it takes more instructions for a slot's
    address. */
 #ifndef VV_HALF
@@ -23,7 +28,7 @@
 #endif
 /* What the row `k` behind the present one says, and the frame's slots that it names. */
 #ifdef VV_HOST
-#define VV_AT_ROW(k, byte) (at + 16 * (k) + (byte))
+#define VV_AT_ROW(k, byte) (VV_ROW_AT(k) + (byte))
 #define VV_D(k) vv_rd16(VV_AT_ROW(k, 2))
 #define VV_A(k) vv_rd16(VV_AT_ROW(k, 4))
 #define VV_B(k) vv_rd16(VV_AT_ROW(k, 6))
@@ -42,42 +47,39 @@
 #define VV_HIGH(k) (u32)(imm##k >> 32)
 #define VV_X(k) VV_X_##k
 #define VV_Y(k) VV_Y_##k
-#define VV_X_0 x0
-#define VV_Y_0 y0
+/* They are loaded before the operation is known. No compiler shall compute on them there for many operations: that would
+   wait for them. */
+#define VV_X_0 vv_pinned(x0)
+#define VV_Y_0 vv_pinned(y0)
 #define VV_X_1 VV_REG(VV_A(1))
 #define VV_Y_1 VV_REG(VV_B(1))
 #define VV_X_2 VV_REG(VV_A(2))
 #define VV_Y_2 VV_REG(VV_B(2))
-#define VV_X_3 VV_REG(VV_A(3))
-#define VV_Y_3 VV_REG(VV_B(3))
-#define VV_X_4 VV_REG(VV_A(4))
-#define VV_Y_4 VV_REG(VV_B(4))
-#define VV_X_5 VV_REG(VV_A(5))
-#define VV_Y_5 VV_REG(VV_B(5))
-#define VV_ROW_FETCHED(k) u64 low##k, imm##k; VV_FETCH(at + 16 * (k), low##k, imm##k);
+#define VV_ROW_FETCHED(k) u64 low##k, imm##k; VV_FETCH(VV_ROW_AT(k), low##k, imm##k);
 #endif
 #define VV_ROWS_1
 #define VV_ROWS_2 VV_ROW_FETCHED(1)
 #define VV_ROWS_3 VV_ROWS_2 VV_ROW_FETCHED(2)
-#define VV_ROWS_4 VV_ROWS_3 VV_ROW_FETCHED(3)
-#define VV_ROWS_5 VV_ROWS_4 VV_ROW_FETCHED(4)
-#define VV_ROWS_6 VV_ROWS_5 VV_ROW_FETCHED(5)
 /* How the loop finds an operation. On a processor each operation ends in a jump of its own to the next, which foresees
-   it by what came before; the lanes of a warp have to meet. */
+   it by what came before; the lanes of a warp have to meet, and an operation fetches the next row in front of that. `at`
+   is an address on a processor, and elsewhere bytes from the code's first, which take one register. `VV_LEAVE` leaves a
+   row to the slow function; without a jump out of the search, which would cost instructions where lanes meet. */
 #ifdef VV_HOST
 #define VV_DISPATCH goto *labels[vv_rd16(at)];
-#define VV_OP(n) op_##n:
-#define VV_OP_OTHERS
-#else
-#define VV_DISPATCH break;
-#define VV_OP(n) case n:
-#define VV_OP_OTHERS default: goto slow; } else switch (op) {
-#endif
-#define VV_NEXT(n) at += 16 * (n); VV_DISPATCH
+#define VV_ROW_AT(k) (at + 16 * (k))
+#define VV_PC (u32)((u64)(at - code) >> 4)
 #define VV_GO_TO(target) { at = code + (target); VV_DISPATCH }
-#define VV_GO(k) VV_GO_TO(VV_LOW(k))
-/* Leaves a row to the slow function. */
+#define VV_NEXT(n) at += 16 * (n); VV_DISPATCH
 #define VV_LEAVE(k) { at += 16 * (k); goto slow; }
+#else
+#define VV_DISPATCH continue;
+#define VV_ROW_AT(k) (code + (u64)at + 16 * (k))
+#define VV_PC (at >> 4)
+#define VV_GO_TO(target) { at = (target); VV_FETCH(VV_ROW_AT(0), low0, imm0); VV_DISPATCH }
+#define VV_NEXT(n) VV_GO_TO(at + 16 * (n))
+#define VV_LEAVE(k) { at += 16 * (k); low0 = 0xffffu; VV_DISPATCH }
+#endif
+#define VV_GO(k) VV_GO_TO(VV_LOW(k))
 /* Whether an address has to be left to the slow function. */
 #if VV_LINEAR && defined(VV_HOST)
 #define VV_ODD(a, align) 0
@@ -107,7 +109,7 @@ VV_COLD u32 vv_function(VM *vm, u32 pc) {
     u64 target = vv_rd64(VV_ROW(f)); \
     u32 slots = vv_rd32(VV_ROW(f) + 8), above = VV_HIGH(k); \
     if (VV_UNLIKELY(fp + (above + slots) * 8 > frames_end)) leave \
-    VV_SET(above, ((u64)(at - code) >> 4) + (k) + 1 | (u64)above << 32 | (u64)(VV_B(k) - 1) << 48); \
+    VV_SET(above, (u64)(VV_PC + (k) + 1) | (u64)above << 32 | (u64)(VV_B(k) - 1) << 48); \
     fp += above * 8; \
     VV_MOVE_FRAME(above * 8) \
     VV_GO_TO((u32)target)
@@ -116,8 +118,8 @@ VV_COLD u32 vv_function(VM *vm, u32 pc) {
     u32 below = ((u32)(back >> 32) & 0xffff) * 8; \
     fp -= below; \
     VV_MOVE_FRAME(0 - (u64)below)
-#define VV_LEAVE_FUNCTION { VV_LEAVE_FRAME VV_GO_TO((u64)(u32)back * 16) }
-#define VV_LEAVE_FUNCTION_WITH(r) { VV_LEAVE_FRAME VV_SET((u32)(back >> 48) + 1, r); VV_GO_TO((u64)(u32)back * 16) }
+#define VV_LEAVE_FUNCTION { VV_LEAVE_FRAME VV_GO_TO((u32)back * 16) }
+#define VV_LEAVE_FUNCTION_WITH(r) { VV_LEAVE_FRAME VV_SET((u32)(back >> 48) + 1, r); VV_GO_TO((u32)back * 16) }
 /* Runs one row, and returns the next. */
 #define VV_SLOW_BEGIN \
 VV_COLD u32 vv_slow(VM *vm, u32 pc) { \
@@ -150,10 +152,9 @@ VV_COLD u32 vv_slow(VM *vm, u32 pc) { \
 #define VV_RUN_SLOW \
     vm->fuel = fuel; \
     vm->fp = fp; \
-    pc = vv_slow(vm, (u32)((u64)(at - code) >> 4)); \
+    pc = vv_slow(vm, VV_PC); \
     if (VV_STOPPED(vm)) return VV_HALT; \
-    VV_LOAD_STATE \
-    at = code + (u64)pc * 16;
+    VV_LOAD_STATE
 #ifdef VV_HOST
 #define VV_FAST_BEGIN \
 VV_QUICK VV_FN u32 vv_interpret(VM *vm, u32 pc) { \
@@ -168,29 +169,35 @@ VV_QUICK VV_FN u32 vv_interpret(VM *vm, u32 pc) { \
 #define VV_FAST_END \
     slow: \
     VV_RUN_SLOW \
+    at = code + (u64)pc * 16; \
     VV_DISPATCH \
 } \
 VV_INLINE u32 vv_dispatch(VM *vm, u32 pc) { return vv_interpret(vm, pc); }
 #else
+/* In the kernel itself: elsewhere NVIDIA's compiler moves the descriptor of global memory to uniform registers for each
+   access, by two instructions. PoCL's code for a processor takes twice as long so. */
+#ifdef VV_BRANCHY
+#define VV_LOOP VV_FN
+#else
+#define VV_LOOP VV_INLINE
+#endif
 #define VV_FAST_BEGIN \
-VV_FN u32 vv_interpret(VM *vm, u32 pc) { \
+VV_LOOP u32 vv_dispatch(VM *vm, u32 pc) { \
     vv_gp mem, head, code, frame; \
     u32 size, fuel, fp, frames_end; \
     VV_LOAD_STATE \
-    vv_gp at = code + (u64)pc * 16; \
+    u32 at = pc * 16; \
+    u64 low0, imm0; \
+    VV_FETCH(VV_ROW_AT(0), low0, imm0); \
     for (;;) { \
-        u64 low0, imm0; \
-        VV_FETCH(at, low0, imm0); \
         u32 const op = VV_HALF(low0, 0); \
-        u64 const x0 = VV_REG(VV_A(0)), y0 = VV_REG(VV_B(0)); \
-        if (op < VV_FREQUENT) switch (op) {
+        u64 const x0 = VV_REG(VV_A(0)), y0 = VV_REG(VV_B(0));
+#define VV_OTHERS \
+    VV_RUN_SLOW \
+    at = pc * 16; \
+    VV_FETCH(VV_ROW_AT(0), low0, imm0); \
+    VV_DISPATCH
 #define VV_FAST_END \
-        default: \
-        slow: \
-            VV_RUN_SLOW \
-            continue; \
-        } \
     } \
-} \
-VV_INLINE u32 vv_dispatch(VM *vm, u32 pc) { return vv_interpret(vm, pc); }
+}
 #endif

@@ -4,7 +4,7 @@
 //! text in the instruction caches of a GPU, and one that runs a single row of any other kind, or one that is not as
 //! usual: an access that is not aligned or out of bounds, a division by zero, the end of a slice of fuel.
 
-use super::{Scope, Writer, trap_name};
+use super::{Scope, Writer, join, trap_name};
 use crate::bytecode::{Code, Op, Step};
 use crate::dialect::expr::{MemoryOperand, binary, ctype, from_bits, load, store, to_bits, trapping, unary};
 use crate::host::CALLS;
@@ -13,8 +13,6 @@ use crate::{Language, ValType};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// So many operations, the most frequent ones, are found by fewer comparisons.
-const FREQUENT: usize = 16;
 /// The operands.
 const A: &str = "x";
 const B: &str = "y";
@@ -55,33 +53,16 @@ impl Writer<'_> {
         let _ = writeln!(out, "#define VV_TABLE_ROW {}u", code.table);
         let _ = writeln!(out, "#define VV_SITES_ROW {}u", code.sites);
         let _ = writeln!(out, "#define VV_FUNCTIONS {}u", self.p.functions.len());
-        let _ = writeln!(
-            out,
-            "#define VV_FREQUENT {}u",
-            if code.ops.len() > FREQUENT { FREQUENT as u32 } else { u32::MAX }
-        );
         out.push_str(include_str!("../prelude/interpret.h"));
         let processor = self.o.target.language == Language::C;
         // What runs in the slow function though the loop could do it.
         let again: Vec<&Op> = code.ops.iter().flat_map(|op| again(op, processor)).collect();
-        let (mut slow, mut fast, mut labels) = (BTreeMap::new(), String::new(), String::new());
+        let mut slow = BTreeMap::new();
         for (n, op) in code.ops.iter().enumerate() {
             let first = if let Op::Fused(steps) = op { &steps[0].op } else { op };
             let alone = || pure(first, Immediate::Variable).filter(|_| again.contains(&first));
             if let Some(text) = self.slow(first).or_else(alone) {
                 slow.entry(text).or_insert_with(Vec::new).push(n);
-            }
-            if n == FREQUENT {
-                fast.push_str("  VV_OP_OTHERS\n");
-            }
-            match fast_text(op, processor) {
-                Some(text) => {
-                    let _ = writeln!(fast, "  VV_OP({n}) {{ {text} }}");
-                    let _ = write!(labels, "{}&&op_{n}", if n == 0 { "" } else { ", " });
-                }
-                None => {
-                    let _ = write!(labels, "{}&&slow", if n == 0 { "" } else { ", " });
-                }
             }
         }
         let case = |(text, cases): (&String, &Vec<usize>)| {
@@ -89,7 +70,18 @@ impl Writer<'_> {
             format!("  {cases}{{ {text} break; }}\n")
         };
         let slow: String = slow.iter().map(case).collect();
-        let _ = writeln!(out, "#define VV_LABELS {labels}");
+        let fast: Vec<String> = code.ops.iter().map_while(|op| fast_text(op, processor)).collect();
+        let fast = if processor {
+            let labels =
+                (0..code.ops.len()).map(|n| if n < fast.len() { format!("&&op_{n}") } else { "&&slow".into() });
+            let _ = writeln!(out, "#define VV_LABELS {}", join(labels));
+            fast.iter().enumerate().map(|(n, text)| format!("  op_{n}: {{ {text} }}\n")).collect()
+        } else if self.o.target.cheap_branches {
+            let cases = fast.iter().enumerate().map(|(n, text)| format!("  case {n}u: {{ {text} }}\n"));
+            format!("  switch (op) {{\n{}  default: VV_OTHERS\n  }}\n", cases.collect::<String>())
+        } else {
+            search(0, &fast, &code.weights)
+        };
         let _ = writeln!(out, "VV_SLOW_BEGIN\n{slow}VV_SLOW_END\nVV_FAST_BEGIN\n{fast}VV_FAST_END");
         out
     }
@@ -166,6 +158,33 @@ impl Writer<'_> {
     }
 }
 
+/// Finds the operation by comparisons, of which frequent ones take fewer: `weights` are those of the operations from
+/// `first` on, and those without a text are left to the slow function. A compiler would make a balanced tree of a switch.
+fn search(first: usize, texts: &[String], weights: &[u64]) -> String {
+    if texts.is_empty() {
+        return "  VV_OTHERS\n".into();
+    }
+    if weights.len() == 1 {
+        return format!("  {{ {} }}\n", texts[0]);
+    }
+    // None is so rare that the tree gets deep.
+    let least = weights.iter().sum::<u64>() / (4 * weights.len() as u64) + 1;
+    let all: u64 = weights.iter().map(|weight| weight + least).sum();
+    let mut before = 0;
+    let half = weights.iter().position(|weight| {
+        before += weight + least;
+        2 * before >= all
+    });
+    let half = half.unwrap_or(0).clamp(1, (weights.len() - 1).min(texts.len()));
+    let (near, far) = texts.split_at(half);
+    format!(
+        "  if (op < {}u) {{\n{}  }} else {{\n{}  }}\n",
+        first + half,
+        search(first, near, &weights[..half]),
+        search(first + half, far, &weights[half..])
+    )
+}
+
 /// Rows that the loop leaves to the slow function, though each of them is no reason for that.
 fn again(op: &Op, processor: bool) -> Vec<&Op> {
     match op {
@@ -231,7 +250,7 @@ fn step_text(op: &Op, k: usize, restart: u8) -> Option<String> {
             let (declared, test, value) = division(*op);
             format!("{declared} if (VV_UNLIKELY({test})) {bail} {value}")
         }
-        Op::SetGlobal => format!("vv_sw64(head, {low}, x);"),
+        Op::SetGlobal => format!("vv_sw64(head, (u32)vv_pinned({low}), x);"),
         Op::Jump => go,
         Op::Charge => format!("if (VV_SPENT) {{ fuel++; {bail} }}"),
         Op::Repeat => format!("if (VV_SPENT) {{ fuel++; {bail} }} {go}"),
@@ -240,7 +259,7 @@ fn step_text(op: &Op, k: usize, restart: u8) -> Option<String> {
         Op::JumpBinary(op) => format!("if ({}) {go}", two(*op, B)),
         Op::JumpBinaryConst(op) => format!("if ({}) {go}", two(*op, &imm.high())),
         Op::Switch => {
-            format!("u32 i = (u32)x < {low} ? (u32)x : {low}; VV_GO_TO(vv_rd32(at + 16 * ({k} + 1) + (u64)i * 4))")
+            format!("u32 i = (u32)x < {low} ? (u32)x : {low}; VV_GO_TO(vv_rd32(VV_ROW_AT({k} + 1) + (u64)i * 4))")
         }
         Op::Call => format!("u32 f = {low}; VV_ENTER_FUNCTION(f, {k}, {bail})"),
         Op::CallIndirect => format!(
@@ -271,7 +290,7 @@ fn pure(op: &Op, imm: Immediate) -> Option<String> {
         Op::BinaryConst(op) => set(op.result(), &two(*op, &imm.all())),
         Op::Const => format!("r = {};", imm.all()),
         Op::Move => "r = x;".into(),
-        Op::GetGlobal => format!("r = vv_w64(head, {});", imm.low()),
+        Op::GetGlobal => format!("r = vv_w64(head, (u32)vv_pinned({}));", imm.low()),
         Op::Select if matches!(imm, Immediate::Variable) => format!("r = VV_REG({}) ? x : y;", imm.low()),
         Op::Select => "r = z ? x : y;".into(),
         _ => return None,
