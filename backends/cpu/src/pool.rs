@@ -94,9 +94,10 @@ impl Job {
     fn exhausted(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= u64::from(self.tiles)
     }
-    /// Runs tiles until none is left to begin, or until the thread has another in its place.
+    /// Runs tiles until none is left to begin, or until the thread has another in its place; but one at least, since nobody
+    /// else may know of the job.
     fn work(&self, worker: &Worker) {
-        while !worker.replaced() {
+        loop {
             let tile = self.next.fetch_add(1, Ordering::Relaxed);
             if tile >= u64::from(self.tiles) {
                 return;
@@ -114,6 +115,9 @@ impl Job {
             if self.ended.fetch_add(1, Ordering::AcqRel) + 1 == self.tiles {
                 *lock(&self.all_ended.0) = true;
                 self.all_ended.1.notify_all();
+            }
+            if worker.replaced() {
+                return;
             }
         }
     }
@@ -365,4 +369,31 @@ impl Shared {
 pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {
     let builder = std::thread::Builder::new().name(name.into()).stack_size(STACK);
     builder.spawn(body).map_err(|error| Error::Device(format!("cannot start a thread: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    unsafe extern "C" fn nothing(_: *const *mut c_void, _: u32, _: u32) {}
+
+    /// A compiler that ends while the thread of a queue has nothing to do has the thread replaced.
+    #[test]
+    fn a_thread_that_was_replaced_before_a_launch_still_runs_it() {
+        let pool = Pool::new(2).expect("threads start");
+        let library = Arc::new(Library::from(libloading::os::unix::Library::this()));
+        let (ended, ends) = channel();
+        thread("test", move || {
+            for tiles in 1..4 {
+                let worker = pool.enlist();
+                worker.replaced.store(true, Ordering::Relaxed);
+                pool.run(&Job::new(nothing, Arc::default(), library.clone(), Vec::new(), tiles, 1), &worker);
+                pool.dismiss(&worker);
+            }
+            _ = ended.send(());
+        })
+        .expect("a thread starts");
+        assert_eq!(ends.recv_timeout(Duration::from_secs(60)), Ok(()));
+    }
 }
