@@ -22,13 +22,19 @@ fn compiling(info: &DeviceInfo, wasm: &[u8]) -> (f64, f64) {
 }
 
 /// The translated program, while it compiles and afterwards.
-pub struct NextTier(Mutex<State>);
+pub struct NextTier {
+    state: Mutex<State>,
+    /// Held by who loads it.
+    loads: Mutex<()>,
+}
 
 enum State {
     Compiles(JoinHandle<Result<Compiled>>),
     Compiled(Box<Compiled>),
+    Loading,
     Loaded(Program),
-    Failed,
+    /// Why, until somebody was told.
+    Failed(Option<String>),
 }
 
 impl NextTier {
@@ -39,11 +45,11 @@ impl NextTier {
         let thread = Builder::new().name("vv-compile".into()).spawn(compile);
         let thread =
             thread.map_err(|e| Error::System { what: "cannot start a thread that compiles", reason: e.to_string() })?;
-        Ok(Self(Mutex::new(State::Compiles(thread))))
+        Ok(Self { state: Mutex::new(State::Compiles(thread)), loads: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is compiled; `None` while it may still be.
@@ -53,33 +59,69 @@ impl NextTier {
             if !thread.is_finished() {
                 return None;
             }
-            if let State::Compiles(thread) = std::mem::replace(&mut *state, State::Failed)
-                && let Ok(Ok(compiled)) = thread.join()
-            {
-                *state = State::Compiled(Box::new(compiled));
+            if let State::Compiles(thread) = std::mem::replace(&mut *state, State::panicked()) {
+                match thread.join() {
+                    Ok(Ok(compiled)) => *state = State::Compiled(Box::new(compiled)),
+                    Ok(Err(error)) => *state = State::Failed(Some(error.to_string())),
+                    Err(_) => {}
+                }
             }
         }
-        Some(!matches!(*state, State::Failed))
+        Some(!matches!(*state, State::Failed(_)))
     }
 
-    /// The program, if it is compiled. To be called when nothing runs, which some devices wait for when they load it.
+    /// Why it will not be compiled, if that is so and nobody was told.
+    pub fn failure(&self) -> Option<String> {
+        _ = self.compiled();
+        if let State::Failed(why) = &mut *self.state() { why.take() } else { None }
+    }
+
+    /// The program, if it is compiled. To be called when nothing runs, which some devices wait for when they load it. If
+    /// others run it too, they see meanwhile that it is compiled, and stop.
     pub fn load(&self) -> Result<Option<Program>> {
+        let _alone = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state();
-        if let State::Compiled(_) = &*state
-            && let State::Compiled(compiled) = std::mem::replace(&mut *state, State::Failed)
-        {
-            *state = State::Loaded(compiled.load(&mut |_| {})?);
+        match std::mem::replace(&mut *state, State::panicked()) {
+            State::Compiled(compiled) => {
+                *state = State::Loading;
+                drop(state);
+                let loaded = compiled.load(&mut |_| {});
+                let mut state = self.state();
+                match loaded {
+                    Ok(program) => {
+                        *state = State::Loaded(program.clone());
+                        Ok(Some(program))
+                    }
+                    Err(error) => {
+                        *state = State::Failed(Some(error.to_string()));
+                        Err(error)
+                    }
+                }
+            }
+            // Whoever loaded it panicked.
+            State::Loading => Ok(None),
+            other => {
+                let program = if let State::Loaded(program) = &other { Some(program.clone()) } else { None };
+                *state = other;
+                Ok(program)
+            }
         }
-        Ok(if let State::Loaded(program) = &*state { Some(program.clone()) } else { None })
+    }
+}
+
+impl State {
+    fn panicked() -> Self {
+        Self::Failed(Some("its thread panicked".into()))
     }
 }
 
 impl Program {
     /// Like [`Program::new`], but if the module would take long to compile, the program that this returns is interpreted
     /// and compiles beside; its fleets go on with the compiled one as soon as there is one (inputs that were running then
-    /// begin anew). Which inputs an interpreter ran can be told by nothing but the time. A process that ends before the
-    /// compiler has lost its work; so if earlier runs were interpreted for about as long as compiling takes, this waits
-    /// for the compiler, as [`Program::new`] does.
+    /// begin anew). If it cannot be compiled, it stays interpreted, and [`crate::Fleet::run_autotuned`] warns. Which
+    /// inputs an interpreter ran can be told by nothing but the time. A process that ends before the compiler has lost
+    /// its work; so if earlier runs were interpreted for about as long as compiling takes, this waits for the compiler,
+    /// as [`Program::new`] does.
     ///
     /// # Errors
     /// Those of [`Program::new`].

@@ -4,14 +4,20 @@ mod common;
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vectorvisor::{
     Autotuning, CachePolicy, End, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions, Stage, Value,
 };
 
 /// A program with so much code that one core compiles for seconds: `work` counts to its argument and calls one of many
-/// functions.
+/// functions. Calls are what interpreters are slowest at.
 fn text() -> String {
+    text_with("")
+}
+
+/// The same, with more in the module.
+fn text_with(more: &str) -> String {
     let mut text = String::from("(module (memory (export \"memory\") 1) (type $t (func (param i64) (result i64)))\n");
     let names: Vec<String> = (0..160).map(|n| format!("$f{n}")).collect();
     for (n, name) in names.iter().enumerate() {
@@ -29,16 +35,18 @@ fn text() -> String {
     }
     _ = write!(text, "(table funcref (elem {}))", names.join(" "));
     text.push_str(
-        r#"(func (export "work") (param $times i64) (result i64) (local $n i64) (local $sum i64)
+        r#"(func $step (param i64 i64) (result i64)
+             (i64.rotl (i64.add (local.get 0) (local.get 1)) (i64.const 7)))
+           (func $work (export "work") (param $times i64) (result i64) (local $n i64) (local $sum i64)
              (loop $more
-               (local.set $sum (i64.rotl (i64.add (local.get $sum) (local.get $n)) (i64.const 7)))
+               (local.set $sum (call $step (call $step (local.get $sum) (local.get $n)) (local.get $times)))
                (local.set $n (i64.add (local.get $n) (i64.const 1)))
                (br_if $more (i64.lt_u (local.get $n) (local.get $times))))
              (i64.add (local.get $sum)
                (call_indirect (type $t) (local.get $n)
                  (i32.wrap_i64 (i64.rem_u (local.get $n) (i64.const 160))))))"#,
     );
-    text + ")"
+    text + more + ")"
 }
 
 fn engine() -> Engine {
@@ -51,8 +59,12 @@ fn options(cache: &Path) -> ProgramOptions {
 
 /// The program, and whether it is interpreted for now.
 fn tiered(engine: &Engine, options: &ProgramOptions) -> (Program, bool) {
+    tiered_of(engine, &text(), options)
+}
+
+fn tiered_of(engine: &Engine, text: &str, options: &ProgramOptions) -> (Program, bool) {
     let mut interpreting = false;
-    let program = Program::tiered(engine, text().as_bytes(), options, &mut |stage| {
+    let program = Program::tiered(engine, text.as_bytes(), options, &mut |stage| {
         interpreting |= stage == Stage::Interpreting;
     });
     (program.expect("the program compiles"), interpreting)
@@ -84,7 +96,7 @@ const TIMES: [i64; 8] = [300_000_000, 3, 300_000_001, 5, 1, 2, 300_000_007, 4];
 fn goes_on_compiled_and_later_runs_begin_so() {
     let cache = tempfile::tempdir().expect("a folder");
     let (engine, options) = (engine(), options(cache.path()));
-    let limited = FleetOptions { timeout: Some(Duration::from_secs(5)), vms: Some(3), ..FleetOptions::default() };
+    let limited = FleetOptions { timeout: Some(Duration::from_secs(3)), vms: Some(3), ..FleetOptions::default() };
     let (program, interpreting) = tiered(&engine, &options);
     assert!(interpreting);
     let mut fleet = Fleet::new(&program, &limited, Some(TIMES.len())).expect("a fleet");
@@ -97,6 +109,48 @@ fn goes_on_compiled_and_later_runs_begin_so() {
     assert!(!interpreting && program.cached());
     let mut fleet = Fleet::new(&program, &limited, Some(TIMES.len())).expect("a fleet");
     assert_eq!(run(&mut fleet, &TIMES), (values, 0));
+}
+
+#[test]
+fn a_start_function_that_is_too_slow_for_the_interpreter_waits_for_the_compiler() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let start = "(func $start (drop (call $work (i64.const 300000000)))) (start $start)";
+    let (program, interpreting) = tiered_of(&engine(), &text_with(start), &options(cache.path()));
+    assert!(interpreting);
+    // Less than the compiler takes, too.
+    let limited = FleetOptions { timeout: Some(Duration::from_millis(400)), ..FleetOptions::default() };
+    let mut fleet = Fleet::new(&program, &limited, Some(2)).expect("a fleet");
+    assert_eq!(run(&mut fleet, &[1, 2]).1, 0);
+}
+
+#[test]
+fn a_compiler_that_fails_beside_a_run_is_told() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let (engine, faults) = common::engine(|info| info.parallel_tiles = 1);
+    // After the interpreter.
+    faults.compiles.store(1, Ordering::SeqCst);
+    let (program, interpreting) = tiered(&engine, &options(cache.path()));
+    assert!(interpreting);
+    let mut fleet = Fleet::new(&program, &FleetOptions::default(), Some(1)).expect("a fleet");
+    let mut warnings = Vec::new();
+    while warnings.is_empty() {
+        let mut tell = |stage: Stage<'_>| {
+            if let Stage::Warning(text) = stage {
+                warnings.push(text.to_string());
+            }
+        };
+        let ran = fleet.run_autotuned(
+            "work",
+            Autotuning::Auto,
+            Some(1),
+            &mut std::iter::once(input(1)),
+            &mut |_| {},
+            &mut tell,
+        );
+        assert_eq!(ran.expect("the run ends").interpreted, 1);
+    }
+    assert!(warnings[0].contains("the compiler is broken"), "{warnings:?}");
+    assert!(fleet.program().options().interpret);
 }
 
 #[test]

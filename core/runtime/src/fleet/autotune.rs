@@ -4,6 +4,7 @@ use super::job::{Job, Jobs, Quota};
 use super::{CancelHandle, Fleet};
 use crate::cache::{Key, key};
 use crate::program::Compiled;
+use crate::tier::NextTier;
 use crate::tune::{Measured, Pace, SHORT, TELLING, Work, limit, pays};
 use crate::{
     Autotuning, End, Error, FleetOptions, Input, Outcome, Program, ProgramOptions, Result, Stage, Summary, Tuning,
@@ -79,6 +80,8 @@ impl Fleet {
             }
         };
         if let Some(others) = others {
+            // They are for the compiled program, which is then there, or nearly.
+            self.await_next_tier()?;
             let sample = jobs.sample(sample);
             let (first, expected) = self.run_sample(entry, &sample, sink)?;
             summary += first;
@@ -96,6 +99,9 @@ impl Fleet {
         }
         if !summary.cancelled {
             summary += self.run_jobs(entry, jobs, sink)?;
+        }
+        if let Some(why) = self.made.next_tier().and_then(NextTier::failure) {
+            progress(Stage::Warning(&format!("the program stays interpreted, since it could not be compiled: {why}")));
         }
         summary.elapsed = begin.elapsed();
         Ok(summary)

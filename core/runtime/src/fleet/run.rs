@@ -93,6 +93,9 @@ pub fn run(
         return Err(Error::Memory("the VMs could not be allocated again after autotuning".into()));
     }
     fleet.initialise(entry)?;
+    if fleet.began_too_slowly() {
+        return Ok((Summary::default(), Some(Vec::new())));
+    }
     let program = Some(fleet.common.program.clone()).filter(|program| program.next_tier().is_some());
     Run { next_tier: program, ..Run::new(fleet, entry, source, sink) }.until_all_ended()
 }

@@ -4,7 +4,8 @@ use super::Fleet;
 use super::autotune::Successor;
 use super::job::Job;
 use super::run::{self, Run};
-use crate::{Error, Outcome, Polled, Result, Source, Summary};
+use super::start::Init;
+use crate::{End, Error, Outcome, Polled, Result, Source, Summary};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -64,11 +65,15 @@ impl Fleet {
         }
         let Some(left) = left else { return Ok(summary) };
         let mut rest = Rest { left: left.into(), source: jobs };
-        let ran = self.tier_up().and_then(|()| self.run_jobs(entry, &mut rest, sink));
+        let ran = self.await_next_tier().and_then(|()| self.run_jobs(entry, &mut rest, sink));
         // Those that the run had not taken again by then.
         let left = rest.left.iter().map(|job| job.index);
         match ran {
-            Ok(more) => summary += more,
+            Ok(more) => {
+                summary += more;
+                // It was cancelled.
+                summary.inputs += left.len();
+            }
             Err(Error::Lost { mut lost, source }) => {
                 lost.extend(left);
                 lost.sort_unstable();
@@ -79,8 +84,15 @@ impl Fleet {
         Ok(summary)
     }
 
+    /// The start function was too slow for the interpreter, and may not be for the compiled program.
+    pub(super) fn began_too_slowly(&self) -> bool {
+        let timeout = matches!(&self.init, Init::Ended(outcome) if matches!(outcome.end, End::Timeout(_)));
+        let next = self.common.program.next_tier();
+        timeout && !self.cancel.cancelled() && next.is_some_and(|next| next.compiled() != Some(false))
+    }
+
     /// Goes on with the compiled program, if there is one.
-    pub(super) fn tier_up(&mut self) -> Result<()> {
+    fn tier_up(&mut self) -> Result<()> {
         let Some(next) = self.common.program.next_tier() else { return Ok(()) };
         let Some(program) = next.load()? else { return Ok(()) };
         let successor = Successor::of(self);

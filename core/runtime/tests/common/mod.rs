@@ -11,6 +11,8 @@ use vectorvisor::{Drivers, Engine};
 pub struct Faults {
     /// Launches until one fails; negative: none does.
     pub launches: AtomicI64,
+    /// Programs that are compiled until one fails, likewise.
+    pub compiles: AtomicI64,
     /// Allocations of device memory until one fails, likewise.
     pub allocations: AtomicI64,
     /// The largest allocation of device memory that does not fail.
@@ -35,6 +37,7 @@ pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engi
     let never = || AtomicI64::new(-1);
     let faults = Arc::new(Faults {
         launches: never(),
+        compiles: never(),
         allocations: never(),
         largest: AtomicU64::new(u64::MAX),
         slow: AtomicU64::new(0),
@@ -120,6 +123,9 @@ impl Device for ChangedDevice {
         &self.info
     }
     fn compile(&self, source: Source<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<u8>> {
+        if due(&self.faults.compiles) {
+            return Err(Error::Compile { log: "the compiler is broken".into() });
+        }
         if !self.faults.in_step.load(Ordering::SeqCst) {
             return self.inner.compile(source, progress);
         }
