@@ -120,9 +120,10 @@ pub fn map(args: &MapArgs) -> Result<i32> {
                 let allocate = || Fleet::new(&program, &options, count);
                 let allocating = thread::Builder::new().name("vv-allocate".into()).spawn_scoped(scope, allocate);
                 let allocating = allocating.context("cannot start a thread")?;
-                let output = Output::open(&args.output, count, &header, skip.as_ref())?;
                 source.start(largest_first)?;
-                Ok((allocating.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?, output))
+                let fleet = allocating.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                // It removes what an earlier run has left, so nothing may fail that can before.
+                Ok((fleet, Output::open(&args.output, count, &header, skip.as_ref())?))
             })?;
             ended("allocate VMs and begin reading");
             (Runs::One(Box::new(fleet)), output)
