@@ -129,7 +129,8 @@ pub struct TranslateArgs {
     pub divide: Option<u32>,
     /// When to interpret the program's code instead of translating it: an interpreter is compiled in a second or two,
     /// however large the program is, but it runs many times as long. auto: while a program that takes long to compile is
-    /// compiled for the first time; inputs that run then begin anew. Alone the option says always.
+    /// compiled for the first time (not for many inputs on a GPU); inputs that run then begin anew. Alone the option says
+    /// always.
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true,
           default_value_t = InterpretArg::Auto, default_missing_value = "always")]
     pub interpret: InterpretArg,

@@ -314,7 +314,7 @@ fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
         setup::program_options(&args.translate, &["_start"], files_at(args, given.as_ref()), engine.info())?;
     options.profile = true;
     let mut tell = |stage: Stage<'_>| progress.stage(stage);
-    let program = setup::program(&engine, &args.program, bytes, &args.translate, &options, &mut tell)?;
+    let program = setup::program(&engine, &args.program, bytes, &args.translate, &options, false, &mut tell)?;
     let name = args.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let options = FleetOptions { vms: Some(1), args: vec![name], files: given, ..FleetOptions::default() };
     let mut fleet = Fleet::new(&program, &options, Some(1))?;

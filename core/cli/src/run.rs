@@ -120,7 +120,8 @@ fn program(
     let roots = setup::roots(args.invoke.as_deref(), args.printreturn);
     let options = setup::program_options(&args.translate, &roots, files, engine.info())?;
     let mut tell = |stage: Stage<'_>| progress.stage(stage);
-    setup::program(engine, path, bytes, &args.translate, &options, &mut tell).map_err(setup::usage)
+    setup::program(engine, path, bytes, &args.translate, &options, args.vms.is_some_and(|vms| vms > 1), &mut tell)
+        .map_err(setup::usage)
 }
 
 /// What `--invoke` names, or `_start`; with `--printreturn` also the only export of a program that has no `_start`.

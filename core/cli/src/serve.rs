@@ -134,7 +134,7 @@ fn prepare(
             let mut tell = |stage: vectorvisor::Stage<'_>| {
                 progress.lock().unwrap_or_else(PoisonError::into_inner).stage_of(name, stage);
             };
-            setup::program(&engine, path, bytes, &args.translate, &options, &mut tell)
+            setup::program(&engine, path, bytes, &args.translate, &options, false, &mut tell)
         });
         let spec = BackendSpec { name: engine.backend().into(), index: Some(engine.info().index) };
         Ok((spec, programs.collect::<Result<_>>()?))

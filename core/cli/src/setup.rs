@@ -12,8 +12,8 @@ use vectorvisor::driver::plugin::{Search, file_name};
 use vectorvisor::translate::Error as TranslateError;
 use vectorvisor::translate::wasm::imports_files;
 use vectorvisor::{
-    Alignment, Autotuning, BackendSpec, Bounds, CachePolicy, DeviceInfo, Drivers, Engine, Error, Files, FilesAt,
-    FleetOptions, Program, ProgramOptions, Quirks, Stage, Traps,
+    Alignment, Autotuning, BackendSpec, Bounds, CachePolicy, DeviceInfo, DeviceKind, Drivers, Engine, Error, Files,
+    FilesAt, FleetOptions, Program, ProgramOptions, Quirks, Stage, Traps,
 };
 
 /// Every driver that can be named. `paths` are those of `--driver-path`, and each must name a file or a folder with
@@ -75,17 +75,20 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(vectorvisor::to_wasm_of(path, &bytes)?.into_owned())
 }
 
-/// Translates and compiles `bytes`, the contents of `path`, or interprets it meanwhile if the command line allows that.
+/// Translates and compiles `bytes`, the contents of `path`, or interprets it meanwhile if the command line allows that. Not
+/// for `many` inputs on a GPU: what is compiled beside an interpreter that keeps it busy was ready too late on an H200.
 pub fn program(
     engine: &Engine,
     path: &Path,
     bytes: &[u8],
     args: &TranslateArgs,
     options: &ProgramOptions,
+    many: bool,
     progress: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Program> {
+    let waits = many && engine.info().kind == DeviceKind::Gpu;
     // Autotuning measures compiled programs.
-    let tiered = args.interpret == InterpretArg::Auto && autotuning(args) != Autotuning::Now;
+    let tiered = args.interpret == InterpretArg::Auto && autotuning(args) != Autotuning::Now && !waits;
     let make = if tiered { Program::tiered } else { Program::new };
     make(engine, bytes, options, progress).with_context(|| path.display().to_string())
 }

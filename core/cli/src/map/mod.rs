@@ -113,7 +113,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
             let files = setup::files_at(options.files.as_ref());
             let program_options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
             let mut tell = |stage: Stage<'_>| lock(&progress).stage(stage);
-            let program = setup::program(&engine, &args.program, &bytes, &args.translate, &program_options, &mut tell)?;
+            let program =
+                setup::program(&engine, &args.program, &bytes, &args.translate, &program_options, true, &mut tell)?;
             ended("load program");
             let largest_first = may_sort && program.likes_largest_first();
             let (fleet, output) = thread::scope(|scope| -> Result<_> {
