@@ -179,8 +179,9 @@ impl Par {
 
 /// A copy of folders that guests may only read. Offsets are bytes from its start, and u32.
 ///
-/// It begins with the number of folders that a guest is given, and a u32 of 0. At 8 they follow, [`GIVEN`] bytes each: the
-/// offset of its node, that of its name, the length of this. A node has [`NODE`] bytes, at a multiple of 8:
+/// It begins with the number of folders that a guest is given, and a u32 of 0. At 8 they follow, [`files::GIVEN`] bytes
+/// each: the offset of its node, that of its name, the length of this. A node has [`files::NODE`] bytes, at a multiple of
+/// 8:
 ///
 /// | at | |
 /// |---|---|
@@ -191,8 +192,8 @@ impl Par {
 /// | 60 | u32: how many bytes or entries they are |
 /// | 64 | u32: the node of the folder that it lies in, or its own |
 ///
-/// An entry has [`ENTRY`] bytes: the offset of its name, the length of this, and the offset of its node. A folder's entries
-/// are sorted by the bytes of their names.
+/// An entry has [`files::ENTRY`] bytes: the offset of its name, the length of this, and the offset of its node. A folder's
+/// entries are sorted by the bytes of their names.
 pub mod files {
     /// Bytes of a given folder.
     pub const GIVEN: usize = 12;
