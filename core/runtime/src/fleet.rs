@@ -280,8 +280,6 @@ impl Fleet {
             self.exact = made.map_or(Exact::Failed, |fleet| Exact::Ready(Box::new(fleet)));
         }
         let Exact::Ready(fleet) = &mut self.exact else { return None };
-        let mut again = job.fresh();
-        again.clock = job.clock;
         let mut found = None;
         let mut sink = |outcome: Outcome| {
             if let crate::End::Trap(trap) = outcome.end {
@@ -290,7 +288,7 @@ impl Fleet {
         };
         // The names are the same, the states need not be.
         let program = fleet.common.program.clone();
-        run::run(fleet, program.entry(&entry.name)?, &mut std::iter::once(again), &mut sink).ok()?;
+        run::run(fleet, program.entry(&entry.name)?, &mut std::iter::once(job.again()), &mut sink).ok()?;
         found
     }
 

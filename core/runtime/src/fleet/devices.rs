@@ -110,32 +110,25 @@ impl Devices<'_> {
         let (deliver, outcomes) = sync_channel(DELIVERED);
         thread::scope(|scope| {
             // Here, so that no device waits for it if the sink panics.
-            let (mut deliver, outcomes) = (Some(deliver), outcomes);
+            let (deliver, outcomes) = (deliver, outcomes);
             let (mut coming, mut running) = (names.len(), Vec::new());
-            while let Some(sender) = &deliver {
-                if coming == 0 || shared.lock().over() || cancel.cancelled() {
-                    deliver = None;
-                    continue;
-                }
+            while coming > 0 && !shared.lock().over() && !cancel.cancelled() {
                 // A device that is ready begins at once, or, while others run, after a moment.
-                let ready = match fleets.recv_timeout(if running.is_empty() { LOOK } else { Duration::ZERO }) {
-                    Ok(ready) => Some(ready),
-                    Err(RecvTimeoutError::Disconnected) => {
-                        deliver = None;
+                let (device, ready) = match fleets.recv_timeout(if running.is_empty() { LOOK } else { Duration::ZERO })
+                {
+                    Ok(ready) => ready,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Timeout) => {
+                        let first = if running.is_empty() { None } else { outcomes.recv_timeout(LOOK).ok() };
+                        first.into_iter().chain(outcomes.try_iter().take(DELIVERED)).for_each(&mut *sink);
                         continue;
                     }
-                    Err(RecvTimeoutError::Timeout) => None,
-                };
-                let Some((device, ready)) = ready else {
-                    let first = if running.is_empty() { None } else { outcomes.recv_timeout(LOOK).ok() };
-                    first.into_iter().chain(outcomes.try_iter().take(DELIVERED)).for_each(&mut *sink);
-                    continue;
                 };
                 coming -= 1;
-                let (shared, sender) = (&shared, sender.clone());
+                let (shared, deliver) = (&shared, deliver.clone());
                 let begun = ready.and_then(|(mut fleet, when)| {
                     let work = move || {
-                        let ran = shared.work(device, &mut fleet, when, sender);
+                        let ran = shared.work(device, &mut fleet, when, deliver);
                         (fleet, ran)
                     };
                     let thread = Builder::new().name("vv-device".into()).spawn_scoped(scope, work);
@@ -150,6 +143,7 @@ impl Devices<'_> {
                 }
             }
             // Until the devices' threads have ended.
+            drop(deliver);
             outcomes.into_iter().for_each(&mut *sink);
             for (device, thread) in running {
                 let (fleet, ran) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

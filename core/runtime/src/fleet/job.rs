@@ -97,6 +97,11 @@ impl Job {
         Self { environment, ..Self::new(self.index, self.input.clone(), self.key) }
     }
 
+    /// As it was before its first run, but for its clock: it runs again, in another program.
+    pub fn again(&self) -> Self {
+        Self { clock: self.clock, ..self.fresh() }
+    }
+
     /// Bytes of its standard input, and of its environment.
     pub fn bytes(&self) -> usize {
         self.input.stdin.len() + self.environment.len()

@@ -75,13 +75,14 @@ pub struct Run<'a> {
     pub next_tier: Option<Program>,
     /// It is compiled: no more inputs are taken, and then what runs is stopped.
     pub closing: bool,
+    /// It is being stopped: only what has ended by now is delivered.
     pub stopping: bool,
     /// Inputs for the compiled program.
     pub left: Vec<Job>,
 }
 
-/// Runs jobs until there are no more; or until its program, which is interpreted, is compiled: then it also gives the inputs
-/// that have not ended.
+/// Runs jobs until there are no more; or until its program, which is interpreted, is compiled: then it also gives the
+/// inputs that have not ended.
 pub fn run(
     fleet: &mut Fleet,
     entry: &Entry,

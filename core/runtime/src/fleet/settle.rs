@@ -428,7 +428,7 @@ impl Run<'_> {
     pub fn end(&mut self, g: usize, vm: usize, mut end: End, stdout: Vec<u8>, stderr: Vec<u8>, results: &[u8]) {
         let Some(Slot { mut job, .. }) = self.vacate(g, vm) else { return };
         if matches!(end, End::Timeout(_)) && self.next_tier.is_some() && !job.answered {
-            return self.too_slow(*job);
+            return self.too_slow(&job);
         }
         let open = &mut self.fleet.groups[g].open[vm];
         let collected = |name: &String| Some((name.clone(), open.as_ref()?.collect(name)?));

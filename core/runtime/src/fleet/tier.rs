@@ -34,20 +34,15 @@ impl Run<'_> {
         self.await_flying()?;
         let placed = self.fleet.groups.iter_mut().flat_map(|group| group.take_back());
         let waiting = self.waiting.take().into_iter().chain(self.retry.drain(..)).chain(self.solo.drain(..));
-        self.left.extend(placed.chain(waiting).map(|job| anew(*job)));
+        self.left.extend(placed.chain(waiting).map(|job| job.again()));
         self.summary.inputs -= self.left.len();
         Ok(true)
     }
 
     /// An input was too slow for the interpreter; it may not be for the compiled program.
-    pub fn too_slow(&mut self, job: Job) {
-        self.left.push(anew(job));
+    pub fn too_slow(&mut self, job: &Job) {
+        self.left.push(job.again());
     }
-}
-
-/// As it was before its first run, in another program; its clock stays.
-fn anew(job: Job) -> Job {
-    Job { clock: job.clock, ..job.fresh() }
 }
 
 impl Fleet {
