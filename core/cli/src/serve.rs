@@ -21,8 +21,19 @@ use vectorvisor_serve::{Device, Limits, Options, Server, Tls};
 /// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Lets CUDA run as many queues side by side as it can: a server has more groups of VMs than other commands, while some
+/// wait for requests that take long, and opens its device only once.
+fn many_queues() {
+    const VARIABLE: &str = "CUDA_DEVICE_MAX_CONNECTIONS";
+    if std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: the only other thread by now waits for signals.
+        unsafe { std::env::set_var(VARIABLE, "32") };
+    }
+}
+
 /// Runs the subcommand; returns the exit code.
 pub fn serve(args: &ServeArgs) -> Result<i32> {
+    many_queues();
     let quiet = args.vm_args.quiet;
     let log = args.log.as_deref().unwrap_or(if quiet { "error" } else { "info" });
     let filter: Targets = log.parse().map_err(|error| Usage(format!("--log {log}: {error}")))?;

@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use vectorvisor::{
-    CachePolicy, End, Fleet, FleetOptions, Input, Outcome, Polled, Program, ProgramOptions, Source, Value,
+    CachePolicy, DeviceKind, End, Engine, Fleet, FleetOptions, Input, Outcome, Polled, Program, ProgramOptions, Source,
+    Value,
 };
 
 /// Counts down from its argument in as many steps, and returns it.
@@ -45,9 +47,12 @@ fn fleet(options: &FleetOptions) -> Fleet {
 }
 
 fn fleet_of(program: &str, options: &FleetOptions) -> Fleet {
-    let engine = common::engine(|_| ()).0;
+    fleet_on(&common::engine(|_| ()).0, program, options)
+}
+
+fn fleet_on(engine: &Engine, program: &str, options: &FleetOptions) -> Fleet {
     let options_of_program = ProgramOptions { lanes: Some(1), cache: CachePolicy::Off, ..Default::default() };
-    let program = Program::new(&engine, program.as_bytes(), &options_of_program, &mut |_| {}).expect("a program");
+    let program = Program::new(engine, program.as_bytes(), &options_of_program, &mut |_| {}).expect("a program");
     Fleet::new(&program, options, None).expect("room")
 }
 
@@ -117,6 +122,53 @@ fn an_input_that_runs_again_is_answered_though_no_other_comes() {
         client.join().expect("an answer");
         assert_eq!(summary.delivered, 1);
         assert!(summary.reruns > 0);
+    }
+}
+
+/// Writes its argument times 64 bytes.
+const WRITE_SOME: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "write") (param i64) (result i64)
+    (i32.store (i32.const 0) (i32.const 4096))
+    (i32.store (i32.const 4) (i32.const 64))
+    (loop $more
+      (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (br_if $more (i64.ne (i64.const 0) (local.tee 0 (i64.sub (local.get 0) (i64.const 1))))))
+    (local.get 0)))"#;
+
+/// After the first of them there is room, and others keep the memory that they have.
+#[test]
+fn inputs_that_write_without_end_allocate_nothing() {
+    for kind in [DeviceKind::Cpu, DeviceKind::Gpu] {
+        let (engine, faults) = common::engine(move |info| (info.kind, info.parallel_tiles) = (kind, 64));
+        let allocated = move || faults.allocated.load(Ordering::SeqCst);
+        let options = FleetOptions { most_output: Some(1 << 20), ..Default::default() };
+        let mut fleet = fleet_on(&engine, WRITE_SOME, &options);
+        let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
+        let client = thread::spawn(move || {
+            let ask = |n| {
+                send.send(n).expect("a server");
+                waker.wake();
+                answers.recv_timeout(Duration::from_secs(60)).expect("an answer")
+            };
+            let mut before = 0;
+            for turn in 0..20 {
+                assert_eq!(ask(2).stdout.len(), 128);
+                assert!(matches!(ask(0).end, End::Failed(why) if why.contains("longer than")));
+                if turn == 1 {
+                    before = allocated();
+                }
+            }
+            assert_eq!(allocated(), before, "{kind:?}");
+            // One that may write as much does.
+            assert_eq!(ask(1000).stdout.len(), 64000);
+            drop(send);
+            waker.wake();
+        });
+        let mut deliver = |outcome| answer.send(outcome).expect("a client");
+        fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
+        client.join().expect("all answers");
     }
 }
 

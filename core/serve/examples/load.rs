@@ -1,5 +1,6 @@
 //! Asks a server that runs `load.wat`, checks each answer, and prints figures as JSON: how many requests were answered,
-//! and how long it took. Some may be hostile (`--hostile`), or come as batches (`--batch`).
+//! and how long it took. Some may be hostile (`--hostile`), or come as batches (`--batch`), or in several sizes one after
+//! another (`--sizes`).
 
 use clap::Parser;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 /// A load for a server.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 struct Args {
     /// Address and port.
     address: String,
@@ -26,6 +27,10 @@ struct Args {
     /// Bytes of a request.
     #[arg(long, default_value_t = 1024)]
     bytes: usize,
+    /// Requests of each of these sizes, for `--seconds` each: prints a list. A batch has 10 MiB of them, and 10,000 at
+    /// most, without `--batch`.
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["bytes", "hostile"])]
+    sizes: Vec<usize>,
     /// The guest counts to 4000 times 2 to the power of this for each request.
     #[arg(long, value_parser = clap::value_parser!(u8).range(..10))]
     work: Option<u8>,
@@ -95,7 +100,11 @@ impl<'a> Client<'a> {
     async fn ask(&mut self, path: &str, kind: &str, body: &[u8]) -> Response {
         let mut request = self.head(path, kind, body.len());
         request.extend_from_slice(body);
-        let sent = self.stream().await?.write_all(&request).await;
+        self.send(&request).await
+    }
+
+    async fn send(&mut self, request: &[u8]) -> Response {
+        let sent = self.stream().await?.write_all(request).await;
         // The server may have answered before it read all.
         let answered = self.answer().await;
         if sent.is_err() || answered.is_err() {
@@ -135,24 +144,26 @@ impl<'a> Client<'a> {
         self.buffer.drain(..head);
         let mut body = Vec::new();
         if chunked {
+            let mut at = 0;
             loop {
-                let line = loop {
-                    match self.buffer.windows(2).position(|two| two == b"\r\n") {
-                        Some(at) => break at,
+                let from = loop {
+                    match self.buffer[at..].windows(2).position(|two| two == b"\r\n") {
+                        Some(line) => break at + line + 2,
                         None => self.more().await?,
                     }
                 };
-                let text = std::str::from_utf8(&self.buffer[..line]).unwrap_or_default();
+                let text = std::str::from_utf8(&self.buffer[at..from - 2]).unwrap_or_default();
                 let size = usize::from_str_radix(text, 16).map_err(|_| std::io::ErrorKind::InvalidData)?;
-                while self.buffer.len() < line + 2 + size + 2 {
+                at = from + size + 2;
+                while self.buffer.len() < at {
                     self.more().await?;
                 }
-                body.extend_from_slice(&self.buffer[line + 2..line + 2 + size]);
-                self.buffer.drain(..line + 2 + size + 2);
+                body.extend_from_slice(&self.buffer[from..from + size]);
                 if size == 0 {
                     break;
                 }
             }
+            self.buffer.drain(..at);
         } else {
             while self.buffer.len() < length {
                 self.more().await?;
@@ -179,7 +190,11 @@ fn body(args: &Args, number: usize) -> Vec<u8> {
     text
 }
 
-/// Sends requests one after another: as they are answered, or as `--rate` says.
+/// What a timer of this process is late by, at most, while it is idle.
+const TIMER: Duration = Duration::from_millis(2);
+
+/// Sends requests one after another: as they are answered, or as `--rate` says. What the server delays counts from when
+/// a request was due, and what the timer delays does not.
 async fn singles(args: &Args, worker: usize, next: &AtomicUsize, begin: Instant, figures: &Mutex<Figures>) {
     let mut client = Client::new(args);
     let mut own = Figures::default();
@@ -194,7 +209,10 @@ async fn singles(args: &Args, worker: usize, next: &AtomicUsize, begin: Instant,
         if due >= end {
             break;
         }
-        tokio::time::sleep_until(due.into()).await;
+        if due > Instant::now() {
+            tokio::time::sleep_until(due.into()).await;
+            due = Instant::now().min(due + TIMER);
+        }
         let text = body(args, next.fetch_add(1, Ordering::Relaxed));
         match client.ask(&args.path, "text/plain", &text).await {
             Ok((200, answer)) if answer == text => {
@@ -219,9 +237,11 @@ async fn batches(args: &Args, begin: Instant, figures: &Mutex<Figures>) {
         text.extend_from_slice(body);
     }
     let path = format!("{}/batch{}", args.path, if args.any { "?order=any" } else { "" });
+    let mut request = client.head(&path, "application/octet-stream", text.len());
+    request.append(&mut text);
     while begin.elapsed().as_secs_f64() < args.seconds {
         let due = Instant::now();
-        let answer = match client.ask(&path, "application/octet-stream", &text).await {
+        let answer = match client.send(&request).await {
             Ok((200, answer)) => answer,
             Ok((status, _)) => {
                 *own.others.entry(status).or_default() += 1;
@@ -318,9 +338,9 @@ fn merge(all: &mut Figures, own: Figures) {
     }
 }
 
-#[tokio::main]
-async fn main() {
-    let args = Arc::new(Args::parse());
+/// Sends what `args` say, and gives the figures as JSON, and whether all answers were right.
+async fn load(args: Args) -> (serde_json::Value, bool) {
+    let args = Arc::new(args);
     let (figures, next, begin) =
         (Arc::new(Mutex::new(Figures::default())), Arc::new(AtomicUsize::new(0)), Instant::now());
     let mut tasks = Vec::new();
@@ -350,9 +370,28 @@ async fn main() {
     let per_second = *right as f64 / elapsed;
     let json = serde_json::json!({
         "right": right, "wrong": wrong, "lost": lost, "others": others, "hostile": hostile, "seconds": elapsed,
-        "per_second": per_second,
+        "bytes": args.bytes, "connections": args.connections, "batch": args.batch,
+        "per_second": per_second, "bytes_per_second": per_second * args.bytes as f64,
         "milliseconds": { "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "most": at(1.0) },
     });
+    (json, *wrong + *lost == 0 && others.is_empty())
+}
+
+#[tokio::main]
+async fn main() {
+    let args = Args::parse();
+    let (json, right) = if args.sizes.is_empty() {
+        load(args).await
+    } else {
+        let (mut list, mut all) = (Vec::new(), true);
+        for &bytes in &args.sizes {
+            let batch = if args.batch == 0 { ((10 << 20) / bytes.max(1)).clamp(1, 10_000) } else { args.batch };
+            let (json, right) = load(Args { bytes, batch, ..args.clone() }).await;
+            list.push(json);
+            all &= right;
+        }
+        (list.into(), all)
+    };
     println!("{json}");
-    exit(i32::from(*wrong + *lost > 0 || !others.is_empty()));
+    exit(i32::from(!right));
 }

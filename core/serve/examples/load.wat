@@ -1,5 +1,5 @@
-;; Writes what it reads, unless the first byte says otherwise: `l` loops for ever, `u` is unreachable, `r` recurses for
-;; ever, `o` writes for ever. If the second is a digit d, it first counts to 4000 * 2^d.
+;; Writes what it reads, in pieces of 61,440 bytes, unless the first byte says otherwise: `l` loops for ever, `u` is
+;; unreachable, `r` recurses for ever, `o` writes for ever. If the second is a digit d, it first counts to 4000 * 2^d.
 (module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -24,4 +24,8 @@
     (if (i32.eq (local.get $first) (i32.const 114)) (then (drop (call $recurse (i32.const 0)))))
     (loop $more
       (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
-      (br_if $more (i32.eq (local.get $first) (i32.const 111))))))
+      (br_if $more (i32.eq (local.get $first) (i32.const 111)))
+      (if (i32.eq (i32.load (i32.const 4)) (i32.const 61440)) (then
+        (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+        (i32.store (i32.const 4) (i32.load (i32.const 8)))
+        (br_if $more (i32.load (i32.const 8))))))))

@@ -145,6 +145,8 @@ pub struct Group {
     pub began_with: Vec<u32>,
     /// How many of them outgrew the memory that all have, since that was last raised.
     pub outgrew: usize,
+    /// They run again, with more room or in warps of their own.
+    pub reruns: bool,
     begun: Instant,
     /// When to look for VMs that have ended before the launch has, on a device where the host can.
     look: Option<Instant>,
@@ -205,6 +207,7 @@ impl Group {
             in_flight: false,
             began_with: Vec::new(),
             outgrew: 0,
+            reruns: false,
             begun: Instant::now(),
             look: None,
             few: None,
@@ -507,9 +510,16 @@ impl Group {
         self.in_flight && self.few.is_some_and(|few| self.begun.elapsed() > few * 2 + LINGER)
     }
 
-    /// Another group like this one.
-    pub fn another(&self, common: &Common, quota: Quota) -> Result<Self> {
-        Self::new(common, self.vms as u32, self.warps, quota, self.limits)
+    /// Another group like this one, with `most` VMs at most, and as have `room`.
+    pub fn another(&self, common: &Common, quota: Quota, most: usize, room: u64) -> Result<Self> {
+        let lanes = self.lanes as usize;
+        let each = quota.region(&common.program.meta().plan) + quota.output + Word::COUNT as u64 * 8;
+        let fit = usize::try_from(room / each.max(1)).unwrap_or(usize::MAX);
+        let vms = self.vms.min(most.max(lanes)).min(fit) / lanes * lanes;
+        if vms == 0 {
+            return Err(Error::Memory("the rest is for inputs that need more".into()));
+        }
+        Self::new(common, vms as u32, self.warps, quota, self.limits)
     }
 
     /// Looks for VMs of `launched` that have ended while others go on, and takes their words.

@@ -8,7 +8,7 @@ use super::job::{Job, Phase, Quota};
 use super::settle::{Fate, message, too_much_memory};
 use super::start::Init;
 use super::{Fleet, now};
-use crate::{End, Error, Outcome, Place, Polled, Program, Result, Source, Summary};
+use crate::{DeviceKind, End, Error, Outcome, Place, Polled, Program, Result, Source, Summary};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::Error as DriverError;
@@ -24,8 +24,16 @@ const FEW: usize = 64;
 const FEWEST: usize = 32;
 /// How often a source that had no more is asked again while VMs sleep.
 const LOOK: Duration = Duration::from_millis(20);
-/// Most groups, where some wait for a few of their VMs.
-const MOST_GROUPS: usize = 64;
+/// Most groups, where some wait for a few of their VMs, on a processor and on a GPU: there each has a queue, and of more
+/// than 32 some would wait for others on CUDA, where a fleet for deep recursion has some, too.
+const MOST_GROUPS: [usize; 2] = [64, 26];
+/// VMs of a group that is made while a server runs, at most: there is little memory left, and many may be wanted.
+const FURTHER: usize = 256;
+/// In how many groups at once a server's inputs run again that need more room or warps of their own: others come
+/// meanwhile, and join those that wait.
+const ASIDE: usize = 4;
+/// Bytes of output that an input which needs more gets at once, if there is room.
+const MORE_OUTPUT: u64 = 4 << 20;
 
 /// What is next while launches are in flight.
 enum Step {
@@ -51,6 +59,11 @@ pub struct Run<'a> {
     pub waiting: Option<Box<Job>>,
     /// To run again: with a larger quota, more fuel, another program, or each in a warp of its own.
     pub retry: VecDeque<Box<Job>>,
+    /// The source had nothing for a while, so somebody waits for each input: those that run again do that aside, and
+    /// change nothing for others.
+    pub serves: bool,
+    /// Of the inputs that ended of late, how many needed more than the others have, and all.
+    pub needed_more: [usize; 2],
     /// To run again alone on the device, where fuel stands for time.
     pub solo: VecDeque<Box<Job>>,
     /// VMs that an input of `solo` occupies.
@@ -117,6 +130,8 @@ impl<'a> Run<'a> {
             not_yet: None,
             waiting: None,
             retry: VecDeque::new(),
+            serves: false,
+            needed_more: [0; 2],
             solo: VecDeque::new(),
             solo_running: 0,
             outgrown: Vec::new(),
@@ -189,11 +204,15 @@ impl<'a> Run<'a> {
                     continue;
                 }
             }
-            if self.flying.is_empty() {
+            if self.flying.is_empty() && !self.serves {
                 self.shrink();
             }
             self.take_deep()?;
             self.wake()?;
+            if self.wants_another() {
+                self.extend();
+            }
+            self.prepare();
             self.not_yet = None;
             for g in 0..self.fleet.groups.len() {
                 if !self.fleet.groups[g].in_flight {
@@ -282,6 +301,7 @@ impl<'a> Run<'a> {
                 Polled::Ready(job) => Box::new(job),
                 Polled::NotYet(until) => {
                     self.not_yet = Some(until);
+                    self.serves = true;
                     return None;
                 }
                 Polled::Ended => {
@@ -371,10 +391,15 @@ impl<'a> Run<'a> {
         let alone = self.retry.iter().any(|job| job.solo);
         let due = self.exhausted || self.not_yet.is_some() || begun || self.retry.len() >= many || kept >= most;
         let due = due || alone && self.fleet.groups.len() > 1;
-        let retry = !self.retry.is_empty() && due;
-        let wanted = if retry { self.next_quota(g, alone) } else { base };
+        let mut retry = !self.retry.is_empty() && due;
+        let mut wanted = if retry { self.next_quota(g, alone) } else { base };
+        if retry && self.aside() && (alone || wanted != base) && !self.runs_again(g) {
+            (retry, wanted) = (false, base);
+        }
+        // A group that is there for such inputs has room for all.
+        let shrinks = !(retry || self.serves && g >= self.groups);
         let group = &mut self.fleet.groups[g];
-        if !group.quota.covers(wanted) || (group.quota != wanted && !retry) {
+        if !group.quota.covers(wanted) || (group.quota != wanted && shrinks) {
             if group.occupied > 0 {
                 return Ok(());
             }
@@ -416,7 +441,35 @@ impl<'a> Run<'a> {
             let Some(job) = job else { break };
             self.place(g, vm, job);
         }
+        self.fleet.groups[g].reruns = retry;
         Ok(())
+    }
+
+    /// Whether inputs that need more room or warps of their own run in groups made for them.
+    fn aside(&self) -> bool {
+        self.serves && self.extends && self.groups > 1
+    }
+
+    /// Whether such inputs run in this group now, which is idle.
+    fn runs_again(&self, g: usize) -> bool {
+        let many = self.retry.len() >= self.fleet.groups[g].vms.div_ceil(4);
+        many || g >= self.groups && self.running_again() < ASIDE
+    }
+
+    /// In how many groups inputs run again.
+    fn running_again(&self) -> usize {
+        self.flying.iter().filter(|g| self.fleet.groups[**g].reruns).count()
+    }
+
+    /// Whether inputs that run again wait for a group of their own.
+    fn wants_another(&self) -> bool {
+        let wants = |job: &Job| job.solo || !self.fleet.quota.covers(job.quota);
+        let idle = || self.fleet.groups[self.groups..].iter().any(|group| !group.in_flight);
+        self.aside()
+            && self.fleet.groups.len() < self.most_groups()
+            && self.retry.iter().any(|job| wants(job))
+            && self.running_again() < ASIDE
+            && !idle()
     }
 
     /// The quota for inputs that run again, `alone` in their warps or not: the largest, if there is then room for all
@@ -432,9 +485,12 @@ impl<'a> Run<'a> {
             Some(least) if self.apart || !fits(all) => return base.max(least),
             _ => all,
         };
-        let most = group.most_quota(&self.fleet.common);
+        let mut most = group.most_quota(&self.fleet.common);
+        most.output = most.output.min(MORE_OUTPUT);
         loop {
-            let (memory, output) = (quota.memory.saturating_mul(2), quota.output.saturating_mul(2));
+            // No more of what they have enough of.
+            let twice = |bytes: u64, enough| if bytes > enough { bytes.saturating_mul(2) } else { bytes };
+            let (memory, output) = (twice(quota.memory, base.memory), twice(quota.output, base.output));
             let more = Quota { memory: memory.min(most.memory), output: output.min(most.output), ..quota }.max(quota);
             if more == quota || !fits(more) {
                 return quota;
@@ -607,17 +663,23 @@ impl<'a> Run<'a> {
     /// Whether all groups wait for a few of their VMs, and another might take the next inputs.
     fn may_extend(&self) -> bool {
         let inputs = !self.exhausted || self.waiting.is_some() || !self.retry.is_empty();
-        self.extends && inputs && self.fleet.groups.len() < MOST_GROUPS && self.fleet.groups.iter().all(Group::lingers)
+        self.extends
+            && inputs
+            && self.fleet.groups.len() < self.most_groups()
+            && self.fleet.groups.iter().all(Group::lingers)
     }
 
-    /// Makes another group, if there is memory for it.
+    /// Makes another group, if there is memory for it: with fewer VMs than the others, where there is little.
     fn extend(&mut self) {
+        let left = self.most_groups().saturating_sub(self.fleet.groups.len()).max(1);
         let fleet = &mut *self.fleet;
         let memory = fleet.common.program.engine().info().memory / u64::from(fleet.options.sharers.max(1));
         let all: u64 = fleet.groups.iter().map(Group::device_memory).sum();
+        let room = (memory / 10 * 7).saturating_sub(all);
+        let (most, room) = if self.serves { (FURTHER, room / left as u64) } else { (usize::MAX, room) };
         let group = match fleet.groups.first() {
-            Some(first) if all + first.device_memory() <= memory / 10 * 7 => first.another(&fleet.common, fleet.quota),
-            _ => Err(Error::Memory("the rest is for inputs that need more".into())),
+            Some(first) => first.another(&fleet.common, fleet.quota, most, room),
+            _ => Err(Error::Memory("the VMs could not be allocated again after autotuning".into())),
         };
         match group {
             Ok(group) => {
@@ -627,6 +689,24 @@ impl<'a> Run<'a> {
             // Then inputs wait.
             Err(_) => self.extends = false,
         }
+    }
+
+    /// Makes all groups that a server may need on a GPU before anything runs: page-locked memory may be there only when
+    /// all kernels have ended.
+    fn prepare(&mut self) {
+        while self.aside() && !self.on_cpu() && self.flying.is_empty() && self.fleet.groups.len() < self.most_groups() {
+            self.extend();
+        }
+    }
+
+    fn on_cpu(&self) -> bool {
+        self.fleet.common.program.engine().info().kind == DeviceKind::Cpu
+    }
+
+    /// Fleets of one device share its queues.
+    fn most_groups(&self) -> usize {
+        let most = MOST_GROUPS[usize::from(!self.on_cpu())];
+        (most / self.fleet.options.sharers.max(1) as usize).max(self.groups)
     }
 
     /// Frees the groups that [`Self::extend`] made, as far as they are idle and the last.

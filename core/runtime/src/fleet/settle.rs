@@ -45,6 +45,8 @@ pub enum Fate {
 
 /// One in so many inputs is more than a few.
 const MANY: usize = 16;
+/// Of so many inputs of a server it is remembered what they needed.
+const RECENT: usize = 4096;
 
 /// Why an input fails whose memory does not fit.
 pub fn too_much_memory(bytes: u64) -> String {
@@ -321,8 +323,8 @@ impl Run<'_> {
                 Fate::Larger(quota) => {
                     let fleet = &mut *self.fleet;
                     let base = fleet.quota.max(quota);
-                    // Others need a lot of output only if this one was right to.
-                    if base.output <= MUCH.max(fleet.quota.output) {
+                    // Others need a lot of output only if this one was right to; those of a server anything.
+                    if base.output <= MUCH.max(fleet.quota.output) && !self.serves {
                         fleet.raise_quota(base);
                     }
                     if usual && quota.memory > fleet.quota.memory {
@@ -410,6 +412,30 @@ impl Run<'_> {
         self.outgrown.clear();
     }
 
+    /// An input with this quota exited: gives all VMs as much output, and a server's as many frames, if it is right that
+    /// they need it.
+    fn follow_needs(&mut self, quota: Quota) {
+        let fleet = &mut *self.fleet;
+        let more = Quota { output: quota.output, frames: quota.frames, ..fleet.quota }.max(fleet.quota);
+        if !self.serves {
+            if quota.output > MUCH {
+                fleet.raise_quota(Quota { output: more.output, ..fleet.quota });
+            }
+            return;
+        }
+        let [needed, all] = &mut self.needed_more;
+        *all += 1;
+        if more != fleet.quota {
+            *needed += 1;
+            if *needed * MANY >= *all {
+                fleet.raise_quota(more);
+            }
+        }
+        if *all >= RECENT {
+            (*needed, *all) = (*needed / 2, *all / 2);
+        }
+    }
+
     /// Takes an input out of its VM to run it again.
     fn again(&mut self, g: usize, vm: usize) -> Option<Box<Job>> {
         let mut job = self.vacate(g, vm)?.job;
@@ -450,9 +476,8 @@ impl Run<'_> {
         };
         let limit = self.fleet.common.program.meta().plan.memory_limit;
         let memory = words.get(Word::Memory, vm);
-        if job.quota.output > MUCH && matches!(end, End::Exit(_)) {
-            let output = self.fleet.quota.output.max(job.quota.output);
-            self.fleet.raise_quota(Quota { output, ..self.fleet.quota });
+        if matches!(end, End::Exit(_)) {
+            self.follow_needs(job.quota);
         }
         let refused_at = (memory >> 32 != 0).then_some(limit);
         let output = job.stdout.len() + job.stderr.len() + stdout.len() + stderr.len();

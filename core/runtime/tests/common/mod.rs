@@ -15,6 +15,8 @@ pub struct Faults {
     pub compiles: AtomicI64,
     /// Allocations of device memory until one fails, likewise.
     pub allocations: AtomicI64,
+    /// How many allocations of device memory there were.
+    pub allocated: AtomicU64,
     /// The largest allocation of device memory that does not fail.
     pub largest: AtomicU64,
     /// Microseconds that a launch takes longer for each of its VMs.
@@ -39,6 +41,7 @@ pub fn engine(change: impl Fn(&mut DeviceInfo) + Send + Sync + 'static) -> (Engi
         launches: never(),
         compiles: never(),
         allocations: never(),
+        allocated: AtomicU64::new(0),
         largest: AtomicU64::new(u64::MAX),
         slow: AtomicU64::new(0),
         in_step: AtomicBool::new(false),
@@ -144,6 +147,7 @@ impl Device for ChangedDevice {
         self.inner.kernel(module, name)
     }
     fn alloc(&self, bytes: u64) -> Result<BufferId> {
+        self.faults.allocated.fetch_add(1, Ordering::SeqCst);
         let most = self.info.max_alloc.min(self.faults.largest.load(Ordering::SeqCst));
         if bytes > most || due(&self.faults.allocations) {
             return Err(Error::OutOfMemory { wanted: bytes, what: "one allocation" });
