@@ -118,7 +118,7 @@ pub struct TranslateArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(true))]
     pub without: Vec<Opt>,
     /// Optimisations to add, separated by commas. shared-data: all VMs read the program's read-only data from one copy,
-    /// which pays for some programs with large tables.
+    /// which pays for some programs with large tables. Where VMs do the same, autotuning tries that by itself.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(false))]
     pub opt: Vec<Opt>,
     /// The program was made by the linker of the spec suite's runner, so it may have several memories.
@@ -720,9 +720,9 @@ fn parse_lanes(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Parses names of optimisations: those that are on by default (`on`), or the others.
-fn opts(on: bool) -> impl TypedValueParser<Value = Opt> {
-    let ours = Opt::ALL.into_iter().filter(move |(_, opt)| opt.on_by_default() == on);
+/// Parses names of optimisations: all of them, or those that are off by default.
+fn opts(all: bool) -> impl TypedValueParser<Value = Opt> {
+    let ours = Opt::ALL.into_iter().filter(move |(_, opt)| all || !opt.on_by_default());
     let known = |text: String| Opt::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, opt)| opt).ok_or(text);
     PossibleValuesParser::new(ours.map(|(name, _)| name)).try_map(known)
 }
@@ -870,6 +870,7 @@ mod tests {
     fn optimisations_are_named() {
         let args = run("run --without merge-checks,loads-first --opt shared-data p.wat").translate;
         assert_eq!((args.without, args.opt), (vec![Opt::MergeChecks, Opt::LoadsFirst], vec![Opt::SharedData]));
+        assert_eq!(run("run --without shared-data p.wat").translate.without, [Opt::SharedData]);
         let help = parse("run --help").expect_err("help").to_string();
         assert!(Opt::ALL.iter().all(|(name, _)| help.contains(name)), "{help}");
     }
@@ -904,7 +905,6 @@ mod tests {
             "run --all --vm 3 p.wat",
             "run --nvidia=maybe p.wat",
             "run --opt loads-first p.wat",
-            "run --without shared-data p.wat",
             "run --without loads-first,nonsense p.wat",
             "run --dir a:: p.wat",
             "run --scratch 1MiB:: p.wat",

@@ -374,6 +374,9 @@ impl Program {
             let (alignment, with, without) = (now.alignment, now.with.clone(), now.without.clone());
             options = ProgramOptions { alignment, with, without, ..options };
         }
+        if !self.0.asked.with.contains(&Opt::SharedData) {
+            options.with.remove(&Opt::SharedData);
+        }
         tuning.apply(&mut options);
         let mut compiled = Compiled::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
         // As the caller asked, so that later autotuning has the same choice.
@@ -479,6 +482,12 @@ impl Program {
         {
             self.remember(LEARNT, &key, &bytes);
         }
+    }
+
+    /// Whether the translator may be asked to share read-only data: a VM that stores there has to run again.
+    pub(crate) fn may_share(&self) -> bool {
+        let options = &self.0.options;
+        options.alignment == Some(Alignment::Natural) && options.traps == Traps::Sticky && !options.interpret
     }
 
     /// Whether there is a cache to remember choices in.
@@ -657,7 +666,7 @@ impl Compiled {
             module => module?,
         };
         let Self { engine, wasm, asked, choice, meta, binary, cached, .. } = self;
-        match choice.shared(&meta) {
+        match choice.shared(&meta).filter(|_| asked.with.contains(&Opt::SharedData)) {
             Some(Ok(data)) => progress(Stage::Warning(&format!("shared-data: {data}"))),
             Some(Err(why)) => progress(Stage::Warning(&format!("shared-data has no effect: {why}"))),
             None => {}

@@ -4,7 +4,7 @@
 //! No tuning is best for all programs: the interleave cell alone doubles some programs' times and cuts others' to a thirtieth
 //! (`bench/RESULTS.md`).
 
-use crate::{DeviceInfo, DeviceKind, Error, Program, ProgramOptions, Result};
+use crate::{DeviceInfo, DeviceKind, Error, Opt, Program, ProgramOptions, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +14,8 @@ const CELLS: [u32; 4] = [8, 16, 32, 0];
 /// Those that [`Autotuning::Auto`] tries: lanes that go the same way share what a cell's neighbours hold, lanes that go
 /// different ways want contiguous memory, and nothing tells beforehand which a program's do.
 const EXTREMES: [u32; 2] = [8, 0];
+/// Those with which sharing read-only data is tried, too.
+const SHARING: u32 = 8;
 /// A measurement shorter than this is repeated, since a first launch includes the driver's lazy initialisation.
 pub const SHORT: Duration = Duration::from_secs(1);
 /// Shortest kernel time by which candidates can be told apart: clocks and launches vary by tens of microseconds.
@@ -64,6 +66,8 @@ impl Autotuning {
 pub struct Tuning {
     /// Interleave cell in bytes; 0 is linear.
     pub interleave: u32,
+    /// Read-only data is shared, though the options do not ask for it ([`Opt::SharedData`]).
+    pub shared: bool,
 }
 
 /// A candidate, and the time that the inputs took in the kernel, or why it was rejected.
@@ -77,8 +81,17 @@ impl Tuning {
             return Vec::new();
         }
         let cells = if when == Autotuning::Now { &CELLS[..] } else { &EXTREMES };
-        let others = cells.iter().copied().filter(|cell| *cell != now);
-        std::iter::once(now).chain(others).map(|interleave| Self { interleave }).collect()
+        let shared = program.tuning().is_some_and(|tuning| tuning.shared);
+        let mut all = vec![Self { interleave: now, shared }];
+        all.extend(cells.iter().filter(|cell| **cell != now).map(|cell| Self { interleave: *cell, shared: false }));
+        // Whether there is something to share shows when it is tried; where there is not, the text is another's.
+        let asked = program.asked();
+        let decided = asked.with.contains(&Opt::SharedData) || asked.without.contains(&Opt::SharedData);
+        let sharing = Self { interleave: SHARING, shared: true };
+        if !decided && program.may_share() && all[0] != sharing {
+            all.push(sharing);
+        }
+        all
     }
 
     /// Why the options leave no choice; `None` if they do.
@@ -95,12 +108,15 @@ impl Tuning {
     /// Fills in the options that the caller left open.
     pub(crate) fn apply(self, options: &mut ProgramOptions) {
         options.interleave.get_or_insert(self.interleave);
+        if self.shared {
+            options.with.insert(Opt::SharedData);
+        }
     }
 }
 
 impl fmt::Display for Tuning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--interleave {}", self.interleave)
+        write!(f, "--interleave {}{}", self.interleave, if self.shared { " --opt shared-data" } else { "" })
     }
 }
 

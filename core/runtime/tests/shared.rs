@@ -205,6 +205,40 @@ fn autotuning_goes_on_without_shared_data() {
 }
 
 #[test]
+fn autotuning_tries_sharing_and_the_choice_is_remembered() {
+    let (engine, faults) = common::engine(|_| ());
+    faults.ever_faster();
+    let cache = tempfile::tempdir().expect("a folder");
+    let text = text("");
+    let options = ProgramOptions {
+        alignment: Some(Alignment::Natural),
+        lanes: Some(32),
+        cache: CachePolicy::Dir(cache.path().into()),
+        ..Default::default()
+    };
+    let made = || Program::new(&engine, text.as_bytes(), &options, &mut |_| {}).expect("the program compiles");
+    let mut fleet = Fleet::new(&made(), &FleetOptions { vms: Some(96), ..Default::default() }, None).expect("room");
+    // Some of the sample store into what is shared, and run again.
+    let args: Vec<(i32, i32)> = (0..200).map(|n| (if n == 7 { 1032 } else { 8192 }, n)).collect();
+    let mut inputs = args.iter().map(|(p, n)| Input::args(vec![Value::I32(*p), Value::I32(*n)]));
+    let (mut got, mut tried) = (vec![None; args.len()], Vec::new());
+    let mut sink = |outcome: Outcome| got[outcome.index] = outcome.values.first().copied();
+    let mut progress = |stage: Stage<'_>| {
+        if let Stage::Autotuned { candidates, chosen, remembered } = stage {
+            tried = candidates.iter().map(|(tuning, time)| (tuning.interleave, tuning.shared, time.is_ok())).collect();
+            assert_eq!((chosen.shared, remembered), (true, true));
+        }
+    };
+    fleet.run_autotuned("store", Autotuning::Now, None, &mut inputs, &mut sink, &mut progress).expect("it ends");
+    assert_eq!(got, ends(&text, "store", &[], &args).0);
+    let cells = [(8, false), (16, false), (32, false), (0, false), (8, true)];
+    assert_eq!(tried, cells.map(|(cell, shared)| (cell, shared, true)));
+    // Since one input stored there, nothing is shared any more, though it was chosen.
+    let later = made();
+    assert!(later.tuning().is_some_and(|tuning| tuning.shared) && later.meta().shared.is_none());
+}
+
+#[test]
 fn who_breaks_alignment_beside_shared_data_is_remembered_as_that() {
     let (engine, _) = common::engine(|info| info.max_alloc = 3 << 20);
     let cache = tempfile::tempdir().expect("a folder");

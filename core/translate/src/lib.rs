@@ -112,7 +112,8 @@ pub enum Opt {
     /// Functions of the same signature and code become one. Messages name all of them.
     MergeFunctions,
     /// Read-only data is read from one copy for all VMs. A VM that stores there ends as [`abi::Status::Violated`], and
-    /// its input has to run again in a program translated without this. Off by default: it pays for few programs.
+    /// its input has to run again in a program translated without this. Off by default, as it pays for few programs;
+    /// autotuning tries it.
     SharedData,
     /// Functions recurse on the thread's own stack, where there is one: see [`Options::native_stack`].
     NativeRecursion,

@@ -7,7 +7,7 @@
 
 use super::access::WINDOW;
 use super::facts::Facts;
-use crate::ir::{Access, Body, Expr, ExprId, LoadOp, Program, Stmt, StoreOp, Var, walk};
+use crate::ir::{Access, Body, Expr, ExprId, LoadOp, Program, Stmt, StoreOp, Var};
 use crate::wasm::{Mode, Module};
 use crate::{Image, SharedData, ValType};
 use std::ops::Range;
@@ -67,20 +67,24 @@ impl Data {
         (at, inside)
     }
 
-    /// Whether a body has a load that surely lies in a table which is large enough.
+    /// Whether a body has a load that surely lies in a table which is large enough, or, in a loop, at a constant address.
     fn pays(&self, body: &Body, params: usize) -> bool {
         let lists = || body.states.iter().chain([&body.stmts]);
         let facts = Facts::new(body, params, lists());
-        let mut pays = false;
-        lists().for_each(|list| {
-            walk(list, &mut |s| {
-                if let Stmt::Load { op, mem, .. } = s {
-                    let (at, inside) = self.touched(body, &facts, mem, op.bytes());
-                    pays |= inside && at.end - at.start > SMALL;
-                }
-            });
-        });
-        pays
+        lists().any(|list| self.list_pays(body, &facts, list, false))
+    }
+
+    fn list_pays(&self, body: &Body, facts: &Facts, list: &[Stmt], looped: bool) -> bool {
+        list.iter().any(|stmt| match stmt {
+            Stmt::Load { op, mem, .. } => {
+                let (at, inside) = self.touched(body, facts, mem, op.bytes());
+                inside && (looped || at.end - at.start > SMALL)
+            }
+            _ => {
+                let looped = looped || matches!(stmt, Stmt::Loop { .. });
+                stmt.children().into_iter().any(|child| self.list_pays(body, facts, child, looped))
+            }
+        })
     }
 
     /// The bits that a load finds.
