@@ -483,9 +483,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
     /// Fleets of VMs that run each program on each device, each in a thread of its own: one thread may be too slow for
-    /// many small requests. They share the device's memory.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
-    pub fleets: u32,
+    /// many small requests. They share the device's memory [default: up to 3 for a program that is alone on GPUs, one for
+    /// every five cores of each, unless --vms says how many VMs it has; else 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub fleets: Option<u32>,
     /// While all devices are busy, a request waits so long for others that share its launch. While one is idle none
     /// waits.
     #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = parse_duration)]

@@ -15,7 +15,7 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use vectorvisor::{Autotuning, BackendSpec, Drivers, Engine, FilesAt, Meter, Program, Trace};
+use vectorvisor::{Autotuning, BackendSpec, DeviceKind, Drivers, Engine, FilesAt, Meter, Program, Trace};
 use vectorvisor_serve::{Device, Limits, Options, Server, Tls};
 
 /// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
@@ -46,20 +46,6 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let (drivers, devices) = setup::devices(&args.device)?;
-    let trace = args.trace.as_ref().map(|_| match &fleets(&devices, args.fleets)[..] {
-        [_] => Trace::default(),
-        several => Trace::of_devices(&names(several)),
-    });
-    let mut server = Server::new(Options {
-        limits: Limits { requests: args.max_queue, bytes: args.max_queue_bytes as usize, delay: args.max_delay },
-        body: args.max_body as usize,
-        content_type: args.content_type.clone(),
-        cgi: args.cgi,
-        autotune: autotunes(args),
-        tls,
-        trace: trace.clone(),
-        ..Options::default()
-    })?;
     // Bound before anything takes time, and from then on connections wait.
     let listener = std::net::TcpListener::bind(&args.listen)
         .with_context(|| format!("cannot listen on {}; name another --listen ADDRESS:PORT", args.listen))?;
@@ -74,7 +60,22 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     let given = setup::files(&args.vm_args.files, bytes.iter().map(|(_, bytes)| &bytes[..]))?;
     let ready = prepare(args, &drivers, devices, &bytes, setup::files_at(given.as_ref()))?;
     let specs: Vec<BackendSpec> = ready.iter().map(|(device, _)| device.clone()).collect();
-    let names = names(&fleets(&specs, args.fleets));
+    let each = fleets_of_each(args, &ready);
+    let names = names(&fleets(&specs, each));
+    let trace = args.trace.as_ref().map(|_| match &names[..] {
+        [_] => Trace::default(),
+        several => Trace::of_devices(several),
+    });
+    let mut server = Server::new(Options {
+        limits: Limits { requests: args.max_queue, bytes: args.max_queue_bytes as usize, delay: args.max_delay },
+        body: args.max_body as usize,
+        content_type: args.content_type.clone(),
+        cgi: args.cgi,
+        autotune: autotunes(args),
+        tls,
+        trace: trace.clone(),
+        ..Options::default()
+    })?;
     for (i, program) in args.programs.iter().enumerate() {
         let (name, path) = name_and_path(program);
         let mut options = setup::fleet_options(&args.vm_args, &path, &[], args.vms, given.clone())?;
@@ -82,13 +83,13 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         options.most_output = Some(args.max_output);
         let mut devices = Vec::new();
         for (spec, programs) in &ready {
-            let sharers =
-                specs.iter().filter(|other| *other == spec).count() * args.fleets as usize * args.programs.len();
-            for _ in 0..args.fleets {
+            let sharers = specs.iter().filter(|other| *other == spec).count() * each as usize * args.programs.len();
+            for _ in 0..each {
                 let (number, mut fleet) = (devices.len(), options.clone());
                 fleet.meter = Meter::default();
                 fleet.trace = trace.as_ref().map(|trace| trace.on(number));
                 fleet.sharers = sharers as u32;
+                fleet.parts = each;
                 devices.push(Device { name: names[number].clone(), program: programs[i].clone(), fleet });
             }
         }
@@ -118,8 +119,27 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
 fn autotunes(args: &ServeArgs) -> bool {
     match setup::autotuning(&args.translate) {
         Autotuning::Now => true,
-        Autotuning::Auto => args.fleets == 1 && args.programs.len() == 1,
+        Autotuning::Auto => args.programs.len() == 1,
         Autotuning::Never => false,
+    }
+}
+
+/// Most fleets of a device where none are asked for, and how many cores each needs: for its own thread, and for those
+/// that read requests and write answers.
+const FLEETS: usize = 3;
+const CORES: usize = 5;
+
+/// How many fleets each device has.
+fn fleets_of_each(args: &ServeArgs, devices: &[(BackendSpec, Vec<Program>)]) -> u32 {
+    let gpu = |program: &Program| program.engine().info().kind != DeviceKind::Cpu;
+    let alone = args.programs.len() == 1 && args.vms.is_none();
+    let cores = thread::available_parallelism().map_or(1, Into::into);
+    match args.fleets {
+        Some(each) => each,
+        None if alone && devices.iter().flat_map(|(_, programs)| programs).all(gpu) => {
+            (cores / CORES / devices.len().max(1)).clamp(1, FLEETS) as u32
+        }
+        None => 1,
     }
 }
 

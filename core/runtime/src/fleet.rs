@@ -379,7 +379,8 @@ fn allocate(
         let per_warp = if common.apart() { common.most_per_warp() } else { plan.lanes };
         let sizes = sizes::sizes(info, plan, need, resident, per_warp, &options, inputs)?;
         let quota = sizes.quota;
-        let warps = sizes::busy_warps(info, resident, common.apart()) / sizes.groups.len().max(1) as u32;
+        let warps = sizes::busy_warps(info, resident, common.apart())
+            / (sizes.groups.len().max(1) as u32 * options.parts.max(1));
         let groups: Result<Vec<Group>> =
             sizes.groups.iter().map(|&vms| Group::new(common, vms, warps, quota, sizes.limits)).collect();
         let total: u32 = sizes.groups.iter().sum();

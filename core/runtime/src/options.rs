@@ -206,6 +206,9 @@ pub struct FleetOptions {
     pub meter: Meter,
     /// So many fleets share the device: each takes that part of the memory that VMs may have.
     pub sharers: u32,
+    /// So many of them run the same program on inputs of the same kind: each takes that part of the VMs that one would
+    /// have, where [`Self::vms`] leaves their number open.
+    pub parts: u32,
     /// The folders that guests are given, for a program made with [`ProgramOptions::files`].
     pub files: Option<Arc<Files>>,
     /// Inputs may have arguments or variables of their own, so a start function that reads any runs in each VM.
@@ -229,6 +232,7 @@ impl Default for FleetOptions {
             trace: None,
             meter: Meter::default(),
             sharers: 1,
+            parts: 1,
             files: None,
             own_arguments: false,
         }

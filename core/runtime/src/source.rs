@@ -19,6 +19,9 @@ pub enum Polled<T> {
 pub trait Source<T> {
     /// The next input, if there is one now. It must not wait: the launches of other inputs would.
     fn poll(&mut self) -> Polled<T>;
+
+    /// The outcomes of a launch were delivered, and no more may come for a while: who hands them on together does it now.
+    fn settled(&mut self) {}
 }
 
 impl<T, I: Iterator<Item = T> + ?Sized> Source<T> for I {

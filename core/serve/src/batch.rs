@@ -5,7 +5,7 @@ use crate::http::reason;
 use crate::lines;
 use crate::metrics::Reason;
 use crate::queue::{Answer, Ended, Env, Failure, Queue, Reply, Request};
-use crate::window::{Done, Tag, Window};
+use crate::window::{Answered, Done, Tag, Window};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use rmp::Marker;
@@ -19,8 +19,9 @@ use vectorvisor::End;
 
 /// Requests that are submitted together.
 const TOGETHER: usize = 512;
-/// Bytes of answers that are sent together, about.
+/// Bytes of answers that are sent together, about, and the answers that are looked at to know how many they will be.
 const PIECE: usize = 256 << 10;
+const AT_ONCE: usize = 1024;
 
 /// The form of a batch and of its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,19 +243,21 @@ async fn submit(window: Arc<Window>, queue: Arc<Queue>, items: Items, env: Env) 
         }
         count += some.len();
         window.admit(held);
+        let (part, mut refused) = (window.part(), Answered::of(1));
         let requests = some.into_iter().filter_map(|item| {
             let bytes = bytes(&item);
             let Item { index, id, stdin } = item;
-            let ticket = window.ticket(Tag { index, id, begin }, bytes);
+            let ticket = part.ticket(Tag { index, id, begin }, bytes);
             match stdin {
                 Ok(stdin) => Some(Request::new(stdin[..].into(), env.clone(), Reply::OfBatch(ticket), begin)),
                 Err(why) => {
-                    ticket.answer(Err(Failure { reason: Reason::Bad, why }));
+                    refused.answer(ticket, Err(Failure { reason: Reason::Bad, why }));
                     None
                 }
             }
         });
         let requests: Vec<Request> = requests.collect();
+        refused.hand_over();
         if !requests.is_empty() {
             // If it is closed, their tickets tell that they are lost.
             _ = queue.push(line, requests);
@@ -311,9 +314,10 @@ impl Answers {
             if done.is_empty() {
                 return None;
             }
-            self.taken += done.len();
+            self.taken += done.iter().map(Vec::len).sum::<usize>();
+            let done = done.into_iter().flatten();
             if self.any_order {
-                self.ready.extend(done.into_iter().map(Some));
+                self.ready.extend(done.map(Some));
                 continue;
             }
             for one in done {
@@ -325,7 +329,10 @@ impl Answers {
             }
         }
         let meters = &self.queue.meters;
-        let (mut text, mut held, seconds, now) = (Vec::new(), 0, meters.seconds.local(), Instant::now());
+        let (mut held, seconds, now) = (0, meters.seconds.local(), Instant::now());
+        // Not one that grows: each time all would be copied.
+        let ready = self.ready.iter().flatten().map(|done| done.held).take(AT_ONCE);
+        let mut text = Vec::with_capacity(ready.sum::<usize>().min(PIECE));
         while text.len() < PIECE
             && let Some(Some(done)) = self.ready.pop_front_if(|done| done.is_some())
         {

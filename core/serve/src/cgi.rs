@@ -1,8 +1,8 @@
 //! What a request is beside its body, as environment variables of the program: those of CGI (RFC 3875).
 
-use crate::queue::Env;
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use axum::http::request::Parts;
+use std::sync::Arc;
 
 /// Bytes of a variable beside its own, and of those that each request has.
 const EACH: usize = 64;
@@ -16,7 +16,7 @@ pub fn bytes(request: &Parts) -> usize {
 }
 
 /// The variables of a request to the program of this name, with a body of so many bytes.
-pub fn variables(name: &str, request: &Parts, body: usize) -> Env {
+pub fn variables(name: &str, request: &Parts, body: usize) -> Arc<[(String, String)]> {
     let mut all = Vec::new();
     let mut add = |name: &str, value: &[u8]| all.push((name.to_owned(), String::from_utf8_lossy(value).into_owned()));
     let path = request.uri.path();

@@ -233,7 +233,7 @@ async fn body(server: &Server, service: &Service, request: Request, waits: bool)
         Err(_) => failed(Reason::Slow, "the body did not arrive in time"),
         Ok(Ok(body)) => {
             let body = body.to_bytes();
-            let env = if server.options.cgi { cgi::variables(&service.name, &parts, body.len()) } else { [].into() };
+            let env = server.options.cgi.then(|| cgi::variables(&service.name, &parts, body.len()));
             Ok((body, env, room))
         }
         Ok(Err(why)) if why.is::<LengthLimitError>() => failed(Reason::Large, &large()),

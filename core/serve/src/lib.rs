@@ -103,7 +103,7 @@ pub struct Device {
     pub name: String,
     /// The program, compiled for it.
     pub program: Program,
-    /// Its VMs; `sharers` says how many fleets share the device.
+    /// Its VMs; `sharers` says how many fleets share the device, and `parts` how many of them are this program's.
     pub fleet: FleetOptions,
 }
 
@@ -208,7 +208,14 @@ impl Server {
         if let (true, Some(error)) = (ready.is_empty(), failed) {
             return Err(error.into());
         }
-        let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name), ready.len()));
+        let same = |one: &Device, other: &Device| {
+            let [one, other] = [one, other].map(|device| device.program.engine());
+            one.backend() == other.backend() && one.info().index == other.info().index
+        };
+        // Of several fleets of a device, that which was there first.
+        let first = |(device, _): &(Device, Fleet)| ready.iter().position(|(other, _)| same(device, other));
+        let devices: Box<[usize]> = ready.iter().map(|device| first(device).unwrap_or(0)).collect();
+        let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name), devices.clone()));
         let mut service = Service { name: name.to_owned(), queue: queue.clone(), devices: Vec::new() };
         for (number, (Device { name: device, program, fleet: options }, fleet)) in ready.into_iter().enumerate() {
             let figures = self.metrics.on_device(name, &device, options.meter.clone());
@@ -218,7 +225,8 @@ impl Server {
                 *broken.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
                 broken.1.notify_one();
             };
-            let autotune = self.options.autotune;
+            // One tunes for all of its device.
+            let autotune = self.options.autotune && devices[number] == number;
             let worker = Worker { queue: queue.clone(), number, device: device.clone(), program, options, autotune };
             let thread = Some(worker.start(fleet, give_up)?);
             service.devices.push(Member { name: device, model, figures, thread });

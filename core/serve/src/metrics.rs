@@ -230,6 +230,13 @@ impl Meters {
         self.ended[reason as usize].get()
     }
 
+    /// So many requests ended whose client has gone.
+    pub fn gone(&self, requests: usize) {
+        if requests > 0 {
+            self.ended[Reason::Gone as usize].inc_by(requests as u64);
+        }
+    }
+
     /// A request ended so.
     pub fn ended(&self, reason: Reason) {
         self.ended[reason as usize].inc();

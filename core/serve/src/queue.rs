@@ -1,16 +1,16 @@
 //! Requests that wait for a VM: bounded, and handed to the fleet in packets.
 
 use crate::metrics::{Meters, Reason};
-use crate::window::Ticket;
+use crate::window::{Answered, Ticket};
 use prometheus::local::LocalHistogram;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use vectorvisor::{Input, Outcome, Polled, Source, Tuner, Waker};
+use vectorvisor::{Input, Outcome, Polled, Program, Source, Tuner, Waker};
 
 /// How much may wait, and how long for company.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +30,8 @@ impl Default for Limits {
     }
 }
 
-/// Environment variables of a request; those of a batch share them.
-pub type Env = Arc<[(String, String)]>;
+/// Environment variables of a request, if it has any; those of a batch share them.
+pub type Env = Option<Arc<[(String, String)]>>;
 
 /// What became of a request; a failure is the client's or the server's, not the program's.
 pub type Answer = Result<Ended, Failure>;
@@ -78,11 +78,11 @@ impl Reply {
         matches!(self, Self::OfBatch(ticket) if ticket.held_back())
     }
 
-    /// Whether the client was still there.
-    fn send(self, answer: Answer) -> bool {
+    /// Answers the request, one of a batch with others.
+    fn send(self, answer: Answer, answers: &mut Answered) {
         match self {
-            Self::One(sender) => sender.send(answer).is_ok(),
-            Self::OfBatch(ticket) => ticket.answer(answer),
+            Self::One(sender) => answers.gone += usize::from(sender.send(answer).is_err()),
+            Self::OfBatch(ticket) => answers.answer(ticket, answer),
         }
     }
 }
@@ -115,6 +115,10 @@ pub enum Refused {
 /// The requests of one program. Its workers, a fleet each, take from it.
 pub struct Queue {
     state: Mutex<State>,
+    /// A worker stands aside, or one has tuned.
+    aside: Condvar,
+    /// The device of each worker.
+    devices: Box<[usize]>,
     limits: Limits,
     lines: AtomicU64,
     /// Bytes that an answer has of late.
@@ -138,8 +142,8 @@ impl Held {
         self.0.fetch_add(requests, Ordering::Relaxed);
     }
 
-    fn one_less(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    fn less(&self, requests: usize) {
+        self.0.fetch_sub(requests, Ordering::Relaxed);
     }
 
     fn clear(&self) {
@@ -179,6 +183,10 @@ struct State {
     /// No more are accepted.
     closed: bool,
     workers: Vec<Worker>,
+    /// For each device the worker that tunes or is about to: its others stand aside.
+    tunes: BTreeMap<usize, usize>,
+    /// What those that have tuned run since.
+    tuned: BTreeMap<usize, Program>,
 }
 
 /// A thread with a fleet.
@@ -187,6 +195,8 @@ enum Worker {
     Runs { waker: Waker, asked: bool },
     /// It has none at present.
     Tries,
+    /// It waits until another has tuned, and has a fleet soon.
+    Aside,
     /// It will have none.
     Gone,
 }
@@ -225,11 +235,21 @@ fn wake(wakers: Vec<Waker>) {
 }
 
 impl Queue {
-    /// A queue with so many workers, none of which has a fleet yet.
-    pub fn new(limits: Limits, meters: Meters, workers: usize) -> Self {
+    /// A queue with a worker for each of these devices, of which some may be the same; none has a fleet yet.
+    pub fn new(limits: Limits, meters: Meters, devices: Box<[usize]>) -> Self {
+        let workers = devices.len();
         let state = State { workers: (0..workers).map(|_| Worker::Tries).collect(), ..State::default() };
         let held = (0..workers).map(|_| Held::default()).collect();
-        Self { state: state.into(), limits, lines: AtomicU64::new(ALONE + 1), usual: USUAL.into(), held, meters }
+        Self {
+            state: state.into(),
+            aside: Condvar::new(),
+            devices,
+            limits,
+            lines: AtomicU64::new(ALONE + 1),
+            usual: USUAL.into(),
+            held,
+            meters,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -253,7 +273,7 @@ impl Queue {
     pub fn push(&self, line: u64, requests: impl IntoIterator<Item = Request>) -> Result<(), Refused> {
         let mut state = self.state();
         let takes = |worker: &Worker| match worker {
-            Worker::Runs { .. } => true,
+            Worker::Runs { .. } | Worker::Aside => true,
             Worker::Tries => line != ALONE,
             Worker::Gone => false,
         };
@@ -322,6 +342,33 @@ impl Queue {
         self.state().workers[worker] = Worker::Runs { waker, asked: false };
     }
 
+    /// A worker, which has no requests, is about to tune: waits until the others stand aside, as far as they have fleets.
+    pub fn tune(&self, worker: usize) -> Tuning<'_> {
+        let (mut state, device) = (self.state(), self.devices[worker]);
+        state.tunes.insert(device, worker);
+        let wakers = state.wakers();
+        drop(state);
+        wake(wakers);
+        let other = |number: usize| number != worker && self.devices[number] == device;
+        let runs = |(number, worker): (usize, &Worker)| other(number) && matches!(worker, Worker::Runs { .. });
+        let others_run = |state: &mut State| state.workers.iter().enumerate().any(runs);
+        drop(self.aside.wait_while(self.state(), others_run).unwrap_or_else(PoisonError::into_inner));
+        self.pause(worker);
+        Tuning { queue: self, device }
+    }
+
+    /// A worker, which has no requests, stands aside while another of its device tunes. `None` if none does; else what that
+    /// one runs since, if it succeeded.
+    pub fn stand_aside(&self, worker: usize) -> Option<Option<Program>> {
+        let (mut state, device) = (self.state(), self.devices[worker]);
+        state.tunes.get(&device)?;
+        state.workers[worker] = Worker::Aside;
+        self.aside.notify_all();
+        let tunes = |state: &mut State| state.tunes.contains_key(&device);
+        let state = self.aside.wait_while(state, tunes).unwrap_or_else(PoisonError::into_inner);
+        Some(state.tuned.get(&device).cloned())
+    }
+
     /// A worker, which has no requests, takes none for a while: others need not leave it a part. If there are no
     /// others, requests wait for it.
     pub fn pause(&self, worker: usize) {
@@ -355,9 +402,10 @@ impl Queue {
         let wakers = state.wakers();
         drop(state);
         wake(wakers);
+        let mut answers = Answered::of(1);
         for request in failed {
             let why = format!("the device failed each of the {} times that this request ran: {why}", BACK + 1);
-            request.reply.send(Err(Failure { reason: Reason::Lost, why }));
+            request.reply.send(Err(Failure { reason: Reason::Lost, why }), &mut answers);
         }
         count
     }
@@ -376,9 +424,10 @@ impl Queue {
         let wakers = state.wakers();
         drop(state);
         wake(wakers);
+        let mut answers = Answered::of(1);
         for request in lines.into_values().flatten() {
             let why = "the device failed before this request ran to its end".into();
-            request.reply.send(Err(Failure { reason: Reason::Lost, why }));
+            request.reply.send(Err(Failure { reason: Reason::Lost, why }), &mut answers);
         }
         last
     }
@@ -406,6 +455,26 @@ impl Queue {
     }
 }
 
+/// A worker tunes until this is dropped.
+pub struct Tuning<'a> {
+    queue: &'a Queue,
+    device: usize,
+}
+
+impl Tuning<'_> {
+    /// It runs this since.
+    pub fn tuned(self, program: &Program) {
+        self.queue.state().tuned.insert(self.device, program.clone());
+    }
+}
+
+impl Drop for Tuning<'_> {
+    fn drop(&mut self) {
+        self.queue.state().tunes.remove(&self.device);
+        self.queue.aside.notify_all();
+    }
+}
+
 /// The number that each has at least when so many more are given to those that have least.
 fn level(mut held: Vec<usize>, more: usize) -> usize {
     held.sort_unstable();
@@ -427,27 +496,45 @@ pub struct Running<'a> {
     first: usize,
     /// Each with how long it waited.
     requests: VecDeque<Option<(Request, Duration)>>,
+    /// Answers that were not handed over yet, and how many.
+    answers: Answered,
+    answered: usize,
 }
 
 impl<'a> Running<'a> {
     pub fn new(queue: &'a Queue, worker: usize) -> Self {
-        Self { queue, worker, first: 0, requests: VecDeque::new() }
+        let (requests, answers) = (VecDeque::new(), Answered::of(TURN));
+        Self { queue, worker, first: 0, requests, answers, answered: 0 }
     }
 
-    /// Whether the client was still there.
-    pub fn answer(&mut self, outcome: Outcome) -> bool {
+    /// Answers a request; what batches get is handed over with [`Self::settled`], if not before.
+    pub fn answer(&mut self, outcome: Outcome) {
         let at = outcome.index.checked_sub(self.first);
-        let Some((request, waited)) = at.and_then(|at| self.requests.get_mut(at)?.take()) else { return false };
+        let Some((request, waited)) = at.and_then(|at| self.requests.get_mut(at)?.take()) else { return };
         while let Some(None) = self.requests.front() {
             self.requests.pop_front();
             self.first += 1;
         }
-        self.queue.held[self.worker].one_less();
-        request.reply.send(Ok(Ended { outcome, waited }))
+        request.reply.send(Ok(Ended { outcome, waited }), &mut self.answers);
+        self.answered += 1;
+        if self.answered == TURN {
+            self.settled();
+        }
+    }
+
+    /// Hands over what there is.
+    pub fn settled(&mut self) {
+        if self.answered == 0 {
+            return;
+        }
+        self.answers.hand_over();
+        self.queue.held[self.worker].less(std::mem::take(&mut self.answered));
+        self.queue.meters.gone(std::mem::take(&mut self.answers.gone));
     }
 
     /// All that have no answer.
-    pub fn left(self) -> impl Iterator<Item = Request> {
+    pub fn left(mut self) -> impl Iterator<Item = Request> {
+        self.settled();
         self.requests.into_iter().flatten().map(|(request, _)| request)
     }
 }
@@ -496,6 +583,9 @@ impl<'a, 'q> Packets<'a, 'q> {
         let state = &mut *guard;
         if let Worker::Runs { asked, .. } = &mut state.workers[self.worker] {
             *asked = true;
+        }
+        if !state.tunes.is_empty() && state.tunes.contains_key(&queue.devices[self.worker]) {
+            return Some(Polled::Ended);
         }
         if state.waiting == 0 {
             self.part = 0;
@@ -553,19 +643,24 @@ impl Source<Input> for Packets<'_, '_> {
                 }
             };
             if request.reply.gone() {
-                self.queue.held[self.worker].one_less();
-                self.queue.meters.ended(Reason::Gone);
+                self.queue.held[self.worker].less(1);
+                self.queue.meters.gone(1);
                 continue;
             }
             let waited = self.now.saturating_duration_since(request.since);
             self.waited.observe(waited.as_secs_f64());
-            let input = Input { stdin: request.stdin.clone(), env: request.env.to_vec(), ..Input::default() };
+            let env = request.env.as_ref().map_or(Vec::new(), |env| env.to_vec());
+            let input = Input { stdin: request.stdin.clone(), env, ..Input::default() };
             if let Some(tuner) = &mut **self.tuner.borrow_mut() {
                 tuner.begin(&input);
             }
             self.running.borrow_mut().requests.push_back(Some((request, waited)));
             return Polled::Ready(input);
         }
+    }
+
+    fn settled(&mut self) {
+        self.running.borrow_mut().settled();
     }
 }
 
@@ -582,7 +677,7 @@ mod tests {
         let options = ProgramOptions { cache: CachePolicy::Off, ..Default::default() };
         let program = Program::new(&engine, b"(module (func (export \"_start\")))", &options, &mut |_| {});
         let fleet = Fleet::new(&program.expect("it compiles"), &FleetOptions::default(), Some(1)).expect("room");
-        let queue = Queue::new(Limits::default(), Metrics::new().expect("figures").of("p"), 2);
+        let queue = Queue::new(Limits::default(), Metrics::new().expect("figures").of("p"), [0, 1].into());
         let asks = |worker: usize| {
             queue.begin(worker, fleet.waker());
             if let Worker::Runs { asked, .. } = &mut queue.state().workers[worker] {

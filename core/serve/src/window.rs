@@ -67,7 +67,9 @@ pub struct Window {
 
 #[derive(Default)]
 struct State {
-    done: Vec<Done>,
+    /// As they were handed over, and how many they are.
+    done: Vec<Vec<Done>>,
+    count: usize,
     /// Bytes under way: what is done, and what the others will probably be.
     held: usize,
     /// How many requests there are in all, once it is known.
@@ -114,9 +116,10 @@ impl Window {
         self.state().held += bytes;
     }
 
-    /// The ticket of a request that was admitted with so many bytes.
-    pub fn ticket(self: &Arc<Self>, tag: Tag, expected: usize) -> Ticket {
-        Ticket { window: self.clone(), tag: Some(tag), expected }
+    /// For the tickets of requests that are submitted together: they count themselves apart from all others of the batch,
+    /// which other threads have.
+    pub fn part(self: &Arc<Self>) -> Arc<Part> {
+        Arc::new(Part(self.clone()))
     }
 
     /// All requests are under way, so many.
@@ -126,13 +129,14 @@ impl Window {
     }
 
     /// Waits for answers, and takes all that there are; none if `taken` were all.
-    pub async fn answers(&self, taken: usize) -> Vec<Done> {
+    pub async fn answers(&self, taken: usize) -> Vec<Vec<Done>> {
         let mut waited = false;
         loop {
             {
                 let mut state = self.state();
-                let few = state.done.len() < FEW && state.total != Some(taken + state.done.len());
+                let few = state.count < FEW && state.total != Some(taken + state.count);
                 if state.total == Some(taken) || !state.done.is_empty() && (waited || !few) {
+                    state.count = 0;
                     return std::mem::take(&mut state.done);
                 }
                 waited = !state.done.is_empty();
@@ -154,7 +158,7 @@ impl Window {
     /// The client has gone: what waits is not run.
     pub fn abandon(&self) {
         self.gone.store(true, Ordering::Relaxed);
-        self.state().done.clear();
+        drop(std::mem::take(&mut self.state().done));
         self.freed.notify_one();
     }
 }
@@ -165,56 +169,120 @@ impl Drop for Window {
     }
 }
 
+/// Requests of a batch that were submitted together.
+pub struct Part(Arc<Window>);
+
+impl Part {
+    /// The ticket of a request that was admitted with so many bytes.
+    pub fn ticket(self: &Arc<Self>, tag: Tag, expected: usize) -> Ticket {
+        Ticket { part: self.clone(), tag: Some(tag), expected }
+    }
+}
+
 /// A request's place in its batch, which is answered, or dropped.
 pub struct Ticket {
-    window: Arc<Window>,
+    part: Arc<Part>,
     tag: Option<Tag>,
     expected: usize,
 }
 
 impl Ticket {
+    fn window(&self) -> &Arc<Window> {
+        &self.part.0
+    }
+
     /// Whether the client has gone.
     pub fn gone(&self) -> bool {
-        self.window.gone.load(Ordering::Relaxed)
+        self.window().gone.load(Ordering::Relaxed)
     }
 
     /// Whether answers that the client has not taken are more than the window: they may be longer than usual ones.
     pub fn held_back(&self) -> bool {
-        !self.gone() && self.window.done.load(Ordering::Relaxed) > self.window.pool.share()
-    }
-
-    /// Whether the client was still there.
-    pub fn answer(mut self, answer: Answer) -> bool {
-        self.end(answer)
-    }
-
-    fn end(&mut self, answer: Answer) -> bool {
-        let Some(tag) = self.tag.take() else { return false };
-        let window = &self.window;
-        let bytes = answer.as_ref().map_or(0, |ended| ended.outcome.stdout.len() + ended.outcome.stderr.len());
-        if answer.is_ok() {
-            window.queue.answered(bytes);
-        }
-        if self.gone() {
-            return false;
-        }
-        let held = OVERHEAD + bytes;
-        window.done.fetch_add(held, Ordering::Relaxed);
-        let mut state = window.state();
-        state.held = state.held - self.expected + held;
-        state.done.push(Done { tag, answer, held });
-        let first = state.done.len() == 1;
-        drop(state);
-        if first {
-            window.answered.notify_one();
-        }
-        true
+        !self.gone() && self.window().done.load(Ordering::Relaxed) > self.window().pool.share()
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.end(Err(Failure::lost()));
+        if let Some(tag) = self.tag.take() {
+            let mut answers = Answered::of(1);
+            answers.add(self.window(), tag, self.expected, Err(Failure::lost()));
+        }
+    }
+}
+
+/// Answers that batches get together: each time takes a lock that their clients' threads take, too.
+pub struct Answered {
+    /// Those of one batch, and the bytes that they hold and that they were expected to.
+    window: Option<Arc<Window>>,
+    done: Vec<Done>,
+    held: usize,
+    expected: usize,
+    /// About how many of one batch come together.
+    together: usize,
+    /// Requests whose client has gone.
+    pub gone: usize,
+}
+
+impl Answered {
+    /// For about so many answers of one batch.
+    pub fn of(together: usize) -> Self {
+        Self { window: None, done: Vec::new(), held: 0, expected: 0, together, gone: 0 }
+    }
+
+    /// Answers a request.
+    pub fn answer(&mut self, mut ticket: Ticket, answer: Answer) {
+        if let Some(tag) = ticket.tag.take() {
+            self.add(ticket.window(), tag, ticket.expected, answer);
+        }
+    }
+
+    fn add(&mut self, window: &Arc<Window>, tag: Tag, expected: usize, answer: Answer) {
+        if self.window.as_ref().is_none_or(|other| !Arc::ptr_eq(other, window)) {
+            self.hand_over();
+            self.window = Some(window.clone());
+        }
+        let bytes = answer.as_ref().map_or(0, |ended| ended.outcome.stdout.len() + ended.outcome.stderr.len());
+        if answer.is_ok() {
+            window.queue.answered(bytes);
+        }
+        let held = OVERHEAD + bytes;
+        if self.done.is_empty() {
+            self.done.reserve(self.together);
+        }
+        self.done.push(Done { tag, answer, held });
+        self.held += held;
+        self.expected += expected;
+    }
+
+    /// Gives the batch what there is for it.
+    pub fn hand_over(&mut self) {
+        let (held, expected) = (std::mem::take(&mut self.held), std::mem::take(&mut self.expected));
+        let (mut done, window) = (std::mem::take(&mut self.done), self.window.take());
+        if done.len() * 2 < done.capacity() {
+            done.shrink_to_fit();
+        }
+        let Some(window) = window else { return };
+        if window.gone.load(Ordering::Relaxed) {
+            self.gone += done.len();
+            return;
+        }
+        window.done.fetch_add(held, Ordering::Relaxed);
+        let mut state = window.state();
+        state.held = state.held - expected + held;
+        let first = state.done.is_empty();
+        state.count += done.len();
+        state.done.push(done);
+        drop(state);
+        if first {
+            window.answered.notify_one();
+        }
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.hand_over();
     }
 }
 
@@ -230,7 +298,7 @@ mod tests {
         let meters = Metrics::new().expect("figures").of("p");
         let body = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("room");
         let pool = Arc::new(Pool::new(bytes));
-        Window::new(Arc::new(Queue::new(Limits::default(), meters, 1)), pool, body)
+        Window::new(Arc::new(Queue::new(Limits::default(), meters, [0].into())), pool, body)
     }
 
     #[test]
@@ -260,9 +328,9 @@ mod tests {
     fn what_is_dropped_is_lost() {
         let window = window(1 << 20);
         window.admit(window.expected());
-        drop(window.ticket(Tag { index: 0, id: None, begin: Instant::now() }, window.expected()));
+        drop(window.part().ticket(Tag { index: 0, id: None, begin: Instant::now() }, window.expected()));
         window.complete(1);
-        let done = window.answers(0).now_or_never().expect("an answer");
+        let done: Vec<Done> = window.answers(0).now_or_never().expect("an answer").into_iter().flatten().collect();
         assert!(done[0].answer.as_ref().is_err_and(|failure| failure.why.contains("ended before")));
         window.free(done[0].held);
         assert_eq!(window.state().held, 0);

@@ -1,6 +1,5 @@
 //! A worker: a thread with a fleet, which runs what the queue of a program holds.
 
-use crate::metrics::Reason;
 use crate::queue::{Packets, Queue, Running};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -30,26 +29,44 @@ pub struct Worker {
 impl Worker {
     /// Starts the thread, which ends when the queue is closed and all requests have ended, or when the device does not
     /// come back; it calls `give_up` if no other is left then.
-    pub fn start(self, fleet: Fleet, give_up: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    pub fn start(mut self, fleet: Fleet, give_up: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
         // The server is ready as soon as it listens.
         self.queue.begin(self.number, fleet.waker());
         thread::Builder::new().name("vv-serve".into()).spawn(move || {
             // Also if this thread panics, nobody waits for an answer.
-            let end = OnDrop(|| _ = self.queue.leave(self.number));
+            let (queue, number) = (self.queue.clone(), self.number);
+            let end = OnDrop(|| _ = queue.leave(number));
             let mut fleet = Some(fleet);
             while let Some(mut ready) = fleet.take().or_else(|| self.again()) {
                 self.queue.begin(self.number, ready.waker());
                 let mut tuner = if self.autotune { ready.tuner() } else { None };
                 while self.run(&mut ready, &mut tuner) {
-                    let Some(tuner) = tuner.take().filter(Tuner::is_ready) else { return };
-                    if !self.tune(&mut ready, tuner) {
-                        break;
+                    if let Some(tuner) = tuner.take().filter(Tuner::is_ready) {
+                        if !self.tune(&mut ready, tuner) {
+                            break;
+                        }
+                    } else if let Some(tuned) = self.queue.stand_aside(self.number) {
+                        if let Some(program) = tuned {
+                            self.program = program;
+                            // Both may not fit.
+                            drop(ready);
+                            match Fleet::new(&self.program, &self.options, None) {
+                                Ok(new) => ready = new,
+                                Err(error) => {
+                                    self.failed_to_tune(&error);
+                                    break;
+                                }
+                            }
+                        }
+                        self.queue.begin(self.number, ready.waker());
+                    } else {
+                        return;
                     }
                 }
             }
-            let last = self.queue.leave(self.number);
+            let last = queue.leave(number);
             drop(end);
-            if !self.queue.closed() {
+            if !queue.closed() {
                 tracing::error!("{} is given up", self.device);
                 if last {
                     give_up();
@@ -75,20 +92,25 @@ impl Worker {
 
     /// Goes on with the fastest form of the program; requests wait meanwhile. Whether that succeeded.
     fn tune(&self, fleet: &mut Fleet, tuner: Tuner) -> bool {
-        self.queue.pause(self.number);
+        let tuning = self.queue.tune(self.number);
         let tuned = fleet.tune(ENTRY, tuner, &mut |stage| {
             if let Stage::Autotuned { candidates, chosen, .. } = stage {
                 tracing::info!(?candidates, "{} goes on with {chosen}", self.device);
             }
         });
         match &tuned {
-            Ok(()) => self.queue.begin(self.number, fleet.waker()),
-            Err(error) => {
-                tracing::error!(%error, "{} failed in autotuning", self.device);
-                self.queue.fail(self.number, std::iter::empty(), [], "");
+            Ok(()) => {
+                self.queue.begin(self.number, fleet.waker());
+                tuning.tuned(fleet.program());
             }
+            Err(error) => self.failed_to_tune(error),
         }
         tuned.is_ok()
+    }
+
+    fn failed_to_tune(&self, error: &vectorvisor::Error) {
+        tracing::error!(%error, "{} failed in autotuning", self.device);
+        self.queue.fail(self.number, std::iter::empty(), [], "");
     }
 
     /// Runs requests until there will be no more, the tuner is ready, or the device fails. Whether it was not the last.
@@ -100,10 +122,9 @@ impl Worker {
             if let Some(tuner) = &mut **tuner.borrow_mut() {
                 tuner.end(&outcome);
             }
-            if !running.borrow_mut().answer(outcome) {
-                self.queue.meters.ended(Reason::Gone);
-            }
+            running.borrow_mut().answer(outcome);
         });
+        running.borrow_mut().settled();
         let Err(error) = ran else { return true };
         let why = match &error {
             // Without the numbers of the inputs, which say nothing here.

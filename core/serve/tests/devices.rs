@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use vectorvisor::{CachePolicy, FleetOptions, Program, ProgramOptions};
+use vectorvisor::{CachePolicy, DeviceKind, FleetOptions, Program, ProgramOptions};
 use vectorvisor_serve::{Device, Error, Limits, Options, Server};
 
 /// Writes what it reads.
@@ -51,6 +51,10 @@ impl Tested {
             devices.push(Device { name: format!("test:{i}"), program, fleet });
             faults.push(its);
         }
+        Self::of(devices, faults, options).await
+    }
+
+    async fn of(devices: Vec<Device>, faults: Vec<Arc<Faults>>, options: Options) -> Self {
         let mut server = Server::new(options).expect("good options");
         server.add("echo", devices).expect("room");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -129,6 +133,41 @@ fn devices_share_requests() {
             assert!(server.figure("packet_vms_sum", device).await > 1000.0, "device {device} had too few");
             assert_eq!(server.figure("device_ready", device).await, 1.0);
         }
+        server.end().await;
+    });
+}
+
+/// One measures while the others stand aside, and then they run what it chose.
+#[test]
+fn fleets_of_a_device_are_tuned_together() {
+    on_threads(async {
+        let (engine, faults) = common::engine(|info| info.kind = DeviceKind::Gpu);
+        faults.launches_take(|| 10_000_000);
+        let cache = tempfile::tempdir().expect("a folder");
+        let options = ProgramOptions {
+            lanes: Some(32),
+            cache: CachePolicy::Dir(cache.path().into()),
+            heap: Some(1 << 17),
+            ..Default::default()
+        };
+        let program = || Program::new(&engine, ECHO.as_bytes(), &options, &mut |_| {}).expect("it compiles");
+        let fleet = FleetOptions { vms: Some(64), sharers: 3, parts: 3, ..Default::default() };
+        let (first, mut devices) = (program(), Vec::new());
+        for i in 0..3 {
+            devices.push(Device { name: format!("test:{i}"), program: first.clone(), fleet: fleet.clone() });
+        }
+        assert_eq!(first.tuning(), None);
+        let server = Tested::of(devices, vec![faults], Options { autotune: true, ..Options::default() }).await;
+        let begin = Instant::now();
+        while program().tuning().is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(100), "nothing was chosen");
+            server.load().await;
+        }
+        let launches = async || join_all((0..3).map(|device| server.figure("launches_total", device))).await;
+        let before = launches().await;
+        server.load().await;
+        let (after, mut more) = (launches().await, before.iter());
+        assert!(after.iter().all(|after| more.next().is_some_and(|before| after > before)), "{before:?}, {after:?}");
         server.end().await;
     });
 }

@@ -216,6 +216,10 @@ impl Source<Job> for Served<'_> {
             Polled::Ended => Polled::Ended,
         }
     }
+
+    fn settled(&mut self) {
+        self.source.settled();
+    }
 }
 
 /// What an occupied VM waits for.

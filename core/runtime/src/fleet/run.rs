@@ -24,9 +24,12 @@ const FEW: usize = 64;
 const FEWEST: usize = 32;
 /// How often a source that had no more is asked again while VMs sleep.
 const LOOK: Duration = Duration::from_millis(20);
-/// Most groups, where some wait for a few of their VMs, on a processor and on a GPU: there each has a queue, and of more
-/// than 32 some would wait for others on CUDA, where a fleet for deep recursion has some, too.
-const MOST_GROUPS: [usize; 2] = [64, 26];
+/// Most groups, where some wait for a few of their VMs.
+const MOST_GROUPS: usize = 64;
+/// On a GPU each has a queue, and of more than 32 some would wait for others on CUDA: so many for all fleets of a device,
+/// of which each needs others, to gather results and for deep recursion.
+const QUEUES: usize = 30;
+const OTHERS: usize = 3;
 /// VMs of a group that is made while a server runs, at most: there is little memory left, and many may be wanted.
 const FURTHER: usize = 256;
 /// In how many groups at once a server's inputs run again that need more room or warps of their own: others come
@@ -185,6 +188,7 @@ impl<'a> Run<'a> {
     /// Whether all have ended, or the run was cancelled; otherwise those left are for the compiled program.
     fn all(&mut self) -> Result<bool> {
         loop {
+            self.source.settled();
             if self.fleet.cancel.cancelled() {
                 self.summary.cancelled = true;
                 self.await_flying()?;
@@ -204,7 +208,7 @@ impl<'a> Run<'a> {
                     continue;
                 }
             }
-            if self.flying.is_empty() && !self.serves {
+            if self.flying.is_empty() && !self.aside() {
                 self.shrink();
             }
             self.take_deep()?;
@@ -226,6 +230,8 @@ impl<'a> Run<'a> {
                     }
                 }
             }
+            // What could not run at all was delivered meanwhile.
+            self.source.settled();
             let next = self.next_step();
             // Of a source that several devices share, that was exhausted, one may give something back, and nobody is
             // woken.
@@ -397,7 +403,7 @@ impl<'a> Run<'a> {
             (retry, wanted) = (false, base);
         }
         // A group that is there for such inputs has room for all.
-        let shrinks = !(retry || self.serves && g >= self.groups);
+        let shrinks = !(retry || self.aside() && g >= self.groups);
         let group = &mut self.fleet.groups[g];
         if !group.quota.covers(wanted) || (group.quota != wanted && shrinks) {
             if group.occupied > 0 {
@@ -446,19 +452,21 @@ impl<'a> Run<'a> {
     }
 
     /// Whether inputs that need more room or warps of their own run in groups made for them.
-    fn aside(&self) -> bool {
-        self.serves && self.extends && self.groups > 1
+    pub fn aside(&self) -> bool {
+        let further = self.extends || self.fleet.groups.len() > self.groups;
+        self.serves && further && self.groups > 1
     }
 
     /// Whether such inputs run in this group now, which is idle.
     fn runs_again(&self, g: usize) -> bool {
         let many = self.retry.len() >= self.fleet.groups[g].vms.div_ceil(4);
-        many || g >= self.groups && self.running_again() < ASIDE
+        many || g >= self.groups && self.few_run_again()
     }
 
-    /// In how many groups inputs run again.
-    fn running_again(&self) -> usize {
-        self.flying.iter().filter(|g| self.fleet.groups[**g].reruns).count()
+    /// Whether a group more may be for inputs that run again.
+    fn few_run_again(&self) -> bool {
+        let running = self.flying.iter().filter(|g| self.fleet.groups[**g].reruns).count();
+        running < (ASIDE / self.sharers()).max(1)
     }
 
     /// Whether inputs that run again wait for a group of their own.
@@ -466,9 +474,10 @@ impl<'a> Run<'a> {
         let wants = |job: &Job| job.solo || !self.fleet.quota.covers(job.quota);
         let idle = || self.fleet.groups[self.groups..].iter().any(|group| !group.in_flight);
         self.aside()
+            && self.extends
             && self.fleet.groups.len() < self.most_groups()
             && self.retry.iter().any(|job| wants(job))
-            && self.running_again() < ASIDE
+            && self.few_run_again()
             && !idle()
     }
 
@@ -510,7 +519,10 @@ impl<'a> Run<'a> {
     /// more output or memory fail; those that need a larger call stack run once more with this one, and trap as at any
     /// limit.
     fn lower_quota(&mut self, has: Quota) {
-        self.fleet.quota = has;
+        // A group that is there for inputs that run again may have more.
+        if self.fleet.quota.covers(has) {
+            self.fleet.quota = has;
+        }
         let fits = |job: &Job| job.quota.output <= has.output && job.quota.memory <= has.memory;
         let (keep, fail): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retry).into_iter().partition(|job| fits(job));
         self.retry = keep.into();
@@ -694,7 +706,12 @@ impl<'a> Run<'a> {
     /// Makes all groups that a server may need on a GPU before anything runs: page-locked memory may be there only when
     /// all kernels have ended.
     fn prepare(&mut self) {
-        while self.aside() && !self.on_cpu() && self.flying.is_empty() && self.fleet.groups.len() < self.most_groups() {
+        while self.aside()
+            && self.extends
+            && !self.on_cpu()
+            && self.flying.is_empty()
+            && self.fleet.groups.len() < self.most_groups()
+        {
             self.extend();
         }
     }
@@ -703,10 +720,13 @@ impl<'a> Run<'a> {
         self.fleet.common.program.engine().info().kind == DeviceKind::Cpu
     }
 
-    /// Fleets of one device share its queues.
+    fn sharers(&self) -> usize {
+        self.fleet.options.sharers.max(1) as usize
+    }
+
     fn most_groups(&self) -> usize {
-        let most = MOST_GROUPS[usize::from(!self.on_cpu())];
-        (most / self.fleet.options.sharers.max(1) as usize).max(self.groups)
+        let most = if self.on_cpu() { MOST_GROUPS } else { (QUEUES / self.sharers()).saturating_sub(OTHERS) };
+        most.max(self.groups)
     }
 
     /// Frees the groups that [`Self::extend`] made, as far as they are idle and the last.

@@ -321,10 +321,11 @@ impl Run<'_> {
                     }
                 }
                 Fate::Larger(quota) => {
+                    let aside = self.aside();
                     let fleet = &mut *self.fleet;
                     let base = fleet.quota.max(quota);
-                    // Others need a lot of output only if this one was right to; those of a server anything.
-                    if base.output <= MUCH.max(fleet.quota.output) && !self.serves {
+                    // Others need a lot of output only if this one was right to; where it runs again aside, they need anything.
+                    if base.output <= MUCH.max(fleet.quota.output) && !aside {
                         fleet.raise_quota(base);
                     }
                     if usual && quota.memory > fleet.quota.memory {
@@ -412,12 +413,13 @@ impl Run<'_> {
         self.outgrown.clear();
     }
 
-    /// An input with this quota exited: gives all VMs as much output, and a server's as many frames, if it is right that
-    /// they need it.
+    /// An input with this quota exited: gives all VMs as much output, and as many frames if it ran again aside, if it is right
+    /// that they need it.
     fn follow_needs(&mut self, quota: Quota) {
+        let aside = self.aside();
         let fleet = &mut *self.fleet;
         let more = Quota { output: quota.output, frames: quota.frames, ..fleet.quota }.max(fleet.quota);
-        if !self.serves {
+        if !aside {
             if quota.output > MUCH {
                 fleet.raise_quota(Quota { output: more.output, ..fleet.quota });
             }

@@ -96,7 +96,7 @@ pub fn sizes(
     options: &FleetOptions,
     inputs: Option<usize>,
 ) -> Result<Sizes> {
-    let lanes = u64::from(plan.lanes);
+    let (lanes, parts) = (u64::from(plan.lanes), u64::from(options.parts.max(1)));
     let region = plan.region(need.memory, need.frames).saturating_mul(lanes);
     let default_out = || match info.kind {
         DeviceKind::Cpu => OUT.0 << 2,
@@ -128,7 +128,7 @@ pub fn sizes(
         Some(vms) => u64::from(vms.max(1)).div_ceil(lanes),
         None => {
             // As many tiles as run at once.
-            let slots = (u64::from(resident) * u64::from(per_warp)).div_ceil(lanes).max(1);
+            let slots = (u64::from(resident) * u64::from(per_warp)).div_ceil(lanes * parts).max(1);
             let sensible = match info.kind {
                 DeviceKind::Cpu => (slots * VMS_PER_CORE).div_ceil(lanes).max(slots),
                 _ => slots * TILES_PER_SLOT,
@@ -145,7 +145,7 @@ pub fn sizes(
     let several = match info.kind {
         _ if options.vms.is_some() => 1,
         DeviceKind::Cpu => (tiles / u64::from(resident.max(1))).min(GROUPS.1),
-        _ => (tiles / GROUP_TILES).min(GROUPS.0),
+        _ => (tiles / GROUP_TILES).min((GROUPS.0 / parts).max(1)),
     };
     let count = tiles.div_ceil(per_group).max(several);
     // Even shares: a small last group would only be one more launch.
@@ -256,8 +256,11 @@ mod tests {
             assert_eq!(sizes.groups.iter().sum::<u32>(), vms * 32, "{resident}");
             assert_eq!(sizes.groups.len() as u32, vms / 16, "{resident}");
         }
-        // Where a warp runs few VMs, fewer run at once.
         let plan = plan(32, 1 << 20);
+        // Of several fleets each has a part.
+        let third = FleetOptions { parts: 3, sharers: 3, ..Default::default() };
+        assert_eq!(super::sizes(&gpu, &plan, Need::all(&plan), 100, 32, &third, None)?.groups, [34 * 32; 2]);
+        // Where a warp runs few VMs, fewer run at once.
         let sizes = sizes(&gpu, &plan, Need::all(&plan), 100, 2, &FleetOptions::default(), None)?;
         assert_eq!(sizes.groups.iter().sum::<u32>(), 7 * 32 * 4);
         Ok(())

@@ -129,4 +129,8 @@ impl Source<Job> for Rest<'_> {
             None => self.source.poll(),
         }
     }
+
+    fn settled(&mut self) {
+        self.source.settled();
+    }
 }
