@@ -3,9 +3,8 @@
 use crate::guests::Guest;
 use crate::native::Case;
 use anyhow::{Context, Result, bail, ensure};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vectorvisor::{DeviceKind, End, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions};
+use vectorvisor::{Bytes, DeviceKind, End, Engine, Fleet, FleetOptions, Input, Program, ProgramOptions};
 
 /// A compiled guest.
 #[derive(Debug)]
@@ -107,6 +106,6 @@ fn options(vms: u32, out_capacity: Option<u32>) -> FleetOptions {
     FleetOptions { vms: Some(vms), args: vec!["guest".into()], seed: Some(1), out_capacity, ..Default::default() }
 }
 
-fn input(stdin: &Arc<[u8]>) -> Input {
+fn input(stdin: &Bytes) -> Input {
     Input { stdin: stdin.clone(), ..Input::default() }
 }

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use vectorvisor::Bytes;
 
 /// An input and its expected output.
-pub type Case = (Arc<[u8]>, Vec<u8>);
+pub type Case = (Bytes, Vec<u8>);
 
 /// The first `count` inputs of a guest, with the outputs of its native build in `folder`.
 ///

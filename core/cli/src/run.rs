@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use vectorvisor::{End, Entry, FilesAt, Fleet, Input, Outcome, Program, Stage, ValType, Value};
+use vectorvisor::{Bytes, End, Entry, FilesAt, Fleet, Input, Outcome, Program, Stage, ValType, Value};
 
 /// Wasmtime's exit code after a trap, which is a shell's after SIGABRT.
 const TRAPPED: i32 = 134;
@@ -143,7 +142,7 @@ fn entry<'a>(args: &RunArgs, program: &'a Program) -> Result<&'a Entry> {
 
 /// Standard input for every VM. Empty if it is a terminal, or if the program could not read it anyway: then the
 /// command must not wait for a pipe that stays open.
-fn stdin_for(wasm: &[u8]) -> Result<Arc<[u8]>> {
+fn stdin_for(wasm: &[u8]) -> Result<Bytes> {
     let mut bytes = Vec::new();
     if !io::stdin().is_terminal() && reads(wasm) {
         io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;

@@ -39,6 +39,7 @@ mod trace;
 mod tune;
 mod value;
 
+pub use bytes::Bytes;
 pub use cache::CachePolicy;
 pub use drivers::Drivers;
 pub use engine::{BackendList, BackendSpec, Engine};

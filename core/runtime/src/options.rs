@@ -1,6 +1,6 @@
 //! What callers choose: how a program is translated, how a fleet runs, and what one VM is given.
 
-use crate::{CachePolicy, Meter, Trace, Value};
+use crate::{Bytes, CachePolicy, Meter, Trace, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -249,8 +249,8 @@ impl Default for FleetOptions {
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Input {
-    /// Bytes of its standard input.
-    pub stdin: Arc<[u8]>,
+    /// Bytes of its standard input, which may be a part of others' (those of one request that has many, say).
+    pub stdin: Bytes,
     /// Arguments of the entry; their types must be the entry's.
     pub args: Vec<Value>,
     /// The program's arguments, its own name first, if they are not those of all ([`FleetOptions::args`]).
@@ -266,7 +266,7 @@ pub struct Input {
 impl Input {
     /// Only standard input.
     pub fn stdin(bytes: impl AsRef<[u8]>) -> Self {
-        Self { stdin: bytes.as_ref().into(), ..Self::default() }
+        Self { stdin: Bytes::copy_from_slice(bytes.as_ref()), ..Self::default() }
     }
     /// Only arguments.
     pub fn args(args: Vec<Value>) -> Self {

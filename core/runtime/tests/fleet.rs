@@ -990,7 +990,7 @@ fn a_closed_descriptor_is_bad_and_the_others_stay() {
         let program = program(&cpu(), text, &ProgramOptions { force_framed, ..options(32) });
         let mut fleet = Fleet::new(&program, &FleetOptions::default(), None).expect("there is room");
         let inputs =
-            (0..40).map(|i| Input { stdin: (*b"abcd").into(), ..Input::args(vec![Value::I32(i % 4)]) }).collect();
+            (0..40).map(|i| Input { stdin: (&b"abcd"[..]).into(), ..Input::args(vec![Value::I32(i % 4)]) }).collect();
         for outcome in run(&mut fleet, "close", inputs).0 {
             let fd = outcome.index as i32 % 4;
             let bad = |this| if fd == this { BADF } else { 0 };

@@ -46,8 +46,17 @@ pub struct Item {
 #[derive(Debug)]
 pub struct Items {
     format: Format,
+    body: Bytes,
+    /// What follows.
     rest: Bytes,
     next: usize,
+}
+
+impl Items {
+    /// Lets those that follow count their references apart from those before, which other threads have.
+    fn apart(&mut self) {
+        self.rest = Bytes::from_owner(self.body.slice_ref(&self.rest));
+    }
 }
 
 impl Iterator for Items {
@@ -152,7 +161,7 @@ impl Format {
             // A buffer that grows takes it all.
             _ = rmp::encode::write_array_len(&mut (&mut head).writer(), count);
         }
-        Ok((Items { format: self, rest: body, next: 0 }, head.freeze()))
+        Ok((Items { format: self, body: body.clone(), rest: body, next: 0 }, head.freeze()))
     }
 
     /// Adds an answer.
@@ -227,19 +236,21 @@ pub fn answers(
 }
 
 /// Submits the requests of a batch while there is room.
-async fn submit(window: Arc<Window>, queue: Arc<Queue>, items: Items, env: Env) {
-    let (line, mut items, mut count) = (queue.line(), items.peekable(), 0);
-    while items.peek().is_some() {
+async fn submit(window: Arc<Window>, queue: Arc<Queue>, mut items: Items, env: Env) {
+    let (line, mut next, mut count) = (queue.line(), items.next(), 0);
+    while next.is_some() {
         // The client has gone.
         let Some(room) = window.room().await else { return };
         let (expected, begin) = (window.expected(), Instant::now());
         let bytes = |item: &Item| expected + item.stdin.as_ref().map_or(0, Bytes::len);
         let (mut some, mut held) = (Vec::new(), 0);
+        items.apart();
         while some.len() < TOGETHER
-            && let Some(item) = items.next_if(|item| some.is_empty() || held + bytes(item) <= room)
+            && let Some(item) = next.take_if(|item| some.is_empty() || held + bytes(item) <= room)
         {
             held += bytes(&item);
             some.push(item);
+            next = items.next();
         }
         count += some.len();
         window.admit(held);
@@ -249,7 +260,7 @@ async fn submit(window: Arc<Window>, queue: Arc<Queue>, items: Items, env: Env) 
             let Item { index, id, stdin } = item;
             let ticket = part.ticket(Tag { index, id, begin }, bytes);
             match stdin {
-                Ok(stdin) => Some(Request::new(stdin[..].into(), env.clone(), Reply::OfBatch(ticket), begin)),
+                Ok(stdin) => Some(Request::new(stdin, env.clone(), Reply::OfBatch(ticket), begin)),
                 Err(why) => {
                     refused.answer(ticket, Err(Failure { reason: Reason::Bad, why }));
                     None

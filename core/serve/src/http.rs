@@ -281,7 +281,7 @@ async fn run(server: App, name: Option<String>, request: Request) -> (Response, 
         let (stdin, env, _room) = body(&server, service, request, false).await?;
         let begin = Instant::now();
         let answer = service.queue.submit(&stdin, env).map_err(|why| Box::new(service.refused(why)))?;
-        // The queue has its own.
+        // The queue has its own: this may be a part of a longer buffer of the connection's.
         drop(stdin);
         let answer = answer.await.unwrap_or_else(|_| Err(Failure::lost()));
         if let Ok(Ended { waited, .. }) = &answer {

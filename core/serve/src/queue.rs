@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use vectorvisor::{Input, Outcome, Polled, Program, Source, Tuner, Waker};
+use vectorvisor::{Bytes, Input, Outcome, Polled, Program, Source, Tuner, Waker};
 
 /// How much may wait, and how long for company.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,7 @@ impl Reply {
 
 /// A request that waits for a VM.
 pub struct Request {
-    pub stdin: Arc<[u8]>,
+    pub stdin: Bytes,
     pub env: Env,
     pub reply: Reply,
     pub since: Instant,
@@ -98,7 +98,7 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn new(stdin: Arc<[u8]>, env: Env, reply: Reply, since: Instant) -> Self {
+    pub fn new(stdin: Bytes, env: Env, reply: Reply, since: Instant) -> Self {
         Self { stdin, env, reply, since, failures: 0 }
     }
 }
@@ -259,7 +259,7 @@ impl Queue {
     /// Adds a request, if there is room.
     pub fn submit(&self, stdin: &[u8], env: Env) -> Result<oneshot::Receiver<Answer>, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.push(ALONE, [Request::new(stdin.into(), env, Reply::One(reply), Instant::now())])?;
+        self.push(ALONE, [Request::new(Bytes::copy_from_slice(stdin), env, Reply::One(reply), Instant::now())])?;
         Ok(answer)
     }
 

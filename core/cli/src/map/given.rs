@@ -5,8 +5,7 @@ use crate::Usage;
 use crate::args::{Folder, MapArgs, VmArgs};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use vectorvisor::Input;
+use vectorvisor::{Bytes, Input};
 
 /// What a placeholder makes of an input's path.
 type Of = fn(&str) -> &str;
@@ -132,7 +131,7 @@ impl Template {
 
     /// The input of an item, or why there is none.
     pub fn input(&self, item: &mut Item) -> std::result::Result<Input, String> {
-        let mut stdin = std::mem::replace(&mut item.stdin, Ok(Arc::default()))?;
+        let mut stdin = std::mem::replace(&mut item.stdin, Ok(Bytes::new()))?;
         let more = std::mem::take(&mut item.more);
         if !more.files.is_empty() && !self.scratch {
             return Err("this line has files; give guests a folder for them with --scratch SIZE".into());
@@ -146,7 +145,7 @@ impl Template {
             (None, _) => std::str::from_utf8(&stdin).map_err(|_| "it is not UTF-8, and cannot be an argument")?.into(),
         };
         if self.by_name {
-            stdin = Arc::default();
+            stdin = Bytes::new();
         }
         let fill = |text: &String| fill(text, &path, item.index + 1);
         let own = self.filled || !more.args.is_empty();

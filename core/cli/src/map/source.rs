@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use vectorvisor::Bytes;
 use vectorvisor_serve::lines::{self, More};
 
 /// One input.
@@ -24,13 +25,13 @@ pub struct Item {
     /// The file's path relative to the folder, or the number itself; `None` for a line.
     pub name: Option<PathBuf>,
     /// The guest's standard input, or why there is none.
-    pub stdin: Result<Arc<[u8]>, String>,
+    pub stdin: Result<Bytes, String>,
     /// What a line gives besides.
     pub more: More,
 }
 
 impl Item {
-    fn new(index: usize, name: Option<PathBuf>, stdin: Result<Arc<[u8]>, String>) -> Self {
+    fn new(index: usize, name: Option<PathBuf>, stdin: Result<Bytes, String>) -> Self {
         Self { index, name, stdin, more: More::default() }
     }
 }
@@ -367,7 +368,7 @@ impl Shared {
                 if !self.queue.reserve(at, 0) {
                     return;
                 }
-                self.queue.put(at, Item::new(*index as usize, Some(name.clone()), Ok(Arc::default())), 0);
+                self.queue.put(at, Item::new(*index as usize, Some(name.clone()), Ok(Bytes::new())), 0);
                 continue;
             }
             let opened = File::open(self.root.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
@@ -384,7 +385,7 @@ impl Shared {
 }
 
 /// What a file has, which is probably so many `bytes`. The `buffer` is used again for the next.
-fn whole(file: File, bytes: usize, buffer: &mut Vec<u8>) -> io::Result<Arc<[u8]>> {
+fn whole(file: File, bytes: usize, buffer: &mut Vec<u8>) -> io::Result<Bytes> {
     /// The most that a thread keeps.
     const KEPT: usize = 1 << 20;
     buffer.clear();
@@ -392,7 +393,7 @@ fn whole(file: File, bytes: usize, buffer: &mut Vec<u8>) -> io::Result<Arc<[u8]>
     buffer.try_reserve_exact(bytes)?;
     // Through `take`, or the file's size would be asked for again.
     file.take(u64::MAX).read_to_end(buffer)?;
-    Ok(buffer.as_slice().into())
+    Ok(Bytes::copy_from_slice(buffer))
 }
 
 impl Iterator for Source {
@@ -437,7 +438,7 @@ impl Iterator for Lines {
                     Err(format!("cannot read this line of the inputs, nor those after it: {e}"))
                 }
             };
-            return Some(Item { more, ..Item::new(index, None, stdin.map(Arc::from)) });
+            return Some(Item { more, ..Item::new(index, None, stdin.map(|bytes| bytes.into_boxed_slice().into())) });
         }
     }
 }
