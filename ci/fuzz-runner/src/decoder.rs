@@ -109,7 +109,7 @@ fn options(seed: u64) -> Options {
         interpret: rng.u32(..4) == 0,
         force_framed: rng.u32(..4) == 0,
         profile: rng.u32(..8) == 0,
-        files: [FilesAt::Nowhere, FilesAt::Device, FilesAt::Host][rng.usize(..3)],
+        files: [FilesAt::Nowhere, FilesAt::Device, FilesAt::Host, FilesAt::Disk][rng.usize(..4)],
         roots: Vec::new(),
     }
 }

@@ -86,13 +86,11 @@ pub struct TranslateArgs {
     #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave, long_help = INTERLEAVE)]
     pub interleave: Interleave,
     /// Most memory that a VM can grow to, as 16MiB, 64k or bytes. Where there is not so much for all VMs they begin
-    /// with less, and an input that needs more runs again; with all of it if the program can suspend [default: its
-    /// initial memory + 16 MiB].
+    /// with less, and an input that needs more runs again [default: its initial memory + 16 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub heap: Option<u64>,
     /// Most call stack of a VM whose program recurses, as 4MiB, 64k or bytes. On other backends than cpu a VM begins
-    /// with a small one, and an input that needs more runs again; with all of it if the program can suspend [default: 1
-    /// MiB].
+    /// with a small one, and an input that needs more runs again [default: 1 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_stack)]
     pub stack: Option<u32>,
     /// When a bad memory access is noticed: soon after (sticky: fast), or at the access (exact).
@@ -230,7 +228,8 @@ change it, all VMs the same. Can be repeated. Nothing outside of it can be reach
 for in the folder called `.`, as --dir data::. gives it.
 
 If guests may change a folder, or have one in memory (--scratch), or folders are too large for --dir-copy, each call that concerns files \
-waits for the host: a program that opens files suspends for that, so a VM has all memory from the start, and inputs that changed one do not run again.";
+waits for the host. Where guests may change a folder, the clock does, too: an input that has to run again is then told what it was told before, and \
+changes nothing twice.";
 
 const DIR_COPY: &str = "\
 Folders of --dir that guests may only read are copied to the device when the command begins, if their files have at most SIZE bytes \

@@ -181,9 +181,9 @@ fn files(at: FilesAt, given: Option<&Files>) -> Option<String> {
         (FilesAt::Device, Some(Ok(copy))) => {
             Some(format!("on the device: {} in {} bytes", count(copy.nodes as u64, "file", "files"), copy.bytes.len()))
         }
-        (FilesAt::Host, Some(Err(why))) => Some(format!("with the host: {why}")),
+        (FilesAt::Host | FilesAt::Disk, Some(Err(why))) => Some(format!("with the host: {why}")),
         (FilesAt::Device, _) => Some("on the device".into()),
-        (FilesAt::Host, _) => Some("with the host".into()),
+        (FilesAt::Host | FilesAt::Disk, _) => Some("with the host".into()),
     }
 }
 
@@ -279,7 +279,7 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice, given: Option<&Files>) ->
         Bounds::None => "none",
     };
     row("bounds", bounds.into());
-    let alignment = match options.natural(meta.remote) {
+    let alignment = match options.natural(meta.keeps) {
         true => "natural",
         false if choice.unaligned => "any, since an earlier run broke natural alignment",
         false => "any",
@@ -288,7 +288,7 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice, given: Option<&Files>) ->
     let recursion = match options.native_stack {
         0 => None,
         _ if choice.deep => Some("in frames, since many inputs of an earlier run recursed deep".into()),
-        bytes if options.recurses(meta.remote) => Some(format!("on {bytes} bytes of a thread's own stack")),
+        bytes if options.recurses(meta.keeps, meta.files) => Some(format!("on {bytes} bytes of a thread's own stack")),
         _ => Some("in frames".into()),
     };
     if let Some(recursion) = recursion {

@@ -249,3 +249,41 @@ fn what_a_guest_opened_before_its_first_request_is_open_at_each() {
         }
     }
 }
+
+/// What `core/runtime/tests/epochs.rs` tests in detail, on every backend.
+#[test]
+fn what_runs_again_changes_a_folder_once() {
+    let temp = folder();
+    let guest = format!("{}/../runtime/tests/guests/appends.wat", env!("CARGO_MANIFEST_DIR"));
+    let letters = ["a", "u", "U", "m", "o", "s", "r", "d", "t"];
+    let names: Vec<String> = (0..90).map(|n| format!("{}-{n}", letters[n % letters.len()])).collect();
+    let input = temp.path().join("in");
+    names.iter().for_each(|name| _ = write(input.join(name), name));
+    for backend in ["cpu", "opencl"].into_iter().filter(|backend| !missing(backend)) {
+        let [disk, out, stats] = ["disk", "out", "stats"].map(|name| temp.path().join(format!("{backend}-{name}")));
+        fs::create_dir(&disk).expect("a folder");
+        let dir = format!("{}::given:rw", disk.display());
+        let words = ["map", "-q", "--backend", backend, "--dir", &dir, "--alignment", "natural", "--no-cache"];
+        // Not all of them have so much memory.
+        let more = ["--opt", "shared-data", "--lanes", "8", "--vms", "96", "--heap", "256MiB"];
+        let places = ["--in", text(&input), "--out", text(&out), "--stats", text(&stats)];
+        let ran = vv(&[&words[..], &more, &places, &[&guest]].concat());
+        assert_eq!(ran.code, Some(1), "{backend}: {}", ran.err);
+        assert!(ran.err.contains("10 of 90 inputs failed"), "{backend}: {}", ran.err);
+        for name in &names {
+            if name.starts_with('t') {
+                let file = fs::read(disk.join(name)).expect("its file");
+                assert_eq!(file.len(), name.len() + 16, "{backend} {name}");
+                continue;
+            }
+            let told = fs::read(out.join(name)).expect("an output");
+            let told = told.last_chunk::<24>().expect("what it tells");
+            let middle = if name.starts_with(['U', 'm']) { "what" } else { "" };
+            let expected = [name.as_bytes(), &told[..16], middle.as_bytes(), name.as_bytes()].concat();
+            assert_eq!(fs::read(disk.join(format!("F{name}"))).expect("its file"), expected, "{backend} {name}");
+            assert_eq!(told[16..], (expected.len() as u64).to_le_bytes(), "{backend} {name}");
+        }
+        let stats: serde_json::Value = serde_json::from_slice(&fs::read(&stats).expect("figures")).expect("JSON");
+        assert!(stats["reruns"].as_u64().is_some_and(|reruns| reruns >= 20), "{backend}: {stats}");
+    }
+}

@@ -5,6 +5,7 @@ mod busy;
 mod cancel;
 mod deep;
 mod devices;
+mod epoch;
 mod files;
 mod gather;
 mod group;
@@ -279,6 +280,10 @@ impl Fleet {
             let made = self.make_exact();
             self.exact = made.map_or(Exact::Failed, |fleet| Exact::Ready(Box::new(fleet)));
         }
+        if self.logs() {
+            // It asks for nothing else before it ends.
+            job.epoch().close();
+        }
         let Exact::Ready(fleet) = &mut self.exact else { return None };
         let mut found = None;
         let mut sink = |outcome: Outcome| {
@@ -300,6 +305,25 @@ impl Fleet {
         if self.groups[g].ran(&self.common.program)
             && let Some(program) = self.common.program.without_assumption()?
         {
+            self.common.program = program;
+        }
+        Ok(())
+    }
+
+    /// Whether what the host tells guests is logged: not what it says of files that they cannot change on a disk, which
+    /// it is asked once more.
+    fn logs(&self) -> bool {
+        !self.common.program.meta().files.with_host() || self.changes_files()
+    }
+
+    /// Whether guests can change files on a disk.
+    fn changes_files(&self) -> bool {
+        self.common.program.meta().files.with_host() && self.options.files.as_ref().is_some_and(|f| f.may_change())
+    }
+
+    /// From the next launch on, the program makes no assumption that a VM might violate: one cannot run again.
+    fn drop_assumptions(&mut self) -> Result<()> {
+        if let Some(program) = self.common.program.without_assumptions()? {
             self.common.program = program;
         }
         Ok(())
@@ -347,7 +371,7 @@ fn common(program: &Program, options: &FleetOptions) -> Result<Common> {
             let none = Snapshot::empty();
             Some(program.engine().with_files(&given.unwrap_or(&none).bytes)?)
         }
-        FilesAt::Nowhere | FilesAt::Host => None,
+        FilesAt::Nowhere | FilesAt::Host | FilesAt::Disk => None,
     };
     let image = image::ImageBuffer::new(device, &queue, &meta.image, None, &meta.plan)?;
     let fuel = options.fuel.unwrap_or(UNLIMITED_FUEL).min(UNLIMITED_FUEL);

@@ -27,7 +27,7 @@ pub struct ProgramOptions {
     pub heap: Option<u64>,
     /// Most bytes for the frames of a recursive program; `None` is 1 MiB. On the `cpu` backend they lie on the thread's
     /// stack, up to 8 MiB. Elsewhere a VM begins with 64 KiB, or on CUDA with 24 KiB of the thread's own, and an input
-    /// that needs more runs again; a program that can suspend, and [`crate::Instances`], begin with all of it.
+    /// that needs more runs again; [`crate::Instances`], and VMs that keep their state, begin with all of it.
     pub stack: Option<u32>,
     /// When a bad memory access is reported.
     pub traps: Traps,

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{DeviceInfo, DeviceKind, KernelId, Module, Source};
 use vectorvisor_translate::abi::Plan;
+use vectorvisor_translate::host::FilesAt;
 use vectorvisor_translate::{Alignment, Entry, Meta, Opt, Options, SharedData, Traps, translate};
 
 /// What [`Program::new`] or [`crate::Fleet::run_autotuned`] is doing.
@@ -130,7 +131,7 @@ impl Choice {
         if unshared {
             translation.with.remove(&Opt::SharedData);
         }
-        let may_recurse = translation.native_stack > 0 && translation.recurses(false);
+        let may_recurse = translation.native_stack > 0 && translation.recurses(false, FilesAt::Nowhere);
         let deep = may_recurse && known.is_some_and(|key| found(DEEP, &key).is_some());
         if deep {
             translation.without.insert(Opt::NativeRecursion);
@@ -440,6 +441,13 @@ impl Program {
         };
         self.remember(kind, &violated_key(kind, &self.0.wasm), &[]);
         Ok(Some(next))
+    }
+
+    /// The same program, with the same memory layout and states, without any assumption; `None` if it makes none.
+    pub(crate) fn without_assumptions(&self) -> Result<Option<Self>> {
+        let natural = self.0.options.alignment == Some(Alignment::Natural);
+        // Nothing is shared without natural alignment, and an interpreter assumes nothing.
+        (natural && !self.0.options.interpret).then(|| self.unaligned()).transpose()
     }
 
     /// Whether both are clones of the same program.

@@ -40,8 +40,18 @@ pub enum FilesAt {
     Nowhere,
     /// On the device, as a copy that all VMs may only read ([`crate::abi::files`]).
     Device,
-    /// With the host.
+    /// With the host, and guests can change none on a disk.
     Host,
+    /// With the host, and guests can change some on a disk. What a guest has changed is not undone when its input runs
+    /// again, so it must then find what it found before: the clock, too, is asked of the host, which logs its answers.
+    Disk,
+}
+
+impl FilesAt {
+    /// Whether the host is asked.
+    pub fn with_host(self) -> bool {
+        matches!(self, Self::Host | Self::Disk)
+    }
 }
 
 /// The modules that a call may be imported from. Most calls are the same in both.
@@ -244,17 +254,16 @@ impl HostCall {
     /// Who answers the call on this target, in a program whose files are there.
     pub fn answered_by(&self, target: &Target, files: FilesAt) -> AnsweredBy {
         match (self.symbol, target.clock, files) {
-            ("clock_time_get", Clock::Asked, _) => AnsweredBy::Host,
-            (_, _, FilesAt::Host) if !self.files.is_empty() => AnsweredBy::Host,
-            (_, _, FilesAt::Device) if !self.files.is_empty() => AnsweredBy::Device,
+            ("clock_time_get", Clock::Asked, _) | ("clock_time_get", _, FilesAt::Disk) => Host,
+            (_, _, FilesAt::Host | FilesAt::Disk) if !self.files.is_empty() => Host,
+            (_, _, FilesAt::Device) if !self.files.is_empty() => Device,
             _ => self.answered_by,
         }
     }
 
-    /// Whether a VM may suspend in it and run again all the same, since the host gives no answer that could be another
-    /// one then.
-    pub fn repeatable(&self) -> bool {
-        matches!(self.name, INVOKE | BARRIER)
+    /// Whether its request has words, in the VM's slot: where the host answers the others, they have none.
+    pub fn has_request(&self) -> bool {
+        !matches!(self.name, INVOKE | BARRIER)
     }
 
     /// Where the host answers it for files: whether the device answers it for its streams.

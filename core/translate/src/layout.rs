@@ -175,15 +175,15 @@ impl Layout {
         let recursive = bounded.is_none();
         // Only pushes are checked, so the first frame fits whatever `--stack` says.
         let frames_limit = align(bounded.unwrap_or_else(|| u64::from(options.stack).max(4096).max(largest)), 64);
-        // A program that makes remote calls cannot run again with more frames.
+        // A program whose VMs keep their state cannot run again with more frames.
         let frames =
-            if recursive && !colours.remote { align(FRAMES.max(largest), 64).min(frames_limit) } else { frames_limit };
+            if recursive && !colours.keeps { align(FRAMES.max(largest), 64).min(frames_limit) } else { frames_limit };
 
         let head = align(u64::from(head), 64);
         let slot_at = head;
-        let slot = match (colours.files, colours.remote) {
-            (FilesAt::Host, _) => FILES_SLOT,
-            (FilesAt::Nowhere | FilesAt::Device, remote) => SLOT * u64::from(remote),
+        let slot = match colours.files.with_host() {
+            true => FILES_SLOT,
+            false => SLOT * u64::from(colours.remote),
         };
         let memory_at = slot_at + slot;
         let cell = u64::from(options.cell).max(16);
@@ -194,7 +194,7 @@ impl Layout {
         let guard = align(WINDOW + step + cell + 16, 64);
         let memory = program.memory.limit + guard;
         // Nor with more memory; and other tests of bounds take all of it for granted.
-        let memory_first = if sized && !colours.remote { first(&program.memory) } else { program.memory.limit };
+        let memory_first = if sized && !colours.keeps { first(&program.memory) } else { program.memory.limit };
         let plan = Plan {
             lanes: options.lanes,
             cell: options.cell,

@@ -89,8 +89,8 @@ pub enum Alignment {
     /// Only what is proven.
     Any,
     /// What its hint says, as compilers of C and Rust ensure. A VM that violates the assumption ends as
-    /// [`abi::Status::Violated`], and its input has to run again in a program translated with `Any`. Programs that can
-    /// suspend are always translated with `Any`.
+    /// [`abi::Status::Violated`], and its input has to run again in a program translated with `Any`. Programs whose VMs
+    /// keep their state are always translated with `Any`.
     Natural,
 }
 
@@ -155,8 +155,7 @@ pub struct Options {
     /// Most bytes of frames in a program that recurses; one that does not gets what it needs.
     pub stack: u32,
     /// Bytes of a thread's own stack on which direct functions may recurse, where it is a small one. A VM that needs
-    /// more ends as [`abi::Status::Deep`], and its input has to run again in a program where this is 0, so there is no
-    /// recursion in a program that can suspend. 0: in C the own stack has room for all of `stack`, elsewhere none.
+    /// more ends as [`abi::Status::Deep`], and its input has to run again in a program where this is 0. 0: in C the own stack has room for all of `stack`, elsewhere none.
     pub native_stack: u32,
     /// When a bad access is reported.
     pub traps: Traps,
@@ -194,21 +193,22 @@ impl Options {
         (opt.on_by_default() || self.with.contains(&opt)) && !self.without.contains(&opt)
     }
 
-    /// Whether direct functions recurse natively, in a program that makes remote calls (`remote`) or none. Elsewhere
-    /// stacks are small, or compilers need to know their depth.
-    pub fn recurses(&self, remote: bool) -> bool {
+    /// Whether direct functions recurse natively, in a program whose VMs keep their state (`keeps`) or do not, and whose
+    /// files are there. Elsewhere stacks are small, or compilers need to know their depth; and a VM that changes files
+    /// may have to go on where it is.
+    pub fn recurses(&self, keeps: bool, files: FilesAt) -> bool {
         let may = match (self.native_stack, self.target.language) {
             (0, Language::C) => self.stack <= MAX_RECURSION,
             (0, _) => false,
-            _ => self.traps == Traps::Sticky && !remote && !self.interpret,
+            _ => self.traps == Traps::Sticky && !keeps && files != FilesAt::Disk && !self.interpret,
         };
         may && self.has(Opt::NativeRecursion)
     }
 
-    /// Whether accesses are assumed to be aligned as their hints say, in a program that makes remote calls (`remote`)
-    /// or none.
-    pub fn natural(&self, remote: bool) -> bool {
-        self.alignment == Alignment::Natural && self.traps == Traps::Sticky && !remote
+    /// Whether accesses are assumed to be aligned as their hints say, in a program whose VMs keep their state (`keeps`),
+    /// so that they cannot run again, or do not.
+    pub fn natural(&self, keeps: bool) -> bool {
+        self.alignment == Alignment::Natural && self.traps == Traps::Sticky && !keeps
     }
 }
 
@@ -278,7 +278,7 @@ pub struct Meta {
     pub functions: Vec<String>,
     /// The start contents of memory.
     pub image: Image,
-    /// VMs cannot run again, so `fd_write` flushes instead of filling up.
+    /// VMs wait for the host, and `fd_write` flushes instead of filling up.
     pub remote: bool,
     /// The program serves requests in a loop: it calls `serverless_invoke`.
     pub events: bool,
@@ -435,8 +435,8 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
              {MAX_NATIVE_STACK}; --force-framed runs it with frames of its own"
         )));
     }
-    let natural = options.natural(facts.remote);
-    let find = || match unrepeatable(options, facts.remote) {
+    let natural = options.natural(facts.keeps);
+    let find = || match unrepeatable(options, facts.keeps) {
         Some(why) => Err(why),
         None => pass::shared::Data::new(&module, &program, &image),
     };
@@ -479,14 +479,12 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
 }
 
 /// Why a VM that breaks an assumption could not run again, and what would help.
-fn unrepeatable(options: &Options, remote: bool) -> Option<&'static str> {
-    if remote {
-        Some(
-            "the program makes calls that the host answers, and a VM that changed the data after one could not run again",
-        )
+fn unrepeatable(options: &Options, keeps: bool) -> Option<&'static str> {
+    if keeps {
+        Some("VMs keep their state from one request to the next, and one that changed the data could not run again")
     } else if options.traps == Traps::Exact {
         Some("it needs --traps sticky")
-    } else if !options.natural(remote) {
+    } else if !options.natural(keeps) {
         Some(
             "it needs --alignment natural (the default on GPUs only) and a program that no earlier run found to break it",
         )
@@ -576,7 +574,9 @@ fn meta(
             host::CALLS.iter().any(|call| call.opens_files() && calls.contains(call.symbol))
         },
         files: facts.files,
-        kept_time: options.target.clock == Clock::Kept && dialect::host_calls(program).contains("clock_time_get"),
+        kept_time: options.target.clock == Clock::Kept
+            && !facts.asks_clock()
+            && dialect::host_calls(program).contains("clock_time_get"),
         shared: None,
     }
 }

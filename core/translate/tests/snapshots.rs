@@ -27,6 +27,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "linear" => options.cell = 0,
             "shared-data" => _ = options.with.insert(Opt::SharedData),
             "files" => options.files = FilesAt::Host,
+            "disk" => options.files = FilesAt::Disk,
             "device-files" => options.files = FilesAt::Device,
             "force-framed" => options.force_framed = true,
             "interpret" => options.interpret = true,
@@ -146,6 +147,6 @@ fn memory_begins_small_where_it_grows_and_inputs_may_run_again() {
     assert_eq!(pages("40", "GROW", Bounds::Size), [40, 50, 296]);
     assert_eq!(pages("2 3", "GROW", Bounds::Size), [2, 3, 3]);
     assert_eq!(pages("2", "GROW", Bounds::Capacity), [2, 258, 258]);
-    assert_eq!(pages("2", "GROW SLEEP", Bounds::Size), [2, 258, 258]);
+    assert_eq!(pages("2", "GROW SLEEP", Bounds::Size), [2, 6, 258]);
     assert_eq!(pages("2", "", Bounds::Size), [2, 2, 2]);
 }

@@ -79,7 +79,16 @@ impl Files {
 
     /// Where they are: with a copy on the device, else with the host.
     pub fn at(&self) -> FilesAt {
-        if self.snapshot.is_ok() { FilesAt::Device } else { FilesAt::Host }
+        match self.snapshot {
+            Ok(_) => FilesAt::Device,
+            Err(_) if self.may_change() => FilesAt::Disk,
+            Err(_) => FilesAt::Host,
+        }
+    }
+
+    /// Whether guests may change a folder of the host.
+    pub fn may_change(&self) -> bool {
+        self.folders.iter().any(|(_, given)| matches!(given, Given::Disk(Folder { write: true, .. })))
     }
 
     /// The copy, or why there is none.
@@ -201,9 +210,9 @@ impl Open {
         Ok(Self { used, free: BTreeSet::new(), scratch, changed: false })
     }
 
-    /// Whether the VM's input can run again, since what it did went with its files.
-    pub fn repeatable(&self) -> bool {
-        !self.changed
+    /// Whether the VM may have changed a folder of the host, which is not undone with these files.
+    pub fn changed(&self) -> bool {
+        self.changed
     }
 
     /// The contents of a file in the folder in memory.

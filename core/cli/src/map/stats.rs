@@ -77,7 +77,7 @@ impl<'a> Device<'a> {
         let files = match program.meta().files {
             FilesAt::Nowhere => None,
             FilesAt::Device => Some("device"),
-            FilesAt::Host => Some("host"),
+            FilesAt::Host | FilesAt::Disk => Some("host"),
         };
         Self {
             backend: format!("{}:{}", engine.backend(), engine.info().index),

@@ -65,8 +65,8 @@ impl Fleet {
         progress: Progress<'_>,
     ) -> Result<Summary> {
         let begin = Instant::now();
-        // Inputs that change the state of their VMs cannot be measured several times.
-        let when = if self.made.meta().keeps { Autotuning::Never } else { when };
+        // Inputs that change the state of their VMs, or files, cannot be measured several times.
+        let when = if self.made.meta().keeps || self.changes_files() { Autotuning::Never } else { when };
         let candidates = Tuning::candidates(&self.made, when);
         let mut summary = Summary::default();
         // A group's share tells linear memory and cells apart, which differ most.
@@ -347,7 +347,8 @@ impl Fleet {
     pub fn tuner(&self) -> Option<Tuner> {
         let candidates = Tuning::candidates(&self.made, Autotuning::Auto);
         let wanted = self.vms() / self.groups.len().max(1);
-        let may = !candidates.is_empty() && self.made.may_autotune(wanted) && !self.made.meta().keeps;
+        let changes = self.made.meta().keeps || self.changes_files();
+        let may = !candidates.is_empty() && self.made.may_autotune(wanted) && !changes;
         may.then(|| Tuner {
             made: self.made.clone(),
             now: self.options_of_now(),

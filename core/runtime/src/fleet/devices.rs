@@ -457,7 +457,7 @@ impl Shared<'_> {
             member.speed.begin(Instant::now());
         }
         member.inputs += taken.len();
-        member.holds.extend(taken.iter().map(|job| (job.index, job.fresh())));
+        member.holds.extend(taken.iter().map(|job| (job.index, job.again())));
         if state.ended {
             self.notify(&state);
         }

@@ -1,5 +1,6 @@
 //! A group: VMs whose memory is one allocation, the group's buffers, and its launches, one at a time.
 
+use super::epoch::Epoch;
 use super::gather::{Gather, Piece};
 use super::image::{Begin, ImageBuffer, SLACK, Snapshot};
 use super::job::{Job, Phase, Quota, Slot};
@@ -134,7 +135,7 @@ pub struct Group {
     pub at_barrier: usize,
     /// VMs without an input that wait for a request, and keep their state.
     pub kept: Vec<bool>,
-    /// The files of VMs that have asked for one.
+    /// The files of VMs that keep their state, between two requests.
     pub open: Vec<Option<Box<Open>>>,
     /// VMs whose memory was never written, on a device whose allocations are zeroed.
     fresh: Vec<bool>,
@@ -373,10 +374,15 @@ impl Group {
         w.set(Word::EdgesDirect, vm, 0);
         w.set(Word::EdgesState, vm, 0);
         w.set(Word::EdgesFramed, vm, 0);
+        let open = self.open[vm].take().filter(|_| kept);
+        if common.program.meta().keeps {
+            *job.epoch() = Epoch::kept(open);
+        } else if !job.epoch().begin() {
+            job.slept = Duration::ZERO;
+        }
         if kept {
             self.pass_time(vm);
         } else {
-            self.open[vm] = None;
             let w = &mut self.words;
             w.set(Word::State, vm, begin.state);
             w.set(Word::Memory, vm, begin.memory);

@@ -102,7 +102,7 @@ impl Instances {
         for group in &mut self.fleet.groups {
             for vm in 0..group.vms {
                 let mut job = Job::new(first + vm, Default::default(), key_of(&self.seed, first + vm));
-                (job.answered, job.slice) = (true, slice);
+                (job.once, job.slice) = (true, slice);
                 // Without a start function, the launch only resets the VM.
                 let (state, initialising) = (init.unwrap_or(FINISH), init.is_some());
                 let start = Start::At { state, message: Vec::new(), initialising };

@@ -1,8 +1,10 @@
 //! One input in the fleet (a job), and the VM that it occupies (a slot).
 
+use super::epoch::Epoch;
 use super::key::{StreamKey, key_of};
 use crate::{Input, Polled, Source};
 use std::iter::{Enumerate, Fuse};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Plan, Status};
 
@@ -52,8 +54,10 @@ pub struct Job {
     /// Output that was taken out of the VM while it ran.
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
-    /// It must not run again: a host call was answered, or its VM is an instance, whose state outlasts the call.
-    pub answered: bool,
+    /// What the host has told its guest; shared with whoever may run the input again if this device fails.
+    pub epoch: Arc<Mutex<Epoch>>,
+    /// It must not run again: its log was too long, or its VM keeps its state.
+    pub once: bool,
     /// It was stopped once, and now runs alone in its tile.
     pub solo: bool,
     /// Fuel that one launch gives it, where the device cannot be told to stop.
@@ -80,7 +84,8 @@ impl Job {
             clock: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
-            answered: false,
+            epoch: Arc::default(),
+            once: false,
             solo: false,
             slice: u64::MAX,
             quota: Quota::default(),
@@ -97,9 +102,15 @@ impl Job {
         Self { environment, ..Self::new(self.index, self.input.clone(), self.key) }
     }
 
-    /// As it was before its first run, but for its clock: it runs again, in another program.
+    /// As it was before its first run, but for its clock and what the host has told it: it runs again, in another program
+    /// or on another device.
     pub fn again(&self) -> Self {
-        Self { clock: self.clock, ..self.fresh() }
+        Self { clock: self.clock, epoch: self.epoch.clone(), slept: self.slept, ..self.fresh() }
+    }
+
+    /// What the host has told its guest.
+    pub fn epoch(&self) -> MutexGuard<'_, Epoch> {
+        self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes of its standard input, and of its environment.
@@ -107,13 +118,13 @@ impl Job {
         self.input.stdin.len() + self.environment.len()
     }
 
-    /// Forgets what an unfinished run did. Its key, clock and what was learnt about it stay.
+    /// Forgets what an unfinished run did, but for what the host told its guest. Its key, clock and what was learnt about
+    /// it stay.
     pub fn rewind(&mut self) {
         self.stdout.clear();
         self.stderr.clear();
         self.spent = 0;
         self.computed = Duration::ZERO;
-        self.slept = Duration::ZERO;
     }
 }
 

@@ -332,6 +332,9 @@ impl<'a> Run<'a> {
     }
 
     fn refuse(&self, job: &mut Job) -> Option<String> {
+        if job.epoch().spent() {
+            return Some("its device failed, and it cannot run again, since its guest has changed files".into());
+        }
         let params = &self.entry.params;
         let args: Vec<_> = job.input.args.iter().map(|v| v.ty()).collect();
         if args != *params {
@@ -362,7 +365,7 @@ impl<'a> Run<'a> {
             _ => Start::At { state, message: message(&job.input.args), initialising },
         };
         if meta.keeps && !self.for_image {
-            job.answered = true;
+            job.once = true;
             job.slice = self.fleet.slice(false);
         }
         self.solo_running += usize::from(job.solo);

@@ -1,13 +1,13 @@
 //! After a launch: `decide` reads from a VM's words what happens to it next, its [`Fate`]; `settle` carries the fates
 //! out.
 
-use super::Fleet;
 use super::files::Asked;
 use super::gather::Piece;
 use super::group::Limit;
 use super::job::{Job, Phase, Quota, Slot};
 use super::run::Run;
 use super::sizes::mib;
+use super::{Fleet, epoch};
 use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Area, FLUSH, HAS_ANSWERED, PAGE, Status, Word};
@@ -133,7 +133,7 @@ impl Fleet {
             Status::Trap => {
                 let kind = TrapKind::of(code).ok_or_else(|| Error::Corrupt(format!("trap {code}")))?;
                 let most = job.most_frames.map_or(most.frames, |frames| frames.min(most.frames));
-                if kind == TrapKind::StackExhausted && quota.frames < most && !job.answered {
+                if kind == TrapKind::StackExhausted && quota.frames < most && !job.once {
                     return Ok(Fate::Larger(Quota { frames: (quota.frames * 16).min(most), ..quota }));
                 }
                 let exact = kind != TrapKind::OutOfBoundsMemory || program.options().traps == Traps::Exact;
@@ -143,7 +143,7 @@ impl Fleet {
             Status::Call if is(code, BARRIER) => Fate::Barrier,
             Status::Call if answered && is(code, INVOKE) => Fate::Answered,
             Status::Call => Fate::Call(code as usize),
-            Status::Full if job.answered => {
+            Status::Full if job.once => {
                 Fate::End(End::Failed("its output has no room, and what it did cannot be done again".into()))
             }
             Status::Full if quota.output >= self.common.most_output => Fate::End(End::Failed(too_long(quota.output))),
@@ -154,7 +154,7 @@ impl Fleet {
             Status::Full => Fate::Larger(Quota { output: (quota.output * 4).min(most.output), ..quota }),
             // The run was cancelled: it ends after this launch and delivers nothing of this VM.
             Status::Stopped => Fate::Again(Status::Run),
-            Status::Late if alone || job.answered => Fate::End(End::Timeout(at)),
+            Status::Late if alone || job.once => Fate::End(End::Timeout(at)),
             Status::Late => Fate::Alone(job.slice),
             Status::Fuel if job.spent >= self.common.fuel => Fate::End(End::OutOfFuel(at)),
             Status::Fuel => {
@@ -163,19 +163,16 @@ impl Fleet {
                 let share = elapsed.as_secs_f64().max(1e-6) / timeout;
                 let more = (job.slice as f64 * (1.0 / share).clamp(2.0, 64.0)) as u64;
                 match share >= 0.9 {
-                    over if job.answered || (over && job.solo) => Fate::End(End::Timeout(at)),
+                    over if job.once || (over && job.solo) => Fate::End(End::Timeout(at)),
                     over if over || job.solo => Fate::Alone(more),
                     _ => Fate::Longer(more),
                 }
             }
             Status::Violated => Fate::Violated,
             Status::Deep => Fate::Deep,
-            Status::Outgrown if job.answered => {
-                return Err(Error::Corrupt("a VM that has all memory outgrew it".into()));
-            }
             Status::Outgrown => {
                 let wanted = (words.get(Word::Memory, vm) >> 32) * PAGE;
-                if wanted > most.memory {
+                if wanted > most.memory || job.once {
                     return Ok(Fate::End(End::Failed(too_much_memory(wanted))));
                 }
                 // One that outgrew the usual memory gets room for what follows. One that outgrew more than that gets
@@ -202,7 +199,7 @@ impl Fleet {
         };
         let over = self.options.timeout.is_some_and(|limit| slot.job.computed > limit);
         if over && matches!(fate, Fate::Call(_) | Fate::Barrier | Fate::Flush | Fate::Again(Status::Run)) {
-            *fate = match alone || slot.job.solo || slot.job.answered {
+            *fate = match alone || slot.job.solo || slot.job.once {
                 true => Fate::End(End::Timeout(place(&self.common.program, group.words.get(Word::Where, vm)))),
                 false => Fate::Alone(slot.job.slice),
             };
@@ -283,7 +280,7 @@ impl Run<'_> {
                         Some(_) => asked.push(Asked::new(vm, call, request)),
                         None => {
                             let begin = Instant::now();
-                            self.call(g, vm, call, &request)?;
+                            self.answer(g, vm, call, &request)?;
                             calls += begin.elapsed();
                         }
                     }
@@ -455,17 +452,19 @@ impl Run<'_> {
     /// Delivers the outcome of a VM that has ended.
     pub fn end(&mut self, g: usize, vm: usize, mut end: End, stdout: Vec<u8>, stderr: Vec<u8>, results: &[u8]) {
         let Some(Slot { mut job, .. }) = self.vacate(g, vm) else { return };
-        if matches!(end, End::Timeout(_)) && self.next_tier.is_some() && !job.answered {
+        if matches!(end, End::Timeout(_)) && self.next_tier.is_some() && !job.once {
             return self.too_slow(&job);
         }
-        let open = &mut self.fleet.groups[g].open[vm];
+        let open = job.epoch().open.take();
         let collected = |name: &String| Some((name.clone(), open.as_ref()?.collect(name)?));
         let files = match end {
             End::Exit(_) => job.input.collect.iter().filter_map(collected).collect(),
             _ => Vec::new(),
         };
-        if !self.fleet.common.program.meta().keeps {
-            *open = None;
+        if self.fleet.common.program.meta().keeps {
+            self.fleet.groups[g].open[vm] = open;
+        } else {
+            job.epoch().open = open;
         }
         if !matches!(end, End::Exit(_)) && !self.fleet.options.output_of_failures {
             job.stdout.clear();
@@ -487,7 +486,7 @@ impl Run<'_> {
         let edges = self.fleet.common.program.options().profile.then_some(edges);
         if let End::Trap(trap) = &mut end
             && !trap.exact
-            && !job.answered
+            && !job.once
             && self.fleet.exact_left > 0
         {
             self.fleet.exact_left -= 1;
@@ -532,23 +531,99 @@ impl Run<'_> {
         }
     }
 
-    fn call(&mut self, g: usize, vm: usize, call: usize, request: &[u8]) -> Result<()> {
-        let slice = self.fleet.slice(false);
+    /// Answers a call that concerns no files.
+    fn answer(&mut self, g: usize, vm: usize, call: usize, request: &[u8]) -> Result<()> {
         let group = &mut self.fleet.groups[g];
         group.pass_time(vm);
         let clock = group.words.get(Word::Clock, vm);
-        let answer = answer(call, request, clock).map_err(|e| Error::Corrupt(e.to_string()))?;
-        let Some(slot) = &mut group.slots[vm] else { return Ok(()) };
-        slot.job.answered = true;
-        slot.job.slice = slice;
-        match answer {
-            Answer::Ready(bytes) => {
-                slot.message = bytes;
-                self.resume(g, vm);
+        let hash = epoch::hash(call, request, &[]);
+        match self.told(g, vm, call, hash) {
+            Told::Before(answer) => self.give(g, vm, answer),
+            Told::New => {
+                let answer = answer(call, request, clock).map_err(|e| Error::Corrupt(e.to_string()))?;
+                self.log(g, vm, call, hash, 0, &answer);
+                if self.may_go_on(g, vm)? {
+                    self.give(g, vm, answer);
+                }
             }
+            Told::Over => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a VM's guest was told before what it asks.
+    pub fn told(&mut self, g: usize, vm: usize, call: usize, hash: u64) -> Told {
+        let Some(slot) = &mut self.fleet.groups[g].slots[vm] else { return Told::Over };
+        let mut epoch = slot.job.epoch();
+        let why = match epoch.tell(call, hash) {
+            Ok(Some(answer)) => return Told::Before(answer),
+            Ok(None) => return Told::New,
+            Err(why) => why,
+        };
+        let afresh = epoch.may_begin_afresh();
+        if afresh {
+            epoch.drop_log();
+        }
+        drop(epoch);
+        if !afresh {
+            self.end(g, vm, End::Failed(why), Vec::new(), Vec::new(), &[]);
+        } else if let Some(job) = self.again(g, vm) {
+            self.retry.push_back(job);
+        }
+        Told::Over
+    }
+
+    /// Logs what a VM's guest is told.
+    pub fn log(&mut self, g: usize, vm: usize, call: usize, hash: u64, most: u32, answer: &Answer) {
+        if self.fleet.logs()
+            && let Some(slot) = &self.fleet.groups[g].slots[vm]
+        {
+            slot.job.epoch().log(call, hash, most, answer);
+        }
+    }
+
+    /// Whether a VM whose guest was told something goes on. If its log is too long and it may have changed files, it cannot
+    /// run again from now on, and so goes on where it never has to: with all memory and frames, in a program that assumes
+    /// nothing. Else its log is dropped.
+    pub fn may_go_on(&mut self, g: usize, vm: usize) -> Result<bool> {
+        let fleet = &mut *self.fleet;
+        let (most, slice) = (epoch::most(fleet.vms()), fleet.slice(false));
+        let changes = fleet.changes_files();
+        let Some(slot) = &mut fleet.groups[g].slots[vm] else { return Ok(false) };
+        if slot.job.epoch().bytes() <= most {
+            return Ok(true);
+        }
+        if changes && !slot.job.once {
+            (slot.job.once, slot.job.slice) = (true, slice);
+            fleet.drop_assumptions()?;
+            let group = &fleet.groups[g];
+            let all = Quota { output: 0, ..group.most_quota(&fleet.common) };
+            if !group.quota.covers(all) {
+                if let Some(mut job) = self.again(g, vm) {
+                    job.quota = job.quota.max(all);
+                    self.retry.push_back(job);
+                }
+                return Ok(false);
+            }
+        }
+        if let Some(slot) = &self.fleet.groups[g].slots[vm] {
+            slot.job.epoch().drop_log();
+        }
+        Ok(true)
+    }
+
+    /// Gives a VM an answer, now or when it is due.
+    pub fn give(&mut self, g: usize, vm: usize, answer: Answer) {
+        let group = &mut self.fleet.groups[g];
+        let clock = group.words.get(Word::Clock, vm);
+        let Some(slot) = &mut group.slots[vm] else { return };
+        match answer {
+            Answer::Ready(bytes) => slot.message = bytes,
+            // It waited for that before.
+            Answer::At { time, answer } if time <= clock => slot.message = answer,
             Answer::At { time, answer } => {
                 slot.message = answer;
-                let wait = Duration::from_nanos(time.saturating_sub(clock));
+                let wait = Duration::from_nanos(time - clock);
                 // The timeout bounds the time asleep as it bounds the time computing.
                 let rest = self.fleet.options.timeout.map(|limit| limit.saturating_sub(slot.job.slept));
                 let over = rest.is_some_and(|rest| wait > rest);
@@ -560,10 +635,21 @@ impl Run<'_> {
                 slot.phase = Phase::Asleep { wake, clock: time, over };
                 group.asleep += 1;
                 group.wake = Some(group.wake.map_or(wake, |earliest| earliest.min(wake)));
+                return;
             }
         }
-        Ok(())
+        self.resume(g, vm);
     }
+}
+
+/// What becomes of a call that a VM makes.
+pub enum Told {
+    /// It gets the answer that it got before.
+    Before(Answer),
+    /// It was not made before.
+    New,
+    /// The VM has no input any more.
+    Over,
 }
 
 /// Arguments as an entry takes them.

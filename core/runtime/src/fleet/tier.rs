@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 impl Run<'_> {
     /// Ends the run if its program is compiled by now: what runs is stopped, and [`Run::left`] has the inputs that have not
-    /// ended. Not while a VM cannot begin anew, since the host has answered it; then no more inputs are taken.
+    /// ended. Not while an input cannot run again; then no more inputs are taken.
     pub fn tiers_up(&mut self) -> Result<bool> {
         let Some(compiled) = self.next_tier.as_ref().and_then(|next| next.next_tier()?.compiled()) else {
             return Ok(false);
@@ -26,7 +26,8 @@ impl Run<'_> {
             return Ok(false);
         }
         self.closing = true;
-        if self.fleet.groups.iter().any(|group| group.slots.iter().flatten().any(|slot| slot.job.answered)) {
+        let placed = self.fleet.groups.iter().flat_map(|group| group.slots.iter().flatten().map(|slot| &slot.job));
+        if placed.chain(&self.retry).any(|job| job.once) {
             return Ok(false);
         }
         self.stopping = true;

@@ -11,7 +11,7 @@
 use super::{Cuts, Graph, never_returns, post_order};
 use crate::host::{AnsweredBy, CALLS, FilesAt, INVOKE};
 use crate::ir::{Callee, Program, Stmt, walk};
-use crate::{Options, Target};
+use crate::{Clock, Options, Target};
 use serde::{Deserialize, Serialize};
 
 /// The kind of a function, and why.
@@ -68,10 +68,10 @@ pub struct Colours {
     pub graph: Graph,
     /// The calls that direct functions do not make natively.
     pub cuts: Cuts,
-    /// A VM cannot run again, since some reached function makes a remote call that is not repeatable, or its state
-    /// lasts from one request to the next.
+    /// VMs wait for the host, since some reached function makes a remote call that has a request, or for their next
+    /// request with the state that they have. So what writes output asks for a flush where it would fill up.
     pub remote: bool,
-    /// VMs keep their state from one request to the next.
+    /// VMs keep their state from one request to the next, so they cannot run again.
     pub keeps: bool,
     /// Where the files are, if there are some and a reached function may use them.
     pub files: FilesAt,
@@ -107,13 +107,13 @@ impl Colours {
         let (mut remote, mut loops) = (false, false);
         each(&mut |_, s| {
             if let Stmt::Host { call, .. } = s {
-                remote |= by_host(*call) && !CALLS[*call].repeatable();
+                remote |= by_host(*call) && CALLS[*call].has_request();
                 loops |= CALLS[*call].name == INVOKE;
             }
         });
         let keeps = options.keep && loops;
         let remote = remote || keeps;
-        let native = options.recurses(remote);
+        let native = options.recurses(keeps, files);
         for (i, function) in program.functions.iter().enumerate() {
             if function.body.is_some() {
                 of[i] = if force { Colour::Forced } else { Colour::Direct };
@@ -223,6 +223,11 @@ impl Colours {
             World::Upper => self.suspends(function) || self.abandoned(function),
             World::Lower => self.framed(function),
         }
+    }
+
+    /// Whether the host is asked for the time.
+    pub fn asks_clock(&self) -> bool {
+        self.target.clock == Clock::Asked || self.files == FilesAt::Disk
     }
 
     /// Who answers a host call.

@@ -202,8 +202,8 @@ pub enum Stmt {
     Suspend { call: usize, args: Vec<ExprId>, then: State, at: u32 },
     /// First statement of the state after `Suspend`: takes the answer.
     Answer { call: usize, args: Vec<ExprId>, result: Option<Var>, at: u32 },
-    /// A call that writes output, in a program that cannot run again: asks for a flush and repeats `again` while the
-    /// buffer is full.
+    /// A call that writes output, in a program whose VMs wait for the host: asks for a flush and repeats `again` while
+    /// the buffer is full.
     Write { call: usize, args: Vec<ExprId>, result: Var, again: State, at: u32 },
 }
 

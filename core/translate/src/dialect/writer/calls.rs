@@ -182,7 +182,7 @@ impl Writer<'_> {
 
     /// Whether the host answers a call in the form of those that concern files.
     fn asks_files(&self, call: usize) -> bool {
-        self.c.files == FilesAt::Host && !CALLS[call].files.is_empty()
+        self.c.files.with_host() && !CALLS[call].files.is_empty()
     }
 
     /// Of such a call that the device answers for its streams: whether these are what it is made for.

@@ -338,10 +338,10 @@ impl Writer<'_> {
         flag(self.o.force_framed, "VV_FORCE");
         flag(self.c.remote, "VV_REMOTE");
         flag(self.c.keeps, "VV_KEEPS");
-        flag(self.c.files == FilesAt::Host, "VV_FILES");
+        flag(self.c.files.with_host(), "VV_FILES");
         flag(self.c.files == FilesAt::Device, "VV_FILES_HERE");
         let used = host_calls(self.p);
-        flag(used.contains("clock_time_get") && self.o.target.clock != Clock::Asked, "VV_CLOCK");
+        flag(used.contains("clock_time_get") && !self.c.asks_clock(), "VV_CLOCK");
         for name in used {
             flag(true, &format!("VV_HAS_{name}"));
         }
