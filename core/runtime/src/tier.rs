@@ -4,7 +4,8 @@
 use crate::program::Compiled;
 use crate::{Engine, Error, Program, ProgramOptions, Result, Stage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle, available_parallelism};
+use std::thread::{Builder, JoinHandle, available_parallelism, sleep};
+use std::time::Duration;
 use vectorvisor_driver::{DeviceInfo, DeviceKind, Language};
 use vectorvisor_translate::code_size;
 
@@ -109,6 +110,9 @@ impl NextTier {
     }
 }
 
+/// How often [`Program::wait_until_compiled`] looks.
+const LOOK: Duration = Duration::from_millis(500);
+
 impl State {
     fn panicked() -> Self {
         Self::Failed(Some("its thread panicked".into()))
@@ -153,5 +157,15 @@ impl Program {
                 Ok(program.with_next_tier(NextTier::begin(engine, &wasm, options)?))
             }
         }
+    }
+
+    /// Waits until a program that is interpreted for now is compiled; gives the reason if that failed, unless somebody
+    /// was told. For who serves: there is no end of a run, at which it would be told.
+    pub fn wait_until_compiled(&self) -> Option<String> {
+        let next = self.next_tier()?;
+        while next.compiled().is_none() {
+            sleep(LOOK);
+        }
+        next.failure()
     }
 }

@@ -30,6 +30,13 @@ impl Worker {
     /// Starts the thread, which ends when the queue is closed and all requests have ended, or when the device does not
     /// come back; it calls `give_up` if no other is left then.
     pub fn start(mut self, fleet: Fleet, give_up: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+        let (program, device) = (self.program.clone(), self.device.clone());
+        let tell = move || {
+            if let Some(why) = program.wait_until_compiled() {
+                tracing::error!("the program stays interpreted on {device}, since it could not be compiled: {why}");
+            }
+        };
+        thread::Builder::new().name("vv-compiled".into()).spawn(tell)?;
         // The server is ready as soon as it listens.
         self.queue.begin(self.number, fleet.waker());
         thread::Builder::new().name("vv-serve".into()).spawn(move || {
