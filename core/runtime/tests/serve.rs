@@ -172,6 +172,30 @@ fn inputs_that_write_without_end_allocate_nothing() {
     }
 }
 
+/// Where one allocation has no room for the output of as many VMs as there may be, fewer have some.
+#[test]
+fn an_input_that_writes_much_has_room_where_all_together_would_not() {
+    let (engine, faults) = common::engine(|info| info.parallel_tiles = 2);
+    let mut fleet = fleet_on(&engine, WRITE_SOME, &FleetOptions { out_capacity: Some(64), ..Default::default() });
+    let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
+    let client = thread::spawn(move || {
+        let ask = |n| {
+            send.send(n).expect("a server");
+            waker.wake();
+            answers.recv_timeout(Duration::from_secs(60)).expect("an answer")
+        };
+        assert_eq!(ask(1).stdout.len(), 64);
+        faults.largest.store(3 << 20, Ordering::SeqCst);
+        let outcome = ask(10_000);
+        assert_eq!((outcome.end, outcome.stdout.len()), (End::Exit(0), 640_000));
+        drop(send);
+        waker.wake();
+    });
+    let mut deliver = |outcome| answer.send(outcome).expect("a client");
+    fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
+    client.join().expect("all answers");
+}
+
 #[test]
 fn a_server_that_waits_ends_when_it_is_cancelled() {
     let mut fleet = fleet(&FleetOptions::default());

@@ -353,13 +353,18 @@ async fn load(args: Args) -> (serde_json::Value, bool) {
             }
         }));
     }
-    if let (Some(rate), 1..) = (args.rate, args.hostile) {
-        hostile(&args, rate * f64::from(args.hostile) / 1000.0, begin, &figures).await;
-    }
+    let (own, all) = (args.clone(), figures.clone());
+    let attackers = tokio::spawn(async move {
+        if let (Some(rate), 1..) = (own.rate, own.hostile) {
+            hostile(&own, rate * f64::from(own.hostile) / 1000.0, begin, &all).await;
+        }
+    });
     for task in tasks {
         _ = task.await;
     }
+    // The last of the slow clients take longer.
     let elapsed = begin.elapsed().as_secs_f64();
+    _ = attackers.await;
     let mut figures = figures.lock().await;
     figures.microseconds.sort_unstable();
     let at = |part: f64| {

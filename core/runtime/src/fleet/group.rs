@@ -109,8 +109,9 @@ pub struct Group {
     /// VMs that a warp runs in the present or last launch.
     pub width: u32,
     memory: Option<Buffer>,
-    /// VMs that have memory.
+    /// VMs that have memory, and VMs that have room for output.
     with_memory: usize,
+    with_output: usize,
     words_device: Buffer,
     pub words: Words,
     input: Buffer,
@@ -185,6 +186,7 @@ impl Group {
             width: plan.lanes,
             memory: None,
             with_memory: 0,
+            with_output: 0,
             words_device: Buffer::new(device, words.bytes() as u64)?,
             words,
             input: Buffer::new(device, INPUT as u64 + SLACK)?,
@@ -285,7 +287,7 @@ impl Group {
 
     /// VMs that can work with the present quota.
     pub fn usable(&self, common: &Common) -> usize {
-        self.usable_with(common, self.quota).min(self.with_memory)
+        self.usable_with(common, self.quota).min(self.with_memory).min(self.with_output)
     }
 
     /// VMs that could work with this quota.
@@ -320,7 +322,7 @@ impl Group {
     /// Allocates the buffers that are missing, for the present quota; if the device has less memory than it should, for
     /// `fewer` VMs than that.
     fn allocate(&mut self, common: &Common, fewer: bool) -> Result<()> {
-        let (output, mut memory) = self.fit(common, self.quota);
+        let (mut output, mut memory) = self.fit(common, self.quota);
         let (region, lanes) = (self.quota.region(&common.program.meta().plan), self.lanes as usize);
         while self.memory.is_none() {
             match Buffer::new(&self.device, region * memory as u64) {
@@ -333,8 +335,14 @@ impl Group {
             self.kept.fill(false);
             self.fresh = vec![self.device.info().zeroed; self.vms];
         }
-        if self.output.is_none() {
-            self.output = Some(Buffer::new(&self.device, self.quota.output * output as u64 + SLACK)?);
+        while self.output.is_none() {
+            match Buffer::new(&self.device, self.quota.output * output as u64 + SLACK) {
+                Err(DriverError::OutOfMemory { .. }) if fewer && output > lanes => {
+                    output = (output / 2).next_multiple_of(lanes);
+                }
+                buffer => self.output = Some(buffer?),
+            }
+            self.with_output = output;
         }
         self.write_par(common)
     }
