@@ -172,6 +172,28 @@ fn inputs_that_write_without_end_allocate_nothing() {
     }
 }
 
+/// So many fleets share the device that none may have further groups.
+#[test]
+fn an_input_that_needs_more_runs_again_where_no_group_can_be_made_for_it() {
+    let (engine, _) = common::engine(|info| (info.kind, info.parallel_tiles) = (DeviceKind::Gpu, 64));
+    let options = FleetOptions { out_capacity: Some(64), sharers: 9, ..Default::default() };
+    let mut fleet = fleet_on(&engine, WRITE_SOME, &options);
+    let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
+    let client = thread::spawn(move || {
+        for n in [1, 2, 1, 3] {
+            send.send(n).expect("a server");
+            waker.wake();
+            let outcome = answers.recv_timeout(Duration::from_secs(30)).expect("an answer");
+            assert_eq!(outcome.stdout.len(), 64 * n as usize);
+        }
+        drop(send);
+        waker.wake();
+    });
+    let mut deliver = |outcome| answer.send(outcome).expect("a client");
+    fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
+    client.join().expect("all answers");
+}
+
 /// Where one allocation has no room for the output of as many VMs as there may be, fewer have some.
 #[test]
 fn an_input_that_writes_much_has_room_where_all_together_would_not() {

@@ -2,7 +2,7 @@
 //! Its program is interpreted, where every call has a frame in the VM's memory: that compiles in a second or two. If
 //! they are more than a few, it is translated, with frames for what recurses.
 
-use super::job::Job;
+use super::job::{Job, Quota};
 use super::run::{self, Run};
 use super::{CancelHandle, Fleet, Waker};
 use crate::{Error, FleetOptions, Meter, Outcome, Polled, Program, Result, Source};
@@ -47,8 +47,14 @@ impl Deep {
                 _ = ended.send(Ok(outcome));
                 waker.wake();
             };
-            let mut run = |program: Program, source: &mut Incoming, vms| {
+            let mut run = |program: Program, source: &mut Incoming, vms: Option<usize>| {
                 let mut fleet = Fleet::with_cancel(&program, &options, vms, handle.clone())?;
+                if vms.is_some() {
+                    // Few VMs have room for the deepest from the start: some devices wait until nothing runs before they
+                    // allocate other frames.
+                    let frames = program.meta().plan.frames_limit;
+                    fleet.raise_quota(Quota { frames, ..fleet.quota });
+                }
                 run::run(&mut fleet, program.require(&name)?, source, &mut sink)
             };
             let ran = program.exact().and_then(|program| run(program, &mut source, Some(VMS))).and_then(|_| {

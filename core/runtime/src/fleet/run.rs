@@ -456,8 +456,8 @@ impl<'a> Run<'a> {
 
     /// Whether inputs that need more room or warps of their own run in groups made for them.
     pub fn aside(&self) -> bool {
-        let further = self.extends || self.fleet.groups.len() > self.groups;
-        self.serves && further && self.groups > 1
+        let may = self.extends && self.most_groups() > self.groups;
+        self.serves && self.groups > 1 && (may || self.fleet.groups.len() > self.groups)
     }
 
     /// Whether such inputs run in this group now, which is idle.

@@ -90,7 +90,7 @@ pub fn returned(at: &Place) -> bool {
 
 impl Fleet {
     /// Gives all VMs this quota from now on, if most of them can work with it.
-    fn raise_quota(&mut self, quota: Quota) {
+    pub(super) fn raise_quota(&mut self, quota: Quota) {
         if self.groups.iter().all(|group| group.keeps_most_vms(&self.common, quota)) {
             self.quota = quota;
         }
