@@ -17,6 +17,18 @@
 ;;= VV_SMALL u32 fn0(VM *vm) { /* a */
 ;;=   return 4u;
 ;;= }
+;;= VV_SMALL u32 st3(VM *vm) { /* enters fill */
+;;=   fn1(vm);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
+;;= VV_SMALL u32 st4(VM *vm) { /* enters call */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 r = fn2(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL void fn1(VM *vm) { /* fill */
 ;;=   {
 ;;=     u32 to = 2u, from = 0u, n = 4u;
@@ -34,11 +46,6 @@
 ;;=   vv_sw32(vm->head, 40u, 1u);
 ;;=   return;
 ;;= }
-;;= VV_SMALL u32 st3(VM *vm) { /* enters fill */
-;;=   fn1(vm);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   return (u32)vv_get(vm, 0u);
-;;= }
 ;;= VV_SMALL u32 fn2(VM *vm, u32 v0) { /* call */
 ;;=   u32 v1;
 ;;=   u32 fuel = vm->fuel;
@@ -49,13 +56,6 @@
 ;;=   fuel = vm->fuel;
 ;;=   vm->fuel = fuel;
 ;;=   return v1;
-;;= }
-;;= VV_SMALL u32 st4(VM *vm) { /* enters call */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 r = fn2(vm, v0);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
-;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at) {
 ;;=   if (i >= VV_TABLE_LENGTH) { vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }

@@ -23,6 +23,13 @@
 ;;= #define VV_TABLE(i) 0u
 ;;= VV_SMALL u32 fn7(VM *vm, u32 v0);
 ;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 st3(VM *vm) { /* enters run */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 r = fn7(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL u32 fn7(VM *vm, u32 v0) { /* run */
 ;;=   u32 v1, v2, v3, v4, v5, v6, v7, v8;
 ;;=   VV_PRIVATE(vm);
@@ -49,13 +56,6 @@
 ;;=   if (VV_UNLIKELY(VV_STRAYED(vm))) { vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, 7u, 421u); return 0; }
 ;;=   v8 = vv_files_fd_close(vm, 0u);
 ;;=   return v8;
-;;= }
-;;= VV_SMALL u32 st3(VM *vm) { /* enters run */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 r = fn7(vm, v0);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
-;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {

@@ -19,6 +19,17 @@
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* a */
 ;;=   return (v0 + 1u);
 ;;= }
+;;= VV_FN u32 ci0(VM *vm, u32 i, u32 func, u32 at, u32 v0) {
+;;=   if (i >= VV_TABLE_LENGTH) { vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
+;;=   u32 id = VV_TABLE(i);
+;;=   switch (id) {
+;;=   case 1u: return fn0(vm, v0);
+;;=   case 2u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); vv_put(vm, 8u, (u64)(v0)); vv_abandon(vm, 3u); return 0;
+;;=   case 3u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); vv_put(vm, 8u, (u64)(v0)); vv_abandon(vm, 4u); return 0;
+;;=   }
+;;=   vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
+;;=   return 0;
+;;= }
 ;;= VV_SMALL u32 st3(VM *vm) { /* b state 0 */
 ;;=   u32 v0;
 ;;=   u32 fuel = vm->fuel;
@@ -45,6 +56,13 @@
 ;;=   vv_trap(vm, VV_UNREACHABLE, 2u, 78u);
 ;;=   return VV_HALT;
 ;;= }
+;;= VV_SMALL u32 st5(VM *vm) { /* enters f */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 r = fn3(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL u32 fn3(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1;
 ;;=   u32 fuel = vm->fuel;
@@ -55,24 +73,6 @@
 ;;=   fuel = vm->fuel;
 ;;=   vm->fuel = fuel;
 ;;=   return v1;
-;;= }
-;;= VV_SMALL u32 st5(VM *vm) { /* enters f */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 r = fn3(vm, v0);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
-;;=   return (u32)vv_get(vm, 0u);
-;;= }
-;;= VV_FN u32 ci0(VM *vm, u32 i, u32 func, u32 at, u32 v0) {
-;;=   if (i >= VV_TABLE_LENGTH) { vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
-;;=   u32 id = VV_TABLE(i);
-;;=   switch (id) {
-;;=   case 1u: return fn0(vm, v0);
-;;=   case 2u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); vv_put(vm, 8u, (u64)(v0)); vv_abandon(vm, 3u); return 0;
-;;=   case 3u: vm->fp = 0; vv_put(vm, 0u, VV_FINISH); vv_put(vm, 8u, (u64)(v0)); vv_abandon(vm, 4u); return 0;
-;;=   }
-;;=   vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
-;;=   return 0;
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {

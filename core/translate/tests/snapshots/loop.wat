@@ -13,6 +13,13 @@
 ;;= #define VV_TABLE(i) 0u
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0);
 ;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 st3(VM *vm) { /* enters sum */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 r = fn0(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0) { /* sum */
 ;;=   u32 v1;
 ;;=   u32 fuel = vm->fuel;
@@ -35,13 +42,6 @@
 ;;=   L1: ;
 ;;=   vm->fuel = fuel;
 ;;=   return v1;
-;;= }
-;;= VV_SMALL u32 st3(VM *vm) { /* enters sum */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 r = fn0(vm, v0);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
-;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {

@@ -50,6 +50,15 @@
 ;;=   vv_put(vm, 16u, v1);
 ;;=   return 4u;
 ;;= }
+;;= VV_SMALL u32 st6(VM *vm) { /* enters factorial */
+;;=   u64 v0 = vv_get(vm, 8u);
+;;=   vm->fp += 16u;
+;;=   u64 r = fn0(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vm->fp -= 16u;
+;;=   vv_put(vm, 8u, r);
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL u64 fn0(VM *vm, u64 v0) { /* factorial */
 ;;=   u64 v1, v2;
 ;;=   if (!v0) {
@@ -66,15 +75,6 @@
 ;;=     v1 = (v0 * v2);
 ;;=   }
 ;;=   return v1;
-;;= }
-;;= VV_SMALL u32 st6(VM *vm) { /* enters factorial */
-;;=   u64 v0 = vv_get(vm, 8u);
-;;=   vm->fp += 16u;
-;;=   u64 r = fn0(vm, v0);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vm->fp -= 16u;
-;;=   vv_put(vm, 8u, r);
-;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_HELPER u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {

@@ -134,6 +134,13 @@
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
+;;= VV_SMALL u32 st7(VM *vm) { /* enters fill */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 v1 = (u32)(vv_get(vm, 16u));
+;;=   fn4(vm, v0, v1);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL void fn4(VM *vm, u32 v0, u32 v1) { /* fill */
 ;;=   u32 v2, v3;
 ;;=   VV_PRIVATE(vm);
@@ -159,13 +166,6 @@
 ;;=   }
 ;;=   vm->fuel = fuel;
 ;;=   return;
-;;= }
-;;= VV_SMALL u32 st7(VM *vm) { /* enters fill */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 v1 = (u32)(vv_get(vm, 16u));
-;;=   fn4(vm, v0, v1);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {

@@ -39,13 +39,6 @@
 ;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
-;;= VV_SMALL u32 st3(VM *vm) { /* enters even */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 r = fn0(vm, v0);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
-;;=   return (u32)vv_get(vm, 0u);
-;;= }
 ;;= VV_FN u32 fn1(VM *vm, u32 v0) { /* odd */
 ;;=   VV_DEEP_HERE(return 0)
 ;;=   u32 v1, v2;
@@ -62,6 +55,16 @@
 ;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
+;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at, u32 v0) {
+;;=   if (i >= VV_TABLE_LENGTH) { vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
+;;=   u32 id = VV_TABLE(i);
+;;=   switch (id) {
+;;=   case 1u: { VV_DEEPER(func, at, return 0) u32 r = fn0(vm, v0); VV_BACK return r; }
+;;=   case 2u: { VV_DEEPER(func, at, return 0) u32 r = fn1(vm, v0); VV_BACK return r; }
+;;=   }
+;;=   vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
+;;=   return 0;
+;;= }
 ;;= VV_FN void fn2(VM *vm, u32 v0) { /* deep */
 ;;=   VV_DEEP_HERE(return)
 ;;=   u32 fuel = vm->fuel;
@@ -74,21 +77,18 @@
 ;;=   vm->fuel = fuel;
 ;;=   return;
 ;;= }
+;;= VV_SMALL u32 st3(VM *vm) { /* enters even */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 r = fn0(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL u32 st4(VM *vm) { /* enters deep */
 ;;=   u32 v0 = (u32)(vv_get(vm, 8u));
 ;;=   fn2(vm, v0);
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   return (u32)vv_get(vm, 0u);
-;;= }
-;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at, u32 v0) {
-;;=   if (i >= VV_TABLE_LENGTH) { vv_trap(vm, VV_UNDEFINED_ELEMENT, func, at); return 0; }
-;;=   u32 id = VV_TABLE(i);
-;;=   switch (id) {
-;;=   case 1u: { VV_DEEPER(func, at, return 0) u32 r = fn0(vm, v0); VV_BACK return r; }
-;;=   case 2u: { VV_DEEPER(func, at, return 0) u32 r = fn1(vm, v0); VV_BACK return r; }
-;;=   }
-;;=   vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);
-;;=   return 0;
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {

@@ -37,6 +37,12 @@
 ;;=   if (VV_STOPPED(vm)) return VV_HALT;
 ;;=   return (u32)vv_get(vm, 0u);
 ;;= }
+;;= VV_SMALL u32 st4(VM *vm) { /* enters clear */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   fn1(vm, v0);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL void fn1(VM *vm, u32 v0) { /* clear */
 ;;=   u32 v1;
 ;;=   VV_PRIVATE(vm);
@@ -62,12 +68,6 @@
 ;;=   E1: ;
 ;;=   vm->fuel = fuel;
 ;;=   return;
-;;= }
-;;= VV_SMALL u32 st4(VM *vm) { /* enters clear */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   fn1(vm, v0);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {

@@ -17,6 +17,14 @@
 ;;= #define VV_TABLE(i) 0u
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1);
 ;;= VV_SMALL u32 st3(VM *vm);
+;;= VV_SMALL u32 st3(VM *vm) { /* enters sum */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 v1 = (u32)(vv_get(vm, 16u));
+;;=   u32 r = fn0(vm, v0, v1);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL u32 fn0(VM *vm, u32 v0, u32 v1) { /* sum */
 ;;=   u32 v2, v3, v4, v5, v6, v7, v8, v9, v10;
 ;;=   VV_PRIVATE(vm);
@@ -60,14 +68,6 @@
 ;;=   E1: ;
 ;;=   vm->fuel = fuel;
 ;;=   return v2;
-;;= }
-;;= VV_SMALL u32 st3(VM *vm) { /* enters sum */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 v1 = (u32)(vv_get(vm, 16u));
-;;=   u32 r = fn0(vm, v0, v1);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
-;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {

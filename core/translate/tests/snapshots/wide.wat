@@ -16,6 +16,14 @@
 ;;= VV_SMALL void fn0(VM *vm, u32 v0) { /* f */
 ;;=   return;
 ;;= }
+;;= VV_SMALL u32 st3(VM *vm) { /* enters g */
+;;=   u32 v0 = (u32)(vv_get(vm, 8u));
+;;=   u32 v1 = (u32)(vv_get(vm, 16u));
+;;=   u32 r = fn1(vm, v0, v1);
+;;=   if (VV_STOPPED(vm)) return VV_HALT;
+;;=   vv_put(vm, 8u, (u64)(r));
+;;=   return (u32)vv_get(vm, 0u);
+;;= }
 ;;= VV_SMALL u32 fn1(VM *vm, u32 v0, u32 v1) { /* g */
 ;;=   u32 v2, v3, v4, v5;
 ;;=   VV_PRIVATE(vm);
@@ -37,14 +45,6 @@
 ;;=   v3 = vv_a32(mem, v5, 0u);
 ;;=   vm->fuel = fuel;
 ;;=   return v3;
-;;= }
-;;= VV_SMALL u32 st3(VM *vm) { /* enters g */
-;;=   u32 v0 = (u32)(vv_get(vm, 8u));
-;;=   u32 v1 = (u32)(vv_get(vm, 16u));
-;;=   u32 r = fn1(vm, v0, v1);
-;;=   if (VV_STOPPED(vm)) return VV_HALT;
-;;=   vv_put(vm, 8u, (u64)(r));
-;;=   return (u32)vv_get(vm, 0u);
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {
 ;;=   switch (state) {
