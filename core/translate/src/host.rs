@@ -106,9 +106,66 @@ pub enum Part {
 /// The most buffers of one request.
 pub const RANGES: usize = 16;
 
+/// The calls, those of both versions of WASI as one.
+#[expect(missing_docs, reason = "their names are those of the imports")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    PollOneoff,
+    ArgsGet,
+    ArgsSizesGet,
+    EnvironGet,
+    EnvironSizesGet,
+    ClockResGet,
+    ClockTimeGet,
+    ProcExit,
+    ProcRaise,
+    SchedYield,
+    RandomGet,
+    FdFilestatGet,
+    PathFilestatGet,
+    FdSeek,
+    FdAdvise,
+    FdAllocate,
+    FdClose,
+    FdDatasync,
+    FdFdstatGet,
+    FdFdstatSetFlags,
+    FdFdstatSetRights,
+    FdFilestatSetSize,
+    FdFilestatSetTimes,
+    FdPread,
+    FdPrestatGet,
+    FdPrestatDirName,
+    FdPwrite,
+    FdRead,
+    FdReaddir,
+    FdRenumber,
+    FdSync,
+    FdTell,
+    FdWrite,
+    PathCreateDirectory,
+    PathFilestatSetTimes,
+    PathLink,
+    PathOpen,
+    PathReadlink,
+    PathRemoveDirectory,
+    PathRename,
+    PathSymlink,
+    PathUnlinkFile,
+    SockAccept,
+    SockRecv,
+    SockSend,
+    SockShutdown,
+    ServerlessInvoke,
+    ServerlessResponse,
+    VectorvisorBarrier,
+}
+
 /// One host call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostCall {
+    /// Which it is.
+    pub call: Call,
     /// The import's name.
     pub name: &'static str,
     /// Where it is imported from.
@@ -131,113 +188,135 @@ pub const REQUEST: usize = 3;
 pub const FILES_REQUEST: usize = 3 + RANGES;
 
 use AnsweredBy::{Device, Host, Nobody};
+use Call::*;
 use Part::{Buffer, From, Into, Number, Range, Result, Streams};
 use ValType::{I32, I64};
 
-const fn call(name: &'static str, params: &'static [ValType], answered_by: AnsweredBy) -> HostCall {
-    HostCall { name, version: Version::Any, symbol: name, params, gives: Gives::Errno, answered_by, files: &[] }
+const fn call(call: Call, name: &'static str, params: &'static [ValType], answered_by: AnsweredBy) -> HostCall {
+    HostCall { call, name, version: Version::Any, symbol: name, params, gives: Gives::Errno, answered_by, files: &[] }
 }
 
 const fn file(
+    call: Call,
     name: &'static str,
     params: &'static [ValType],
     answered_by: AnsweredBy,
     files: &'static [Part],
 ) -> HostCall {
-    HostCall { files, ..call(name, params, answered_by) }
+    HostCall { files, ..self::call(call, name, params, answered_by) }
 }
 
 const fn only(version: Version, symbol: &'static str, call: HostCall) -> HostCall {
     HostCall { version, symbol, ..call }
 }
 
-const fn events(name: &'static str, params: &'static [ValType], gives: Gives, answered_by: AnsweredBy) -> HostCall {
-    HostCall { version: Version::Events, gives, ..call(name, params, answered_by) }
+const fn events(
+    call: Call,
+    name: &'static str,
+    params: &'static [ValType],
+    gives: Gives,
+    answered_by: AnsweredBy,
+) -> HostCall {
+    HostCall { version: Version::Events, gives, ..self::call(call, name, params, answered_by) }
 }
 
 const SUCCESS: u16 = 0;
 const EBADF: u16 = 8;
 const ENOTSUP: u16 = 58;
 
-const FILESTAT: HostCall = file("fd_filestat_get", &[I32, I32], Device, &[Number, Result(64)]);
+const FILESTAT: HostCall = file(FdFilestatGet, "fd_filestat_get", &[I32, I32], Device, &[Number, Result(64)]);
 const FILESTAT_0: HostCall = HostCall { files: &[Number, Result(56)], ..FILESTAT };
-const PATH_FILESTAT: HostCall =
-    file("path_filestat_get", &[I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Number, Range, Result(64)]);
+const PATH_FILESTAT: HostCall = file(
+    PathFilestatGet,
+    "path_filestat_get",
+    &[I32, I32, I32, I32, I32],
+    Nobody(EBADF),
+    &[Number, Number, Range, Result(64)],
+);
 const PATH_FILESTAT_0: HostCall = HostCall { files: &[Number, Number, Range, Result(56)], ..PATH_FILESTAT };
-const SEEK: HostCall = file("fd_seek", &[I32, I64, I32, I32], Device, &[Number, Number, Number, Result(8)]);
-const POLL: HostCall = call("poll_oneoff", &[I32, I32, I32, I32], Host);
+const SEEK: HostCall = file(FdSeek, "fd_seek", &[I32, I64, I32, I32], Device, &[Number, Number, Number, Result(8)]);
+const POLL: HostCall = call(PollOneoff, "poll_oneoff", &[I32, I32, I32, I32], Host);
 
 /// Every call. The index of a call is its code in [`crate::abi::Status::Call`].
 pub const CALLS: &[HostCall] = &[
-    call("args_get", &[I32, I32], Device),
-    call("args_sizes_get", &[I32, I32], Device),
-    call("environ_get", &[I32, I32], Device),
-    call("environ_sizes_get", &[I32, I32], Device),
-    call("clock_res_get", &[I32, I32], Device),
-    call("clock_time_get", &[I32, I64, I32], Device),
-    file("fd_advise", &[I32, I64, I64, I32], Nobody(EBADF), &[Number, Number, Number, Number]),
-    file("fd_allocate", &[I32, I64, I64], Nobody(EBADF), &[Number, Number, Number]),
-    file("fd_close", &[I32], Device, &[Number]),
-    file("fd_datasync", &[I32], Nobody(EBADF), &[Number]),
-    file("fd_fdstat_get", &[I32, I32], Device, &[Number, Result(24)]),
-    file("fd_fdstat_set_flags", &[I32, I32], Nobody(EBADF), &[Number, Number]),
-    file("fd_fdstat_set_rights", &[I32, I64, I64], Nobody(EBADF), &[Number]),
+    call(ArgsGet, "args_get", &[I32, I32], Device),
+    call(ArgsSizesGet, "args_sizes_get", &[I32, I32], Device),
+    call(EnvironGet, "environ_get", &[I32, I32], Device),
+    call(EnvironSizesGet, "environ_sizes_get", &[I32, I32], Device),
+    call(ClockResGet, "clock_res_get", &[I32, I32], Device),
+    call(ClockTimeGet, "clock_time_get", &[I32, I64, I32], Device),
+    file(FdAdvise, "fd_advise", &[I32, I64, I64, I32], Nobody(EBADF), &[Number, Number, Number, Number]),
+    file(FdAllocate, "fd_allocate", &[I32, I64, I64], Nobody(EBADF), &[Number, Number, Number]),
+    file(FdClose, "fd_close", &[I32], Device, &[Number]),
+    file(FdDatasync, "fd_datasync", &[I32], Nobody(EBADF), &[Number]),
+    file(FdFdstatGet, "fd_fdstat_get", &[I32, I32], Device, &[Number, Result(24)]),
+    file(FdFdstatSetFlags, "fd_fdstat_set_flags", &[I32, I32], Nobody(EBADF), &[Number, Number]),
+    file(FdFdstatSetRights, "fd_fdstat_set_rights", &[I32, I64, I64], Nobody(EBADF), &[Number]),
     only(Version::Preview1, "fd_filestat_get", FILESTAT),
     only(Version::Unstable, "fd_filestat_get_0", FILESTAT_0),
-    file("fd_filestat_set_size", &[I32, I64], Nobody(EBADF), &[Number, Number]),
-    file("fd_filestat_set_times", &[I32, I64, I64, I32], Device, &[Number, Number, Number, Number]),
-    file("fd_pread", &[I32, I32, I32, I64, I32], Device, &[Number, Into, Number, Result(4)]),
-    file("fd_prestat_get", &[I32, I32], Nobody(EBADF), &[Number, Result(8)]),
-    file("fd_prestat_dir_name", &[I32, I32, I32], Device, &[Number, Buffer]),
-    file("fd_pwrite", &[I32, I32, I32, I64, I32], Device, &[Number, From, Number, Result(4)]),
-    file("fd_read", &[I32, I32, I32, I32], Device, &[Number, Into, Result(4)]),
-    file("fd_readdir", &[I32, I32, I32, I64, I32], Nobody(EBADF), &[Number, Buffer, Number, Result(4)]),
-    file("fd_renumber", &[I32, I32], Device, &[Number, Number, Streams]),
+    file(FdFilestatSetSize, "fd_filestat_set_size", &[I32, I64], Nobody(EBADF), &[Number, Number]),
+    file(FdFilestatSetTimes, "fd_filestat_set_times", &[I32, I64, I64, I32], Device, &[Number, Number, Number, Number]),
+    file(FdPread, "fd_pread", &[I32, I32, I32, I64, I32], Device, &[Number, Into, Number, Result(4)]),
+    file(FdPrestatGet, "fd_prestat_get", &[I32, I32], Nobody(EBADF), &[Number, Result(8)]),
+    file(FdPrestatDirName, "fd_prestat_dir_name", &[I32, I32, I32], Device, &[Number, Buffer]),
+    file(FdPwrite, "fd_pwrite", &[I32, I32, I32, I64, I32], Device, &[Number, From, Number, Result(4)]),
+    file(FdRead, "fd_read", &[I32, I32, I32, I32], Device, &[Number, Into, Result(4)]),
+    file(FdReaddir, "fd_readdir", &[I32, I32, I32, I64, I32], Nobody(EBADF), &[Number, Buffer, Number, Result(4)]),
+    file(FdRenumber, "fd_renumber", &[I32, I32], Device, &[Number, Number, Streams]),
     only(Version::Preview1, "fd_seek", SEEK),
     only(Version::Unstable, "fd_seek_0", SEEK),
-    file("fd_sync", &[I32], Nobody(EBADF), &[Number]),
-    file("fd_tell", &[I32, I32], Device, &[Number, Result(8)]),
-    file("fd_write", &[I32, I32, I32, I32], Device, &[Number, From, Result(4)]),
-    file("path_create_directory", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
+    file(FdSync, "fd_sync", &[I32], Nobody(EBADF), &[Number]),
+    file(FdTell, "fd_tell", &[I32, I32], Device, &[Number, Result(8)]),
+    file(FdWrite, "fd_write", &[I32, I32, I32, I32], Device, &[Number, From, Result(4)]),
+    file(PathCreateDirectory, "path_create_directory", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
     only(Version::Preview1, "path_filestat_get", PATH_FILESTAT),
     only(Version::Unstable, "path_filestat_get_0", PATH_FILESTAT_0),
     file(
+        PathFilestatSetTimes,
         "path_filestat_set_times",
         &[I32, I32, I32, I32, I64, I64, I32],
         Device,
         &[Number, Number, Range, Number, Number, Number],
     ),
-    file("path_link", &[I32, I32, I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Number, Range, Number, Range]),
     file(
+        PathLink,
+        "path_link",
+        &[I32, I32, I32, I32, I32, I32, I32],
+        Nobody(EBADF),
+        &[Number, Number, Range, Number, Range],
+    ),
+    file(
+        PathOpen,
         "path_open",
         &[I32, I32, I32, I32, I32, I64, I64, I32, I32],
         Nobody(EBADF),
         &[Number, Number, Range, Number, Number, Number, Number, Streams, Result(4)],
     ),
-    file("path_readlink", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Range, Buffer, Result(4)]),
-    file("path_remove_directory", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
-    file("path_rename", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Range, Number, Range]),
-    file("path_symlink", &[I32, I32, I32, I32, I32], Nobody(EBADF), &[Range, Number, Range]),
-    file("path_unlink_file", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
+    file(
+        PathReadlink,
+        "path_readlink",
+        &[I32, I32, I32, I32, I32, I32],
+        Nobody(EBADF),
+        &[Number, Range, Buffer, Result(4)],
+    ),
+    file(PathRemoveDirectory, "path_remove_directory", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
+    file(PathRename, "path_rename", &[I32, I32, I32, I32, I32, I32], Nobody(EBADF), &[Number, Range, Number, Range]),
+    file(PathSymlink, "path_symlink", &[I32, I32, I32, I32, I32], Nobody(EBADF), &[Range, Number, Range]),
+    file(PathUnlinkFile, "path_unlink_file", &[I32, I32, I32], Nobody(EBADF), &[Number, Range]),
     only(Version::Preview1, "poll_oneoff", POLL),
     only(Version::Unstable, "poll_oneoff_0", POLL),
-    HostCall { gives: Gives::Never, ..call("proc_exit", &[I32], Device) },
-    call("proc_raise", &[I32], Nobody(ENOTSUP)),
-    call("sched_yield", &[], Nobody(SUCCESS)),
-    call("random_get", &[I32, I32], Device),
-    only(Version::Preview1, "sock_accept", file("sock_accept", &[I32, I32, I32], Device, &[Number])),
-    file("sock_recv", &[I32, I32, I32, I32, I32, I32], Device, &[Number]),
-    file("sock_send", &[I32, I32, I32, I32, I32], Device, &[Number]),
-    file("sock_shutdown", &[I32, I32], Device, &[Number]),
-    events(INVOKE, &[I32, I32], Gives::Number, Host),
-    events("serverless_response", &[I32, I32], Gives::Nothing, Device),
-    events(BARRIER, &[], Gives::Nothing, Host),
+    HostCall { gives: Gives::Never, ..call(ProcExit, "proc_exit", &[I32], Device) },
+    call(ProcRaise, "proc_raise", &[I32], Nobody(ENOTSUP)),
+    call(SchedYield, "sched_yield", &[], Nobody(SUCCESS)),
+    call(RandomGet, "random_get", &[I32, I32], Device),
+    only(Version::Preview1, "sock_accept", file(SockAccept, "sock_accept", &[I32, I32, I32], Device, &[Number])),
+    file(SockRecv, "sock_recv", &[I32, I32, I32, I32, I32, I32], Device, &[Number]),
+    file(SockSend, "sock_send", &[I32, I32, I32, I32, I32], Device, &[Number]),
+    file(SockShutdown, "sock_shutdown", &[I32, I32], Device, &[Number]),
+    events(ServerlessInvoke, "serverless_invoke", &[I32, I32], Gives::Number, Host),
+    events(ServerlessResponse, "serverless_response", &[I32, I32], Gives::Nothing, Device),
+    events(VectorvisorBarrier, "vectorvisor_barrier", &[], Gives::Nothing, Host),
 ];
-
-/// Gives the next request.
-pub const INVOKE: &str = "serverless_invoke";
-/// Waits for the other VMs of the tile.
-pub const BARRIER: &str = "vectorvisor_barrier";
 
 /// Finds a call by import module and name.
 pub fn find(module: &str, name: &str) -> Option<usize> {
@@ -253,8 +332,8 @@ pub fn find(module: &str, name: &str) -> Option<usize> {
 impl HostCall {
     /// Who answers the call on this target, in a program whose files are there.
     pub fn answered_by(&self, target: &Target, files: FilesAt) -> AnsweredBy {
-        match (self.symbol, target.clock, files) {
-            ("clock_time_get", Clock::Asked, _) | ("clock_time_get", _, FilesAt::Disk) => Host,
+        match (self.call, target.clock, files) {
+            (ClockTimeGet, Clock::Asked, _) | (ClockTimeGet, _, FilesAt::Disk) => Host,
             (_, _, FilesAt::Host | FilesAt::Disk) if !self.files.is_empty() => Host,
             (_, _, FilesAt::Device) if !self.files.is_empty() => Device,
             _ => self.answered_by,
@@ -263,7 +342,7 @@ impl HostCall {
 
     /// Whether its request has words, in the VM's slot: where the host answers the others, they have none.
     pub fn has_request(&self) -> bool {
-        !matches!(self.name, INVOKE | BARRIER)
+        !matches!(self.call, ServerlessInvoke | VectorvisorBarrier)
     }
 
     /// Where the host answers it for files: whether the device answers it for its streams.
@@ -275,15 +354,20 @@ impl HostCall {
     /// there were none: C libraries make these calls for the streams.
     pub fn opens_files(&self) -> bool {
         !self.files.is_empty()
-            && !self.name.starts_with("sock_")
-            && !matches!(self.name, "fd_close" | "fd_fdstat_get" | "fd_read" | "fd_seek" | "fd_tell" | "fd_write")
+            && !matches!(self.call, SockAccept | SockRecv | SockSend | SockShutdown)
+            && !matches!(self.call, FdClose | FdFdstatGet | FdRead | FdSeek | FdTell | FdWrite)
     }
 
     /// To answer it, the device does work whose length the guest chooses, so the VM may have to stop in the middle.
     pub fn works(&self, files: FilesAt) -> bool {
-        let long = matches!(self.name, "fd_pread" | "fd_readdir") || self.name.starts_with("path_");
-        matches!(self.name, "args_get" | "environ_get" | "fd_read" | "fd_write" | "random_get" | "serverless_response")
+        let long = matches!(self.call, FdPread | FdReaddir) || self.has_path();
+        matches!(self.call, ArgsGet | EnvironGet | FdRead | FdWrite | RandomGet | ServerlessResponse)
             || files == FilesAt::Device && long
+    }
+
+    /// Whether it is given a path.
+    fn has_path(&self) -> bool {
+        self.files.contains(&Range)
     }
 
     /// The wasm signature.

@@ -560,6 +560,8 @@ fn meta(
         let ty = &program.types[program.functions[*f as usize].ty as usize];
         Entry { name: name.clone(), params: ty.params.clone(), results: ty.results.clone(), state: state(*f) }
     };
+    let calls = dialect::host_calls(program);
+    let makes = |call| calls.iter().any(|made| made.call == call);
     Meta {
         plan: layout.plan.clone(),
         entries: program.entries.iter().map(entry).collect(),
@@ -567,16 +569,11 @@ fn meta(
         functions: program.functions.iter().map(ir::Function::name).collect(),
         image,
         remote: facts.remote,
-        events: dialect::host_calls(program).contains(host::INVOKE),
+        events: makes(host::Call::ServerlessInvoke),
         keeps: facts.keeps,
-        opens_files: {
-            let calls = dialect::host_calls(program);
-            host::CALLS.iter().any(|call| call.opens_files() && calls.contains(call.symbol))
-        },
+        opens_files: calls.iter().any(|call| call.opens_files()),
         files: facts.files,
-        kept_time: options.target.clock == Clock::Kept
-            && !facts.asks_clock()
-            && dialect::host_calls(program).contains("clock_time_get"),
+        kept_time: options.target.clock == Clock::Kept && !facts.asks_clock() && makes(host::Call::ClockTimeGet),
         shared: None,
     }
 }

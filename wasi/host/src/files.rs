@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use vectorvisor_translate::host::{FilesAt, HostCall};
+use vectorvisor_translate::host::{Call, FilesAt, HostCall};
 
 /// The folders that all VMs of a fleet are given, in the order of their descriptors, of which the first is 3.
 #[derive(Debug)]
@@ -523,37 +523,37 @@ impl Open {
     fn call(&mut self, call: &HostCall, args: &mut Args<'_>, most: u32) -> Option<Result<Vec<u8>>> {
         let unstable = call.symbol.ends_with("_0");
         let done = |result: Result<()>| result.map(|()| Vec::new());
-        Some(match call.name {
-            "fd_advise" => {
+        Some(match call.call {
+            Call::FdAdvise => {
                 let (fd, _, _, advice) = (args.number(), args.long(), args.long(), args.number());
                 done(if advice > 5 { Err(Errno::INVAL) } else { self.file(fd).map(drop) })
             }
-            "fd_allocate" => done(self.file(args.number()).and(Err(Errno::NOTSUP))),
-            "fd_close" => done(self.close(args.number())),
-            "fd_datasync" => done(self.sync(args.number(), true)),
-            "fd_sync" => done(self.sync(args.number(), false)),
-            "fd_fdstat_get" => self.fdstat(args.number()),
-            "fd_fdstat_set_flags" => done(self.set_flags(args.number(), args.number())),
-            "fd_fdstat_set_rights" => done(self.get(args.number()).and(Err(Errno::NOTSUP))),
-            "fd_filestat_get" => self.stat(args.number()).map(|stat| stat.bytes(unstable)),
-            "fd_filestat_set_size" => done(self.set_size(args.number(), args.long())),
-            "fd_filestat_set_times" => {
+            Call::FdAllocate => done(self.file(args.number()).and(Err(Errno::NOTSUP))),
+            Call::FdClose => done(self.close(args.number())),
+            Call::FdDatasync => done(self.sync(args.number(), true)),
+            Call::FdSync => done(self.sync(args.number(), false)),
+            Call::FdFdstatGet => self.fdstat(args.number()),
+            Call::FdFdstatSetFlags => done(self.set_flags(args.number(), args.number())),
+            Call::FdFdstatSetRights => done(self.get(args.number()).and(Err(Errno::NOTSUP))),
+            Call::FdFilestatGet => self.stat(args.number()).map(|stat| stat.bytes(unstable)),
+            Call::FdFilestatSetSize => done(self.set_size(args.number(), args.long())),
+            Call::FdFilestatSetTimes => {
                 let fd = args.number();
                 let times = Times::new(args.long(), args.long(), args.number());
                 done(times.and_then(|times| self.set_times(fd, times)))
             }
-            "fd_read" => self.read(args.number(), args.number().min(most) as usize, None),
-            "fd_pread" => self.read(args.number(), args.number().min(most) as usize, Some(args.long())),
-            "fd_write" => self.write(args.number(), &args.from(), None).map(count),
-            "fd_pwrite" => {
+            Call::FdRead => self.read(args.number(), args.number().min(most) as usize, None),
+            Call::FdPread => self.read(args.number(), args.number().min(most) as usize, Some(args.long())),
+            Call::FdWrite => self.write(args.number(), &args.from(), None).map(count),
+            Call::FdPwrite => {
                 let (fd, bytes, at) = (args.number(), args.from(), args.long());
                 self.write(fd, &bytes, Some(at)).map(count)
             }
-            "fd_prestat_get" => match self.get(args.number()) {
+            Call::FdPrestatGet => match self.get(args.number()) {
                 Ok(Descriptor { name: Some(name), .. }) => Ok(((name.len() as u64) << 32).to_le_bytes().into()),
                 _ => Err(Errno::BADF),
             },
-            "fd_prestat_dir_name" => {
+            Call::FdPrestatDirName => {
                 let (fd, bytes) = (args.number(), args.number());
                 match self.get(fd) {
                     Ok(Descriptor { name: Some(name), .. }) if name.len() > bytes as usize => Err(Errno::NAMETOOLONG),
@@ -562,34 +562,35 @@ impl Open {
                     Err(why) => Err(why),
                 }
             }
-            "fd_readdir" => {
+            Call::FdReaddir => {
                 let (fd, bytes) = (args.number(), args.number());
                 self.read_entries(fd, bytes as usize, args.long())
             }
-            "fd_renumber" => done(self.renumber(args.number(), args.number(), args.number())),
-            "fd_seek" => {
+            Call::FdRenumber => done(self.renumber(args.number(), args.number(), args.number())),
+            Call::FdSeek => {
                 let (fd, offset, whence) = (args.number(), args.long() as i64, args.number());
                 // Snapshot 0 counts from the present, from the end, from the start.
                 let whence = if unstable { [1, 2, 0].get(whence as usize).copied().unwrap_or(3) } else { whence };
                 self.seek(fd, offset, whence).map(|at| at.to_le_bytes().into())
             }
-            "fd_tell" => self.file(args.number()).map(|open| open.position.to_le_bytes().into()),
-            "path_open" => self.path_open(args).map(|fd| fd.to_le_bytes().into()),
-            name if name.starts_with("sock_") => done(self.get(args.number()).and(Err(Errno::NOTSOCK))),
-            name if name.starts_with("path_") => self.path(name, args, unstable)?,
-            _ => return None,
+            Call::FdTell => self.file(args.number()).map(|open| open.position.to_le_bytes().into()),
+            Call::PathOpen => self.path_open(args).map(|fd| fd.to_le_bytes().into()),
+            Call::SockAccept | Call::SockRecv | Call::SockSend | Call::SockShutdown => {
+                done(self.get(args.number()).and(Err(Errno::NOTSOCK)))
+            }
+            with_path => self.path(with_path, args, unstable)?,
         })
     }
 
     /// The other calls with paths.
-    fn path(&mut self, name: &str, args: &mut Args<'_>, unstable: bool) -> Option<Result<Vec<u8>>> {
+    fn path(&mut self, call: Call, args: &mut Args<'_>, unstable: bool) -> Option<Result<Vec<u8>>> {
         // Whichever of its folders the call is about.
-        if !matches!(name, "path_filestat_get" | "path_readlink") {
+        if !matches!(call, Call::PathFilestatGet | Call::PathReadlink) {
             self.changed |= self.used.values().any(|open| open.name.is_some() && open.object.may_change());
         }
         let done = |result: Result<()>| result.map(|()| Vec::new());
-        Some(match name {
-            "path_filestat_get" => (|| {
+        Some(match call {
+            Call::PathFilestatGet => (|| {
                 let (fd, look, path) = (args.number(), args.number(), args.path());
                 let follow = follows(look)?;
                 let stat = match self.folder(fd)? {
@@ -599,7 +600,7 @@ impl Open {
                 };
                 Ok(stat?.bytes(unstable))
             })(),
-            "path_filestat_set_times" => done((|| {
+            Call::PathFilestatSetTimes => done((|| {
                 let (fd, look, path) = (args.number(), args.number(), args.path());
                 let times = Times::new(args.long(), args.long(), args.number())?;
                 let follow = follows(look)?;
@@ -609,7 +610,7 @@ impl Open {
                     _ => Err(Errno::BADF),
                 }
             })()),
-            "path_readlink" => (|| {
+            Call::PathReadlink => (|| {
                 let (fd, path, bytes) = (args.number(), args.path(), args.number());
                 let mut target = match self.folder(fd)? {
                     (Object::Folder(folder), _) => folder.read_link(path?)?,
@@ -620,19 +621,19 @@ impl Open {
                 target.truncate(bytes as usize);
                 Ok(target)
             })(),
-            "path_create_directory" | "path_remove_directory" | "path_unlink_file" => done((|| {
+            Call::PathCreateDirectory | Call::PathRemoveDirectory | Call::PathUnlinkFile => done((|| {
                 let (fd, path) = (args.number(), args.path());
-                match (name, self.folder(fd)?) {
-                    ("path_create_directory", (Object::Folder(folder), _)) => folder.create_directory(path?),
-                    ("path_remove_directory", (Object::Folder(folder), _)) => folder.remove_directory(path?),
+                match (call, self.folder(fd)?) {
+                    (Call::PathCreateDirectory, (Object::Folder(folder), _)) => folder.create_directory(path?),
+                    (Call::PathRemoveDirectory, (Object::Folder(folder), _)) => folder.remove_directory(path?),
                     (_, (Object::Folder(folder), _)) => folder.unlink(path?),
-                    ("path_create_directory", (Object::ScratchFolder(inode), s)) => s.create_directory(*inode, path?),
-                    ("path_remove_directory", (Object::ScratchFolder(inode), s)) => s.remove_directory(*inode, path?),
+                    (Call::PathCreateDirectory, (Object::ScratchFolder(inode), s)) => s.create_directory(*inode, path?),
+                    (Call::PathRemoveDirectory, (Object::ScratchFolder(inode), s)) => s.remove_directory(*inode, path?),
                     (_, (Object::ScratchFolder(inode), scratch)) => scratch.unlink(*inode, path?),
                     _ => Err(Errno::BADF),
                 }
             })()),
-            "path_symlink" => done((|| {
+            Call::PathSymlink => done((|| {
                 let (target, fd, path) = (args.path(), args.number(), args.path());
                 match self.folder(fd)? {
                     (Object::Folder(folder), _) => folder.symlink(target?, path?),
@@ -640,7 +641,7 @@ impl Open {
                     _ => Err(Errno::BADF),
                 }
             })()),
-            "path_link" => done((|| {
+            Call::PathLink => done((|| {
                 let (from, look, path, to, new) =
                     (args.number(), args.number(), args.path(), args.number(), args.path());
                 let follow = follows(look)?;
@@ -652,7 +653,7 @@ impl Open {
                     (from, to, _) => Err(apart(from, to)),
                 }
             })()),
-            "path_rename" => done((|| {
+            Call::PathRename => done((|| {
                 let (from, path, to, new) = (args.number(), args.path(), args.number(), args.path());
                 match self.folders(from, to)? {
                     (Object::Folder(from), Object::Folder(to), _) => from.rename(path?, to, new?),

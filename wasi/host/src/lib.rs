@@ -28,7 +28,7 @@ mod stat;
 pub use files::{Files, Open};
 pub use snapshot::Snapshot;
 
-use vectorvisor_translate::host::{CALLS, HostCall};
+use vectorvisor_translate::host::{CALLS, Call, HostCall};
 
 /// A request that is not in the form agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +62,9 @@ pub enum Answer {
 /// [`Malformed`] if the call or its request is not in the form agreed on, which only a faulty translator or device
 /// makes.
 pub fn answer(call: usize, request: &[u8], now: u64) -> Result<Answer, Malformed> {
-    match CALLS.get(call).map(|call| call.name) {
-        Some("clock_time_get") => words(request).map(|[]: [u64; 0]| Answer::Ready(now.to_le_bytes().to_vec())),
-        Some("poll_oneoff") => Ok(poll::oneoff(words(request)?, now)),
+    match CALLS.get(call).map(|call| call.call) {
+        Some(Call::ClockTimeGet) => words(request).map(|[]: [u64; 0]| Answer::Ready(now.to_le_bytes().to_vec())),
+        Some(Call::PollOneoff) => Ok(poll::oneoff(words(request)?, now)),
         _ => Err(Malformed("there is no such call, or the device answers it")),
     }
 }

@@ -11,7 +11,7 @@ use super::{Fleet, epoch};
 use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Area, FLUSH, HAS_ANSWERED, PAGE, Status, Word};
-use vectorvisor_translate::host::{BARRIER, CALLS, INVOKE};
+use vectorvisor_translate::host::{CALLS, Call};
 use vectorvisor_wasi::{Answer, answer, of_files};
 
 /// What happens next to a VM that was launched.
@@ -62,8 +62,8 @@ fn too_long(most: u64) -> String {
 }
 
 /// Whether the code of [`Status::Call`] is that of the call of this name.
-fn is(code: u32, name: &str) -> bool {
-    CALLS.get(code as usize).is_some_and(|call| call.name == name)
+fn is(code: u32, which: Call) -> bool {
+    CALLS.get(code as usize).is_some_and(|call| call.call == which)
 }
 
 /// Splits a status word.
@@ -140,8 +140,8 @@ impl Fleet {
                 Fate::End(End::Trap(Trap { kind, place: at, exact }))
             }
             Status::Call if code == FLUSH => Fate::Flush,
-            Status::Call if is(code, BARRIER) => Fate::Barrier,
-            Status::Call if answered && is(code, INVOKE) => Fate::Answered,
+            Status::Call if is(code, Call::VectorvisorBarrier) => Fate::Barrier,
+            Status::Call if answered && is(code, Call::ServerlessInvoke) => Fate::Answered,
             Status::Call => Fate::Call(code as usize),
             Status::Full if job.once => {
                 Fate::End(End::Failed("its output has no room, and what it did cannot be done again".into()))

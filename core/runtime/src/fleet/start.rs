@@ -10,7 +10,7 @@ use super::run::Run;
 use super::settle::Fate;
 use crate::{Error, Outcome, Result};
 use vectorvisor_translate::abi::{Area, SAW_INPUT, STOP_AT_INVOKE, Word};
-use vectorvisor_translate::host::{CALLS, INVOKE};
+use vectorvisor_translate::host::{CALLS, Call};
 use vectorvisor_translate::{Entry, Image, Meta};
 
 /// What runs before the entry of an input.
@@ -132,7 +132,7 @@ impl Run<'_> {
                 _ if saw_input => _ = self.vacate(g, vm as usize),
                 Fate::Call(call) => {
                     self.vacate(g, vm as usize);
-                    if CALLS.get(call).is_some_and(|call| call.name == INVOKE) {
+                    if CALLS.get(call).is_some_and(|call| call.call == Call::ServerlessInvoke) {
                         self.fleet.take_snapshot(g, vm as usize)?;
                     }
                 }

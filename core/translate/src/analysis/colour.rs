@@ -9,7 +9,7 @@
 //! ([`Options::recurses`]) such a call is native too, and only tests how much of the stack is left.
 
 use super::{Cuts, Graph, never_returns, post_order};
-use crate::host::{AnsweredBy, CALLS, FilesAt, INVOKE};
+use crate::host::{AnsweredBy, CALLS, Call, FilesAt};
 use crate::ir::{Callee, Program, Stmt, walk};
 use crate::{Clock, Options, Target};
 use serde::{Deserialize, Serialize};
@@ -108,7 +108,7 @@ impl Colours {
         each(&mut |_, s| {
             if let Stmt::Host { call, .. } = s {
                 remote |= by_host(*call) && CALLS[*call].has_request();
-                loops |= CALLS[*call].name == INVOKE;
+                loops |= CALLS[*call].call == Call::ServerlessInvoke;
             }
         });
         let keeps = options.keep && loops;
@@ -245,7 +245,7 @@ impl Colours {
 }
 
 fn flushes(call: usize, remote: bool, keeps: bool) -> bool {
-    remote && CALLS[call].name == "fd_write" || keeps && CALLS[call].name == "serverless_response"
+    remote && CALLS[call].call == Call::FdWrite || keeps && CALLS[call].call == Call::ServerlessResponse
 }
 
 /// The cycles of the call graph.

@@ -3,7 +3,7 @@
 use super::{Scope, Writer, entry_dispatcher};
 use crate::analysis::World;
 use crate::dialect::expr::{from_bits, to_bits};
-use crate::host::{AnsweredBy, CALLS, FilesAt, Gives, Part};
+use crate::host::{AnsweredBy, CALLS, Call, FilesAt, Gives, Part};
 use crate::ir::{Callee, ExprId, Var};
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ impl Writer<'_> {
         let text = self.args(s, args);
         let answered_by = self.c.answered_by(call);
         let value = match answered_by {
-            AnsweredBy::Device if host.name == "proc_exit" => {
+            AnsweredBy::Device if host.call == Call::ProcExit => {
                 line!(s, "vv_halt(vm, VV_EXITED{text}, {});", s.site(at));
                 line!(s, "{};", s.leave);
                 return;
@@ -117,7 +117,7 @@ impl Writer<'_> {
         }
         self.end_if(s, "vm->end", "0u", at);
         let mut code = format!("{call}u");
-        if self.asks_files(call) && CALLS[call].name == "fd_write" {
+        if self.asks_files(call) && CALLS[call].call == Call::FdWrite {
             // A stream's buffer is full: the answer is that it is empty.
             code = format!("vm->flush ? 0xffffffffu : {code}");
             line!(s, "if (vm->flush) vm->error = 0;");
@@ -132,7 +132,7 @@ impl Writer<'_> {
     pub(super) fn answer(&self, s: &mut Scope<'_>, call: usize, args: &[ExprId], result: Option<Var>, at: u32) {
         let taken = match self.streams(s, call, args) {
             // Now there is room.
-            Some(streams) if CALLS[call].name == "fd_write" => {
+            Some(streams) if CALLS[call].call == Call::FdWrite => {
                 format!("{streams} ? vv_fd_write(vm{}) : {}", self.args(s, args), self.take_files(s, call, args))
             }
             _ if self.asks_files(call) => self.take_files(s, call, args),
@@ -190,7 +190,7 @@ impl Writer<'_> {
         let stream = |arg: ExprId| format!("vv_stream(vm, {})", self.e(s, arg));
         match args {
             _ if !self.asks_files(call) || !CALLS[call].has_streams() => None,
-            [from, to] if CALLS[call].name == "fd_renumber" => Some(format!("{} && {}", stream(*from), stream(*to))),
+            [from, to] if CALLS[call].call == Call::FdRenumber => Some(format!("{} && {}", stream(*from), stream(*to))),
             args => Some(stream(*args.first()?)),
         }
     }
@@ -231,7 +231,7 @@ impl Writer<'_> {
         let into = find(|part| *part == Part::Into);
         let buffer = find(|part| *part == Part::Buffer);
         match (into, buffer, result) {
-            _ if CALLS[call].name == "fd_renumber" => format!("vv_take_renumber(vm{})", self.args(s, args)),
+            _ if CALLS[call].call == Call::FdRenumber => format!("vv_take_renumber(vm{})", self.args(s, args)),
             (Some(buffers), _, result) => format!("vv_take_into(vm{buffers}{})", result.unwrap_or(", 0u")),
             (None, Some(buffer), Some(result)) => format!("vv_take_buffer(vm{buffer}{result})"),
             (None, Some(buffer), None) => format!("vv_take_name(vm{buffer})"),

@@ -8,11 +8,11 @@ use crate::abi::{
 };
 use crate::analysis::{Colours, World, may_stop};
 use crate::bytecode::Code;
-use crate::host::{CALLS, FilesAt};
+use crate::host::{CALLS, Call, FilesAt, HostCall};
 use crate::ir::{Body, Callee, Program, Stmt, walk};
 use crate::layout::{GUARD_STEP, Layout};
 use crate::{Bounds, Clock, Error, Options};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// States in one switch. NVRTC's time grows with the square of a switch's calls: 19 s for one of 4,500 states, 3 s in
@@ -341,9 +341,10 @@ impl Writer<'_> {
         flag(self.c.files.with_host(), "VV_FILES");
         flag(self.c.files == FilesAt::Device, "VV_FILES_HERE");
         let used = host_calls(self.p);
-        flag(used.contains("clock_time_get") && !self.c.asks_clock(), "VV_CLOCK");
-        for name in used {
-            flag(true, &format!("VV_HAS_{name}"));
+        let tells_time = used.iter().any(|call| call.call == Call::ClockTimeGet);
+        flag(tells_time && !self.c.asks_clock(), "VV_CLOCK");
+        for call in used {
+            flag(true, &format!("VV_HAS_{}", call.symbol));
         }
         // Mutable globals, and the results of multi-value functions, live in the VM's private struct.
         let (mut fields, mut loads, mut saves) = (String::new(), String::new(), String::new());
@@ -427,18 +428,18 @@ impl Writer<'_> {
     }
 }
 
-/// The host calls of a program, by their symbols.
-pub fn host_calls(program: &Program) -> BTreeSet<&'static str> {
-    let mut used = BTreeSet::new();
+/// The host calls of a program, in the order of their symbols.
+pub fn host_calls(program: &Program) -> Vec<&'static HostCall> {
+    let mut used = BTreeMap::new();
     for stmts in program.functions.iter().flat_map(|f| f.lists()) {
         walk(stmts, &mut |s| match s {
             Stmt::Host { call, .. } | Stmt::Suspend { call, .. } | Stmt::Write { call, .. } => {
-                used.insert(CALLS[*call].symbol);
+                used.insert(CALLS[*call].symbol, &CALLS[*call]);
             }
             _ => {}
         });
     }
-    used
+    used.into_values().collect()
 }
 
 /// A leaf that is cheaper inlined than called.
