@@ -703,7 +703,7 @@ impl<'a> Coder<'a> {
                 self.emit_to(*var, Op::Trapping(*op), first, second, 0);
             }
             Stmt::Call { callee, args, results, at } => self.call(callee, args, results, *at),
-            Stmt::Host { call, args, result, at } => {
+            Stmt::Ask { call, args, result, at, .. } => {
                 let write = self.colours.flushes(*call);
                 let ask = self.colours.answered_by(*call) == AnsweredBy::Host;
                 if !ask && !write {
@@ -815,10 +815,7 @@ impl<'a> Coder<'a> {
             | Stmt::CallFramed { .. }
             | Stmt::Results { .. }
             | Stmt::ReturnFramed { .. }
-            | Stmt::Abandon { .. }
-            | Stmt::Suspend { .. }
-            | Stmt::Answer { .. }
-            | Stmt::Write { .. } => unreachable!("no pass that makes it ran"),
+            | Stmt::Abandon { .. } => unreachable!("no pass that makes it ran"),
         }
     }
 
@@ -840,7 +837,7 @@ impl<'a> Coder<'a> {
             Use::Var(var) => *var = Var(operands.len() as u32),
         });
         match &mut stmt {
-            Stmt::Host { at, .. }
+            Stmt::Ask { at, .. }
             | Stmt::MemoryGrow { at, .. }
             | Stmt::MemoryCopy { at, .. }
             | Stmt::MemoryFill { at, .. }

@@ -101,12 +101,12 @@ impl Colours {
             }
         };
         let mut opens = false;
-        each(&mut |_, s| opens |= matches!(s, Stmt::Host { call, .. } if CALLS[*call].opens_files()));
+        each(&mut |_, s| opens |= matches!(s, Stmt::Ask { call, .. } if CALLS[*call].opens_files()));
         let files = if opens { options.files } else { FilesAt::Nowhere };
         let by_host = |call: usize| CALLS[call].answered_by(&target, files) == AnsweredBy::Host;
         let (mut remote, mut loops) = (false, false);
         each(&mut |_, s| {
-            if let Stmt::Host { call, .. } = s {
+            if let Stmt::Ask { call, .. } = s {
                 remote |= by_host(*call) && CALLS[*call].has_request();
                 loops |= CALLS[*call].call == Call::ServerlessInvoke;
             }
@@ -120,7 +120,7 @@ impl Colours {
             }
         }
         each(&mut |i, s| {
-            if let Stmt::Host { call, .. } = s
+            if let Stmt::Ask { call, .. } = s
                 && (by_host(*call) || flushes(*call, remote, keeps))
                 && of[i] == Colour::Direct
             {

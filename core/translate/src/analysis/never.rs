@@ -57,7 +57,7 @@ impl Flow<'_> {
                 self.branched.insert(*label);
                 false
             }
-            Stmt::Host { call, .. } => host::CALLS[*call].gives != host::Gives::Never,
+            Stmt::Ask { call, .. } => host::CALLS[*call].gives != host::Gives::Never,
             Stmt::Call { callee: Callee::Function(f), .. } => !self.never[*f as usize],
             Stmt::Block { label, body } => {
                 let falls = self.list(body);

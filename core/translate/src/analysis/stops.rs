@@ -19,7 +19,7 @@ pub fn may_stop(program: &Program, graph: &Graph, traps: Traps) -> Vec<bool> {
                 | Stmt::MemoryInit { .. }
                 | Stmt::TableCopy { .. }
                 | Stmt::TableInit { .. }
-                | Stmt::Host { .. }
+                | Stmt::Ask { .. }
                 | Stmt::Loop { .. }
                 | Stmt::Edge { .. }
                 | Stmt::Abandon { .. }

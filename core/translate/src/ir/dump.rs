@@ -1,6 +1,6 @@
 //! The IR as text, for people: `inspect --emit ir`.
 
-use super::{Access, Body, Callee, Expr, ExprId, Program, Stmt, Var};
+use super::{Access, Ask, Body, Callee, Expr, ExprId, Program, Stmt, Var};
 use std::fmt;
 
 impl fmt::Display for Program {
@@ -110,8 +110,14 @@ impl Dump<'_> {
                         }
                     }
                     Stmt::Abandon { function, .. } => format!(" f{function}"),
-                    Stmt::Host { call, .. } | Stmt::Suspend { call, .. } | Stmt::Answer { call, .. } => {
-                        format!(" {}", crate::host::CALLS[*call].symbol)
+                    Stmt::Ask { call, how, .. } => {
+                        let how = match how {
+                            Ask::Here => "",
+                            Ask::Suspends(_) => " suspends",
+                            Ask::Takes => " takes",
+                            Ask::Repeats(_) => " repeats",
+                        };
+                        format!(" {}{how}", crate::host::CALLS[*call].symbol)
                     }
                     Stmt::Trap { kind, .. } => format!(" {}", kind.text()),
                     _ => String::new(),

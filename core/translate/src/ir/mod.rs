@@ -149,7 +149,7 @@ pub enum Stmt {
     /// A call.
     Call { callee: Callee, args: Vec<ExprId>, results: Vec<Var>, at: u32 },
     /// A host call, by index into [`crate::host::CALLS`].
-    Host { call: usize, args: Vec<ExprId>, result: Option<Var>, at: u32 },
+    Ask { call: usize, args: Vec<ExprId>, result: Option<Var>, how: Ask, at: u32 },
     /// Left by `Branch` to its label, or by its end.
     Block { label: Label, body: Vec<Stmt> },
     /// Repeated by `Branch` to its label, left by its end.
@@ -198,13 +198,20 @@ pub enum Stmt {
     ReturnFramed { values: Vec<ExprId> },
     /// Drops all frames and goes on at a framed function that never returns. Also in direct functions.
     Abandon { function: u32, args: Vec<ExprId>, at: u32 },
-    /// Packs a request and suspends; the VM resumes in `then`.
-    Suspend { call: usize, args: Vec<ExprId>, then: State, at: u32 },
-    /// First statement of the state after `Suspend`: takes the answer.
-    Answer { call: usize, args: Vec<ExprId>, result: Option<Var>, at: u32 },
-    /// A call that writes output, in a program whose VMs wait for the host: asks for a flush and repeats `again` while
-    /// the buffer is full.
-    Write { call: usize, args: Vec<ExprId>, result: Var, again: State, at: u32 },
+}
+
+/// What a statement does of a host call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// All of it: the host is not asked, or no pass has cut the function into states yet.
+    Here,
+    /// Packs a request and suspends, without a result; the VM resumes in this state.
+    Suspends(State),
+    /// First statement of that state: takes the answer.
+    Takes,
+    /// All of a call that writes output, in a program whose VMs wait for the host: asks for a flush, and does it again,
+    /// in the state that it begins, while the buffer is full.
+    Repeats(State),
 }
 
 /// The variables, expressions and statements of one function.
@@ -334,11 +341,7 @@ impl Stmt {
                 }
                 all
             }
-            Self::Host { args, .. }
-            | Self::Abandon { args, .. }
-            | Self::Suspend { args, .. }
-            | Self::Answer { args, .. }
-            | Self::Write { args, .. } => args.clone(),
+            Self::Ask { args, .. } | Self::Abandon { args, .. } => args.clone(),
             Self::If { cond, .. } => vec![*cond],
             Self::Switch { index, .. } => vec![*index],
             Self::Return { values } | Self::ReturnFramed { values } => values.clone(),
@@ -369,8 +372,7 @@ impl Stmt {
             | Self::MemorySize { var }
             | Self::MemoryGrow { var, .. } => vec![*var],
             Self::Call { results, .. } | Self::CallNested { results, .. } => results.clone(),
-            Self::Host { result, .. } | Self::Answer { result, .. } => result.iter().copied().collect(),
-            Self::Write { result, .. } => vec![*result],
+            Self::Ask { result, .. } => result.iter().copied().collect(),
             Self::Restore { vars } | Self::Results { vars } => vars.clone(),
             _ => Vec::new(),
         }
@@ -429,17 +431,11 @@ impl Stmt {
                     f(Use::Expr(index));
                 }
             }
-            Self::Host { args, result, .. } | Self::Answer { args, result, .. } => {
+            Self::Ask { args, result, .. } => {
                 args.iter_mut().for_each(|arg| f(Use::Expr(arg)));
                 result.iter_mut().for_each(|var| f(Use::Var(var)));
             }
-            Self::Write { args, result, .. } => {
-                args.iter_mut().for_each(|arg| f(Use::Expr(arg)));
-                f(Use::Var(result));
-            }
-            Self::Abandon { args, .. } | Self::Suspend { args, .. } => {
-                args.iter_mut().for_each(|arg| f(Use::Expr(arg)));
-            }
+            Self::Abandon { args, .. } => args.iter_mut().for_each(|arg| f(Use::Expr(arg))),
             Self::If { cond, .. } => f(Use::Expr(cond)),
             Self::Switch { index, .. } => f(Use::Expr(index)),
             Self::Return { values } | Self::ReturnFramed { values } => {
@@ -493,16 +489,13 @@ impl Stmt {
                 | Self::TableInit { .. }
                 | Self::Call { .. }
                 | Self::CallNested { .. }
-                | Self::Host { .. }
-                | Self::Answer { .. }
-                | Self::Write { .. }
+                | Self::Ask { .. }
                 | Self::Return { .. }
                 | Self::Trap { .. }
                 | Self::Goto { .. }
                 | Self::CallFramed { .. }
                 | Self::ReturnFramed { .. }
                 | Self::Abandon { .. }
-                | Self::Suspend { .. }
         )
     }
 
@@ -541,8 +534,8 @@ impl Stmt {
     pub fn next(&self) -> Option<State> {
         match self {
             Self::Goto { state } => Some(*state),
-            Self::CallFramed { then, .. } | Self::Suspend { then, .. } => Some(*then),
-            Self::Write { again, .. } => Some(*again),
+            Self::CallFramed { then, .. } => Some(*then),
+            Self::Ask { how: Ask::Suspends(state) | Ask::Repeats(state), .. } => Some(*state),
             _ => None,
         }
     }
@@ -558,7 +551,7 @@ impl Stmt {
                 | Self::CallFramed { .. }
                 | Self::ReturnFramed { .. }
                 | Self::Abandon { .. }
-                | Self::Suspend { .. }
+                | Self::Ask { how: Ask::Suspends(_), .. }
                 | Self::Switch { .. }
         )
     }

@@ -1,7 +1,7 @@
 //! Checks that a body is well formed: types agree; variables, labels, states and segments exist; each expression is
 //! used once.
 
-use super::{Body, Callee, Expr, ExprId, Label, Program, State, Stmt, Var};
+use super::{Ask, Body, Callee, Expr, ExprId, Label, Program, State, Stmt, Var};
 use crate::ValType;
 use crate::host::CALLS;
 
@@ -215,26 +215,26 @@ impl Verify<'_> {
             }
             Stmt::DataDrop { segment } => self.data_segment(*segment),
             Stmt::ElemDrop { segment } => self.element_segment(*segment),
-            Stmt::Host { call, args, result, .. } | Stmt::Answer { call, args, result, .. } => {
+            Stmt::Ask { call, args, result, how, .. } => {
                 self.host(*call, args)?;
                 if result.is_some() && CALLS[*call].signature().results.is_empty() {
                     return Err(format!("{} has no result", CALLS[*call].name));
                 }
-                result.iter().try_for_each(|v| self.set(*v, I32))
-            }
-            Stmt::Suspend { call, args, then, .. } => {
-                self.host(*call, args)?;
-                match self.first(*then)? {
-                    Some(Stmt::Answer { call: answered, .. }) if answered == call => Ok(()),
-                    _ => Err(format!("state {} does not take the answer of {}", then.0, CALLS[*call].name)),
-                }
-            }
-            Stmt::Write { call, args, result, again, .. } => {
-                self.host(*call, args)?;
-                self.set(*result, I32)?;
-                match self.first(*again)? {
-                    Some(Stmt::Write { call: repeated, .. }) if repeated == call => Ok(()),
-                    _ => Err(format!("state {} does not repeat the write", again.0)),
+                result.iter().try_for_each(|v| self.set(*v, I32))?;
+                let goes_on = |state: State, wanted: fn(&Ask) -> bool| {
+                    let there = self.first(state)?;
+                    Ok::<_, String>(
+                        matches!(there, Some(Stmt::Ask { call: there, how, .. }) if there == call && wanted(how)),
+                    )
+                };
+                match *how {
+                    Ask::Suspends(then) if result.is_some() || !goes_on(then, |how| *how == Ask::Takes)? => {
+                        Err(format!("state {} does not take the answer of {}", then.0, CALLS[*call].name))
+                    }
+                    Ask::Repeats(again) if !goes_on(again, |how| matches!(how, Ask::Repeats(_)))? => {
+                        Err(format!("state {} does not repeat the write", again.0))
+                    }
+                    _ => Ok(()),
                 }
             }
             Stmt::Call { callee, args, results, .. } | Stmt::CallNested { callee, args, results, .. } => {

@@ -2,7 +2,7 @@
 
 use super::several::{Span, Spans};
 use crate::abi::TrapKind;
-use crate::ir::{Access, BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
+use crate::ir::{Access, Ask, BinOp, Body, Callee, Expr, ExprId, Label, LoadOp, Stmt, StoreOp, TrapOp, UnOp, Var};
 use crate::wasm::{FuncType, Module, REFERENCES, unsupported, val_type};
 use crate::{Error, ValType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -711,7 +711,7 @@ impl Lower<'_> {
                 match self.c.host.get(function_index as usize) {
                     Some(call) => {
                         let result = ty.results.first().map(|t| self.body.var(*t));
-                        self.out.push(Stmt::Host { call: *call, args, result, at });
+                        self.out.push(Stmt::Ask { call: *call, args, result, how: Ask::Here, at });
                         if let Some(var) = result {
                             self.push_var(var);
                         }

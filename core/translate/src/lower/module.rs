@@ -3,7 +3,7 @@
 use super::function::{Context, lower as lower_function, weighs};
 use super::several::Spans;
 use crate::abi::{PAGE, TrapKind};
-use crate::ir::{Body, Callee, Expr, Function, Global, Memory, Program, Stmt, Table, Var, walk};
+use crate::ir::{Ask, Body, Callee, Expr, Function, Global, Memory, Program, Stmt, Table, Var, walk};
 use crate::wasm::{FuncType, Limits, Mode, Module};
 use crate::{Error, Image, Options, host};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -144,7 +144,7 @@ fn import_body(call: usize, ty: &FuncType) -> Body {
     let params: Vec<Var> = ty.params.iter().map(|t| body.var(*t)).collect();
     let args = params.into_iter().map(|v| body.add(Expr::Var(v))).collect();
     let result = ty.results.first().map(|t| body.var(*t));
-    body.stmts.push(Stmt::Host { call, args, result, at: u32::MAX });
+    body.stmts.push(Stmt::Ask { call, args, result, how: Ask::Here, at: u32::MAX });
     let values = result.into_iter().map(|v| body.add(Expr::Var(v))).collect();
     body.stmts.push(Stmt::Return { values });
     body

@@ -585,7 +585,7 @@ fn offset(stmt: &Stmt) -> u32 {
         | Stmt::Store { at, .. }
         | Stmt::Trapping { at, .. }
         | Stmt::Call { at, .. }
-        | Stmt::Host { at, .. }
+        | Stmt::Ask { at, .. }
         | Stmt::Loop { at, .. }
         | Stmt::Trap { at, .. } => *at,
         _ => u32::MAX,

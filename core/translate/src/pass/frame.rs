@@ -13,7 +13,7 @@
 use super::live::{Live, TooLarge, live_in};
 use crate::analysis::{Colours, World};
 use crate::host::AnsweredBy;
-use crate::ir::{Body, Expr, ExprId, Label, State, Stmt, Var, walk};
+use crate::ir::{Ask, Body, Expr, ExprId, Label, State, Stmt, Var, walk};
 use crate::wasm::FuncType;
 use std::collections::{BTreeSet, HashMap};
 use std::vec::IntoIter;
@@ -81,7 +81,7 @@ impl Cut<'_> {
     fn is_split(&self, stmt: &Stmt) -> bool {
         match stmt {
             Stmt::Call { callee, .. } => self.colours.splits(self.world, callee),
-            Stmt::Host { call, .. } => self.colours.answered_by(*call) == AnsweredBy::Host || self.flushes(*call),
+            Stmt::Ask { call, .. } => self.colours.answered_by(*call) == AnsweredBy::Host || self.flushes(*call),
             _ => false,
         }
     }
@@ -152,20 +152,21 @@ impl Cut<'_> {
                     let then = self.later(vec![Stmt::Results { vars: results }], stmts, end, next);
                     out.push(Stmt::CallFramed { callee, args, then, at });
                 }
-                Stmt::Host { call, args, result, at } if self.flushes(call) => {
+                Stmt::Ask { call, args, result, at, .. } if self.flushes(call) => {
                     let vars = self.in_vars(args, out);
-                    let result = result.unwrap_or_else(|| self.body.var(crate::ValType::I32));
                     let args = self.read(&vars);
                     let again = State(self.states.len() as u32);
-                    let state = self.later(vec![Stmt::Write { call, args, result, again, at }], stmts, end, next);
+                    let write = Stmt::Ask { call, args, result, how: Ask::Repeats(again), at };
+                    let state = self.later(vec![write], stmts, end, next);
                     out.push(Stmt::Goto { state });
                 }
-                Stmt::Host { call, args, result, at } => {
+                Stmt::Ask { call, args, result, at, .. } => {
                     let vars = self.in_vars(args, out);
                     let args = self.read(&vars);
-                    let then = self.later(vec![Stmt::Answer { call, args, result, at }], stmts, end, next);
+                    let take = Stmt::Ask { call, args, result, how: Ask::Takes, at };
+                    let then = self.later(vec![take], stmts, end, next);
                     let args = self.read(&vars);
-                    out.push(Stmt::Suspend { call, args, then, at });
+                    out.push(Stmt::Ask { call, args, result: None, how: Ask::Suspends(then), at });
                 }
                 Stmt::Block { label, body } => {
                     let join = join(self, stmts);

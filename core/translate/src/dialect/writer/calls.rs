@@ -157,12 +157,13 @@ impl Writer<'_> {
         s: &mut Scope<'_>,
         call: usize,
         args: &[ExprId],
-        result: Var,
+        result: Option<Var>,
         again: &str,
         at: u32,
     ) {
         line!(s, "if (VV_STRAYED(vm)) {{ vv_trap(vm, VV_OUT_OF_BOUNDS_MEMORY, {}); {}; }}", s.site(at), s.leave);
-        line!(s, "v{} = {}(vm{});", result.0, self.on_device(call), self.args(s, args));
+        let to = result.map_or("(void)".into(), |var| format!("v{} = ", var.0));
+        line!(s, "{to}{}(vm{});", self.on_device(call), self.args(s, args));
         self.end_if(s, "vm->end", "0u", at);
         self.refuel(s);
         line!(s, "if (vm->flush) {{");

@@ -119,7 +119,7 @@ impl Writer<'_> {
                 self.answer(s, *call, args, Some(result), 0)
             }),
             Op::Write(call) => self.on_operands(CALLS[*call].params, Some(ValType::I32), |s, args, result| {
-                self.write_or_flush(s, *call, args, result, "pc - 1", 0)
+                self.write_or_flush(s, *call, args, Some(result), "pc - 1", 0)
             }),
             Op::Other(stmt, operands) => {
                 let result = stmt.sets().first().and_then(|_| operands.last().copied());

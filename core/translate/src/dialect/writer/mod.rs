@@ -432,11 +432,10 @@ impl Writer<'_> {
 pub fn host_calls(program: &Program) -> Vec<&'static HostCall> {
     let mut used = BTreeMap::new();
     for stmts in program.functions.iter().flat_map(|f| f.lists()) {
-        walk(stmts, &mut |s| match s {
-            Stmt::Host { call, .. } | Stmt::Suspend { call, .. } | Stmt::Write { call, .. } => {
+        walk(stmts, &mut |s| {
+            if let Stmt::Ask { call, .. } = s {
                 used.insert(CALLS[*call].symbol, &CALLS[*call]);
             }
-            _ => {}
         });
     }
     used.into_values().collect()
@@ -458,7 +457,7 @@ fn is_small(body: &Body) -> bool {
                 | Stmt::CallNested { .. }
                 | Stmt::Loop { .. }
                 | Stmt::Abandon { .. }
-                | Stmt::Host { .. }
+                | Stmt::Ask { .. }
                 | Stmt::TableInit { .. } // every unit that has the leaf would need its segment
         );
     });

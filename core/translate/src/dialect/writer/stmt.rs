@@ -4,7 +4,7 @@ use super::{BRACES, Scope, Writer, trap_name};
 use crate::ValType;
 use crate::analysis::{Adjacent, World};
 use crate::dialect::expr::{MemoryOperand, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
-use crate::ir::{Access, Callee, ExprId, Label, Stmt, Stride};
+use crate::ir::{Access, Ask, Callee, ExprId, Label, State, Stmt, Stride};
 use std::fmt::Write as _;
 
 impl Writer<'_> {
@@ -344,7 +344,15 @@ impl Writer<'_> {
                 line!(s, "}}");
                 self.back(s);
             }
-            Stmt::Host { call, args, result, at } => self.host(s, *call, args, *result, *at),
+            Stmt::Ask { call, args, result, how, at } => {
+                let state = |state: State| format!("{}u", self.l.states[&s.function] + state.0);
+                match *how {
+                    Ask::Here => self.host(s, *call, args, *result, *at),
+                    Ask::Suspends(then) => self.suspend(s, *call, args, &state(then), *at),
+                    Ask::Takes => self.answer(s, *call, args, *result, *at),
+                    Ask::Repeats(again) => self.write_or_flush(s, *call, args, *result, &state(again), *at),
+                }
+            }
             Stmt::Block { label, body } => {
                 self.list(s, body);
                 // A label must stand before a statement.
@@ -439,15 +447,6 @@ impl Writer<'_> {
                 line!(s, "{};", s.leave);
                 s.depth -= 1;
                 line!(s, "}}");
-            }
-            Stmt::Suspend { call, args, then, at } => {
-                let then = format!("{}u", self.l.states[&s.function] + then.0);
-                self.suspend(s, *call, args, &then, *at)
-            }
-            Stmt::Answer { call, args, result, at } => self.answer(s, *call, args, *result, *at),
-            Stmt::Write { call, args, result, again, at } => {
-                let again = format!("{}u", self.l.states[&s.function] + again.0);
-                self.write_or_flush(s, *call, args, *result, &again, *at)
             }
         }
     }
