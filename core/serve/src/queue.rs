@@ -346,6 +346,10 @@ impl Queue {
     pub fn tune(&self, worker: usize) -> Tuning<'_> {
         let (mut state, device) = (self.state(), self.devices[worker]);
         state.tunes.insert(device, worker);
+        // It is not idle: others are told of requests.
+        if let Worker::Runs { asked, .. } = &mut state.workers[worker] {
+            *asked = false;
+        }
         let wakers = state.wakers();
         drop(state);
         wake(wakers);
@@ -364,6 +368,8 @@ impl Queue {
         state.tunes.get(&device)?;
         state.workers[worker] = Worker::Aside;
         self.aside.notify_all();
+        // It may have been the only one that was told of requests.
+        wake(state.wakers());
         let tunes = |state: &mut State| state.tunes.contains_key(&device);
         let state = self.aside.wait_while(state, tunes).unwrap_or_else(PoisonError::into_inner);
         Some(state.tuned.get(&device).cloned())

@@ -66,9 +66,10 @@ impl Worker {
                             }
                         }
                         self.queue.begin(self.number, ready.waker());
-                    } else {
+                    } else if self.queue.over() {
                         return;
                     }
+                    // Else the one that tuned has just ended.
                 }
             }
             let last = queue.leave(number);
@@ -98,8 +99,9 @@ impl Worker {
     }
 
     /// Goes on with the fastest form of the program; requests wait meanwhile. Whether that succeeded.
-    fn tune(&self, fleet: &mut Fleet, tuner: Tuner) -> bool {
-        let tuning = self.queue.tune(self.number);
+    fn tune(&mut self, fleet: &mut Fleet, tuner: Tuner) -> bool {
+        let queue = self.queue.clone();
+        let tuning = queue.tune(self.number);
         let tuned = fleet.tune(ENTRY, tuner, &mut |stage| {
             if let Stage::Autotuned { candidates, chosen, .. } = stage {
                 tracing::info!(?candidates, "{} goes on with {chosen}", self.device);
@@ -107,8 +109,10 @@ impl Worker {
         });
         match &tuned {
             Ok(()) => {
-                self.queue.begin(self.number, fleet.waker());
-                tuning.tuned(fleet.program());
+                queue.begin(self.number, fleet.waker());
+                // Also for the next fleet, if the device fails.
+                self.program = fleet.program().clone();
+                tuning.tuned(&self.program);
             }
             Err(error) => self.failed_to_tune(error),
         }

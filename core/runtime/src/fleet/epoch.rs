@@ -127,6 +127,11 @@ impl Epoch {
         self.log.push(Logged { call, hash, most, answer: answer.clone() });
     }
 
+    /// Whether all that the guest was told is logged.
+    pub fn is_whole(&self) -> bool {
+        !self.dropped
+    }
+
     /// Bytes of the log.
     pub fn bytes(&self) -> usize {
         self.bytes

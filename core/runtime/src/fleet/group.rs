@@ -147,8 +147,8 @@ pub struct Group {
     pub began_with: Vec<u32>,
     /// How many of them outgrew the memory that all have, since that was last raised.
     pub outgrew: usize,
-    /// They run again, with more room or in warps of their own.
-    pub reruns: bool,
+    /// They run again: in warps of their own (`true`), or with more room.
+    pub reruns: Option<bool>,
     begun: Instant,
     /// When to look for VMs that have ended before the launch has, on a device where the host can.
     look: Option<Instant>,
@@ -210,7 +210,7 @@ impl Group {
             in_flight: false,
             began_with: Vec::new(),
             outgrew: 0,
-            reruns: false,
+            reruns: None,
             begun: Instant::now(),
             look: None,
             few: None,

@@ -244,6 +244,8 @@ pub enum Phase {
         wake: Instant,
         /// The least time that its clock must show then.
         clock: u64,
+        /// How long it sleeps: counted when it wakes, since it may have to run again before.
+        wait: Duration,
         /// It has then used up the time it may sleep.
         over: bool,
     },

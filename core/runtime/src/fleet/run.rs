@@ -397,16 +397,21 @@ impl<'a> Run<'a> {
             _ => (group.vms / FEW).max(FEWEST).min(group.vms.div_ceil(4)),
         };
         // Those that get a warp each have a launch of their own, side by side: others would wait for them.
-        let alone = self.retry.iter().any(|job| job.solo);
+        let aside = self.aside();
+        let solo = self.retry.iter().any(|job| job.solo);
+        let others = self.retry.iter().any(|job| !job.solo);
+        // Aside, each kind has its own groups, or one would wait for the other as long as there are more of that.
+        let alone = solo && (!aside || !others || self.runs_again(g, true));
         let due = self.exhausted || self.not_yet.is_some() || begun || self.retry.len() >= many || kept >= most;
-        let due = due || alone && self.fleet.groups.len() > 1;
+        // And somebody waits for those that run aside, however many others come.
+        let due = due || aside || alone && self.fleet.groups.len() > 1;
         let mut retry = !self.retry.is_empty() && due;
         let mut wanted = if retry { self.next_quota(g, alone) } else { base };
-        if retry && self.aside() && (alone || wanted != base) && !self.runs_again(g) {
+        if retry && aside && (alone || wanted != base) && !self.runs_again(g, alone) {
             (retry, wanted) = (false, base);
         }
         // A group that is there for such inputs has room for all.
-        let shrinks = !(retry || self.aside() && g >= self.groups);
+        let shrinks = !(retry || aside && g >= self.groups);
         let group = &mut self.fleet.groups[g];
         if !group.quota.covers(wanted) || (group.quota != wanted && shrinks) {
             if group.occupied > 0 {
@@ -415,7 +420,10 @@ impl<'a> Run<'a> {
             match group.set_quota(&self.fleet.common, wanted) {
                 Err(Error::Driver(DriverError::OutOfMemory { .. })) if !group.quota.covers(wanted) => {
                     let has = group.quota;
-                    if !std::mem::replace(&mut self.apart, true) {
+                    // One of the others that are there for such inputs has got the room, and is free soon.
+                    let mut further = self.fleet.groups.iter().skip(self.groups);
+                    let elsewhere = aside && further.any(|other| other.quota.covers(wanted));
+                    if !std::mem::replace(&mut self.apart, true) || elsewhere {
                         return Ok(());
                     }
                     self.lower_quota(has);
@@ -450,7 +458,7 @@ impl<'a> Run<'a> {
             let Some(job) = job else { break };
             self.place(g, vm, job);
         }
-        self.fleet.groups[g].reruns = retry;
+        self.fleet.groups[g].reruns = (retry && (alone || wanted != base)).then_some(alone);
         Ok(())
     }
 
@@ -460,27 +468,28 @@ impl<'a> Run<'a> {
         self.serves && self.groups > 1 && (may || self.fleet.groups.len() > self.groups)
     }
 
-    /// Whether such inputs run in this group now, which is idle.
-    fn runs_again(&self, g: usize) -> bool {
-        let many = self.retry.len() >= self.fleet.groups[g].vms.div_ceil(4);
-        many || g >= self.groups && self.few_run_again()
+    /// Whether such inputs, `alone` in their warps or not, run in this group now, which is idle.
+    fn runs_again(&self, g: usize, alone: bool) -> bool {
+        let count = self.retry.iter().filter(|job| job.solo == alone).count();
+        count >= self.fleet.groups[g].vms.div_ceil(4) || g >= self.groups && self.few_run_again(alone)
     }
 
-    /// Whether a group more may be for inputs that run again.
-    fn few_run_again(&self) -> bool {
-        let running = self.flying.iter().filter(|g| self.fleet.groups[**g].reruns).count();
+    /// Whether a group more may be for inputs that run again, `alone` in their warps or not.
+    fn few_run_again(&self, alone: bool) -> bool {
+        let running = self.flying.iter().filter(|g| self.fleet.groups[**g].reruns == Some(alone)).count();
         running < (ASIDE / self.sharers()).max(1)
     }
 
     /// Whether inputs that run again wait for a group of their own.
     fn wants_another(&self) -> bool {
-        let wants = |job: &Job| job.solo || !self.fleet.quota.covers(job.quota);
-        let idle = || self.fleet.groups[self.groups..].iter().any(|group| !group.in_flight);
+        let more = |job: &Job| job.solo || !self.fleet.quota.covers(job.quota);
+        let wants = |job: &Job| more(job) && self.few_run_again(job.solo);
+        // In others VMs sleep.
+        let idle = || self.fleet.groups[self.groups..].iter().any(|group| !group.in_flight && group.occupied == 0);
         self.aside()
             && self.extends
             && self.fleet.groups.len() < self.most_groups()
             && self.retry.iter().any(|job| wants(job))
-            && self.few_run_again()
             && !idle()
     }
 
@@ -795,12 +804,15 @@ impl<'a> Run<'a> {
             let mut ended = Vec::new();
             for vm in 0..self.fleet.groups[g].vms {
                 let Some(slot) = &self.fleet.groups[g].slots[vm] else { continue };
-                let Phase::Asleep { wake, clock, over } = slot.phase else { continue };
+                let Phase::Asleep { wake, clock, wait, over } = slot.phase else { continue };
                 if wake > now {
                     earliest = Some(earliest.map_or(wake, |earliest| earliest.min(wake)));
                     continue;
                 }
                 self.fleet.groups[g].asleep -= 1;
+                if let Some(slot) = &mut self.fleet.groups[g].slots[vm] {
+                    slot.job.slept += wait;
+                }
                 if over {
                     ended.push((vm as u32, Fate::End(End::Timeout(Place::default()))));
                 } else {

@@ -1,13 +1,14 @@
 //! After a launch: `decide` reads from a VM's words what happens to it next, its [`Fate`]; `settle` carries the fates
 //! out.
 
+use super::Fleet;
+use super::epoch::{self, Epoch};
 use super::files::Asked;
 use super::gather::Piece;
 use super::group::Limit;
 use super::job::{Job, Phase, Quota, Slot};
 use super::run::Run;
 use super::sizes::mib;
-use super::{Fleet, epoch};
 use crate::{Edges, End, Error, Outcome, Place, Program, Result, Trap, TrapKind, Traps, Value};
 use std::time::{Duration, Instant};
 use vectorvisor_translate::abi::{Area, FLUSH, HAS_ANSWERED, PAGE, Status, Word};
@@ -484,7 +485,10 @@ impl Run<'_> {
         let output = job.stdout.len() + job.stderr.len() + stdout.len() + stderr.len();
         self.fleet.needs.add(memory & u64::from(u32::MAX), output as u64);
         let edges = self.fleet.common.program.options().profile.then_some(edges);
+        // It would sleep once more, and all others would wait.
+        let awake = job.slept.is_zero() || self.fleet.logs() && job.epoch().is_whole();
         if let End::Trap(trap) = &mut end
+            && awake
             && !trap.exact
             && !job.once
             && self.fleet.exact_left > 0
@@ -553,6 +557,7 @@ impl Run<'_> {
 
     /// Whether a VM's guest was told before what it asks.
     pub fn told(&mut self, g: usize, vm: usize, call: usize, hash: u64) -> Told {
+        let changes = self.fleet.changes_files();
         let Some(slot) = &mut self.fleet.groups[g].slots[vm] else { return Told::Over };
         let mut epoch = slot.job.epoch();
         let why = match epoch.tell(call, hash) {
@@ -561,8 +566,11 @@ impl Run<'_> {
             Err(why) => why,
         };
         let afresh = epoch.may_begin_afresh();
-        if afresh {
-            epoch.drop_log();
+        match afresh {
+            // What it may change from now on has to be logged.
+            true if changes => *epoch = Epoch::default(),
+            true => epoch.drop_log(),
+            false => {}
         }
         drop(epoch);
         if !afresh {
@@ -628,11 +636,10 @@ impl Run<'_> {
                 let rest = self.fleet.options.timeout.map(|limit| limit.saturating_sub(slot.job.slept));
                 let over = rest.is_some_and(|rest| wait > rest);
                 let wait = rest.map_or(wait, |rest| rest.min(wait));
-                slot.job.slept += wait;
                 let begin = Instant::now();
                 // An instant beyond the clock's range: decades stand for never.
                 let wake = begin.checked_add(wait).unwrap_or_else(|| begin + Duration::from_secs(1 << 31));
-                slot.phase = Phase::Asleep { wake, clock: time, over };
+                slot.phase = Phase::Asleep { wake, clock: time, wait, over };
                 group.asleep += 1;
                 group.wake = Some(group.wake.map_or(wake, |earliest| earliest.min(wake)));
                 return;
