@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
@@ -192,6 +194,46 @@ fn an_input_that_needs_more_runs_again_where_no_group_can_be_made_for_it() {
     let mut deliver = |outcome| answer.send(outcome).expect("a client");
     fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
     client.join().expect("all answers");
+}
+
+/// A source that has nothing at first, then an input that writes more than there is room for, and others until that has
+/// ended.
+struct Saturated {
+    polled: u32,
+    ended: Rc<Cell<bool>>,
+    since: Instant,
+}
+
+impl Source<Input> for Saturated {
+    fn poll(&mut self) -> Polled<Input> {
+        assert!(self.since.elapsed() < Duration::from_secs(30), "the first input has ended");
+        self.polled += 1;
+        match self.polled {
+            _ if self.ended.get() => Polled::Ended,
+            1 => Polled::NotYet(Some(Instant::now())),
+            2 => Polled::Ready(Input::args(vec![Value::I64(3)])),
+            _ => Polled::Ready(Input::args(vec![Value::I64(1)])),
+        }
+    }
+}
+
+#[test]
+fn an_input_that_needs_more_runs_again_however_many_others_come() {
+    for (kind, sharers) in [(DeviceKind::Cpu, 1), (DeviceKind::Gpu, 1), (DeviceKind::Gpu, 9)] {
+        let (engine, _) = common::engine(move |info| (info.kind, info.parallel_tiles) = (kind, 64));
+        let options = FleetOptions { out_capacity: Some(64), sharers, ..Default::default() };
+        let mut fleet = fleet_on(&engine, WRITE_SOME, &options);
+        let ended = Rc::new(Cell::new(false));
+        let mut source = Saturated { polled: 0, ended: ended.clone(), since: Instant::now() };
+        let mut deliver = |outcome: Outcome| {
+            if outcome.index == 0 {
+                assert_eq!(outcome.stdout.len(), 3 * 64);
+                ended.set(true);
+            }
+        };
+        fleet.serve("write", &mut source, &mut deliver).expect("a run");
+        assert!(ended.get(), "{kind:?} {sharers}");
+    }
 }
 
 /// Where one allocation has no room for the output of as many VMs as there may be, fewer have some.

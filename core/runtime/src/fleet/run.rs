@@ -35,6 +35,8 @@ const FURTHER: usize = 256;
 /// In how many groups at once a server's inputs run again that need more room or warps of their own: others come
 /// meanwhile, and join those that wait.
 const ASIDE: usize = 4;
+/// How long those of a server that has no such groups wait for others to run again with.
+const COMPANY: Duration = Duration::from_millis(100);
 /// Bytes of output that an input which needs more gets at once, if there is room.
 const MORE_OUTPUT: u64 = 4 << 20;
 
@@ -62,6 +64,8 @@ pub struct Run<'a> {
     pub waiting: Option<Box<Job>>,
     /// To run again: with a larger quota, more fuel, another program, or each in a warp of its own.
     pub retry: VecDeque<Box<Job>>,
+    /// Since when the first of them waits, more or less.
+    retry_waits: Option<Instant>,
     /// The source had nothing for a while, so somebody waits for each input: those that run again do that aside, and
     /// change nothing for others.
     pub serves: bool,
@@ -133,6 +137,7 @@ impl<'a> Run<'a> {
             not_yet: None,
             waiting: None,
             retry: VecDeque::new(),
+            retry_waits: None,
             serves: false,
             needed_more: [0; 2],
             solo: VecDeque::new(),
@@ -403,8 +408,11 @@ impl<'a> Run<'a> {
         // Aside, each kind has its own groups, or one would wait for the other as long as there are more of that.
         let alone = solo && (!aside || !others || self.runs_again(g, true));
         let due = self.exhausted || self.not_yet.is_some() || begun || self.retry.len() >= many || kept >= most;
-        // And somebody waits for those that run aside, however many others come.
-        let due = due || aside || alone && self.fleet.groups.len() > 1;
+        // And somebody waits for those of a server, however many others come: where they have groups of their own, they
+        // need no company there.
+        let waits = self.retry.front().map(|_| *self.retry_waits.get_or_insert_with(Instant::now));
+        let late = self.serves && waits.is_some_and(|since| aside || since.elapsed() > COMPANY);
+        let due = due || late || alone && self.fleet.groups.len() > 1;
         let mut retry = !self.retry.is_empty() && due;
         let mut wanted = if retry { self.next_quota(g, alone) } else { base };
         if retry && aside && (alone || wanted != base) && !self.runs_again(g, alone) {
@@ -457,6 +465,9 @@ impl<'a> Run<'a> {
             };
             let Some(job) = job else { break };
             self.place(g, vm, job);
+        }
+        if retry {
+            self.retry_waits = None;
         }
         self.fleet.groups[g].reruns = (retry && (alone || wanted != base)).then_some(alone);
         Ok(())
