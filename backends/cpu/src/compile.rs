@@ -77,7 +77,8 @@ pub fn stop_compilers() {
     let mut at_work = at_work();
     at_work.stopped = true;
     for group in &at_work.groups {
-        // SAFETY: it takes numbers. The group's first process was not waited for, or only just, so no other has its number yet.
+        // SAFETY: it takes numbers. The group's first process was not waited for, or only just, so no other has its
+        // number yet.
         unsafe { libc::kill(-(*group as i32), libc::SIGKILL) };
     }
     for folder in &at_work.folders {

@@ -86,11 +86,12 @@ pub struct TranslateArgs {
     #[arg(long, value_name = "BYTES", default_value = "auto", value_parser = parse_interleave, long_help = INTERLEAVE)]
     pub interleave: Interleave,
     /// Most memory that a VM can grow to, as 16MiB, 64k or bytes. Where there is not so much for all VMs they begin
-    /// with less, and an input that needs more runs again [default: its initial memory + 16 MiB].
+    /// with less, and an input that needs more runs again; with all of it with --state keep [default: its initial memory +
+    /// 16 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub heap: Option<u64>,
     /// Most call stack of a VM whose program recurses, as 4MiB, 64k or bytes. On other backends than cpu a VM begins
-    /// with a small one, and an input that needs more runs again [default: 1 MiB].
+    /// with a small one, and an input that needs more runs again; with all of it with --state keep [default: 1 MiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_stack)]
     pub stack: Option<u32>,
     /// When a bad memory access is noticed: soon after (sticky: fast), or at the access (exact).

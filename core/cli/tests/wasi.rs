@@ -36,9 +36,15 @@ fn as_recorded(backend: &str, program: &str, places: &[&str]) {
     as_recorded_with(backend, program, places, &["--dir", &given, "--dir", &disk, "--scratch", "16MiB"]);
 }
 
-/// The same with a folder that is only read: `copied` to the device, or with the host.
+/// The same with a folder that is only read: `copied` to the device, or with the host. One file of it is made here, since
+/// tools quote its name in different ways.
 fn as_recorded_of_reads(backend: &str, copied: bool) {
-    let given = format!("{}::given", cases("read"));
+    let temp = folder();
+    let read = temp.path().join("read");
+    let copy = std::process::Command::new("cp").arg("-a").arg(cases("read")).arg(&read).status();
+    assert!(copy.expect("there is a cp").success());
+    write(read.join("größe"), "wide\n");
+    let given = format!("{}::given", read.display());
     let most = if copied { "64MiB" } else { "0" };
     as_recorded_with(backend, "reads", &["disk"], &["--dir", &given, "--dir-copy", most]);
 }

@@ -39,9 +39,9 @@ pub enum Autotuning {
     Never,
     /// Once for each program, options and device, where it costs little compared with the run: on a GPU with thousands
     /// of VMs, with a cache that holds no choice yet, if the rest of the run takes longer than compiling, which happens
-    /// meanwhile, if measuring costs at most half of it, and if all inputs are about the same work. If the number of inputs is not known, the rest is assumed to
-    /// last as long as the run did so far. It tries linear memory, a cell of 8 bytes, and
-    /// that with shared read-only data.
+    /// meanwhile, if measuring costs at most half of it, and if all inputs are about the same work. If the number of
+    /// inputs is not known, the rest is assumed to last as long as the run did so far. It tries linear memory, a cell of
+    /// 8 bytes, and that with shared read-only data.
     Auto,
     /// With the first inputs, whatever the cache holds.
     Now,

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vectorvisor::{
     CachePolicy, DeviceKind, End, Engine, Fleet, FleetOptions, Input, Outcome, Polled, Program, ProgramOptions, Source,
-    Value,
+    Summary, Value,
 };
 
 /// Counts down from its argument in as many steps, and returns it.
@@ -58,23 +58,32 @@ fn fleet_on(engine: &Engine, program: &str, options: &FleetOptions) -> Fleet {
     Fleet::new(&program, options, None).expect("room")
 }
 
-#[test]
-fn each_input_is_answered_when_it_comes() {
-    let mut fleet = fleet(&FleetOptions::default());
+/// Serves an entry to a client, which asks one question after another.
+fn answered(fleet: &mut Fleet, entry: &str, client: impl FnOnce(&dyn Fn(i64) -> Outcome) + Send + 'static) -> Summary {
     let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
     let client = thread::spawn(move || {
-        for n in 0..200 {
+        client(&|n| {
             send.send(n).expect("a server");
             waker.wake();
-            let outcome = answers.recv_timeout(Duration::from_secs(30)).expect("an answer before the next question");
-            assert_eq!((outcome.index, outcome.values), (n as usize, vec![Value::I64(n)]));
-        }
+            answers.recv_timeout(Duration::from_secs(60)).expect("an answer before the next question")
+        });
         drop(send);
         waker.wake();
     });
     let mut deliver = |outcome| answer.send(outcome).expect("a client");
-    let summary = fleet.serve("count", &mut Channel(inputs), &mut deliver).expect("a run");
+    let summary = fleet.serve(entry, &mut Channel(inputs), &mut deliver).expect("a run");
     client.join().expect("all answers");
+    summary
+}
+
+#[test]
+fn each_input_is_answered_when_it_comes() {
+    let summary = answered(&mut fleet(&FleetOptions::default()), "count", |ask| {
+        for n in 0..200 {
+            let outcome = ask(n);
+            assert_eq!((outcome.index, outcome.values), (n as usize, vec![Value::I64(n)]));
+        }
+    });
     assert_eq!((summary.inputs, summary.delivered, summary.cancelled), (200, 200, false));
 }
 
@@ -110,18 +119,7 @@ fn a_long_one_does_not_hold_back_those_that_come_later() {
 fn an_input_that_runs_again_is_answered_though_no_other_comes() {
     for vms in [Some(8), None] {
         let mut fleet = fleet_of(WRITE, &FleetOptions { vms, out_capacity: Some(64), ..Default::default() });
-        let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
-        let client = thread::spawn(move || {
-            send.send(1).expect("a server");
-            waker.wake();
-            let outcome = answers.recv_timeout(Duration::from_secs(30)).expect("an answer");
-            assert_eq!(outcome.stdout.len(), 65536);
-            drop(send);
-            waker.wake();
-        });
-        let mut deliver = |outcome| answer.send(outcome).expect("a client");
-        let summary = fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
-        client.join().expect("an answer");
+        let summary = answered(&mut fleet, "write", |ask| assert_eq!(ask(1).stdout.len(), 65536));
         assert_eq!(summary.delivered, 1);
         assert!(summary.reruns > 0);
     }
@@ -146,14 +144,7 @@ fn inputs_that_write_without_end_allocate_nothing() {
         let (engine, faults) = common::engine(move |info| (info.kind, info.parallel_tiles) = (kind, 64));
         let allocated = move || faults.allocated.load(Ordering::SeqCst);
         let options = FleetOptions { most_output: Some(1 << 20), ..Default::default() };
-        let mut fleet = fleet_on(&engine, WRITE_SOME, &options);
-        let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
-        let client = thread::spawn(move || {
-            let ask = |n| {
-                send.send(n).expect("a server");
-                waker.wake();
-                answers.recv_timeout(Duration::from_secs(60)).expect("an answer")
-            };
+        answered(&mut fleet_on(&engine, WRITE_SOME, &options), "write", move |ask| {
             let mut before = 0;
             for turn in 0..20 {
                 assert_eq!(ask(2).stdout.len(), 128);
@@ -165,12 +156,7 @@ fn inputs_that_write_without_end_allocate_nothing() {
             assert_eq!(allocated(), before, "{kind:?}");
             // One that may write as much does.
             assert_eq!(ask(1000).stdout.len(), 64000);
-            drop(send);
-            waker.wake();
         });
-        let mut deliver = |outcome| answer.send(outcome).expect("a client");
-        fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
-        client.join().expect("all answers");
     }
 }
 
@@ -179,21 +165,11 @@ fn inputs_that_write_without_end_allocate_nothing() {
 fn an_input_that_needs_more_runs_again_where_no_group_can_be_made_for_it() {
     let (engine, _) = common::engine(|info| (info.kind, info.parallel_tiles) = (DeviceKind::Gpu, 64));
     let options = FleetOptions { out_capacity: Some(64), sharers: 9, ..Default::default() };
-    let mut fleet = fleet_on(&engine, WRITE_SOME, &options);
-    let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
-    let client = thread::spawn(move || {
+    answered(&mut fleet_on(&engine, WRITE_SOME, &options), "write", |ask| {
         for n in [1, 2, 1, 3] {
-            send.send(n).expect("a server");
-            waker.wake();
-            let outcome = answers.recv_timeout(Duration::from_secs(30)).expect("an answer");
-            assert_eq!(outcome.stdout.len(), 64 * n as usize);
+            assert_eq!(ask(n).stdout.len(), 64 * n as usize);
         }
-        drop(send);
-        waker.wake();
     });
-    let mut deliver = |outcome| answer.send(outcome).expect("a client");
-    fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
-    client.join().expect("all answers");
 }
 
 /// A source that has nothing at first, then an input that writes more than there is room for, and others until that has
@@ -240,24 +216,13 @@ fn an_input_that_needs_more_runs_again_however_many_others_come() {
 #[test]
 fn an_input_that_writes_much_has_room_where_all_together_would_not() {
     let (engine, faults) = common::engine(|info| info.parallel_tiles = 2);
-    let mut fleet = fleet_on(&engine, WRITE_SOME, &FleetOptions { out_capacity: Some(64), ..Default::default() });
-    let (waker, (send, inputs), (answer, answers)) = (fleet.waker(), channel(), channel::<Outcome>());
-    let client = thread::spawn(move || {
-        let ask = |n| {
-            send.send(n).expect("a server");
-            waker.wake();
-            answers.recv_timeout(Duration::from_secs(60)).expect("an answer")
-        };
+    let options = FleetOptions { out_capacity: Some(64), ..Default::default() };
+    answered(&mut fleet_on(&engine, WRITE_SOME, &options), "write", move |ask| {
         assert_eq!(ask(1).stdout.len(), 64);
         faults.largest.store(3 << 20, Ordering::SeqCst);
         let outcome = ask(10_000);
         assert_eq!((outcome.end, outcome.stdout.len()), (End::Exit(0), 640_000));
-        drop(send);
-        waker.wake();
     });
-    let mut deliver = |outcome| answer.send(outcome).expect("a client");
-    fleet.serve("write", &mut Channel(inputs), &mut deliver).expect("a run");
-    client.join().expect("all answers");
 }
 
 #[test]

@@ -566,11 +566,11 @@ impl Run<'_> {
             Err(why) => why,
         };
         let afresh = epoch.may_begin_afresh();
-        match afresh {
+        if afresh && changes {
             // What it may change from now on has to be logged.
-            true if changes => *epoch = Epoch::default(),
-            true => epoch.drop_log(),
-            false => {}
+            *epoch = Epoch::default();
+        } else if afresh {
+            epoch.drop_log();
         }
         drop(epoch);
         if !afresh {
