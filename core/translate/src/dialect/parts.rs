@@ -69,7 +69,7 @@ impl Parts {
             if times == 1 && caller != n && !by_table && few { inlines[caller].push(n) } else { roots.push(n) }
         }
         roots.push(count);
-        // Those that are too large for their callers are at the front of the next round.
+        // One that is too large for its caller becomes a root, too.
         let (mut groups, mut last) = (Vec::new(), String::new());
         let mut roots: VecDeque<usize> = roots.into();
         let mut once = HashSet::new();
