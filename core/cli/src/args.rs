@@ -625,7 +625,8 @@ pub enum Emit {
     C,
     /// The memory of a VM, and the entries; with --arch also what compiling costs.
     Plan,
-    /// Which functions can suspend (framed) and which cannot (direct), and why.
+    /// Which functions can suspend (framed) and which cannot (direct), and why; then how many functions and calls there
+    /// are.
     Calls,
 }
 

@@ -10,8 +10,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use vectorvisor::driver::{Error as DriverError, Language};
+use vectorvisor::translate::Colour::Unreached;
+use vectorvisor::translate::ir::{Ask, Callee, Stmt, walk};
 use vectorvisor::translate::wasm::imports_files;
-use vectorvisor::translate::{self, Bounds, Colour, Meta, Options, Traps};
+use vectorvisor::translate::{self, Bounds, Colour, Lowered, Meta, Options, Traps};
 use vectorvisor::{
     BackendSpec, Choice, DeviceInfo, DeviceKind, Edges, End, Error, Files, FilesAt, Fleet, FleetOptions, Input, Stage,
 };
@@ -198,7 +200,7 @@ fn calls(wasm: &[u8], options: &Options, given: Option<&Files>) -> Result<String
     };
     for (function, colour) in functions.iter().zip(&lowered.colours) {
         let why = match colour {
-            Colour::Unreached => continue,
+            Unreached => continue,
             Colour::Direct => "direct".to_string(),
             Colour::Forced => "framed: --force-framed".to_string(),
             Colour::Remote(call) => format!("framed: makes the remote call {call}"),
@@ -214,7 +216,40 @@ fn calls(wasm: &[u8], options: &Options, given: Option<&Files>) -> Result<String
         };
         _ = writeln!(text, "{}\t{why}", function.name());
     }
-    Ok(text)
+    Ok(text + &totals(&lowered))
+}
+
+/// How many functions there are of each kind, and how many calls are in them. What was divided counts as one.
+fn totals(lowered: &Lowered) -> String {
+    let functions = &lowered.program.functions;
+    let part = |f: u32| functions.get(f as usize).is_some_and(|function| function.part_of.is_some());
+    let [mut all, mut direct, mut indirect, mut host, mut suspend, mut reentered] = [0; 6];
+    for (function, colour) in functions.iter().zip(&lowered.colours).filter(|(_, colour)| **colour != Unreached) {
+        // Where there are two versions of the code, both have the same calls.
+        for stmts in function.bodies().take(1).flat_map(|body| body.states.iter().chain([&body.stmts])) {
+            walk(stmts, &mut |stmt| match stmt {
+                Stmt::Call { callee, .. } | Stmt::CallNested { callee, .. } | Stmt::CallFramed { callee, .. } => {
+                    match callee {
+                        Callee::Function(f) => direct += u64::from(!part(*f)),
+                        Callee::Table { .. } => indirect += 1,
+                    }
+                }
+                Stmt::Abandon { .. } => direct += 1,
+                // One that suspends has a second statement, which takes the answer.
+                Stmt::Ask { how, .. } => host += u64::from(*how != Ask::Takes),
+                _ => {}
+            });
+        }
+        if function.part_of.is_none() {
+            all += 1;
+            suspend += u64::from(colour.suspends());
+            reentered += u64::from(colour.framed() && !colour.suspends());
+        }
+    }
+    format!(
+        "\nfunctions\t{all}\ndirect calls\t{direct}\nindirect calls\t{indirect}\nhost calls\t{host}\n\
+         functions that can suspend (framed)\t{suspend}\nothers that are framed in some calls\t{reentered}\n"
+    )
 }
 
 fn plan(meta: &Meta, device: &Device, choice: &Choice, given: Option<&Files>) -> String {

@@ -504,6 +504,20 @@ fn inspect_tells_what_compiling_costs() {
 }
 
 #[test]
+fn inspect_counts_functions_and_calls() {
+    let temp = folder();
+    let text = r#"(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $sleep (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (table 1 funcref) (elem (i32.const 0) $leaf)
+        (func $leaf) (func $unreached (call $leaf))
+        (func $waits (drop (call $sleep (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))
+        (func (export "_start") (call $leaf) (call $leaf) (call_indirect (i32.const 0)) (call $waits)))"#;
+    let ran = vv(&["inspect", "--emit", "calls", &write(temp.path().join("program.wat"), text)]);
+    let counts: Vec<_> =
+        ran.out.rsplit("\n\n").next().unwrap_or_default().lines().filter_map(|l| l.split('\t').nth(1)).collect();
+    assert_eq!(counts, ["3", "3", "1", "1", "2", "0"], "{}{}", ran.out, ran.err);
+}
+
+#[test]
 fn inspect_counts_loop_turns() {
     let ran = vv(&["inspect", "--emit", "calls", "--in", &example("sha256.wasm"), &example("sha256.wasm")]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
