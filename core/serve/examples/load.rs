@@ -22,6 +22,9 @@ struct Args {
     path: String,
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// So many seconds before, which are not in the figures.
+    #[arg(long, default_value_t = 0.0)]
+    warm: f64,
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Bytes of a request.
@@ -54,6 +57,32 @@ struct Args {
     any: bool,
 }
 
+/// Parts of the time whose latencies are also told apart.
+const WINDOWS: usize = 10;
+
+/// When requests are sent that count.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// Of the warm-up.
+    begin: Instant,
+    from: Instant,
+    end: Instant,
+}
+
+impl Span {
+    fn new(args: &Args) -> Self {
+        let begin = Instant::now();
+        let from = begin + Duration::from_secs_f64(args.warm);
+        Self { begin, from, end: from + Duration::from_secs_f64(args.seconds) }
+    }
+
+    /// The window of a request that was due then; `None` in the warm-up.
+    fn window(self, due: Instant) -> Option<usize> {
+        let part = due.checked_duration_since(self.from)?.as_secs_f64() / (self.end - self.from).as_secs_f64();
+        Some(((part * WINDOWS as f64) as usize).min(WINDOWS - 1))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Figures {
     right: usize,
@@ -62,8 +91,8 @@ struct Figures {
     lost: usize,
     /// By status, where it is not 200.
     others: BTreeMap<u16, usize>,
-    /// Of those that were right.
-    microseconds: Vec<u32>,
+    /// Of those that were right, by when they were due.
+    microseconds: [Vec<u32>; WINDOWS],
     hostile: BTreeMap<&'static str, BTreeMap<String, usize>>,
 }
 
@@ -195,29 +224,31 @@ const TIMER: Duration = Duration::from_millis(2);
 
 /// Sends requests one after another: as they are answered, or as `--rate` says. What the server delays counts from when
 /// a request was due, and what the timer delays does not.
-async fn singles(args: &Args, worker: usize, next: &AtomicUsize, begin: Instant, figures: &Mutex<Figures>) {
+async fn singles(args: &Args, worker: usize, next: &AtomicUsize, span: Span, figures: &Mutex<Figures>) {
     let mut client = Client::new(args);
     let mut own = Figures::default();
-    let end = begin + Duration::from_secs_f64(args.seconds);
     let apart = args.rate.map(|rate| args.connections as f64 / rate);
     for turn in 0.. {
         let mut due = Instant::now();
         if let Some(apart) = apart {
             let phase = worker as f64 / args.connections as f64;
-            due = begin + Duration::from_secs_f64((f64::from(turn) + phase) * apart);
+            due = span.begin + Duration::from_secs_f64((f64::from(turn) + phase) * apart);
         }
-        if due >= end {
+        if due >= span.end {
             break;
         }
+        let window = span.window(due);
         if due > Instant::now() {
             tokio::time::sleep_until(due.into()).await;
             due = Instant::now().min(due + TIMER);
         }
         let text = body(args, next.fetch_add(1, Ordering::Relaxed));
-        match client.ask(&args.path, "text/plain", &text).await {
+        let answer = client.ask(&args.path, "text/plain", &text).await;
+        let Some(window) = window else { continue };
+        match answer {
             Ok((200, answer)) if answer == text => {
                 own.right += 1;
-                own.microseconds.push(due.elapsed().as_micros() as u32);
+                own.microseconds[window].push(due.elapsed().as_micros() as u32);
             }
             Ok((200, _)) => own.wrong += 1,
             Ok((status, _)) => *own.others.entry(status).or_default() += 1,
@@ -228,7 +259,7 @@ async fn singles(args: &Args, worker: usize, next: &AtomicUsize, begin: Instant,
 }
 
 /// Sends batches one after another.
-async fn batches(args: &Args, begin: Instant, figures: &Mutex<Figures>) {
+async fn batches(args: &Args, span: Span, figures: &Mutex<Figures>) {
     let (mut client, mut own) = (Client::new(args), Figures::default());
     let mut text = Vec::new();
     let bodies: Vec<Vec<u8>> = (0..args.batch).map(|number| body(args, number)).collect();
@@ -239,9 +270,14 @@ async fn batches(args: &Args, begin: Instant, figures: &Mutex<Figures>) {
     let path = format!("{}/batch{}", args.path, if args.any { "?order=any" } else { "" });
     let mut request = client.head(&path, "application/octet-stream", text.len());
     request.append(&mut text);
-    while begin.elapsed().as_secs_f64() < args.seconds {
+    loop {
         let due = Instant::now();
-        let answer = match client.send(&request).await {
+        if due >= span.end {
+            break;
+        }
+        let answer = client.send(&request).await;
+        let Some(window) = span.window(due) else { continue };
+        let answer = match answer {
             Ok((200, answer)) => answer,
             Ok((status, _)) => {
                 *own.others.entry(status).or_default() += 1;
@@ -252,7 +288,7 @@ async fn batches(args: &Args, begin: Instant, figures: &Mutex<Figures>) {
                 continue;
             }
         };
-        own.microseconds.push(due.elapsed().as_micros() as u32);
+        own.microseconds[window].push(due.elapsed().as_micros() as u32);
         let (mut rest, mut found) = (&answer[..], vec![false; bodies.len()]);
         while let Some((head, after)) = rest.split_first_chunk::<12>() {
             let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
@@ -273,14 +309,14 @@ async fn batches(args: &Args, begin: Instant, figures: &Mutex<Figures>) {
 const KINDS: [&str; 8] = ["too long", "empty", "slow", "hang up", "trap", "loop", "output", "recursion"];
 
 /// Sends hostile requests, each kind in its turn, each by a connection of its own.
-async fn hostile(args: &Arc<Args>, rate: f64, begin: Instant, figures: &Arc<Mutex<Figures>>) {
+async fn hostile(args: &Arc<Args>, rate: f64, span: Span, figures: &Arc<Mutex<Figures>>) {
     let mut tasks = Vec::new();
     for turn in 0.. {
-        let due = Duration::from_secs_f64(f64::from(turn) / rate);
-        if due.as_secs_f64() >= args.seconds {
+        let due = span.begin + Duration::from_secs_f64(f64::from(turn) / rate);
+        if due >= span.end {
             break;
         }
-        tokio::time::sleep_until((begin + due).into()).await;
+        tokio::time::sleep_until(due.into()).await;
         let kinds: Vec<_> =
             KINDS.iter().filter(|kind| args.kind.is_empty() || args.kind.iter().any(|k| k == *kind)).collect();
         let kind = *kinds[turn as usize % kinds.len()];
@@ -290,6 +326,9 @@ async fn hostile(args: &Arc<Args>, rate: f64, begin: Instant, figures: &Arc<Mute
                 Ok(status) => status.to_string(),
                 Err(error) => error.kind().to_string(),
             };
+            if due < span.from {
+                return;
+            }
             *figures.lock().await.hostile.entry(kind).or_default().entry(what).or_default() += 1;
         }));
     }
@@ -332,45 +371,57 @@ fn merge(all: &mut Figures, own: Figures) {
     all.right += own.right;
     all.wrong += own.wrong;
     all.lost += own.lost;
-    all.microseconds.extend(own.microseconds);
+    for (all, own) in all.microseconds.iter_mut().zip(own.microseconds) {
+        all.extend(own);
+    }
     for (status, count) in own.others {
         *all.others.entry(status).or_default() += count;
     }
 }
 
+/// Of latencies in their order, that below which so large a part of them is.
+fn milliseconds(all: &[u32], part: f64) -> f64 {
+    all.get((all.len() as f64 * part) as usize).or(all.last()).map_or(0.0, |us| f64::from(*us) / 1000.0)
+}
+
 /// Sends what `args` say, and gives the figures as JSON, and whether all answers were right.
 async fn load(args: Args) -> (serde_json::Value, bool) {
     let args = Arc::new(args);
-    let (figures, next, begin) =
-        (Arc::new(Mutex::new(Figures::default())), Arc::new(AtomicUsize::new(0)), Instant::now());
+    let (figures, next, span) =
+        (Arc::new(Mutex::new(Figures::default())), Arc::new(AtomicUsize::new(0)), Span::new(&args));
     let mut tasks = Vec::new();
     for worker in 0..args.connections {
         let (args, figures, next) = (args.clone(), figures.clone(), next.clone());
         tasks.push(tokio::spawn(async move {
             match args.batch {
-                0 => singles(&args, worker, &next, begin, &figures).await,
-                _ => batches(&args, begin, &figures).await,
+                0 => singles(&args, worker, &next, span, &figures).await,
+                _ => batches(&args, span, &figures).await,
             }
         }));
     }
     let (own, all) = (args.clone(), figures.clone());
     let attackers = tokio::spawn(async move {
         if let (Some(rate), 1..) = (own.rate, own.hostile) {
-            hostile(&own, rate * f64::from(own.hostile) / 1000.0, begin, &all).await;
+            hostile(&own, rate * f64::from(own.hostile) / 1000.0, span, &all).await;
         }
     });
     for task in tasks {
         _ = task.await;
     }
     // The last of the slow clients take longer.
-    let elapsed = begin.elapsed().as_secs_f64();
+    let elapsed = span.from.elapsed().as_secs_f64();
     _ = attackers.await;
     let mut figures = figures.lock().await;
-    figures.microseconds.sort_unstable();
-    let at = |part: f64| {
-        let all = &figures.microseconds;
-        all.get((all.len() as f64 * part) as usize).or(all.last()).map_or(0.0, |us| f64::from(*us) / 1000.0)
-    };
+    figures.microseconds.iter_mut().for_each(|window| window.sort_unstable());
+    let mut all = figures.microseconds.concat();
+    all.sort_unstable();
+    let at = |part: f64| milliseconds(&all, part);
+    let windows = figures.microseconds.iter().enumerate().map(|(number, window)| {
+        let at = |part: f64| milliseconds(window, part);
+        let seconds = args.seconds * number as f64 / WINDOWS as f64;
+        serde_json::json!({ "seconds": seconds, "p50": at(0.5), "p99": at(0.99), "most": at(1.0) })
+    });
+    let windows: Vec<_> = windows.collect();
     let Figures { right, wrong, lost, others, hostile, .. } = &*figures;
     let per_second = *right as f64 / elapsed;
     let json = serde_json::json!({
@@ -378,6 +429,7 @@ async fn load(args: Args) -> (serde_json::Value, bool) {
         "bytes": args.bytes, "connections": args.connections, "batch": args.batch,
         "per_second": per_second, "bytes_per_second": per_second * args.bytes as f64,
         "milliseconds": { "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "most": at(1.0) },
+        "windows": windows,
     });
     (json, *wrong + *lost == 0 && others.is_empty())
 }

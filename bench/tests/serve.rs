@@ -1,0 +1,49 @@
+//! What `bench/serve judge` says of records.
+
+use serde_json::{Value, json};
+use std::process::Command;
+
+/// A phase of `bench/serve proof` in which all is well.
+fn phase(hostile: bool) -> Value {
+    let load = json!({
+        "right": 1000, "wrong": 0, "lost": 0, "others": {}, "milliseconds": { "p99": 2.0 },
+        "hostile": if hostile { json!({ "trap": { "500": 3 }, "too long": { "413": 2, "broken pipe": 1 } }) } else { json!({}) },
+    });
+    let moments: Vec<Value> =
+        (0..10).map(|n| json!({ "seconds": n, "resident": 1 << 30, "device_bytes": 1 << 30 })).collect();
+    json!({ "hostile_of_1000": if hostile { 10 } else { 0 }, "loads": [load, load], "moments": moments })
+}
+
+/// The exit code and what it says of two records.
+fn judge(hostile: &Value, calm: &Value) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/serve"));
+    command.arg("judge");
+    for (name, phase) in [("hostile.json", hostile), ("calm.json", calm)] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, json!({ "phases": [phase] }).to_string()).expect("a file");
+        command.arg(path);
+    }
+    let ran = command.output().expect("it runs");
+    (ran.status.code(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
+}
+
+#[test]
+fn a_proof_is_judged() {
+    let (code, said) = judge(&phase(true), &phase(false));
+    assert!(code == Some(0) && said.contains("no fault") && said.contains("1.00 times"), "{said}");
+    let faults: [(&str, Value, &str); 6] = [
+        ("/loads/1/wrong", 1.into(), "'wrong': 1"),
+        ("/loads/0/others", json!({ "503": 2 }), "'503': 2"),
+        ("/loads/0/hostile/trap", json!({ "500": 2, "504": 1 }), "(trap) ended with {'504': 1}"),
+        ("/loads/1/milliseconds/p99", 3.1.into(), "1.55 times"),
+        ("/moments/9/device_bytes", (1_u64 << 30).div_ceil(5).saturating_mul(6).into(), "memory grows (device_bytes)"),
+        ("/loads/0", json!({ "error": "the load ended with -9" }), "ended with -9"),
+    ];
+    for (at, value, why) in faults {
+        let mut hostile = phase(true);
+        *hostile.pointer_mut(at).expect("a member") = value;
+        let (code, said) = judge(&hostile, &phase(false));
+        assert!(code == Some(1) && said.contains("FAULT") && said.contains(why), "{at}: {said}");
+    }
+}
