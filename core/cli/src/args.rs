@@ -504,6 +504,10 @@ pub struct ServeArgs {
     /// Most bytes that a program may write for a request, about; one that writes more is answered with 500.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     pub max_output: u64,
+    /// How long a client may take to send a request's head, and then its body, and how long it may read nothing of its
+    /// answer; then it is cut off.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub client_timeout: Duration,
     /// The content type of answers.
     #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
     pub content_type: String,
@@ -521,9 +525,10 @@ pub struct ServeArgs {
     /// The certificate's key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Programs find a request's method, query and headers in their environment, as those of CGI do (REQUEST_METHOD,
-    /// QUERY_STRING, CONTENT_TYPE, HTTP_...), and other methods than POST reach them. A program that serves requests in
-    /// a loop then begins anew for each.
+    /// Programs find what a request is beside its body in their environment, as those of CGI do (REQUEST_METHOD,
+    /// QUERY_STRING, REMOTE_ADDR, CONTENT_TYPE, HTTP_...). Other methods than POST reach them, and longer paths
+    /// (/NAME/REST, with PATH_INFO=/REST), but for /NAME/batch. A program that serves requests in a loop then begins
+    /// anew for each.
     #[arg(long)]
     pub cgi: bool,
     #[command(flatten)]

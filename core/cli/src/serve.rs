@@ -69,12 +69,12 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     let mut server = Server::new(Options {
         limits: Limits { requests: args.max_queue, bytes: args.max_queue_bytes as usize, delay: args.max_delay },
         body: args.max_body as usize,
+        patience: args.client_timeout,
         content_type: args.content_type.clone(),
         cgi: args.cgi,
         autotune: autotunes(args),
         tls,
         trace: trace.clone(),
-        ..Options::default()
     })?;
     for (i, program) in args.programs.iter().enumerate() {
         let (name, path) = name_and_path(program);

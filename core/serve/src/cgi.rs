@@ -2,7 +2,18 @@
 
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use axum::http::request::Parts;
+use percent_encoding::percent_decode_str;
+use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    pub client: SocketAddr,
+    pub server: SocketAddr,
+    /// It is encrypted.
+    pub tls: bool,
+}
 
 /// Bytes of a variable beside its own, and of those that each request has.
 const EACH: usize = 64;
@@ -20,12 +31,18 @@ pub fn variables(name: &str, request: &Parts, body: usize) -> Arc<[(String, Stri
     let mut all = Vec::new();
     let mut add = |name: &str, value: &[u8]| all.push((name.to_owned(), String::from_utf8_lossy(value).into_owned()));
     let path = request.uri.path();
+    // The script's name and the rest are the path together.
     let script = format!("/{name}");
+    let rest = path.strip_prefix(&script).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let (script, rest) = rest.map_or(("", path), |rest| (&script, rest));
     add("GATEWAY_INTERFACE", b"CGI/1.1");
     add("SERVER_SOFTWARE", concat!("vectorvisor/", env!("CARGO_PKG_VERSION")).as_bytes());
     add("SERVER_PROTOCOL", format!("{:?}", request.version).as_bytes());
     add("REQUEST_METHOD", request.method.as_str().as_bytes());
-    add("SCRIPT_NAME", if path.starts_with(&script) { script.as_bytes() } else { b"" });
+    add("SCRIPT_NAME", script.as_bytes());
+    if !rest.is_empty() {
+        add("PATH_INFO", &percent_decode_str(rest).collect::<Vec<u8>>());
+    }
     add("QUERY_STRING", request.uri.query().unwrap_or_default().as_bytes());
     if body > 0 {
         add("CONTENT_LENGTH", body.to_string().as_bytes());
@@ -33,10 +50,17 @@ pub fn variables(name: &str, request: &Parts, body: usize) -> Arc<[(String, Stri
     if let Some(kind) = request.headers.get(CONTENT_TYPE) {
         add("CONTENT_TYPE", kind.as_bytes());
     }
-    if let Some(host) = request.headers.get(HOST) {
-        let host = host.as_bytes();
-        let end = host.iter().rposition(|byte| *byte == b':').unwrap_or(host.len());
-        add("SERVER_NAME", &host[..end]);
+    if let Some(Ends { client, server, tls }) = request.extensions.get() {
+        add("REMOTE_ADDR", client.ip().to_string().as_bytes());
+        add("REMOTE_PORT", client.port().to_string().as_bytes());
+        add("SERVER_PORT", server.port().to_string().as_bytes());
+        if *tls {
+            add("HTTPS", b"on");
+        }
+        match request.headers.get(HOST).map(|host| host.as_bytes()).filter(|host| !host.is_empty()) {
+            Some(host) => add("SERVER_NAME", without_port(host)),
+            None => add("SERVER_NAME", server.ip().to_string().as_bytes()),
+        }
     }
     for name in request.headers.keys() {
         // Those that have a variable, that are of the connection, and that are nobody else's business. A variable
@@ -50,4 +74,58 @@ pub fn variables(name: &str, request: &Parts, body: usize) -> Arc<[(String, Stri
         add(&name, &values.join(&b", "[..]));
     }
     all.into()
+}
+
+/// A host of a header; an address of IPv6 stands in brackets.
+fn without_port(host: &[u8]) -> &[u8] {
+    let from = host.iter().rposition(|byte| *byte == b']').unwrap_or(0);
+    let port = host[from..].iter().position(|byte| *byte == b':');
+    port.map_or(host, |at| &host[..from + at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &str, host: Option<&str>) -> Vec<(String, String)> {
+        let mut request = axum::http::Request::get(path);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        let [client, server] = ["[::1]:7", "[::1]:80"].map(|address| address.parse().expect("an address"));
+        let request = request.extension(Ends { client, server, tls: true }).body(()).expect("a request");
+        variables("echo", &request.into_parts().0, 0).to_vec()
+    }
+
+    #[test]
+    fn paths_are_names_and_the_rest() {
+        for (path, script, info) in [
+            ("/echo", "/echo", None),
+            ("/echo/", "/echo", Some("/")),
+            ("/echo/a%20b/c?d=/", "/echo", Some("/a b/c")),
+            ("/", "", Some("/")),
+            ("/echoes", "", Some("/echoes")),
+        ] {
+            let all = of(path, None);
+            let value = |name: &str| all.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+            assert_eq!((value("SCRIPT_NAME"), value("PATH_INFO")), (Some(script), info), "{path}");
+        }
+    }
+
+    #[test]
+    fn servers_have_names() {
+        for (host, name) in [
+            (None, "::1"),
+            (Some("a:8080"), "a"),
+            (Some("a"), "a"),
+            (Some("[::2]:80"), "[::2]"),
+            (Some("[::2]"), "[::2]"),
+        ] {
+            assert!(of("/echo", host).contains(&("SERVER_NAME".into(), name.into())), "{host:?}");
+        }
+        let all = of("/echo", None);
+        for (name, value) in [("REMOTE_ADDR", "::1"), ("REMOTE_PORT", "7"), ("SERVER_PORT", "80"), ("HTTPS", "on")] {
+            assert!(all.contains(&(name.into(), value.into())), "{name}");
+        }
+    }
 }

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use vectorvisor::End;
 
@@ -46,7 +47,13 @@ fn router(server: App) -> Router {
         true => root,
         false => root.get(|State(server): State<App>, headers: HeaderMap| async move { page(&server, &headers) }),
     };
-    Router::new()
+    let mut router = Router::new();
+    if server.options.cgi {
+        router = router
+            .route("/{name}/", on(methods, |app, Path(name): Path<String>, request| one(app, Some(name), request)));
+        router = router.route("/{name}/{*rest}", on(methods, below));
+    }
+    router
         .route("/status", get(|State(server): State<App>, headers: HeaderMap| async move { page(&server, &headers) }))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -67,15 +74,16 @@ fn router(server: App) -> Router {
 /// Accepts connections until `stop`, and waits until those that there are have their answers.
 pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
     let (patience, tls) = (server.options.patience, server.options.tls.as_ref().map(Tls::acceptor));
+    let cgi = server.options.cgi;
     let (router, graceful) = (router(server), GracefulShutdown::new());
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience);
     let (stop_sender, stopping) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
-        let stream = tokio::select! {
+        let (stream, client) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(PAUSE).await;
@@ -86,7 +94,13 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
         };
         // Answers are small and written whole.
         _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let ends = cgi.then(|| stream.local_addr()).and_then(Result::ok);
+        let ends = ends.map(|own| cgi::Ends { client, server: own, tls: tls.is_some() });
+        let service = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            ends.map(|ends| request.extensions_mut().insert(ends));
+            request
+        });
+        let service = TowerToHyperService::new(service);
         // A client that does not read its answer is cut off.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(patience));
@@ -244,6 +258,14 @@ async fn body(server: &Server, service: &Service, request: Request, waits: bool)
 async fn one(State(server): State<App>, name: Option<String>, request: Request) -> Response {
     let (answered, _) = run(server, name, request).await;
     answered
+}
+
+/// A request whose path goes on behind the program's name.
+async fn below(app: State<App>, Path((name, rest)): Path<(String, String)>, request: Request) -> Response {
+    match rest.contains('\0') {
+        true => error(StatusCode::BAD_REQUEST, "the path has a NUL, which no variable can have", b""),
+        false => one(app, Some(name), request).await,
+    }
 }
 
 /// As clients of the first VectorVisor ask, with the figures that they look for in the answer's head, in nanoseconds:

@@ -303,9 +303,14 @@ fn what_is_too_much_is_refused() {
         let busy = server.post("/echo", "loop");
         let rest = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            let more = futures_util::future::join_all((0..10).map(|_| server.post("/echo", "a"))).await;
-            let count = |status| more.iter().filter(|(s, _)| *s == status).count();
+            let ask = || server.client.post(format!("http://{}/echo", server.address)).body("a").send();
+            let more = futures_util::future::join_all((0..10).map(|_| ask())).await;
+            let more: Vec<_> = more.into_iter().map(|answer| answer.expect("an answer")).collect();
+            let count = |status| more.iter().filter(|answer| answer.status().as_u16() == status).count();
             assert_eq!((count(200), count(503)), (2, 8), "{more:?}");
+            let again =
+                |answer: &&reqwest::Response| answer.headers().get("retry-after").is_some_and(|when| when == "1");
+            assert_eq!(more.iter().filter(again).count(), 8, "{more:?}");
         };
         let ((status, text), ()) = tokio::join!(busy, rest);
         assert!(status == 504 && text.contains("out of time"), "{text}");
@@ -476,11 +481,22 @@ fn programs_find_what_is_beside_the_body() {
                 "HTTP_X_OWN=one",
                 "SCRIPT_NAME=/echo",
                 "SERVER_NAME=127.0.0.1",
+                "REMOTE_ADDR=127.0.0.1",
+                &format!("SERVER_PORT={}", server.address.split(':').nth(1).expect("a port")),
             ] {
                 assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
             }
-            assert!(!text.contains("HTTP_PROXY"), "{text}");
+            assert!(!text.contains("HTTP_PROXY") && !text.contains("PATH_INFO"), "{text}");
+            let port = text.lines().find_map(|line| line.strip_prefix("REMOTE_PORT="));
+            assert!(port.and_then(|port| port.parse::<u16>().ok()) > Some(0), "{text}");
         }
+        for path in ["/echo/one%20way/2", "/echo/"] {
+            let text = server.get(path).await.1;
+            let line = format!("PATH_INFO={}\n", path.replacen("/echo", "", 1).replace("%20", " "));
+            assert!(text.contains(&line) && text.contains("SCRIPT_NAME=/echo\n"), "{text}");
+        }
+        assert_eq!(server.get("/echo/a%00b").await.0, 400);
+        assert_eq!(server.get("/other/way").await.0, 404);
         server.end().await;
         let server = start_with(CGI, Options::default(), FleetOptions::default()).await;
         assert_eq!(server.get("/echo").await.0, 405);
