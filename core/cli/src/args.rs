@@ -25,6 +25,9 @@ pub enum Command {
     Run(RunArgs),
     /// Run a program once for each input file or JSONL line: standard input in, standard output out.
     Map(MapArgs),
+    /// Run a program once for each input, and print in which functions that was work, and how many lanes of a warp did it
+    /// together.
+    Profile(ProfileArgs),
     /// Answer HTTP requests: each is a run of a program, body in, standard output out.
     Serve(ServeArgs),
     /// List the devices of every driver, or why a driver has none.
@@ -469,6 +472,55 @@ After Ctrl-C the outputs that there are stand, and no further inputs are taken; 
 Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments, 130 if interrupted. With --until 0 if an input was
 found and 3 if none was, whatever others did.";
 
+/// Arguments of `profile`.
+#[derive(Debug, Args)]
+#[command(override_usage = "vectorvisor profile [OPTIONS] PROG --in DIR|FILE.jsonl [-o FILE] [-- ARGS]...\n       vectorvisor profile [OPTIONS] PROG --range A..B [-o FILE] [-- ARGS]...", after_help = PROFILE_HELP)]
+pub struct ProfileArgs {
+    /// The program (.wasm, or .wat text).
+    #[arg(value_name = "PROG")]
+    pub program: PathBuf,
+    /// The inputs, as for `map`: a folder of files, or a file of JSON lines.
+    #[arg(long = "in", value_name = "DIR|FILE.jsonl", required_unless_present = "range")]
+    pub input: Option<PathBuf>,
+    /// Instead of --in: the integers from A up to B, without B (A..=B: with it), as for `map`.
+    #[arg(long, value_name = "A..B", conflicts_with = "input", allow_hyphen_values = true, value_parser = parse_range)]
+    pub range: Option<Range>,
+    /// Also write all that was counted to this file, as a JSON object.
+    #[arg(short, value_name = "FILE", long_help = PROFILE)]
+    pub output: Option<PathBuf>,
+    /// VMs that run at the same time [default: as many as `map` takes].
+    #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub vms: Option<u32>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub translate: TranslateArgs,
+    #[command(flatten)]
+    pub vm_args: VmArgs,
+    /// Arguments of the guest, with placeholders as for `map`.
+    #[arg(last = true, value_name = "ARGS", help_heading = "Guest")]
+    pub args: Vec<String>,
+}
+
+const PROFILE: &str = "\
+Also write all that was counted to this file, as a JSON object. `visits` are entries of functions and turns of loops by VMs, and \
+`warp_visits` the same by warps; `active_lanes` is their quotient (null where the device does not tell). The object has these of the whole program, \
+a list `functions`, most work first, each with its index in the module (`function`), `name`, `share` of all work, these three, those of its `entries`, and \
+`loops`: for each its `offset` in the module, and those of its turns. Turns are also counted by the kind of function (`turns_direct`, `turns_in_states`, \
+`turns_between_states`). The rest are figures of the run, as of `map --stats`.";
+
+const PROFILE_HELP: &str = "\
+The program is compiled once more, so that it counts: each VM, whenever it enters a function or ends a turn of a loop (a visit), and of \
+the lanes of a warp that do so together the first counts a visit of the warp. `lanes` is how many did so together, in the mean; `share` is \
+the part of all visits of warps, since a warp takes as long for one lane as for all. It runs as `map` would with the same \
+options, and outputs are dropped. Counting takes time, the more, the shorter the loops are.
+
+NVIDIA's GPUs (cuda, opencl) and AMD's (hip) count active lanes. A processor runs one lane at a time; other OpenCL devices do not tell, so only \
+visits are counted there. Inputs that run again count each time. Those that recurse deeper than a GPU's own stack allows, and so run \
+elsewhere, do not count.
+
+Exit code: 0 if every input succeeded, 1 if not, 2 for wrong arguments, 130 if interrupted.";
+
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(override_usage = "vectorvisor serve [OPTIONS] [NAME=]PROG...", after_help = SERVE_HELP)]
@@ -600,10 +652,9 @@ pub struct InspectArgs {
     pub files: bool,
     #[command(flatten)]
     pub given: FileArgs,
-    /// With --emit calls: also run the program with this file as its standard input, and count its loops' iterations by
-    /// kind of function.
-    #[arg(long = "in", value_name = "FILE")]
-    pub input: Option<PathBuf>,
+    /// As `profile` compiles it, so that it counts.
+    #[arg(long)]
+    pub profile: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]

@@ -2,21 +2,18 @@
 
 use crate::args::{DeviceArgs, Emit, InspectArgs, Interleave};
 use crate::costs;
-use crate::report::{self, Progress, count};
+use crate::report::count;
 use crate::setup;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use vectorvisor::driver::{Error as DriverError, Language};
 use vectorvisor::translate::Colour::Unreached;
 use vectorvisor::translate::ir::{Ask, Callee, Stmt, walk};
 use vectorvisor::translate::wasm::imports_files;
 use vectorvisor::translate::{self, Bounds, Colour, Lowered, Meta, Options, Traps};
-use vectorvisor::{
-    BackendSpec, Choice, DeviceInfo, DeviceKind, Edges, End, Error, Files, FilesAt, Fleet, FleetOptions, Input, Stage,
-};
+use vectorvisor::{BackendSpec, Choice, DeviceInfo, DeviceKind, Error, Files, FilesAt, ProgramOptions};
 
 /// Runs the subcommand; returns the exit code.
 pub fn inspect(args: &InspectArgs) -> Result<i32> {
@@ -24,12 +21,6 @@ pub fn inspect(args: &InspectArgs) -> Result<i32> {
 }
 
 fn show(args: &InspectArgs) -> Result<i32> {
-    if args.input.is_some() && args.emit != Emit::Calls {
-        return Err(crate::Usage("--in only goes with --emit calls".into()).into());
-    }
-    if args.input.is_some() && args.invoke.is_some() {
-        return Err(crate::Usage("--in runs _start; leave out --invoke".into()).into());
-    }
     if args.arch.is_some() && args.emit != Emit::Plan {
         return Err(crate::Usage("--arch only goes with --emit plan".into()).into());
     }
@@ -44,7 +35,9 @@ fn show(args: &InspectArgs) -> Result<i32> {
     let starts = module.exports.iter().any(|(name, _)| name == "_start");
     let roots = setup::roots(args.invoke.as_deref(), !starts);
     let given = setup::files(&args.given, [&wasm[..]])?;
-    let options = setup::program_options(&args.translate, &roots, files_at(args, given.as_ref()), &device.info)?;
+    let files = files_at(args, given.as_ref());
+    let options = setup::program_options(&args.translate, &roots, files, &device.info)?;
+    let options = ProgramOptions { profile: args.profile, ..options };
     let choice = Choice::new(&device.backend, &device.info, &wasm, &options);
     let options = &choice.translation;
     let text = match args.emit {
@@ -58,14 +51,10 @@ fn show(args: &InspectArgs) -> Result<i32> {
             plan(&kernel.meta, &device, &choice, given.as_deref()) + &costs.unwrap_or_default()
         }
         Emit::Ir => ir(&wasm, options)?,
-        Emit::Calls if args.input.is_some() => String::new(),
         Emit::Calls => calls(&wasm, options, given.as_deref())?,
     };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
-    if let Some(input) = &args.input {
-        writeln!(out, "{}", edges(args, &wasm, input)?)?;
-    }
     out.flush()?;
     Ok(0)
 }
@@ -337,37 +326,4 @@ fn plan(meta: &Meta, device: &Device, choice: &Choice, given: Option<&Files>) ->
         row("entry", format!("{} ({}) -> ({})", entry.name, types(&entry.params), types(&entry.results)));
     }
     text
-}
-
-/// Runs the program with a file as its standard input and counts its loops' iterations by kind of function.
-fn edges(args: &InspectArgs, bytes: &[u8], input: &Path) -> Result<String> {
-    let stdin = std::fs::read(input).with_context(|| format!("cannot read the input {}", input.display()))?;
-    let mut progress = Progress::new(false, true);
-    let given = setup::files(&args.given, [bytes])?;
-    let engine = setup::engine(&args.device)?;
-    let mut options =
-        setup::program_options(&args.translate, &["_start"], files_at(args, given.as_ref()), engine.info())?;
-    options.profile = true;
-    let mut tell = |stage: Stage<'_>| progress.stage(stage);
-    let program = setup::program(&engine, &args.program, bytes, &args.translate, &options, false, &mut tell)?;
-    let name = args.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let options = FleetOptions { vms: Some(1), args: vec![name], files: given, ..FleetOptions::default() };
-    let mut fleet = Fleet::new(&program, &options, Some(1))?;
-    let mut outcome = None;
-    fleet.run("_start", &mut std::iter::once(Input::stdin(stdin)), &mut |o| outcome = Some(o))?;
-    progress.end();
-    let outcome = outcome.ok_or_else(|| anyhow!("the run with {} has no outcome", input.display()))?;
-    if !matches!(outcome.end, End::Exit(_))
-        && let Some(why) = report::failure(&outcome)
-    {
-        bail!("the run with {} failed: {why}", input.display());
-    }
-    let Edges { direct, state, framed } =
-        outcome.edges.ok_or_else(|| anyhow!("the run with {} counted no loops", input.display()))?;
-    let all = direct + state + framed;
-    let share = if all == 0 { 100.0 } else { 100.0 * direct as f64 / all as f64 };
-    Ok(format!(
-        "loop back-edges executed: {direct} in direct functions, {state} inside a state of a framed one, \
-         {framed} through the trampoline ({share:.2}% direct)"
-    ))
 }

@@ -33,6 +33,7 @@ fn main() {
     let result = interrupt::watch().and_then(|()| match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Map(args) => map::map(args),
+        Command::Profile(args) => map::profile::profile(args),
         Command::Serve(args) => serve::serve(args),
         Command::Devices(args) => devices::devices(args),
         Command::Inspect(args) => inspect::inspect(args),

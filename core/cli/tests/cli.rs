@@ -49,11 +49,9 @@ fn wrong_command_lines_end_with_2() {
             vec!["map", &misbehave, "--in", "-", "--out", "no/res.json"],
             "for JSON lines write no/res.jsonl, for a folder no/res.json/",
         ),
-        (vec!["inspect", "--emit", "plan", "--in", &misbehave, &misbehave], "--emit calls"),
-        (
-            vec!["inspect", "--emit", "calls", "--in", &misbehave, "--invoke", "_start", &misbehave],
-            "leave out --invoke",
-        ),
+        (vec!["profile", &misbehave, "--in", &misbehave], "neither a folder nor"),
+        (vec!["profile", "--interleave", "tune", &misbehave, "--range", "0..3"], "an earlier `map` chose"),
+        (vec!["profile", "--interpret", &misbehave, "--range", "0..3"], "an interpreter counts nothing"),
         (vec!["inspect", "--emit", "plan", "--invoke", "nothing", &misbehave], "call an export with --invoke"),
         (vec!["inspect", "--emit", "ir", "--arch", "sm_90", &misbehave], "--emit plan"),
         (vec!["inspect", "--emit", "plan", "--backend", "abacus", &misbehave], "known are: auto, cpu, "),
@@ -517,11 +515,49 @@ fn inspect_counts_functions_and_calls() {
     assert_eq!(counts, ["3", "3", "1", "1", "2", "0"], "{}{}", ran.out, ran.err);
 }
 
+/// Each input has so many turns as it has bytes, and a line of its own.
 #[test]
-fn inspect_counts_loop_turns() {
-    let ran = vv(&["inspect", "--emit", "calls", "--in", &example("sha256.wasm"), &example("sha256.wasm")]);
+fn a_profile_tells_what_was_entered_and_turned() {
+    let temp = folder();
+    let text = r#"(module (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "\10\00\00\00\00\10\00\00")
+        (func $turns (param $n i32) (result i32)
+          (loop $more (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.get $n))
+        (func $unused (drop (call $turns (i32.const 3))))
+        (func $main (export "_start")
+          (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+          (if (i32.load (i32.const 8)) (then (drop (call $turns (i32.load (i32.const 8))))) (else unreachable))))"#;
+    let program = write(temp.path().join("program.wat"), text);
+    let inputs = temp.path().join("in");
+    std::fs::create_dir(&inputs).expect("a folder");
+    for bytes in [1, 10, 100, 1000] {
+        write(inputs.join(bytes.to_string()), "x".repeat(bytes));
+    }
+    let file = temp.path().join("profile.json").to_string_lossy().into_owned();
+    let words = ["profile", "--no-cache", &program, "--in", &inputs.to_string_lossy(), "-o", &file];
+    let ran = vv(&words);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.out.contains("loop back-edges executed: "), "{}", ran.out);
+    let rows: Vec<Vec<_>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[1], ["99.6%", "1.00", "4", "1107", "turns"], "{}", ran.out);
+    assert_eq!(rows[2], ["0.4%", "1.00", "4", "0", "main"], "{}", ran.out);
+    assert_eq!(rows[3][..5], ["100.0%", "1.00", "8", "1107", "all,"], "{}", ran.out);
+    assert!(ran.out.ends_with("loop turns: 1107 in direct functions, 0 inside a state of a framed one, 0 through the trampoline (100.00% direct)\n"), "{}", ran.out);
+    assert!(ran.err.contains("one lane at a time"), "{}", ran.err);
+    let json: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).expect("it was written")).expect("it is JSON");
+    let turns = &json["functions"][0];
+    assert_eq!((&turns["name"], &turns["entries"]["visits"]), (&"turns".into(), &4.into()), "{json}");
+    assert_eq!((&turns["loops"][0]["visits"], &json["active_lanes"]), (&1107.into(), &1.0.into()), "{json}");
+
+    // An input that fails counts, too.
+    write(inputs.join("0"), "");
+    let ran = vv(&words);
+    assert!(
+        ran.code == Some(1) && ran.out.contains(" 9 ") && ran.err.contains("unreachable"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
 }
 
 #[test]

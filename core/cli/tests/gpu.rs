@@ -26,10 +26,39 @@ macro_rules! test_on {
             fn a_vm_that_ends_badly_leaves_the_others_right() {
                 super::a_vm_that_ends_badly_leaves_the_others_right(stringify!($backend));
             }
+            #[test]
+            fn a_profile_counts_what_the_cpu_counts() {
+                super::a_profile_counts_what_the_cpu_counts(stringify!($backend));
+            }
         }
     )*};
 }
 test_on! { opencl hip }
+
+fn a_profile_counts_what_the_cpu_counts(backend: &str) {
+    if missing(backend) {
+        return;
+    }
+    let temp = folder();
+    let text = r#"(module (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "\10\00\00\00\00\10\00\00")
+        (func $next (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+        (func (export "_start") (local $n i32)
+          (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+          (loop $more
+            (local.set $n (call $next (local.get $n)))
+            (br_if $more (i32.lt_u (local.get $n) (i32.load8_u (i32.const 16)))))))"#;
+    let program = write(temp.path().join("program.wat"), text);
+    let words = ["profile", "-q", "--no-cache", "--lanes", "32", "--vms", "64", &program, "--range", "0..100"];
+    let cpu = vv(&words);
+    let gpu = vv(&[&words[..1], &["--backend", backend], &words[1..]].concat());
+    assert_eq!((cpu.code, gpu.code), (Some(0), Some(0)), "{}{}", cpu.err, gpu.err);
+    // All but the lanes, and the VMs of a warp.
+    let counts = |text: &str| -> Vec<Vec<String>> {
+        text.lines().map(|l| l.split_whitespace().skip(2).take(3).map(String::from).collect()).collect()
+    };
+    assert_eq!(counts(&gpu.out), counts(&cpu.out), "{}{}", cpu.out, gpu.out);
+}
 
 fn each_vm_has_its_own_arguments(backend: &str) {
     if missing(backend) {

@@ -32,7 +32,7 @@ pub(crate) use image::SLACK;
 pub use instances::{Call, Instances, Returned};
 
 use crate::meter::Gauges;
-use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Source, Summary, Trap};
+use crate::{Error, FleetOptions, Input, Outcome, Program, Result, Source, Summary, Trap, Visits};
 use deep::Deep;
 use gather::Gather;
 use group::{Common, Group, Limit};
@@ -89,6 +89,8 @@ pub struct Fleet {
     exact_left: usize,
     /// The program as the caller made it; `common.program` differs from it after [`Self::drop_assumption`].
     made: Program,
+    /// What VMs counted whose groups are freed.
+    freed: Vec<Visits>,
     /// Fuel per second that one VM was seen to use at least; for devices without the time.
     rate: f64,
 }
@@ -162,6 +164,7 @@ impl Fleet {
             deep: None,
             exact_left: 0,
             made: program.clone(),
+            freed: Vec::new(),
             rate: FIRST_RATE,
         })
     }
@@ -187,6 +190,7 @@ impl Fleet {
         let transfers = transfers.chain([&mut self.staging.transfers, &mut self.gather.transfers]);
         let meter = &self.options.meter;
         meter.add_transfer(transfers.map(std::mem::take).sum());
+        self.groups.iter_mut().for_each(|group| meter.add_visits(std::mem::take(&mut group.visits)));
         let flying = self.groups.iter().filter(|group| group.in_flight);
         let busy = flying.map(|group| group.launched.len() as u64).sum();
         let occupied: u64 = self.groups.iter().map(|group| group.occupied as u64).sum();
@@ -198,6 +202,28 @@ impl Fleet {
             device_bytes: self.memory(),
             pinned_bytes: (pinned + self.staging.pinned_bytes() + self.gather.pinned_bytes()) as u64,
         });
+    }
+
+    /// What its VMs counted, in the order of [`crate::Meta::points`], if the program is made with
+    /// [`crate::ProgramOptions::profile`]. Inputs that run elsewhere (interpreted, or after autotuning) are not in it, and
+    /// those that ran again count each time.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn visits(&self) -> Result<Vec<Visits>> {
+        let mut all = self.freed.clone();
+        for group in &self.groups {
+            add(&mut all, group.points()?);
+        }
+        Ok(all)
+    }
+
+    /// Keeps what the VMs of a group counted that is freed.
+    fn keep_points(&mut self, group: &Group) {
+        // A device that fails here fails in other places, too.
+        if let Ok(points) = group.points() {
+            add(&mut self.freed, points);
+        }
     }
 
     /// The program that the VMs run: after autotuning, or after a VM broke an assumption, not the one given to
@@ -355,6 +381,12 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.release();
     }
+}
+
+/// Adds up what was counted at each point.
+fn add(all: &mut Vec<Visits>, more: Vec<Visits>) {
+    all.resize(all.len().max(more.len()), Visits::default());
+    all.iter_mut().zip(more).for_each(|(all, more)| *all += more);
 }
 
 /// The buffers that all groups read.

@@ -47,7 +47,7 @@ pub use error::{Error, Result};
 pub use fleet::{Call, CancelHandle, DeviceRun, Devices, Fleet, Instances, Ready, Returned, Tuner, Waker};
 pub use meter::{Gauges, Meter};
 pub use options::{FleetOptions, Input, ProgramOptions};
-pub use outcome::{Edges, End, Outcome, Place, Summary, Trap};
+pub use outcome::{Edges, End, Outcome, Place, Summary, Trap, Visits};
 pub use program::{Choice, Learnt, Program, Stage, register_limit, to_wasm, to_wasm_of};
 pub use source::{Polled, Source};
 pub use trace::Trace;

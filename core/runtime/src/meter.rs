@@ -1,5 +1,6 @@
 //! Figures of a fleet while its runs go on.
 
+use crate::Visits;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,7 @@ struct Counts {
     kernel: AtomicU64,
     transfer: AtomicU64,
     calls: AtomicU64,
+    visits: [AtomicU64; 2],
     now: [AtomicU64; 5],
     observer: OnceLock<Observer>,
 }
@@ -73,6 +75,13 @@ impl Meter {
         Duration::from_nanos(self.0.calls.load(Relaxed))
     }
 
+    /// How often VMs and warps entered functions and turned loops, if the program counts that
+    /// ([`crate::ProgramOptions::profile`]).
+    pub fn visits(&self) -> Visits {
+        let [lanes, warps] = [0, 1].map(|at| self.0.visits[at].load(Relaxed));
+        Visits { lanes, warps }
+    }
+
     /// What is so now.
     pub fn now(&self) -> Gauges {
         let [vms, busy, waiting, device_bytes, pinned_bytes] = [0, 1, 2, 3, 4].map(|at| self.0.now[at].load(Relaxed));
@@ -94,6 +103,12 @@ impl Meter {
 
     pub(crate) fn add_host_calls(&self, time: Duration) {
         add(&self.0.calls, time);
+    }
+
+    pub(crate) fn add_visits(&self, visits: Visits) {
+        for (all, more) in self.0.visits.iter().zip([visits.lanes, visits.warps]) {
+            all.fetch_add(more, Relaxed);
+        }
     }
 
     pub(crate) fn set(&self, now: Gauges) {

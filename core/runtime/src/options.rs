@@ -55,7 +55,8 @@ pub struct ProgramOptions {
     pub interpret: bool,
     /// Frame every function and suspend at every call (tests).
     pub force_framed: bool,
-    /// Count loop back-edges by kind of function.
+    /// Count how often VMs and warps enter functions and turn loops ([`crate::Fleet::visits`], [`crate::Meter::visits`]),
+    /// and turns by kind of function. The cache keeps such a program apart; what earlier runs found out holds for it, too.
     pub profile: bool,
     /// Where the files of guests are ([`FleetOptions::files`]; [`Files::at`]). Programs that use none are the same either
     /// way.

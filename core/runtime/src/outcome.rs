@@ -32,6 +32,29 @@ pub struct Outcome {
     pub files: Vec<(String, Vec<u8>)>,
 }
 
+/// How often VMs entered functions or turned loops, in a program made with [`crate::ProgramOptions::profile`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Visits {
+    /// Each VM counts.
+    pub lanes: u64,
+    /// Those of a warp that came together count once. 0 on a device that does not tell.
+    pub warps: u64,
+}
+
+impl Visits {
+    /// How many lanes of a warp came together, in the mean.
+    pub fn active_lanes(self) -> Option<f64> {
+        (self.warps > 0).then(|| self.lanes as f64 / self.warps as f64)
+    }
+}
+
+impl std::ops::AddAssign for Visits {
+    fn add_assign(&mut self, more: Self) {
+        self.lanes += more.lanes;
+        self.warps += more.warps;
+    }
+}
+
 /// How an input ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -154,7 +177,7 @@ impl std::ops::AddAssign for Summary {
 }
 
 /// Loop back-edges that were executed, by where they lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Edges {
     /// In direct functions.
     pub direct: u64,

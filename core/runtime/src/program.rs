@@ -397,6 +397,7 @@ impl Program {
             interleave,
             alignment,
             interpret: true,
+            profile: false,
             ..self.0.options.clone()
         };
         options.without.insert(Opt::MergeFunctions);
@@ -539,7 +540,7 @@ fn violated_key(kind: &str, wasm: &[u8]) -> Key {
 
 /// Measurements hold for the code that was measured, so this is the key of the program with the default tuning.
 fn tuning_key(backend: &str, info: &DeviceInfo, wasm: &[u8], asked: &ProgramOptions) -> Option<Key> {
-    meta_key(backend, info, wasm, &asked.for_device(info))
+    meta_key(backend, info, wasm, &Options { profile: false, ..asked.for_device(info) })
 }
 
 /// Everything that a translated module depends on.

@@ -725,6 +725,36 @@ fn loops_are_counted_for_each_input() {
 }
 
 #[test]
+fn visits_are_those_of_all_vms() {
+    let text = r#"(module
+      (func $leaf (param i64) (result i64) (i64.sub (local.get 0) (i64.const 1)))
+      (func $unused (drop (call $leaf (i64.const 1))))
+      (func (export "count") (param $n i64)
+        (loop $more (br_if $more (i64.gt_s (local.tee $n (call $leaf (local.get $n))) (i64.const 0))))))"#;
+    for force_framed in [false, true] {
+        let program = program(&cpu(), text, &ProgramOptions { profile: true, force_framed, ..options(32) });
+        let options = FleetOptions { vms: Some(64), ..Default::default() };
+        let mut fleet = Fleet::new(&program, &options, None).expect("there is room");
+        for runs in 1..=2 {
+            run(&mut fleet, "count", (1..=100).map(|n| Input::args(vec![Value::I64(n)])).collect());
+            // Where the loop became states it counts at its head.
+            let turns = if force_framed { 5050 } else { 4950 };
+            let points = program.meta().points.iter().map(|point| (point.function, point.turn.is_some()));
+            let visits = fleet.visits().expect("they are there");
+            let counted: Vec<_> = points.zip(visits.iter().map(|visits| visits.lanes)).collect();
+            let expected = [((0, false), 5050 * runs), ((2, false), 100 * runs), ((2, true), turns * runs)];
+            assert_eq!(counted, expected, "{force_framed}");
+            assert!(visits.iter().all(|visits| visits.active_lanes() == Some(1.0)), "{visits:?}");
+            let all = options.meter.visits();
+            assert_eq!((all.lanes, all.warps), ((5150 + turns) * runs, (5150 + turns) * runs), "{force_framed}");
+        }
+    }
+    let mut fleet = fleet(text, 32, &FleetOptions::default());
+    run(&mut fleet, "count", vec![Input::args(vec![Value::I64(3)])]);
+    assert_eq!(fleet.visits().expect("a list"), [], "only a program that is made for it counts");
+}
+
+#[test]
 fn a_run_can_be_cancelled() {
     let mut fleet = fleet(GUEST, 32, &FleetOptions::default());
     let handle = fleet.cancel_handle();

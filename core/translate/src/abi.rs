@@ -110,11 +110,26 @@ pub enum Word {
     EdgesFramed = 23,
     /// Where the VM's own environment begins in `Input`, and 1 more; 0 if it has that of all ([`Arg::Env`]) (host).
     Environment = 24,
+    /// `--profile`: how often it came to a [`Point`] in this launch (the host begins with 0).
+    Visits = 25,
+    /// `--profile`: in how many of them it was the first of the lanes of its warp that came there together.
+    WarpVisits = 26,
 }
 
 impl Word {
-    /// Number of rows.
-    pub const COUNT: usize = 25;
+    /// Number of rows. In a program that is profiled two follow for each [`Point`], which the host clears once: all visits,
+    /// and those of warps.
+    pub const COUNT: usize = 27;
+}
+
+/// Where a program that is profiled counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Point {
+    /// The function, by its index in the module.
+    pub function: u32,
+    /// The entry of the function, or the end of each turn of the loop at this wasm byte offset. A loop that became states
+    /// counts where a turn begins, so once more each time that it begins itself.
+    pub turn: Option<u32>,
 }
 
 /// In [`Word::Stdin`]: `serverless_invoke` has given the VM its request.
@@ -406,6 +421,8 @@ pub struct Plan {
     pub frame: u64,
     /// Addresses within an area of a tile need 64 bits.
     pub wide: bool,
+    /// Rows of the state words: [`Word::COUNT`], and those of the [`Point`]s.
+    pub words: u32,
 }
 
 impl Plan {

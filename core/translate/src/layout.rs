@@ -1,6 +1,6 @@
 //! The memory layout of a VM (head, slot, linear memory, guard, frames), and the numbers of the states.
 
-use crate::abi::{PAGE, Plan, files};
+use crate::abi::{PAGE, Plan, Point, Word, files};
 use crate::analysis::{Colours, World, post_order};
 use crate::host::{FILES_REQUEST, FilesAt, REQUEST};
 use crate::ir::{Callee, Memory, Program, Stmt, walk};
@@ -51,6 +51,8 @@ pub struct Layout {
     largest_frames: [Vec<u32>; 2],
     /// Accesses are assumed to be aligned as their hints say, and that is tested.
     pub natural: bool,
+    /// Where a program that is profiled counts, in their order.
+    pub points: Vec<Point>,
 }
 
 /// Frame of a direct function that the trampoline enters: return state, then parameters or results.
@@ -195,6 +197,7 @@ impl Layout {
         let memory = program.memory.limit + guard;
         // Nor with more memory; and other tests of bounds take all of it for granted.
         let memory_first = if sized && !colours.keeps { first(&program.memory) } else { program.memory.limit };
+        let points = if options.profile { points(program) } else { Vec::new() };
         let plan = Plan {
             lanes: options.lanes,
             cell: options.cell,
@@ -210,6 +213,7 @@ impl Layout {
             frames_limit,
             frame: largest,
             wide: head.max(memory).max(frames_limit) * u64::from(options.lanes) >= 1 << 32,
+            words: (Word::COUNT + 2 * points.len()) as u32,
         };
         if frames_limit >= 1 << 31 {
             return Err(Error::Limit(format!("{frames_limit} bytes of frames are too many; give a smaller --stack")));
@@ -230,6 +234,7 @@ impl Layout {
             recursive,
             largest_frames,
             natural,
+            points,
         })
     }
 
@@ -251,6 +256,11 @@ impl Layout {
         self.largest_frames[world as usize][colours.graph.node(callee) as usize]
     }
 
+    /// The number of a point, if there is one.
+    pub fn point(&self, function: u32, turn: Option<u32>) -> Option<usize> {
+        self.points.binary_search(&Point { function, turn }).ok()
+    }
+
     /// The first bytes of every VM.
     pub fn head(&self, program: &Program) -> Vec<u8> {
         let mut head = vec![0u8; self.plan.head as usize];
@@ -266,6 +276,26 @@ impl Layout {
         }
         head
     }
+}
+
+/// The entries and loops of all functions. All versions of the code have the same, and so have those that assume more or
+/// less.
+fn points(program: &Program) -> Vec<Point> {
+    let mut points = BTreeSet::new();
+    for (i, function) in program.functions.iter().enumerate() {
+        let point = |turn| Point { function: function.part_of.unwrap_or(i as u32), turn };
+        if function.part_of.is_none() && function.bodies().next().is_some() {
+            points.insert(point(None));
+        }
+        for stmts in function.lists() {
+            walk(stmts, &mut |stmt| {
+                if let Stmt::Loop { at, .. } | Stmt::Edge { head: true, at } = stmt {
+                    points.insert(point(Some(*at)));
+                }
+            });
+        }
+    }
+    points.into_iter().collect()
 }
 
 /// For each node of the call graph: the largest frame that a trampoline of this world pushes for it.

@@ -16,7 +16,7 @@ pub mod wasm;
 
 pub use analysis::Colour;
 
-use abi::Plan;
+use abi::{Plan, Point};
 use host::FilesAt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -176,7 +176,8 @@ pub struct Options {
     pub interpret: bool,
     /// Frame every function, and suspend at every call (tests).
     pub force_framed: bool,
-    /// Count loop back-edges by kind of function.
+    /// Count how often VMs and warps come to each [`abi::Point`], and loop back-edges by kind of function. An interpreter
+    /// counts nothing.
     pub profile: bool,
     /// VMs of a program with an event loop keep their state from one request to the next; else each request begins with
     /// the same state.
@@ -276,6 +277,8 @@ pub struct Meta {
     pub init: Option<u32>,
     /// A name for each function, imports included.
     pub functions: Vec<String>,
+    /// If it is profiled: where it counts.
+    pub points: Vec<Point>,
     /// The start contents of memory.
     pub image: Image,
     /// VMs wait for the host, and `fd_write` flushes instead of filling up.
@@ -500,7 +503,7 @@ pub fn translate(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
 
 fn translate_here(wasm: &[u8], options: &Options) -> Result<Kernel, Error> {
     if options.interpret {
-        return interpreted(wasm, options);
+        return interpreted(wasm, &Options { profile: false, ..options.clone() });
     }
     let Lowered { program, facts, layout, image, shared, .. } = lower_here(wasm, options)?;
     let (header, units) = dialect::write(&program, &facts, &layout, options, None, bound(wasm.len()))?;
@@ -567,6 +570,7 @@ fn meta(
         entries: program.entries.iter().map(entry).collect(),
         init: program.init.map(&state),
         functions: program.functions.iter().map(ir::Function::name).collect(),
+        points: layout.points.clone(),
         image,
         remote: facts.remote,
         events: makes(host::Call::ServerlessInvoke),

@@ -31,6 +31,7 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "device-files" => options.files = FilesAt::Device,
             "force-framed" => options.force_framed = true,
             "interpret" => options.interpret = true,
+            "profile" => options.profile = true,
             other => return Err(format!("unknown option {other}")),
         }
     }

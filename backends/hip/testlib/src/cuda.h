@@ -5,6 +5,7 @@
 #define __builtin_amdgcn_workitem_id_x() threadIdx.x
 #define __builtin_amdgcn_workgroup_size_x() blockDim.x
 #define __builtin_amdgcn_is_private(p) __isLocal(p)
+#define __builtin_amdgcn_readfirstlane(v) __shfl_sync(__activemask(), v, __ffs((int)__activemask()) - 1)
 #define __builtin_clz(v) __clz((int)(v))
 #define __builtin_clzll(v) __clzll((long long)(v))
 #define __builtin_popcount __popc

@@ -2,7 +2,7 @@
 
 use super::source::{Item, Source};
 use crate::Usage;
-use crate::args::{Folder, MapArgs, VmArgs};
+use crate::args::{FileArgs, Folder, VmArgs};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use vectorvisor::{Bytes, Input};
@@ -74,13 +74,13 @@ fn have(texts: &[String], words: &[&str]) -> bool {
 
 /// The folder of inputs as guests have to be given it for paths in their arguments, if it is not given to them already;
 /// and their name for it.
-pub fn root(args: &MapArgs) -> (Option<Folder>, Option<String>) {
-    let Some(input) = args.input.as_deref().filter(|input| input.is_dir()) else { return (None, None) };
-    if !have(&args.args, &["{}", "{.}", "{//}"]) {
+pub fn root(input: Option<&Path>, args: &[String], files: &FileArgs) -> (Option<Folder>, Option<String>) {
+    let Some(input) = input.filter(|input| input.is_dir()) else { return (None, None) };
+    if !have(args, &["{}", "{.}", "{//}"]) {
         return (None, None);
     }
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.into());
-    let inside = args.vm_args.files.dir.iter().find_map(|folder| {
+    let inside = files.dir.iter().find_map(|folder| {
         let below = whole(input).strip_prefix(whole(&folder.host)).ok()?.to_path_buf();
         let guest = PathBuf::from(&folder.guest).join(below);
         Some(guest.to_string_lossy().trim_end_matches('/').to_string())
@@ -97,31 +97,27 @@ pub fn root(args: &MapArgs) -> (Option<Folder>, Option<String>) {
 }
 
 impl Template {
-    /// For inputs of a command line; `words` are the program's name and its arguments, and `root` is as [`root`] says.
+    /// For inputs of a command line; `words` are the program's name and its arguments, `scratch` is whether guests have a
+    /// folder in memory, and `root` is as [`root`] says.
     pub fn new(
-        args: &MapArgs,
         words: &[String],
+        collect: &[String],
+        scratch: bool,
         root: Option<String>,
         source: &mut Source,
         lines: bool,
     ) -> Result<Self> {
-        if args.collect.len() > 1 && !lines {
+        if collect.len() > 1 && !lines {
             let text = "several --collect need --out FILE.jsonl, where each result has all files; a folder has one for each input";
             return Err(Usage(text.into()).into());
         }
         let all: Vec<&str> = PLACEHOLDERS.iter().map(|(word, _)| *word).chain([NUMBER]).collect();
-        let by_name = have(&args.args, &["{}"]);
+        let args = words.get(1..).unwrap_or_default();
+        let by_name = have(args, &["{}"]);
         if by_name {
             source.by_name();
         }
-        Ok(Self {
-            words: words.to_vec(),
-            filled: have(&args.args, &all),
-            collect: args.collect.clone(),
-            root,
-            by_name,
-            scratch: args.vm_args.files.scratch.is_some(),
-        })
+        Ok(Self { words: words.to_vec(), filled: have(args, &all), collect: collect.to_vec(), root, by_name, scratch })
     }
 
     /// Whether inputs may have arguments or variables of their own. Lines may.

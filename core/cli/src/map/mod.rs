@@ -5,6 +5,7 @@ mod given;
 mod journal;
 mod lines;
 mod output;
+pub mod profile;
 mod queue;
 mod source;
 mod stats;
@@ -58,7 +59,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let bytes = setup::read(&args.program)?;
     let (drivers, devices) = setup::devices(&args.device)?;
     // Guests that are told paths of inputs have to be able to open them.
-    let (folder, root) = given::root(args);
+    let (folder, root) = given::root(args.input.as_deref(), &args.args, &args.vm_args.files);
     let vm_args = given::with_folder(&args.vm_args, folder);
     let given = setup::files(&vm_args.files, [&bytes[..]])?;
     let mut options = setup::fleet_options(&vm_args, &args.program, &args.args, args.vms, given)?;
@@ -71,7 +72,8 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         (Some(range), _) => Source::numbers(range),
         (None, input) => Source::open(input.as_deref().unwrap_or(Path::new("-")), &args.output)?,
     };
-    let template = Template::new(args, &options.args, root, &mut source, for_lines)?;
+    let scratch = vm_args.files.scratch.is_some();
+    let template = Template::new(&options.args, &args.collect, scratch, root, &mut source, for_lines)?;
     options.own_arguments = template.own_arguments(&source);
     let header = Header::new(args, &bytes, &source);
     let resumed = resumed(args, &header, &mut source, for_lines)?;

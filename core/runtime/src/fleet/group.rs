@@ -9,7 +9,7 @@ use super::sizes::{APART, Limits, MAX_OUT};
 use super::staging::{Staging, lasted, padded};
 use super::timekeeper::Timekeeper;
 use super::words::Words;
-use crate::{DeviceKind, Error, Program, Result};
+use crate::{DeviceKind, Error, Program, Result, Visits};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::{Buffer, BufferId, Device, Error as DriverError, Event, HostVisible, Language, Queue};
@@ -27,6 +27,8 @@ const LONGEST: u64 = 1 << 62;
 const EARLY: Duration = Duration::from_millis(1);
 /// How much longer than twice the time of most of its VMs a launch goes on before another group takes the next inputs.
 const LINGER: Duration = Duration::from_millis(20);
+/// Most bytes of the points' rows that are sent or fetched at once, unless two rows have more.
+const PIECE: usize = 16 << 20;
 /// Initial capacity of the buffer for packed inputs, in bytes.
 const INPUT: usize = 64 << 10;
 
@@ -160,6 +162,8 @@ pub struct Group {
     received: Option<Event>,
     /// Time of transfers that have ended, until it is taken.
     pub transfers: Duration,
+    /// With `profile`: visits of VMs that have come back, until they are taken.
+    pub visits: Visits,
     run: Option<Event>,
     /// The program of the present or last launch; keeps its kernels alive.
     program: Program,
@@ -173,6 +177,7 @@ impl Group {
         let vms = vms as usize;
         let early = sees_early(&device.info().language);
         let words = Words::new(device, vms, early)?;
+        let words_device = Buffer::new(device, 8 * u64::from(plan.words) * vms as u64)?;
         let stop = Arc::new(HostVisible::new(device)?);
         let kept = matches!(common.limit, Limit::Time(_)) && !device.info().timer;
         let kept = kept || common.program.meta().kept_time;
@@ -187,7 +192,7 @@ impl Group {
             memory: None,
             with_memory: 0,
             with_output: 0,
-            words_device: Buffer::new(device, words.bytes() as u64)?,
+            words_device,
             words,
             input: Buffer::new(device, INPUT as u64 + SLACK)?,
             input_used: 0,
@@ -217,9 +222,11 @@ impl Group {
             sent: None,
             received: None,
             transfers: Duration::ZERO,
+            visits: Visits::default(),
             run: None,
             program: common.program.clone(),
         };
+        group.clear_points()?;
         group.allocate(common, false)?;
         Ok(group)
     }
@@ -447,6 +454,10 @@ impl Group {
         }
         let reset = self.launched.iter().any(|&vm| self.words.get(Word::Reset, vm as usize) != 0);
         let profile = common.program.options().profile;
+        if profile {
+            self.words.clear(Word::Visits);
+            self.words.clear(Word::WarpVisits);
+        }
         let args = self.args(common)?;
         let kernels = common.program.kernels();
         // From here on the pinned buffers belong to the device, also if one of the calls fails.
@@ -527,7 +538,8 @@ impl Group {
     /// Another group like this one, with `most` VMs at most, and as have `room`.
     pub fn another(&self, common: &Common, quota: Quota, most: usize, room: u64) -> Result<Self> {
         let lanes = self.lanes as usize;
-        let each = quota.region(&common.program.meta().plan) + quota.output + Word::COUNT as u64 * 8;
+        let plan = &common.program.meta().plan;
+        let each = quota.region(plan) + quota.output + u64::from(plan.words) * 8;
         let fit = usize::try_from(room / each.max(1)).unwrap_or(usize::MAX);
         let vms = self.vms.min(most.max(lanes)).min(fit) / lanes * lanes;
         if vms == 0 {
@@ -558,6 +570,40 @@ impl Group {
         Ok(ended)
     }
 
+    /// Counts the visits of VMs that have come back.
+    pub fn count_visits(&mut self, vms: impl Iterator<Item = u32>) {
+        for vm in vms {
+            let [lanes, warps] = [Word::Visits, Word::WarpVisits].map(|word| self.words.get(word, vm as usize));
+            self.visits += Visits { lanes, warps };
+        }
+    }
+
+    /// What the VMs counted at each point since the group was made. No launch may be in flight.
+    pub fn points(&self) -> Result<Vec<Visits>> {
+        let (row, mut at) = (8 * self.vms, self.words.bytes() as u64);
+        let mut sums = Vec::new();
+        let mut rows = vec![0; (PIECE / row).max(2) / 2 * 2 * row];
+        while at < self.words_device.bytes() {
+            let bytes = rows.len().min((self.words_device.bytes() - at) as usize);
+            self.queue.read(&self.words_device, at, &mut rows[..bytes])?;
+            let sum = |row: &[u8]| row.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).sum();
+            let pairs = rows[..bytes].chunks_exact(2 * row).map(|pair| pair.split_at(row));
+            sums.extend(pairs.map(|(lanes, warps)| Visits { lanes: sum(lanes), warps: sum(warps) }));
+            at += bytes as u64;
+        }
+        Ok(sums)
+    }
+
+    /// The VMs begin to count.
+    fn clear_points(&mut self) -> Result<()> {
+        let (begin, end) = (self.words.bytes() as u64, self.words_device.bytes());
+        let zeros = vec![0; PIECE.min((end - begin) as usize)];
+        for at in (begin..end).step_by(PIECE) {
+            self.queue.write(&self.words_device, at, &zeros[..PIECE.min((end - at) as usize)])?;
+        }
+        Ok(())
+    }
+
     /// Waits for the launch. Returns how long it took, and when the program's kernel began and ended, in nanoseconds of the
     /// device's clock.
     pub fn finish(&mut self) -> Result<(Duration, (u64, u64))> {
@@ -571,7 +617,13 @@ impl Group {
         let transfers = [self.sent.take(), self.received.take()];
         if ended.is_ok() {
             self.transfers += transfers.iter().flatten().map(lasted).sum::<Duration>();
-            self.words.arrived(&self.launched, self.program.options().profile);
+            let profile = self.program.options().profile;
+            self.words.arrived(&self.launched, profile);
+            if profile {
+                let launched = std::mem::take(&mut self.launched);
+                self.count_visits(launched.iter().copied());
+                self.launched = launched;
+            }
         }
         // Others, which wait for a launch of their own, may lie in tiles that this one did not reach.
         for &vm in &self.launched {

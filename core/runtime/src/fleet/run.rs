@@ -687,6 +687,9 @@ impl<'a> Run<'a> {
         }
         let taken = |vm: &u32| fates.binary_search_by_key(vm, |(vm, _)| *vm).is_ok();
         fleet.groups[g].launched.retain(|vm| !taken(vm));
+        if fleet.common.program.options().profile {
+            fleet.groups[g].count_visits(fates.iter().map(|(vm, _)| *vm));
+        }
         fleet.groups[g].note_few();
         if !fates.is_empty() {
             self.settle(g, fates)?;
@@ -759,6 +762,7 @@ impl<'a> Run<'a> {
             && let Some(group) = fleet.groups.pop_if(|group| !group.in_flight && group.occupied == 0)
         {
             fleet.cancel.forget(&group.stop);
+            fleet.keep_points(&group);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::image::SLACK;
 use super::job::Quota;
 use crate::{DeviceInfo, DeviceKind, Error, FleetOptions, Result};
-use vectorvisor_translate::abi::{PAGE, Plan, Word};
+use vectorvisor_translate::abi::{PAGE, Plan};
 
 /// VMs for each core: enough that the work of a launch outweighs its overhead, and few, since a VM whose memory is in
 /// the caches and has its pages is faster (bzip2, which has 8 MB, took 1.6 times as long with 64 in one group, on busy
@@ -104,7 +104,7 @@ pub fn sizes(
     };
     let out = options.out_capacity.map(u64::from).or(need.output).unwrap_or_else(default_out);
     let out_capacity = whole_lines(out.min(options.most_output.unwrap_or(u64::MAX))).min(MAX_OUT);
-    let beside = lanes * (out_capacity + Word::COUNT as u64 * 8);
+    let beside = lanes * (out_capacity + u64::from(plan.words) * 8);
     let tile = region.saturating_add(beside);
     // The rest is for inputs, larger outputs and other users of the device.
     let budget = info.memory / 10 * 6 / u64::from(options.sharers.max(1));
@@ -179,6 +179,7 @@ pub const MAX_OUT: u64 = (1 << 32) - 64;
 mod tests {
     use super::*;
     use vectorvisor_driver::Language;
+    use vectorvisor_translate::abi::Word;
 
     fn info(kind: DeviceKind, memory: u64, max_alloc: u64) -> DeviceInfo {
         DeviceInfo {
@@ -217,6 +218,7 @@ mod tests {
             frames_limit: 0,
             frame: 0,
             wide: false,
+            words: Word::COUNT as u32,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use vectorvisor_driver::{Device, Pinned, Result};
 use vectorvisor_translate::abi::Word;
 
-/// Rows that a kernel may change, all at the front. The rest is only written by the host, except the two of `profile`.
+/// Rows that a kernel may change, all at the front. The rest is only written by the host, except those of `profile`.
 const CHANGED: usize = Word::Time as usize + 1;
 
 fn take(all: usize, rows: usize, vms: &[u32], from: &[u8], to: &mut [u8]) {
@@ -55,7 +55,7 @@ impl Words {
         self.pinned.len() + self.arriving.as_ref().map_or(0, |arriving| arriving.len())
     }
 
-    /// Bytes of all rows.
+    /// Bytes of all rows but those of the points, which only the device has.
     pub fn bytes(&self) -> usize {
         Word::COUNT * self.vms * 8
     }

@@ -7,6 +7,7 @@ static thread_local vv_place vv_here;
 #define __builtin_amdgcn_workitem_id_x() vv_here.item
 #define __builtin_amdgcn_workgroup_size_x() vv_here.size
 #define __builtin_amdgcn_is_private(p) 1
+#define __builtin_amdgcn_readfirstlane(v) (v)
 #define __builtin_assume(x)
 typedef void *vv_any;
 /* Every kernel is called with 12 arguments; the calling convention lets one that takes fewer ignore the rest. */

@@ -73,6 +73,9 @@ impl Writer<'_> {
             line!(s, "VV_DEEP_HERE({})", s.leave);
         }
         self.prologue(&mut s, &body.stmts, self.p.types[function.ty as usize].params.len());
+        if function.part_of.is_none() {
+            self.visit(&mut s, None);
+        }
         self.list(&mut s, &body.stmts);
         if !body.stmts.last().is_some_and(Stmt::ends) {
             line!(s, "{}{};", s.put(), s.leave);

@@ -131,6 +131,11 @@ impl Writer<'_> {
             header.push('\n');
             header.push_str(include_str!("../prelude/files.h"));
         }
+        if self.o.profile {
+            header.push('\n');
+            header.push_str(Printer::of(self.o.target).leads());
+            header.push_str(include_str!("../prelude/profile.h"));
+        }
         let mut parts = Parts::default();
         self.table(&mut header, &mut parts);
         if let Some((code, at)) = self.code {
@@ -267,6 +272,11 @@ impl Writer<'_> {
         for (name, word) in words {
             def(&format!("VV_WORD_{name}"), word as u64, "");
         }
+        if self.o.profile {
+            def("VV_WORD_VISITS", Word::Visits as u64, "");
+            def("VV_WORD_WARP_VISITS", Word::WarpVisits as u64, "");
+            def("VV_WORD_POINTS", Word::COUNT as u64, "u");
+        }
         let pars = [
             ("VMS", Par::Vms),
             ("OUT", Par::OutCapacity),
@@ -354,6 +364,12 @@ impl Writer<'_> {
             let _ = write!(fields, "{} g{g}; ", ctype(ty));
             let _ = write!(loads, "vm->g{g} = {}; ", from_bits(ty, &format!("vv_w64(vm->head, {at}u)")));
             let _ = write!(saves, "vv_sw64(vm->head, {at}u, {}); ", to_bits(ty, &format!("vm->g{g}")));
+        }
+        if self.o.profile {
+            fields.push_str("u64 visits; u64 warp_visits; ");
+            loads.push_str("vm->visits = 0; vm->warp_visits = 0; ");
+            saves.push_str("VV_WORD(vm, VV_WORD_VISITS) = vm->visits; ");
+            saves.push_str("VV_WORD(vm, VV_WORD_WARP_VISITS) = vm->warp_visits; ");
         }
         let results = self.p.types.iter().map(|t| t.results.len()).max().unwrap_or(0);
         for i in 1..results {

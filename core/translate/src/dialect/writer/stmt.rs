@@ -144,6 +144,13 @@ impl Writer<'_> {
         line!(s, "VV_EDGE({}u, {at}u, {})", s.reported, s.leave);
     }
 
+    /// Counts at a point of a program that is profiled.
+    pub(super) fn visit(&self, s: &mut Scope<'_>, turn: Option<u32>) {
+        if let Some(point) = self.l.point(s.reported, turn) {
+            line!(s, "vv_visit(vm, {point}u);");
+        }
+    }
+
     /// A test that traps.
     pub(super) fn trap_if(&self, s: &mut Scope<'_>, test: &str, kind: &str, at: u32) {
         line!(s, "if ({test}) {{ {}vv_trap(vm, {kind}, {}); {}; }}", s.put(), s.site(at), s.leave);
@@ -407,6 +414,10 @@ impl Writer<'_> {
                     line!(s, "VV_COUNT(vm, framed);");
                 }
                 self.edge(s, *at);
+                // Behind what may end the VM: it may go on here. A direct function has counted at its top.
+                if s.framed {
+                    self.visit(s, head.then_some(*at));
+                }
             }
             Stmt::Restore { vars } => {
                 for v in vars {
@@ -523,6 +534,7 @@ impl Writer<'_> {
         }
         line!(s, "L{}: ;", label.0);
         line!(s, "VV_COUNT(vm, {});", if s.framed { "state" } else { "direct" });
+        self.visit(s, Some(at));
         if !strides.is_empty() {
             line!(s, "if (VV_SPENT_OR(iterations-- == 0)) break;");
         } else if quiet {
