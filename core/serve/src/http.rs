@@ -29,6 +29,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use vectorvisor::End;
+use vectorvisor_batch::Format;
 
 type App = Arc<Server>;
 
@@ -338,19 +339,11 @@ async fn many(
     let ended = async {
         let service = service(&server, name.as_deref())?;
         let bad = |text: String| Box::new(service.failed(Reason::Bad, &text, b""));
-        let any = match order.order.as_deref() {
-            None | Some("in") => false,
-            Some("any") => true,
-            Some(other) => return Err(bad(format!("order={other} is not an order; it is `in`, or `any`"))),
-        };
+        let any = vectorvisor_batch::any_order(order.order.as_deref()).map_err(bad)?;
         let queue = service.queue.clone();
-        let kind = header_text(request.headers(), &header::CONTENT_TYPE);
-        let Some(format) = batch::Format::of(&kind) else {
-            let text = format!(
-                "a batch is application/x-ndjson, application/msgpack or application/octet-stream, and not {kind:?}"
-            );
-            return Err(Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text, b"")));
-        };
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let format = Format::of(kind.unwrap_or_default());
+        let format = format.map_err(|why| Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &why, b"")))?;
         let id = request.extensions().get::<RequestId>().map(|id| id.text().to_owned()).unwrap_or_default();
         let (body, env, room) = body(&server, service, request, true).await?;
         let requests = format.requests(body).map_err(bad)?;
@@ -362,18 +355,10 @@ async fn many(
     ended.await.unwrap_or_else(|response: Box<Response>| *response)
 }
 
-fn header_text(headers: &HeaderMap, name: &HeaderName) -> String {
-    let text = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
 /// An answer that is not a program's output.
 fn error(status: StatusCode, text: &str, stderr: &[u8]) -> Response {
-    let mut body = serde_json::json!({ "error": text });
-    if !stderr.is_empty() {
-        body["stderr"] = String::from_utf8_lossy(stderr).into();
-    }
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+    let body = vectorvisor_batch::error(text, stderr);
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 impl Reason {

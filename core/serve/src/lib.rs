@@ -17,7 +17,6 @@
 mod batch;
 mod cgi;
 mod http;
-pub mod lines;
 mod metrics;
 mod page;
 mod queue;

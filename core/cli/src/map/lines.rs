@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use vectorvisor_serve::lines::Answer;
+use vectorvisor_batch::lines::Answer;
 
 /// A file of JSON lines.
 pub struct Lines {

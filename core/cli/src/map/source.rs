@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use vectorvisor::Bytes;
-use vectorvisor_serve::lines::{self, More};
+use vectorvisor_batch::lines::{self, More};
 
 /// One input.
 pub struct Item {
