@@ -571,6 +571,10 @@ pub struct ServeArgs {
     /// when the server ends, in Chrome's trace format, which https://ui.perfetto.dev shows; of each the first million.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Programs count how many lanes of a warp are active (see `profile`), for /metrics and the page, which takes time.
+    /// They are not autotuned, nor interpreted until they are compiled.
+    #[arg(long)]
+    pub profile: bool,
     /// Encrypt connections (HTTPS), with this certificate (PEM), behind which stand those of its issuers.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

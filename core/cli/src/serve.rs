@@ -15,7 +15,9 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use vectorvisor::{Autotuning, BackendSpec, DeviceKind, Drivers, Engine, FilesAt, Meter, Program, Trace};
+use vectorvisor::{
+    Autotuning, BackendSpec, DeviceKind, Drivers, Engine, FilesAt, Meter, Program, ProgramOptions, Trace,
+};
 use vectorvisor_serve::{Device, Limits, Options, Server, Tls};
 
 /// Time that a request may compute where `--timeout` does not say: none may occupy the device for ever.
@@ -34,6 +36,7 @@ fn many_queues() {
 /// Runs the subcommand; returns the exit code.
 pub fn serve(args: &ServeArgs) -> Result<i32> {
     many_queues();
+    setup::may_profile(&args.translate, args.profile)?;
     let quiet = args.vm_args.quiet;
     let log = args.log.as_deref().unwrap_or(if quiet { "error" } else { "info" });
     let filter: Targets = log.parse().map_err(|error| Usage(format!("--log {log}: {error}")))?;
@@ -119,7 +122,7 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
 fn autotunes(args: &ServeArgs) -> bool {
     match setup::autotuning(&args.translate) {
         Autotuning::Now => true,
-        Autotuning::Auto => args.programs.len() == 1,
+        Autotuning::Auto => args.programs.len() == 1 && !args.profile,
         Autotuning::Never => false,
     }
 }
@@ -161,6 +164,7 @@ fn prepare(
     let one = |spec: &BackendSpec, name: Option<&str>| -> Result<(BackendSpec, Vec<Program>)> {
         let engine = Engine::open(drivers, spec, setup::quirks(&args.device))?;
         let options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
+        let options = ProgramOptions { profile: args.profile, ..options };
         let programs = bytes.iter().map(|(path, bytes)| {
             let mut tell = |stage: vectorvisor::Stage<'_>| {
                 progress.lock().unwrap_or_else(PoisonError::into_inner).stage_of(name, stage);

@@ -93,6 +93,19 @@ pub fn program(
     make(engine, bytes, options, progress).with_context(|| path.display().to_string())
 }
 
+/// An error if a program is to count (`profiled`) where it cannot.
+pub fn may_profile(args: &TranslateArgs, profiled: bool) -> Result<()> {
+    let why = match (args.interpret, args.interleave) {
+        _ if !profiled => return Ok(()),
+        (InterpretArg::Always, _) => "an interpreter counts nothing; leave out --interpret",
+        (_, Interleave::Tune) => {
+            "--interleave tune measures programs that do not count; auto takes what an earlier run without profile chose"
+        }
+        _ => return Ok(()),
+    };
+    Err(Usage(why.into()).into())
+}
+
 /// An export that is not there is a mistake on the command line.
 pub fn usage(error: anyhow::Error) -> anyhow::Error {
     let translating = |e: &TranslateError| matches!(e, TranslateError::NoExport { .. });

@@ -217,7 +217,8 @@ impl Server {
         let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name), devices.clone()));
         let mut service = Service { name: name.to_owned(), queue: queue.clone(), devices: Vec::new() };
         for (number, (Device { name: device, program, fleet: options }, fleet)) in ready.into_iter().enumerate() {
-            let figures = self.metrics.on_device(name, &device, options.meter.clone());
+            let profiled = program.options().profile;
+            let figures = self.metrics.on_device(name, &device, options.meter.clone(), profiled);
             let model = program.engine().info().name.clone();
             let (broken, owned) = (self.broken.clone(), name.to_owned());
             let give_up = move || {

@@ -6,7 +6,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::sync::{Mutex, PoisonError};
-use vectorvisor::{Gauges, Meter};
+use vectorvisor::{Gauges, Meter, Visits};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,7 @@ pub struct Metrics {
     waiting: IntGaugeVec,
     counts: [CounterVec; 4],
     gauges: [IntGaugeVec; 5],
+    visits: [IntCounterVec; 2],
     ready: IntGaugeVec,
 }
 
@@ -101,6 +102,15 @@ const GAUGES: [(&str, &str); 5] = [
     ("vms_waiting", "VMs that have a request and are in no launch: they sleep, or wait for others."),
     ("device_bytes", "Bytes of device memory of the VMs and of the buffers that grow with them."),
     ("pinned_bytes", "Bytes of page-locked host memory for transfers."),
+];
+
+/// Of programs that count them; there are no others.
+const VISITS: [(&str, &str); 2] = [
+    ("lane_visits_total", "Entries of functions and turns of loops by VMs, each on a lane of its own."),
+    (
+        "warp_visits_total",
+        "The same by warps: of the lanes that came together one counts. The quotient of both rates is the active lanes.",
+    ),
 ];
 
 /// The figures of one program.
@@ -122,6 +132,8 @@ pub struct OnDevice {
     pub packets: Histogram,
     counts: [Counter; 4],
     gauges: [IntGauge; 5],
+    /// If the program counts them: visits of VMs, and of warps.
+    visits: Option<[IntCounter; 2]>,
     ready: IntGauge,
 }
 
@@ -147,6 +159,7 @@ impl Metrics {
             waiting: IntGaugeVec::new(opts("queue_length", "Requests that wait for a VM."), &["program"])?,
             counts: all(COUNTS.map(|(name, help)| CounterVec::new(opts(name, help), &ON_DEVICE)))?,
             gauges: all(GAUGES.map(|(name, help)| IntGaugeVec::new(opts(name, help), &ON_DEVICE)))?,
+            visits: all(VISITS.map(|(name, help)| IntCounterVec::new(opts(name, help), &ON_DEVICE)))?,
             ready: IntGaugeVec::new(opts("device_ready", "1 while the device takes requests."), &ON_DEVICE)?,
             scrape: Mutex::new(()),
             registry,
@@ -163,6 +176,9 @@ impl Metrics {
         for gauges in &metrics.gauges {
             r.register(Box::new(gauges.clone()))?;
         }
+        for visits in &metrics.visits {
+            r.register(Box::new(visits.clone()))?;
+        }
         r.register(Box::new(metrics.ready.clone()))?;
         Ok(metrics)
     }
@@ -178,8 +194,8 @@ impl Metrics {
         }
     }
 
-    /// Those of one program on one device, whose launches the meter counts.
-    pub fn on_device(&self, program: &str, device: &str, meter: Meter) -> OnDevice {
+    /// Those of one program on one device, whose launches the meter counts; a program that is `profiled` counts visits.
+    pub fn on_device(&self, program: &str, device: &str, meter: Meter, profiled: bool) -> OnDevice {
         let labels = &[program, device];
         let packets = self.packets.with_label_values(labels);
         let observed = packets.clone();
@@ -189,6 +205,7 @@ impl Metrics {
             packets,
             counts: self.counts.each_ref().map(|counts| counts.with_label_values(labels)),
             gauges: self.gauges.each_ref().map(|gauges| gauges.with_label_values(labels)),
+            visits: profiled.then(|| self.visits.each_ref().map(|visits| visits.with_label_values(labels))),
             ready: self.ready.with_label_values(labels),
         }
     }
@@ -220,7 +237,16 @@ impl OnDevice {
         for (gauge, now) in self.gauges.iter().zip([vms, busy, waiting, device_bytes, pinned_bytes]) {
             gauge.set(now as i64);
         }
+        let Visits { lanes, warps } = meter.visits();
+        for (counter, now) in self.visits.iter().flatten().zip([lanes, warps]) {
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
         self.ready.set(ready.into());
+    }
+
+    /// If the program counts them: visits of VMs, and of warps.
+    pub fn visits(&self) -> Option<Visits> {
+        self.visits.as_ref().map(|_| self.meter.visits())
     }
 }
 

@@ -77,7 +77,7 @@ fn models(server: &Server) -> String {
 }
 
 fn of_device(device: &Member, ready: bool) -> Value {
-    let (meter, now) = (&device.figures.meter, device.figures.meter.now());
+    let (meter, now, visits) = (&device.figures.meter, device.figures.meter.now(), device.figures.visits());
     json!({
         "name": device.name,
         "ready": ready,
@@ -89,6 +89,8 @@ fn of_device(device: &Member, ready: bool) -> Value {
         "kernel_seconds": meter.kernel().as_secs_f64(),
         "device_bytes": now.device_bytes,
         "pinned_bytes": now.pinned_bytes,
+        "lane_visits": visits.map(|visits| visits.lanes),
+        "warp_visits": visits.map(|visits| visits.warps),
     })
 }
 

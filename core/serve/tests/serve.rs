@@ -44,9 +44,13 @@ async fn start(options: Options, fleet: FleetOptions) -> Running {
 }
 
 async fn start_with(text: &str, options: Options, fleet: FleetOptions) -> Running {
+    start_program(text, options, fleet, false).await
+}
+
+async fn start_program(text: &str, options: Options, fleet: FleetOptions, profile: bool) -> Running {
     let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &[]);
     let engine = Engine::open(&drivers, &BackendSpec::default(), Quirks::default()).expect("the cpu");
-    let program = ProgramOptions { cache: CachePolicy::Off, ..Default::default() };
+    let program = ProgramOptions { cache: CachePolicy::Off, profile, ..Default::default() };
     let program = Program::new(&engine, text.as_bytes(), &program, &mut |_| {}).expect("a program");
     let mut server = Server::new(options).expect("good options");
     server.add("echo", vec![Device { name: "cpu:0".into(), program, fleet }]).expect("room");
@@ -289,6 +293,34 @@ fn people_find_a_page_and_requests_their_ids() {
             assert!(metrics.contains(&line), "{metrics}");
         }
         server.end().await;
+    });
+}
+
+#[test]
+fn a_server_of_profiled_programs_tells_how_many_lanes_are_active() {
+    on_threads(async {
+        for profile in [false, true] {
+            let server = start_program(ECHO, Options::default(), FleetOptions::default(), profile).await;
+            let answers = server.post_as("application/x-ndjson", "/batch", "a\nu\n".repeat(50)).await.1;
+            assert_eq!(answers.lines().count(), 100);
+            // Those of a launch count a moment after its answers have gone.
+            let begin = Instant::now();
+            let (metrics, state) = loop {
+                let (metrics, state) = (server.get("/metrics").await.1, server.get("/status").await.1);
+                let state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
+                let device = &state["programs"][0]["devices"][0];
+                if !profile || device["lane_visits"] == 100 || begin.elapsed() > Duration::from_secs(60) {
+                    break (metrics, device.clone());
+                }
+            };
+            let expected = if profile { 100.into() } else { serde_json::Value::Null };
+            assert_eq!((&state["lane_visits"], &state["warp_visits"]), (&expected, &expected), "{state}");
+            for name in ["lane", "warp"] {
+                let line = format!("vectorvisor_{name}_visits_total{{device=\"cpu:0\",program=\"echo\"}} ");
+                assert_eq!(metrics.contains(&line), profile, "{metrics}");
+            }
+            server.end().await;
+        }
     });
 }
 

@@ -4,9 +4,9 @@
 use super::given::{self, Template};
 use super::label;
 use super::source::Source;
-use crate::args::{Interleave, InterpretArg, ProfileArgs};
+use crate::args::ProfileArgs;
 use crate::report::{self, Failures, Progress};
-use crate::{Usage, interrupt, setup};
+use crate::{interrupt, setup};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -20,13 +20,7 @@ const LITTLE: f64 = 0.001;
 
 /// Runs the subcommand; returns the exit code.
 pub fn profile(args: &ProfileArgs) -> Result<i32> {
-    if args.translate.interpret == InterpretArg::Always {
-        return Err(Usage("an interpreter counts nothing; leave out --interpret".into()).into());
-    }
-    if args.translate.interleave == Interleave::Tune {
-        let why = "--interleave tune measures programs that do not count; auto takes what an earlier `map` chose";
-        return Err(Usage(why.into()).into());
-    }
+    setup::may_profile(&args.translate, true)?;
     let quiet = args.vm_args.quiet;
     let bytes = setup::read(&args.program)?;
     let (folder, root) = given::root(args.input.as_deref(), &args.args, &args.vm_args.files);
