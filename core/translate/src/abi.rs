@@ -117,8 +117,8 @@ pub enum Word {
 }
 
 impl Word {
-    /// Number of rows. In a program that is profiled two follow for each [`Point`], which the host clears once: all visits,
-    /// and those of warps.
+    /// Number of rows. In a program that is profiled counters follow, which the host clears once: VM by VM, two for each
+    /// [`Point`], its visits and those in which it was the first of its warp.
     pub const COUNT: usize = 27;
 }
 
@@ -421,7 +421,7 @@ pub struct Plan {
     pub frame: u64,
     /// Addresses within an area of a tile need 64 bits.
     pub wide: bool,
-    /// Rows of the state words: [`Word::COUNT`], and those of the [`Point`]s.
+    /// State words of a VM: [`Word::COUNT`], and two for each [`Point`].
     pub words: u32,
 }
 

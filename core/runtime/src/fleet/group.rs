@@ -27,7 +27,7 @@ const LONGEST: u64 = 1 << 62;
 const EARLY: Duration = Duration::from_millis(1);
 /// How much longer than twice the time of most of its VMs a launch goes on before another group takes the next inputs.
 const LINGER: Duration = Duration::from_millis(20);
-/// Most bytes of the points' rows that are sent or fetched at once, unless two rows have more.
+/// Most bytes of the points' counters that are sent or fetched at once, unless a VM has more.
 const PIECE: usize = 16 << 20;
 /// Initial capacity of the buffer for packed inputs, in bytes.
 const INPUT: usize = 64 << 10;
@@ -580,15 +580,19 @@ impl Group {
 
     /// What the VMs counted at each point since the group was made. No launch may be in flight.
     pub fn points(&self) -> Result<Vec<Visits>> {
-        let (row, mut at) = (8 * self.vms, self.words.bytes() as u64);
-        let mut sums = Vec::new();
-        let mut rows = vec![0; (PIECE / row).max(2) / 2 * 2 * row];
-        while at < self.words_device.bytes() {
-            let bytes = rows.len().min((self.words_device.bytes() - at) as usize);
-            self.queue.read(&self.words_device, at, &mut rows[..bytes])?;
-            let sum = |row: &[u8]| row.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).sum();
-            let pairs = rows[..bytes].chunks_exact(2 * row).map(|pair| pair.split_at(row));
-            sums.extend(pairs.map(|(lanes, warps)| Visits { lanes: sum(lanes), warps: sum(warps) }));
+        let (mut at, end) = (self.words.bytes() as u64, self.words_device.bytes());
+        let each = ((end - at) as usize / self.vms).max(1);
+        let mut sums = vec![Visits::default(); each / 16];
+        let mut some = vec![0; (PIECE / each).max(1) * each];
+        while at < end {
+            let bytes = some.len().min((end - at) as usize);
+            self.queue.read(&self.words_device, at, &mut some[..bytes])?;
+            for vm in some[..bytes].as_chunks::<8>().0.chunks_exact(each / 8) {
+                for (sum, counters) in sums.iter_mut().zip(vm.as_chunks::<2>().0) {
+                    let [lanes, warps] = counters.map(u64::from_le_bytes);
+                    *sum += Visits { lanes, warps };
+                }
+            }
             at += bytes as u64;
         }
         Ok(sums)

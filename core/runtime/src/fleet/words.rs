@@ -55,7 +55,7 @@ impl Words {
         self.pinned.len() + self.arriving.as_ref().map_or(0, |arriving| arriving.len())
     }
 
-    /// Bytes of all rows but those of the points, which only the device has.
+    /// Bytes of all rows.
     pub fn bytes(&self) -> usize {
         Word::COUNT * self.vms * 8
     }

@@ -9,6 +9,6 @@ VV_VISIT_FN void vv_visit(VM *vm, u32 point) {
     u64 leads = vv_leads();
     vm->visits++;
     vm->warp_visits += leads;
-    VV_WORD(vm, VV_WORD_POINTS + 2 * point)++;
-    VV_WORD(vm, VV_WORD_POINTS + 2 * point + 1) += leads;
+    vm->points[2 * point]++;
+    vm->points[2 * point + 1] += leads;
 }

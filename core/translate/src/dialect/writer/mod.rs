@@ -275,7 +275,6 @@ impl Writer<'_> {
         if self.o.profile {
             def("VV_WORD_VISITS", Word::Visits as u64, "");
             def("VV_WORD_WARP_VISITS", Word::WarpVisits as u64, "");
-            def("VV_WORD_POINTS", Word::COUNT as u64, "u");
         }
         let pars = [
             ("VMS", Par::Vms),
@@ -366,8 +365,11 @@ impl Writer<'_> {
             let _ = write!(saves, "vv_sw64(vm->head, {at}u, {}); ", to_bits(ty, &format!("vm->g{g}")));
         }
         if self.o.profile {
-            fields.push_str("u64 visits; u64 warp_visits; ");
+            // A VM's counters lie together: those of others change at the same time, on other cores.
+            let (words, all) = (Word::COUNT, 2 * self.l.points.len());
+            fields.push_str("u64 visits; u64 warp_visits; vv_gp64 points; ");
             loads.push_str("vm->visits = 0; vm->warp_visits = 0; ");
+            let _ = write!(loads, "vm->points = words + {words} * vm->vms + (u64){all} * thread; ");
             saves.push_str("VV_WORD(vm, VV_WORD_VISITS) = vm->visits; ");
             saves.push_str("VV_WORD(vm, VV_WORD_WARP_VISITS) = vm->warp_visits; ");
         }
