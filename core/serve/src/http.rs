@@ -3,6 +3,7 @@
 use crate::metrics::Reason;
 use crate::page::page;
 use crate::queue::{Answer, Ended, Env, Failure, Refused};
+use crate::sending::{Sending, Watched};
 use crate::window::Window;
 use crate::{Server, Service, Tls};
 use crate::{batch, cgi};
@@ -75,7 +76,7 @@ fn router(server: App) -> Router {
 /// Accepts connections until `stop`, and waits until those that there are have their answers.
 pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
     let (patience, tls) = (server.options.patience, server.options.tls.as_ref().map(Tls::acceptor));
-    let cgi = server.options.cgi;
+    let (cgi, trace) = (server.options.cgi, server.options.trace.clone());
     let (router, graceful) = (router(server), GracefulShutdown::new());
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience);
@@ -97,8 +98,11 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
         _ = stream.set_nodelay(true);
         let ends = cgi.then(|| stream.local_addr()).and_then(Result::ok);
         let ends = ends.map(|own| cgi::Ends { client, server: own, tls: tls.is_some() });
+        let sending = trace.as_ref().map(Sending::new);
+        let own = sending.clone();
         let service = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
             ends.map(|ends| request.extensions_mut().insert(ends));
+            own.clone().map(|sending| request.extensions_mut().insert(sending));
             request
         });
         let service = TowerToHyperService::new(service);
@@ -110,7 +114,10 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
         tokio::spawn(async move {
             let stream = Box::pin(stream);
             let ended = match tls {
-                None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
+                None => {
+                    let stream = TokioIo::new(Watched::new(stream, sending));
+                    watcher.watch(builder.serve_connection(stream, service)).await
+                }
                 Some(tls) => {
                     let begun = tokio::select! {
                         begun = tokio::time::timeout(patience, tls.accept(stream)) => begun,
@@ -118,7 +125,10 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
                         _ = stopping.changed() => return,
                     };
                     match begun {
-                        Ok(Ok(stream)) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
+                        Ok(Ok(stream)) => {
+                            let stream = TokioIo::new(Watched::new(stream, sending));
+                            watcher.watch(builder.serve_connection(stream, service)).await
+                        }
                         Ok(Err(error)) => return tracing::debug!(%error, "a connection is not TLS"),
                         Err(_) => return tracing::debug!("a connection did not begin in time"),
                     }
@@ -270,7 +280,8 @@ async fn below(app: State<App>, Path((name, rest)): Path<(String, String)>, requ
 }
 
 /// As clients of the first VectorVisor ask, with the figures that they look for in the answer's head, in nanoseconds:
-/// how long it waited for a VM, and how long it then had one. Others are not known here, and 0.
+/// how long it waited for a VM, and how long it then had one. Launches belong to many requests, so those of launches are
+/// 0; `/metrics` and `--trace` have them.
 async fn submitted(State(server): State<App>, request: Request) -> Response {
     let (mut response, times) = run(server, None, request).await;
     let Times { waited, ran } = times;
@@ -301,21 +312,23 @@ async fn run(server: App, name: Option<String>, request: Request) -> (Response, 
     let (came, mut times) = (Instant::now(), Times::default());
     let ended = async {
         let service = service(&server, name.as_deref())?;
+        let sending = request.extensions().get::<Sending>().cloned();
         let (stdin, env, _room) = body(&server, service, request, false).await?;
         let begin = Instant::now();
         let answer = service.queue.submit(&stdin, env).map_err(|why| Box::new(service.refused(why)))?;
         // The queue has its own: this may be a part of a longer buffer of the connection's.
         drop(stdin);
         let answer = answer.await.unwrap_or_else(|_| Err(Failure::lost()));
-        if let Ok(Ended { waited, .. }) = &answer {
+        if let Ok(Ended { begun, .. }) = &answer {
             let end = Instant::now();
-            times = Times { waited: *waited, ran: (end - begin).saturating_sub(*waited) };
-            if let Some(trace) = &server.options.trace {
+            times = Times { waited: begun.saturating_duration_since(begin), ran: end - *begun };
+            if let (Some(trace), Some(sending)) = (&server.options.trace, sending) {
                 static NEXT: AtomicU64 = AtomicU64::new(1);
-                let (number, ran) = (NEXT.fetch_add(1, Ordering::Relaxed), begin + *waited);
-                for (part, begin, end) in [("body", came, begin), ("queue", begin, ran), ("run", ran, end)] {
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                for (part, begin, end) in [("body", came, begin), ("queue", begin, *begun), ("run", *begun, end)] {
                     trace.part(part, number, begin, end);
                 }
+                sending.begin(number);
             }
         }
         Ok::<_, Box<Response>>(service.respond(answer, begin, &server.content_type))

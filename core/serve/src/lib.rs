@@ -20,6 +20,7 @@ mod http;
 mod metrics;
 mod page;
 mod queue;
+mod sending;
 mod tls;
 mod window;
 mod worker;
@@ -56,7 +57,8 @@ pub struct Options {
     pub cgi: bool,
     /// Programs are autotuned with their first requests, if those are about the same work ([`vectorvisor::Tuner`]).
     pub autotune: bool,
-    /// Where the parts of requests are recorded: reading the body, waiting for a VM, running. Those of batches are not.
+    /// Where the parts of requests are recorded: reading the body, waiting for a VM, running, writing the answer. Those
+    /// of batches are not.
     pub trace: Option<Trace>,
 }
 

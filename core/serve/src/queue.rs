@@ -40,8 +40,8 @@ pub type Answer = Result<Ended, Failure>;
 #[derive(Debug)]
 pub struct Ended {
     pub outcome: Outcome,
-    /// How long it waited for a VM.
-    pub waited: Duration,
+    /// When there was a VM for it.
+    pub begun: Instant,
 }
 
 /// Why a request had no run.
@@ -500,8 +500,8 @@ pub struct Running<'a> {
     worker: usize,
     /// The number of the first.
     first: usize,
-    /// Each with how long it waited.
-    requests: VecDeque<Option<(Request, Duration)>>,
+    /// Each with when it began.
+    requests: VecDeque<Option<(Request, Instant)>>,
     /// Answers that were not handed over yet, and how many.
     answers: Answered,
     answered: usize,
@@ -516,12 +516,12 @@ impl<'a> Running<'a> {
     /// Answers a request; what batches get is handed over with [`Self::settled`], if not before.
     pub fn answer(&mut self, outcome: Outcome) {
         let at = outcome.index.checked_sub(self.first);
-        let Some((request, waited)) = at.and_then(|at| self.requests.get_mut(at)?.take()) else { return };
+        let Some((request, begun)) = at.and_then(|at| self.requests.get_mut(at)?.take()) else { return };
         while let Some(None) = self.requests.front() {
             self.requests.pop_front();
             self.first += 1;
         }
-        request.reply.send(Ok(Ended { outcome, waited }), &mut self.answers);
+        request.reply.send(Ok(Ended { outcome, begun }), &mut self.answers);
         self.answered += 1;
         if self.answered == TURN {
             self.settled();
@@ -660,7 +660,7 @@ impl Source<Input> for Packets<'_, '_> {
             if let Some(tuner) = &mut **self.tuner.borrow_mut() {
                 tuner.begin(&input);
             }
-            self.running.borrow_mut().requests.push_back(Some((request, waited)));
+            self.running.borrow_mut().requests.push_back(Some((request, self.now)));
             return Polled::Ready(input);
         }
     }

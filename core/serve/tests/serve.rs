@@ -476,6 +476,36 @@ fn clients_of_the_first_vectorvisor_are_served() {
     });
 }
 
+#[test]
+fn a_trace_has_the_parts_of_each_request() {
+    on_threads(async {
+        let trace = vectorvisor::Trace::default();
+        let options = Options { trace: Some(trace.clone()), ..Options::default() };
+        let fleet = FleetOptions { trace: Some(trace.clone()), ..FleetOptions::default() };
+        let server = start(options, fleet).await;
+        for n in 0..20 {
+            // Also one that takes several writes.
+            let body = "a".repeat(if n == 7 { 60_000 } else { n });
+            assert_eq!(server.post("/echo", body.clone()).await, (200, body));
+        }
+        assert_eq!(server.post("/echo", "u").await.0, 500);
+        server.end().await;
+        let events: Vec<serde_json::Value> = serde_json::from_str(&trace.json()).expect("JSON");
+        let named = |name: &str| events.iter().filter(|event| event["name"] == name).collect::<Vec<_>>();
+        for name in ["fill", "launch", "settle"] {
+            assert!(!named(name).is_empty(), "{name}");
+        }
+        let at = |name: &str, number: u64, phase: &str| {
+            let part = |event: &&&serde_json::Value| event["id"] == number && event["ph"] == phase;
+            named(name).iter().find(part).and_then(|event| event["ts"].as_f64()).expect("each request has it")
+        };
+        for number in 1..=21 {
+            let times = ["body", "queue", "run", "write"].map(|name| [at(name, number, "b"), at(name, number, "e")]);
+            assert!(times.as_flattened().is_sorted(), "{times:?}");
+        }
+    });
+}
+
 /// Writes its environment, a line each, and then its input.
 const CGI: &str = r#"(module
   (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))

@@ -794,7 +794,7 @@ impl<'a> Run<'a> {
     }
 
     /// Records what the host did until now.
-    fn trace(&self, name: &'static str, g: usize, begin: Instant, vms: usize) {
+    pub fn trace(&self, name: &'static str, g: usize, begin: Instant, vms: usize) {
         if let Some(trace) = &self.fleet.options.trace {
             trace.host(name, g, begin, vms);
         }

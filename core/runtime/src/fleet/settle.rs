@@ -283,6 +283,7 @@ impl Run<'_> {
                             let begin = Instant::now();
                             self.answer(g, vm, call, &request)?;
                             calls += begin.elapsed();
+                            self.trace("call", g, begin, 1);
                         }
                     }
                 }
@@ -363,7 +364,11 @@ impl Run<'_> {
             }
         }
         let begin = Instant::now();
+        let files = asked.len();
         self.answer_of_files(g, asked)?;
+        if files > 0 {
+            self.trace("call", g, begin, files);
+        }
         self.fleet.options.meter.add_host_calls(calls + begin.elapsed());
         self.release(g);
         self.follow_growth(g);
