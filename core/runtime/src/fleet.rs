@@ -15,6 +15,7 @@ mod job;
 mod key;
 mod launch;
 mod learn;
+mod patience;
 mod run;
 mod settle;
 mod sizes;

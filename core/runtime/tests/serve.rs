@@ -237,3 +237,46 @@ fn a_server_that_waits_ends_when_it_is_cancelled() {
     other.join().expect("no panic");
     assert!(summary.cancelled);
 }
+
+/// What a client asked, until one of them has ended.
+struct Until {
+    first: Option<i64>,
+    ended: Rc<Cell<bool>>,
+    polled: u32,
+}
+
+impl Source<Input> for Until {
+    fn poll(&mut self) -> Polled<Input> {
+        self.polled += 1;
+        let ask = |n| Polled::Ready(Input::args(vec![Value::I64(n)]));
+        match self.polled {
+            _ if self.ended.get() => Polled::Ended,
+            // Nothing now and then, as of a server.
+            n if n % 8 == 0 => Polled::NotYet(None),
+            n if n > 200 => self.first.take().map_or_else(|| ask(1), ask),
+            _ => ask(1),
+        }
+    }
+}
+
+/// On a GPU the others of its group would wait for it.
+#[test]
+fn one_that_loops_for_ever_runs_aside_and_is_late_once() {
+    let (engine, _) = common::engine(|info| (info.kind, info.parallel_tiles) = (DeviceKind::Gpu, 64));
+    let options = FleetOptions { timeout: Some(Duration::from_millis(500)), ..Default::default() };
+    let mut fleet = fleet_on(&engine, COUNT, &options);
+    let ended = Rc::new(Cell::new(false));
+    let mut source = Until { first: Some(i64::MAX), ended: ended.clone(), polled: 0 };
+    let (mut late, mut right) = (0, 0);
+    let summary = fleet.serve("count", &mut source, &mut |outcome: Outcome| match outcome.end {
+        End::Timeout(_) => {
+            ended.set(true);
+            late += 1;
+        }
+        End::Exit(0) => right += 1,
+        end => panic!("{end:?}"),
+    });
+    let summary = summary.expect("a run");
+    assert_eq!((late, late + right), (1, summary.inputs));
+    assert_eq!(summary.reruns, 1, "of the one that takes long only");
+}

@@ -110,6 +110,8 @@ pub struct Group {
     warps: u32,
     /// VMs that a warp runs in the present or last launch.
     pub width: u32,
+    /// How long its VMs may compute, if that is less than they may elsewhere: those that are late run again aside.
+    pub limit: Option<Duration>,
     memory: Option<Buffer>,
     /// VMs that have memory, and VMs that have room for output.
     with_memory: usize,
@@ -189,6 +191,7 @@ impl Group {
             lanes: plan.lanes,
             warps,
             width: plan.lanes,
+            limit: None,
             memory: None,
             with_memory: 0,
             with_output: 0,
@@ -253,7 +256,9 @@ impl Group {
         par[Par::ImageFramesAt as usize] = common.image.frames_at;
         par[Par::ImageFrames as usize] = common.image.snapshot.as_ref().map_or(0, |s| s.frames.len() as u64);
         par[Par::Limit as usize] = match common.limit {
-            Limit::Time(limit) => u64::try_from(limit.as_nanos()).unwrap_or(LONGEST).min(LONGEST),
+            Limit::Time(limit) => {
+                u64::try_from(self.limit.unwrap_or(limit).as_nanos()).unwrap_or(LONGEST).min(LONGEST)
+            }
             Limit::None | Limit::Fuel => u64::MAX,
         };
         par
@@ -435,15 +440,22 @@ impl Group {
         self.words.set(Word::Clock, vm, clock.max(now()));
     }
 
-    /// Begins a launch of the VMs in `launched`, the `first` of a run or not. Returns without waiting for it.
-    pub fn submit(&mut self, common: &Common, staging: &mut Staging, first: bool) -> Result<()> {
+    /// Begins a launch of the VMs in `launched`, the `first` of a run or not, in which none may compute for longer than
+    /// `limit`. Returns without waiting for it.
+    pub fn submit(
+        &mut self,
+        common: &Common,
+        staging: &mut Staging,
+        first: bool,
+        limit: Option<Duration>,
+    ) -> Result<()> {
         self.stage(staging)?;
         self.words.clear(Word::Status);
         let last = self.launched.iter().copied().max().unwrap_or(0);
         let alone = self.launched.iter().any(|&vm| self.slots[vm as usize].as_ref().is_some_and(|slot| slot.job.solo));
         let width = if alone { 1 } else { common.width(last + 1, self.warps, first) };
-        if width != self.width {
-            self.width = width;
+        if (width, limit) != (self.width, self.limit) {
+            (self.width, self.limit) = (width, limit);
             self.write_par(common)?;
         }
         for &vm in &self.launched {

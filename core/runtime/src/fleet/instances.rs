@@ -193,7 +193,7 @@ impl Instances {
                     continue;
                 }
                 self.fleet.groups[g].launched = here.iter().map(|(_, vm)| *vm as u32).collect();
-                if !self.fleet.submit(g, false)? {
+                if !self.fleet.submit(g, false, None)? {
                     here.iter().for_each(|(i, _)| ends[*i] = Some(End::Failed("it was cancelled".into())));
                     continue;
                 }

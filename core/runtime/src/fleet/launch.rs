@@ -21,8 +21,9 @@ impl Fleet {
         }
     }
 
-    /// Begins a launch of the VMs in `launched`, the `first` of a run or not, unless the run was cancelled (`false`).
-    pub fn submit(&mut self, g: usize, first: bool) -> Result<bool> {
+    /// Begins a launch of the VMs in `launched`, the `first` of a run or not, in which none may compute for longer than
+    /// `limit`, unless the run was cancelled (`false`).
+    pub fn submit(&mut self, g: usize, first: bool, limit: Option<Duration>) -> Result<bool> {
         let group = &mut self.groups[g];
         group.stop.store(0);
         // After the store, or a cancellation just before it would be wiped out.
@@ -35,7 +36,7 @@ impl Fleet {
             self.groups.iter_mut().for_each(|group| _ = group.reserve(need + need / 4));
         }
         let group = &mut self.groups[g];
-        if let Err(error) = group.submit(&self.common, &mut self.staging, first) {
+        if let Err(error) = group.submit(&self.common, &mut self.staging, first, limit) {
             // Transfers and kernels that were begun use the buffers until they have ended.
             _ = group.finish();
             return Err(error);

@@ -5,6 +5,7 @@ use super::deep::Deep;
 use super::group::{Group, Limit, Start};
 use super::image::own_environment;
 use super::job::{Job, Phase, Quota};
+use super::patience::Patience;
 use super::settle::{Fate, message, too_much_memory};
 use super::start::Init;
 use super::{Fleet, now};
@@ -69,6 +70,8 @@ pub struct Run<'a> {
     /// The source had nothing for a while, so somebody waits for each input: those that run again do that aside, and
     /// change nothing for others.
     pub serves: bool,
+    /// How long inputs take.
+    pub patience: Patience,
     /// Of the inputs that ended of late, how many needed more than the others have, and all.
     pub needed_more: [usize; 2],
     /// To run again alone on the device, where fuel stands for time.
@@ -139,6 +142,7 @@ impl<'a> Run<'a> {
             retry: VecDeque::new(),
             retry_waits: None,
             serves: false,
+            patience: Patience::default(),
             needed_more: [0; 2],
             solo: VecDeque::new(),
             solo_running: 0,
@@ -476,7 +480,7 @@ impl<'a> Run<'a> {
     /// Whether inputs that need more room or warps of their own run in groups made for them.
     pub fn aside(&self) -> bool {
         let may = self.extends && self.most_groups() > self.groups;
-        self.serves && self.groups > 1 && (may || self.fleet.groups.len() > self.groups)
+        self.serves && (may || self.fleet.groups.len() > self.groups)
     }
 
     /// Whether such inputs, `alone` in their warps or not, run in this group now, which is idle.
@@ -487,8 +491,12 @@ impl<'a> Run<'a> {
 
     /// Whether a group more may be for inputs that run again, `alone` in their warps or not.
     fn few_run_again(&self, alone: bool) -> bool {
-        let running = self.flying.iter().filter(|g| self.fleet.groups[**g].reruns == Some(alone)).count();
-        running < (ASIDE / self.sharers()).max(1)
+        let groups = &self.fleet.groups;
+        let running = || self.flying.iter().map(|g| &groups[*g]).filter(|group| group.reruns == Some(alone));
+        // Where those run that take long, others would wait for the longest; but some groups are left for other kinds.
+        let lingering = running().filter(|group| group.lingers()).count();
+        let counts = if alone && lingering < (groups.len() - self.groups) / 2 { lingering } else { 0 };
+        running().count() - counts < (ASIDE / self.sharers()).max(1)
     }
 
     /// Whether inputs that run again wait for a group of their own.
@@ -617,12 +625,25 @@ impl<'a> Run<'a> {
 
     fn submit(&mut self, g: usize) -> Result<bool> {
         let first = self.summary.launches == 0 && self.flying.is_empty();
-        let begun = !self.fleet.groups[g].launched.is_empty() && self.fleet.submit(g, first)?;
+        let limit = self.limit(g);
+        let begun = !self.fleet.groups[g].launched.is_empty() && self.fleet.submit(g, first, limit)?;
         if begun {
             self.flying.push_back(g);
             self.fleet.tell_meter();
         }
         Ok(begun)
+    }
+
+    /// How long the VMs of the next launch may compute, where those that take longer can run again aside: all others of
+    /// the group would wait for them.
+    fn limit(&self, g: usize) -> Option<Duration> {
+        let Limit::Time(most) = self.fleet.common.limit else { return None };
+        let group = &self.fleet.groups[g];
+        let job = |vm: &u32| Some(&group.slots[*vm as usize].as_ref()?.job);
+        let stays = group.launched.iter().filter_map(job).any(|job| job.solo || job.once);
+        // A processor goes on with others meanwhile.
+        let waits = self.aside() && !self.on_cpu() && !stays;
+        self.patience.limit().filter(|limit| waits && *limit < most)
     }
 
     /// Waits until one of the launches in flight has ended (the oldest may take much longer than others), or there is

@@ -102,7 +102,7 @@ impl Fleet {
         let program = &self.common.program;
         let group = &mut self.groups[g];
         let words = &group.words;
-        let (quota, most, alone) = (group.quota, group.most_quota(&self.common), group.alone(vm));
+        let (quota, most, alone) = (group.quota, group.most_quota(&self.common), group.alone(vm) && group.limit.is_none());
         let Some(slot) = &mut group.slots[vm] else {
             return Err(Error::Corrupt("a VM without an input was launched".into()));
         };
@@ -483,6 +483,9 @@ impl Run<'_> {
         };
         let limit = self.fleet.common.program.meta().plan.memory_limit;
         let memory = words.get(Word::Memory, vm);
+        if !matches!(end, End::Timeout(_)) {
+            self.patience.ended(words.get(Word::Time, vm));
+        }
         if matches!(end, End::Exit(_)) {
             self.follow_needs(job.quota);
         }

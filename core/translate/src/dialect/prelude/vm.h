@@ -180,12 +180,10 @@ VV_HELPER void vv_end(VM *vm) {
     VV_WORD(vm, VV_WORD_MEMORY) = vm->size | (u64)vm->refused << 32;
     VV_WORD(vm, VV_WORD_FRAME) = vm->fp;
     VV_WORD(vm, VV_WORD_REQUEST) = vm->request;
-    if (vm->status != VV_EXITED) { /* it may go on */
-        if (vm->deadline != ~(u64)0) VV_WORD(vm, VV_WORD_TIME) += VV_USED(vm) - vm->begun;
+    if (vm->deadline != ~(u64)0) VV_WORD(vm, VV_WORD_TIME) += VV_USED(vm) - vm->begun;
 #ifdef VV_CLOCK
-        VV_WORD(vm, VV_WORD_CLOCK) = vv_now(vm);
+    if (vm->status != VV_EXITED) VV_WORD(vm, VV_WORD_CLOCK) = vv_now(vm); /* it may go on */
 #endif
-    }
 #ifdef VV_PROFILE
     VV_WORD(vm, VV_WORD_EDGES_DIRECT) = vm->edges_direct;
     VV_WORD(vm, VV_WORD_EDGES_STATE) = vm->edges_state;
