@@ -1,10 +1,11 @@
 //! The agreement between kernel text and the runtime: kernels, their arguments, state words, messages.
 //!
-//! Every kernel has the same nine buffer arguments, in the order of [`Arg`], and one thread per VM
+//! Every kernel has the same nine buffer arguments, in the order of [`Arg`], and, but where it says so, one thread per VM
 //! (thread `i` is lane `i % L` of tile `i / L`):
 //!
 //! - `vv_run` runs every VM whose status is [`Status::Start`] or [`Status::Run`] until it ends, traps or suspends;
-//! - `vv_reset` brings the memory of every VM with a nonzero [`Word::Reset`] back to the image, and clears that word;
+//! - `vv_reset` brings the memory of every VM with a nonzero [`Word::Reset`] back to the image (one tile of threads for each,
+//!   if [`crate::Meta::resets_together`]);
 //! - `vv_gather` copies pieces of VM memory or output into `pack`, one [`Segment`] a thread.
 //!
 //! All integers are little-endian. The state words of a group are a structure of arrays of `u64`:
@@ -160,7 +161,7 @@ pub enum Par {
     ImageSpans = 3,
     /// Offset of the passive data segments in the image buffer.
     SegmentsAt = 4,
-    /// Number of [`Segment`]s for `vv_gather`.
+    /// The most [`Segment`]s for `vv_gather`; those of no bytes are none.
     Segments = 5,
     /// The most fuel between two looks at the stop word and the time; 64 to 2^29.
     FuelSlice = 6,
@@ -380,6 +381,8 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// No bytes.
+    pub const NONE: Self = Self { vm: 0, area: Area::Stdout, offset: 0, length: 0, to: 0 };
     /// Bytes of one segment in the buffer.
     pub const BYTES: usize = 32;
 

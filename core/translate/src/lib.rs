@@ -63,6 +63,13 @@ pub struct Target {
     pub call_paths: Option<u32>,
 }
 
+impl Target {
+    /// See [`Meta::resets_together`].
+    fn resets_together(&self, plan: &abi::Plan) -> bool {
+        plan.cell == 0 && plan.lanes > 1 && !self.cheap_branches && self.language != Language::C
+    }
+}
+
 /// When a bad memory access is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Traps {
@@ -293,6 +300,9 @@ pub struct Meta {
     pub files: FilesAt,
     /// The program reads a time that the host has to keep at [`abi::STOP_TIME`] while it runs.
     pub kept_time: bool,
+    /// A tile of `vv_reset`'s threads resets one VM, side by side: on a GPU one thread alone takes a millisecond for a MiB.
+    /// Where VMs lie interleaved, a tile's threads do that side by side for a tile's VMs.
+    pub resets_together: bool,
     /// If [`Opt::SharedData`] is on: what is shared, or why nothing is.
     pub shared: Option<Result<SharedData, String>>,
 }
@@ -577,6 +587,7 @@ fn meta(
         keeps: facts.keeps,
         opens_files: calls.iter().any(|call| call.opens_files()),
         files: facts.files,
+        resets_together: options.target.resets_together(&layout.plan),
         kept_time: options.target.clock == Clock::Kept && !facts.asks_clock() && makes(host::Call::ClockTimeGet),
         shared: None,
     }

@@ -5,7 +5,8 @@ use crate::memory::check_range;
 use crate::{Error, Result};
 use std::ffi::{CString, c_int, c_uint, c_void};
 use std::ptr::{self, null_mut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Page-locked memory for all devices, which kernels see too.
 const PORTABLE_MAPPED: c_uint = 3;
@@ -14,8 +15,8 @@ const NON_BLOCKING: c_uint = 1;
 /// The priorities of streams, smallest first. Vendors replace a number outside their range by the nearest in it.
 const URGENT: c_int = -16;
 const USUAL: c_int = 0;
-/// Waiting threads sleep: VMs run for long, and a spinning thread would keep a processor from the host calls.
-const BLOCKING_SYNC: c_uint = 1;
+/// How long a thread that waits for an event sleeps before it asks again, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_micros(20), Duration::from_micros(500));
 /// The most arguments of a kernel.
 const ARGUMENTS: usize = 64;
 
@@ -208,35 +209,82 @@ impl Kernel {
     }
 }
 
+/// Events of the vendor that nobody uses at present. Making one takes as long as a command, of which a server gives tens
+/// of thousands a second, and all threads that use a device wait for the vendor's lock then.
+struct Points {
+    vendor: Arc<dyn Vendor>,
+    free: Mutex<Vec<Owned>>,
+}
+
+impl Points {
+    fn free(&self) -> MutexGuard<'_, Vec<Owned>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// An event of the vendor: a point in a stream that can be waited for and timed.
-struct Point(Owned);
+struct Point {
+    points: Arc<Points>,
+    /// `None` only while it is dropped.
+    event: Option<Owned>,
+}
 
 impl Point {
-    fn new(vendor: &Arc<dyn Vendor>) -> Result<Self> {
-        // SAFETY: a local to fill.
-        let make = |functions: &Functions, raw: &mut _| unsafe { (functions.EventCreate)(raw, BLOCKING_SYNC) };
-        Ok(Self(Owned::new(vendor, "making an event", make, |functions| functions.EventDestroy)?))
+    fn new(points: &Arc<Points>) -> Result<Self> {
+        let free = points.free().pop();
+        let event = match free {
+            Some(event) => event,
+            None => {
+                // SAFETY: a local to fill.
+                let make = |functions: &Functions, raw: &mut _| unsafe { (functions.EventCreate)(raw, 0) };
+                Owned::new(&points.vendor, "making an event", make, |functions| functions.EventDestroy)?
+            }
+        };
+        Ok(Self { points: points.clone(), event: Some(event) })
+    }
+    fn raw(&self) -> Object {
+        self.event.as_ref().map_or(null_mut(), |event| event.raw)
     }
     fn record(&self, stream: &Stream) -> Result<()> {
         // SAFETY: both live.
-        let record = |functions: &Functions| unsafe { (functions.EventRecord)(self.0.raw, stream.0.raw) };
-        self.0.vendor.call("recording an event", record)
+        let record = |functions: &Functions| unsafe { (functions.EventRecord)(self.raw(), stream.owned.raw) };
+        self.points.vendor.call("recording an event", record)
     }
-    fn wait(&self) -> Result<()> {
+    fn reached(&self) -> Result<bool> {
         // SAFETY: the event lives.
-        let wait = |functions: &Functions| unsafe { (functions.EventSynchronize)(self.0.raw) };
-        self.0.vendor.call("the work of an event", wait)
+        let ask = |functions: &Functions| unsafe { (functions.EventQuery)(self.raw()) };
+        match self.points.vendor.code(ask)? {
+            NOT_READY => Ok(false),
+            code => self.points.vendor.check("the work of an event", code).map(|()| true),
+        }
+    }
+    /// Sleeps until it is reached: VMs run for long, and a spinning thread would keep a processor from the host calls. (An
+    /// event that a thread can sleep for in the vendor's function interrupts the processor each time it is reached.)
+    fn wait(&self) -> Result<()> {
+        let mut pause = PAUSE.0;
+        while !self.reached()? {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE.1);
+        }
+        Ok(())
     }
     /// Nanoseconds from another point to this one.
     fn since(&self, from: &Self) -> Result<f64> {
         let mut milliseconds = 0.0;
         // SAFETY: a local to fill; both events live.
         let ask =
-            |functions: &Functions| unsafe { (functions.EventElapsedTime)(&mut milliseconds, from.0.raw, self.0.raw) };
-        match self.0.vendor.code(ask)? {
+            |functions: &Functions| unsafe { (functions.EventElapsedTime)(&mut milliseconds, from.raw(), self.raw()) };
+        match self.points.vendor.code(ask)? {
             NOT_READY => Err(Error::Invalid("the event has no times yet: wait for it first".into())),
-            code => self.0.vendor.check("the time of an event", code).map(|()| f64::from(milliseconds) * 1e6),
+            code => self.points.vendor.check("the time of an event", code).map(|()| f64::from(milliseconds) * 1e6),
         }
+    }
+}
+
+impl Drop for Point {
+    fn drop(&mut self) {
+        // What was recorded of it is forgotten when it is recorded again.
+        self.points.free().extend(self.event.take());
     }
 }
 
@@ -248,12 +296,7 @@ pub struct Event {
 
 impl Event {
     pub fn reached(&self) -> Result<bool> {
-        // SAFETY: the event lives.
-        let ask = |functions: &Functions| unsafe { (functions.EventQuery)(self.end.0.raw) };
-        match self.end.0.vendor.code(ask)? {
-            NOT_READY => Ok(false),
-            code => self.end.0.vendor.check("the work of an event", code).map(|()| true),
-        }
+        self.end.reached()
     }
     pub fn wait(&self) -> Result<()> {
         self.end.wait()
@@ -268,7 +311,8 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(vendor: &Arc<dyn Vendor>) -> Result<Self> {
-        let (stream, point) = (Stream::new(vendor, false)?, Point::new(vendor)?);
+        let stream = Stream::new(vendor, false)?;
+        let point = Point::new(&stream.points)?;
         point.record(&stream)?;
         point.wait()?;
         // Not from 0: an event may be older than the base point.
@@ -282,7 +326,7 @@ impl Clock {
         let begin = base.1 + since;
         // Beyond a second a float counts milliseconds in steps of more than 100 nanoseconds.
         if since > 1e9 {
-            let next = Point::new(&base.0.0.vendor)?;
+            let next = Point::new(&self.stream.points)?;
             next.record(&self.stream)?;
             next.wait()?;
             let at = base.1 + next.since(&base.0)?;
@@ -293,7 +337,10 @@ impl Clock {
 }
 
 /// An in-order stream.
-pub struct Stream(Owned);
+pub struct Stream {
+    owned: Owned,
+    points: Arc<Points>,
+}
 
 impl Stream {
     pub fn new(vendor: &Arc<dyn Vendor>, urgent: bool) -> Result<Self> {
@@ -302,14 +349,14 @@ impl Stream {
         let make = |functions: &Functions, raw: &mut _| unsafe {
             (functions.StreamCreateWithPriority)(raw, NON_BLOCKING, priority)
         };
-        Ok(Self(Owned::new(vendor, "making a queue", make, |functions| functions.StreamDestroy)?))
+        let owned = Owned::new(vendor, "making a queue", make, |functions| functions.StreamDestroy)?;
+        Ok(Self { owned, points: Arc::new(Points { vendor: vendor.clone(), free: Mutex::default() }) })
     }
     /// Enqueues a command between two points; without a command only the points.
     fn command(&self, what: &str, put: Option<impl FnOnce(&Functions) -> Code>) -> Result<Event> {
-        let vendor = &self.0.vendor;
-        let event = Event { begin: Point::new(vendor)?, end: Point::new(vendor)? };
+        let event = Event { begin: Point::new(&self.points)?, end: Point::new(&self.points)? };
         event.begin.record(self)?;
-        put.map_or(Ok(()), |put| vendor.call(what, put))?;
+        put.map_or(Ok(()), |put| self.owned.vendor.call(what, put))?;
         event.end.record(self)?;
         Ok(event)
     }
@@ -319,7 +366,7 @@ impl Stream {
         check_range(offset, bytes, memory.bytes)?;
         // SAFETY: the range was checked; the caller keeps `src`.
         let copy = |functions: &Functions| unsafe {
-            (functions.MemcpyHtoDAsync)(memory.address + offset, src.cast(), bytes, self.0.raw)
+            (functions.MemcpyHtoDAsync)(memory.address + offset, src.cast(), bytes, self.owned.raw)
         };
         self.command("copying to the device", (bytes > 0).then_some(copy))
     }
@@ -329,7 +376,7 @@ impl Stream {
         check_range(offset, bytes, memory.bytes)?;
         // SAFETY: the range was checked; the caller keeps `dst`.
         let copy = |functions: &Functions| unsafe {
-            (functions.MemcpyDtoHAsync)(dst.cast(), memory.address + offset, bytes, self.0.raw)
+            (functions.MemcpyDtoHAsync)(dst.cast(), memory.address + offset, bytes, self.owned.raw)
         };
         self.command("copying from the device", (bytes > 0).then_some(copy))
     }
@@ -351,13 +398,13 @@ impl Stream {
         // SAFETY: the kernel keeps its module; arguments are copied; the caller owns what they name.
         let launch = |functions: &Functions| unsafe {
             let (arguments, extra) = (arguments.as_mut_ptr(), null_mut());
-            (functions.LaunchKernel)(kernel.raw, grid, 1, 1, x, y, 1, 0, self.0.raw, arguments, extra)
+            (functions.LaunchKernel)(kernel.raw, grid, 1, 1, x, y, 1, 0, self.owned.raw, arguments, extra)
         };
         self.command("launching a kernel", (grid != 0 && x != 0 && y != 0).then_some(launch))
     }
     pub fn finish(&self) -> Result<()> {
         // SAFETY: the stream lives.
-        let wait = |functions: &Functions| unsafe { (functions.StreamSynchronize)(self.0.raw) };
-        self.0.vendor.call("the work of a queue", wait)
+        let wait = |functions: &Functions| unsafe { (functions.StreamSynchronize)(self.owned.raw) };
+        self.owned.vendor.call("the work of a queue", wait)
     }
 }

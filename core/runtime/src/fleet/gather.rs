@@ -5,11 +5,14 @@ use super::staging::lasted;
 use crate::Result;
 use std::sync::Arc;
 use std::time::Duration;
-use vectorvisor_driver::{Buffer, BufferId, Device, Event, KernelId, Pinned, Queue};
-use vectorvisor_translate::abi::{ARGS, Area, Arg, Par, Segment};
+use vectorvisor_driver::{Buffer, BufferId, Device, DeviceKind, Event, KernelId, Pinned, Queue};
+use vectorvisor_translate::abi::{ARGS, Area, Arg, Segment};
 
-/// Bytes that one thread copies at most, so that a long piece is shared among threads.
+/// Bytes that one thread copies at most, so that a long piece is shared among threads: where neighbouring VMs lie
+/// interleaved, neighbouring threads copy for them, and elsewhere neighbouring bytes. A thread of a GPU waits for what it
+/// loads: 1 KiB took it 100 us.
 const SEGMENT: u64 = 4096;
+const APART: u64 = 128;
 /// The most that is packed at once; more goes in several rounds.
 const PACK: u64 = 32 << 20;
 /// What there is room for at first: bytes in all, and bytes and pieces of each VM.
@@ -39,6 +42,8 @@ struct Span {
 /// Splits pieces into rounds of segments.
 struct Rounds<'a> {
     pieces: &'a [Piece],
+    /// The most bytes of a segment.
+    most: u64,
     next: usize,
     /// Bytes of the next piece that earlier rounds fetched.
     done: u64,
@@ -60,7 +65,7 @@ impl Rounds<'_> {
             }
             let mut from = 0;
             while from < bytes {
-                let length = (bytes - from).min(SEGMENT);
+                let length = (bytes - from).min(self.most);
                 let offset = piece.offset + self.done + from;
                 segments.push(Segment { vm: piece.vm, area: piece.area, offset, length, to: at + from });
                 from += length;
@@ -81,8 +86,6 @@ pub struct Gather {
     device: Arc<dyn Device>,
     /// Not the group's, behind whose launches those of other groups wait.
     queue: Queue,
-    par: Buffer,
-    par_host: Pinned,
     segments: Buffer,
     segments_host: Pinned,
     pack: Buffer,
@@ -95,12 +98,10 @@ impl Gather {
     /// For launches of so many VMs: allocating more later may wait for launches in flight.
     pub fn new(device: &Arc<dyn Device>, vms: usize) -> Result<Self> {
         let bytes = (vms as u64 * USUAL_BYTES).clamp(LEAST, PACK) as usize;
-        let segments = (vms * USUAL_PIECES + bytes / SEGMENT as usize).max(64) * Segment::BYTES;
+        let segments = (vms * USUAL_PIECES + bytes / APART as usize).max(1024) * Segment::BYTES;
         Ok(Self {
             device: device.clone(),
             queue: Queue::urgent(device)?,
-            par: Buffer::new(device, (Par::COUNT * 8) as u64)?,
-            par_host: Pinned::new(device, Par::COUNT * 8)?,
             segments: Buffer::new(device, segments as u64)?,
             segments_host: Pinned::new(device, segments)?,
             pack: Buffer::new(device, bytes as u64)?,
@@ -111,7 +112,7 @@ impl Gather {
 
     /// Bytes of page-locked memory.
     pub fn pinned_bytes(&self) -> usize {
-        self.par_host.len() + self.segments_host.len() + self.pack_host.len()
+        self.segments_host.len() + self.pack_host.len()
     }
 
     /// Reads the first bytes of a buffer, while launches may go on.
@@ -119,14 +120,14 @@ impl Gather {
         Ok(self.queue.read(buffer, 0, bytes)?)
     }
 
-    /// Fetches pieces, in order. `args` are the kernel's arguments except those that this sets. No launch may write to
-    /// the pieces.
+    /// Fetches pieces, in order, of VMs whose memory is interleaved or not. `args` are the kernel's arguments except those
+    /// that this sets. No launch may write to the pieces.
     pub fn run(
         &mut self,
         kernel: KernelId,
         lanes: u32,
+        interleaved: bool,
         mut args: [Option<BufferId>; ARGS],
-        mut par: [u64; Par::COUNT],
         pieces: &[Piece],
     ) -> Result<Vec<Vec<u8>>> {
         let mut fetched = vec![Vec::new(); pieces.len()];
@@ -139,13 +140,17 @@ impl Gather {
             self.pack_host = Pinned::new(&self.device, capacity as usize)?;
             self.pack = Buffer::new(&self.device, capacity)?;
         }
-        let mut rounds = Rounds { pieces, next: 0, done: 0 };
+        let most = if interleaved || self.device.info().kind == DeviceKind::Cpu { SEGMENT } else { APART };
+        let mut rounds = Rounds { pieces, most, next: 0, done: 0 };
         let (mut segments, mut spans) = (Vec::new(), Vec::new());
         loop {
             let packed = rounds.round(self.pack.bytes(), &mut segments, &mut spans) as usize;
             if segments.is_empty() {
                 return Ok(fetched);
             }
+            // What is left of the last tile's threads have nothing to do.
+            let tiles = segments.len().div_ceil(lanes as usize);
+            segments.resize(tiles * lanes as usize, Segment::NONE);
             let bytes = segments.len() * Segment::BYTES;
             if self.segments_host.len() < bytes {
                 self.segments_host = Pinned::new(&self.device, bytes.next_power_of_two())?;
@@ -155,15 +160,9 @@ impl Gather {
             for (to, word) in self.segments_host.as_chunks_mut::<8>().0.iter_mut().zip(words) {
                 *to = word.to_le_bytes();
             }
-            par[Par::Segments as usize] = segments.len() as u64;
-            for (to, word) in self.par_host.as_chunks_mut::<8>().0.iter_mut().zip(par) {
-                *to = word.to_le_bytes();
-            }
             args[Arg::Input as usize] = Some(self.segments.id());
-            args[Arg::Par as usize] = Some(self.par.id());
             args[Arg::Pack as usize] = Some(self.pack.id());
-            let tiles = segments.len().div_ceil(lanes as usize) as u32;
-            let ended = self.transfer(kernel, &args, tiles, lanes, bytes, packed);
+            let ended = self.transfer(kernel, &args, tiles as u32, lanes, bytes, packed);
             // Also after an error: transfers that were begun must not outlive this.
             let transfers = self.queue.finish().map_err(crate::Error::from).and(ended)?;
             self.transfers += transfers.iter().map(lasted).sum::<Duration>();
@@ -186,13 +185,12 @@ impl Gather {
         lanes: u32,
         segments: usize,
         packed: usize,
-    ) -> Result<[Event; 3]> {
+    ) -> Result<[Event; 2]> {
         // SAFETY: `run`, the only caller, waits for the queue before any code touches these buffers again.
         unsafe {
             let written = self.queue.write_async(&self.segments, 0, &self.segments_host, segments)?;
-            let par = self.queue.write_async(&self.par, 0, &self.par_host, Par::COUNT * 8)?;
             self.queue.launch(kernel, args, tiles, lanes)?;
-            Ok([written, par, self.queue.read_async(&self.pack, 0, &mut self.pack_host, packed)?])
+            Ok([written, self.queue.read_async(&self.pack, 0, &mut self.pack_host, packed)?])
         }
     }
 }
@@ -208,7 +206,7 @@ mod tests {
     #[test]
     fn short_pieces_share_a_round() {
         let pieces = [piece(1, 8, 5), piece(2, 0, 0), piece(3, 100, 4097)];
-        let mut rounds = Rounds { pieces: &pieces, next: 0, done: 0 };
+        let mut rounds = Rounds { pieces: &pieces, most: SEGMENT, next: 0, done: 0 };
         let (mut segments, mut spans) = (Vec::new(), Vec::new());
         assert_eq!(rounds.round(PACK, &mut segments, &mut spans), 16 + 4112);
         let seen: Vec<_> = segments.iter().map(|s| (s.vm, s.offset, s.length, s.to)).collect();
@@ -221,7 +219,7 @@ mod tests {
     #[test]
     fn a_long_piece_takes_several_rounds() {
         let pieces = [piece(0, 0, 10), piece(1, 0, 100)];
-        let mut rounds = Rounds { pieces: &pieces, next: 0, done: 0 };
+        let mut rounds = Rounds { pieces: &pieces, most: SEGMENT, next: 0, done: 0 };
         let (mut segments, mut spans) = (Vec::new(), Vec::new());
         let mut fetched = [0, 0];
         let mut count = 0;

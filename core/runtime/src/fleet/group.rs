@@ -239,6 +239,7 @@ impl Group {
         par[Par::Vms as usize] = self.vms as u64;
         debug_assert!(self.quota.output.is_multiple_of(64), "a processor would not notice");
         par[Par::OutCapacity as usize] = self.quota.output;
+        par[Par::Segments as usize] = u32::MAX.into();
         par[Par::ImageLow as usize] = common.image.low;
         par[Par::ImageSpans as usize] = common.image.spans;
         par[Par::ImageSpansAt as usize] = common.image.spans_at;
@@ -491,7 +492,8 @@ impl Group {
                 self.look = self.begun.checked_add(EARLY);
             }
             if reset {
-                self.queue.launch(kernels.reset, &args, last / self.lanes + 1, self.lanes)?;
+                let tiles = if common.program.meta().resets_together { last + 1 } else { last / self.lanes + 1 };
+                self.queue.launch(kernels.reset, &args, tiles, self.lanes)?;
             }
             self.run = Some(self.queue.launch(kernels.run, &args, last / width + 1, self.lanes)?);
             let bytes = self.words.changed_bytes(profile);
@@ -654,7 +656,8 @@ impl Group {
     /// Fetches pieces of VMs that have ended; others may go on.
     pub fn fetch(&self, common: &Common, gather: &mut Gather, pieces: &[Piece]) -> Result<Vec<Vec<u8>>> {
         let args = self.args(common)?;
-        gather.run(common.program.kernels().gather, self.lanes, args, self.par(common), pieces)
+        let interleaved = common.program.meta().plan.cell > 0;
+        gather.run(common.program.kernels().gather, self.lanes, interleaved, args, pieces)
     }
 
     /// The bytes of packed inputs that `launched` VMs need, if there is no room for them.

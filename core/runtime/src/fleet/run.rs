@@ -695,6 +695,7 @@ impl<'a> Run<'a> {
 
     /// Settles the VMs of a launch that have ended, and for which the others need not be waited for.
     fn take_early(&mut self, g: usize) -> Result<()> {
+        let begin = Instant::now();
         let fleet = &mut *self.fleet;
         let ended = fleet.groups[g].look(&fleet.gather)?;
         let mut fates = Vec::with_capacity(ended.len());
@@ -712,10 +713,12 @@ impl<'a> Run<'a> {
             fleet.groups[g].count_visits(fates.iter().map(|(vm, _)| *vm));
         }
         fleet.groups[g].note_few();
+        let count = fates.len();
         if !fates.is_empty() {
             self.settle(g, fates)?;
             self.fleet.tell_meter();
         }
+        self.trace("look", g, begin, count);
         Ok(())
     }
 

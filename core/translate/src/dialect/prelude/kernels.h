@@ -50,22 +50,37 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
     } \
     if ((how) == 1) CLEAR(at, VV_CLEARED(par) - at);
 
-/* Brings one VM back to the image; `how` 2 means that its memory is all zero, so only the image's spans are written. */
-VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 thread) {
+/* Brings one VM back to the image; `how` 2 means that its memory is all zero, so only the image's spans are written. With
+   VV_RESET_TOGETHER this is what one of a tile's threads does of that. */
+VV_INLINE void vv_reset_one(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 thread, u32 part) {
+#ifdef VV_RESET_TOGETHER
+    const u32 begin = part * 8, step = VV_LANES * 8;
+#else
+    const u32 begin = 0, step = 8;
+#endif
     vv_gp head = VV_LANE_BASE(mem, thread, par[VV_PAR_REGION]);
-    for (u32 i = 0; i < VV_HEAD; i += 8) vv_sw64(head, i, vv_rd64(image + i));
+    for (u32 i = begin; i < VV_HEAD; i += step) vv_sw64(head, i, vv_rd64(image + i));
     vv_gp m = head + VV_SKIP(VV_MEMORY_AT);
 #if VV_LINEAR && defined(VV_HOST)
 #define VV_CLEAR_ONE(to, n) vv_zero(m + (to), n)
 #define VV_COPY_ONE(to, from, n) memcpy(m + (to), from, n)
 #else
+#ifdef VV_RESET_TOGETHER
+/* From a multiple of 8 on. */
+#define VV_CLEAR_ONE(to, n) { \
+        u32 whole = (n) & ~7u; \
+        for (u32 j = begin; j < whole; j += step) vv_sw64(m, (to) + j, 0); \
+        for (u32 j = whole + part; j < (n); j += VV_LANES) vv_st8(m, (to) + j, 0); \
+    }
+#else
 #define VV_CLEAR_ONE(to, n) vv_fill_short(m, to, 0, n)
-#define VV_COPY_ONE(to, from, n) for (u32 j = 0; j < (n); j += 8) vv_sw64(m, (to) + j, vv_rd64((from) + j))
+#endif
+#define VV_COPY_ONE(to, from, n) for (u32 j = begin; j < (n); j += step) vv_sw64(m, (to) + j, vv_rd64((from) + j))
 #endif
     VV_EACH_SPAN(par, image, how, VV_CLEAR_ONE, VV_COPY_ONE)
     vv_gp frames = head + VV_SKIP(par[VV_PAR_FRAMES_AT]);
     u32 bytes = (u32)par[VV_PAR_IMAGE_FRAMES];
-    for (u32 i = 0; i < bytes; i += 8) vv_sw64(frames, i, vv_rd64(image + par[VV_PAR_IMAGE_FRAMES_AT] + i));
+    for (u32 i = begin; i < bytes; i += step) vv_sw64(frames, i, vv_rd64(image + par[VV_PAR_IMAGE_FRAMES_AT] + i));
 }
 
 #if defined(VV_BRANCHY) && !VV_LINEAR && VV_CELL >= 8
@@ -94,19 +109,26 @@ VV_INLINE void vv_reset_tile(vv_gp mem, vv_gp image, vv_gp64 par, u64 how, u32 t
 
 VV_INLINE void vv_reset_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp image, vv_gp env, vv_gp64 par, vv_gpv stop, vv_gp pack, u32 thread) {
     u64 vms = par[VV_PAR_VMS];
+#ifdef VV_RESET_TOGETHER
+    u32 part = thread % VV_LANES;
+    thread /= VV_LANES;
+#endif
     if (thread >= vms || *stop) return; /* stopped before they begin, VMs never do */
     vv_gp64 reset = words + VV_WORD_RESET * vms;
-#ifdef VV_TILE_RESET
+#ifdef VV_RESET_TOGETHER
+    /* The host forgets the word: other threads of the tile may not have read it yet. */
+    if (reset[thread]) vv_reset_one(mem, image, par, reset[thread], thread, part);
+#elif defined(VV_TILE_RESET)
     if (thread % VV_LANES) return;
     u32 all = 1;
     for (u32 lane = 1; lane < VV_LANES; lane++) all &= reset[thread + lane] == reset[thread];
     if (all && reset[thread]) vv_reset_tile(mem, image, par, reset[thread], thread);
     for (u32 lane = 0; lane < VV_LANES; lane++, thread++) {
-        if (!all && reset[thread]) vv_reset_one(mem, image, par, reset[thread], thread);
+        if (!all && reset[thread]) vv_reset_one(mem, image, par, reset[thread], thread, 0);
         reset[thread] = 0;
     }
 #else
-    if (reset[thread]) vv_reset_one(mem, image, par, reset[thread], thread);
+    if (reset[thread]) vv_reset_one(mem, image, par, reset[thread], thread, 0);
     reset[thread] = 0;
 #endif
 }
@@ -124,8 +146,17 @@ VV_INLINE void vv_gather_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, v
         return;
     }
     u64 i = 0;
-    if (((from | to) & 3) == 0)
+    if (((from | to) & 3) == 0) {
+        for (; i + 16 <= n; i += 16) { /* a thread waits for four loads at once */
+            u32 a = vv_rd32(base + VV_AT64(from + i)), b = vv_rd32(base + VV_AT64(from + i + 4));
+            u32 c = vv_rd32(base + VV_AT64(from + i + 8)), d = vv_rd32(base + VV_AT64(from + i + 12));
+            vv_wr32(p + i, a);
+            vv_wr32(p + i + 4, b);
+            vv_wr32(p + i + 8, c);
+            vv_wr32(p + i + 12, d);
+        }
         for (; i + 4 <= n; i += 4) vv_wr32(p + i, vv_rd32(base + VV_AT64(from + i)));
+    }
     for (; i < n; i++) p[i] = base[VV_AT64(from + i)];
 }
 

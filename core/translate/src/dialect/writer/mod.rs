@@ -338,6 +338,7 @@ impl Writer<'_> {
         flag(self.o.target.thread_exit, "VV_THREAD_EXIT");
         flag(self.o.target.clock == Clock::Device, "VV_TIMER");
         flag(self.o.target.cheap_branches, "VV_BRANCHY");
+        flag(self.o.target.resets_together(plan), "VV_RESET_TOGETHER");
         flag(self.stray_stops(), "VV_STRAY_STOPS");
         let deepens = self.c.native && !self.c.cuts.is_empty();
         flag(deepens, "VV_RECURSES");
