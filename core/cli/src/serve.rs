@@ -129,8 +129,8 @@ fn autotunes(args: &ServeArgs) -> bool {
 
 /// Most fleets of a device where none are asked for, and how many cores each needs: for its own thread, and for those
 /// that read requests and write answers.
-const FLEETS: usize = 3;
-const CORES: usize = 5;
+const FLEETS: usize = 5;
+const CORES: usize = 3;
 
 /// How many fleets each device has.
 fn fleets_of_each(args: &ServeArgs, devices: &[(BackendSpec, Vec<Program>)]) -> u32 {

@@ -257,9 +257,7 @@ impl Group {
         par[Par::ImageFramesAt as usize] = common.image.frames_at;
         par[Par::ImageFrames as usize] = common.image.snapshot.as_ref().map_or(0, |s| s.frames.len() as u64);
         par[Par::Limit as usize] = match common.limit {
-            Limit::Time(limit) => {
-                u64::try_from(self.limit.unwrap_or(limit).as_nanos()).unwrap_or(LONGEST).min(LONGEST)
-            }
+            Limit::Time(limit) => u64::try_from(self.limit.unwrap_or(limit).as_nanos()).unwrap_or(LONGEST).min(LONGEST),
             Limit::None | Limit::Fuel => u64::MAX,
         };
         par

@@ -102,7 +102,8 @@ impl Fleet {
         let program = &self.common.program;
         let group = &mut self.groups[g];
         let words = &group.words;
-        let (quota, most, alone) = (group.quota, group.most_quota(&self.common), group.alone(vm) && group.limit.is_none());
+        let (quota, most, alone) =
+            (group.quota, group.most_quota(&self.common), group.alone(vm) && group.limit.is_none());
         let Some(slot) = &mut group.slots[vm] else {
             return Err(Error::Corrupt("a VM without an input was launched".into()));
         };
