@@ -3,10 +3,13 @@
 
 pub mod baseline;
 pub mod by_hand;
+pub mod energy;
 pub mod guests;
 pub mod http;
 mod inputs;
 pub mod load;
 pub mod measure;
+pub mod metrics;
 pub mod native;
+pub mod prices;
 pub mod report;

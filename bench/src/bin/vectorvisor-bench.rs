@@ -2,9 +2,11 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use bench::by_hand::ByHand;
+use bench::energy::Meter;
 use bench::http::{self, Connection};
 use bench::load::{Case, Target};
-use bench::report;
+use bench::metrics::Metrics;
+use bench::{prices, report};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,10 +15,8 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use vectorvisor::{BackendSpec, Drivers, Engine, Quirks};
+use vectorvisor::{BackendList, BackendSpec, Drivers, Engine, Quirks};
 
 const PROGRAMS: [&str; 12] = [
     "strings-assemblyscript",
@@ -34,6 +34,8 @@ const PROGRAMS: [&str; 12] = [
 ];
 /// Most bytes of a batch that is sent.
 const BODY: usize = 32 << 20;
+/// Most bytes of inputs that are there at the same time.
+const MOST_BYTES: usize = 2 << 30;
 
 #[derive(Debug, Parser)]
 #[expect(clippy::large_enum_variant, reason = "there is one")]
@@ -61,12 +63,21 @@ struct Run {
     /// VectorVisor's device, or several, as cuda:0,cuda:1.
     #[arg(long, default_value = "cpu")]
     backend: String,
-    /// Fleets of VectorVisor's server on each device.
-    #[arg(long, default_value_t = 1)]
-    fleets: u32,
+    /// Fleets of VectorVisor's server on each device [default: what the server chooses].
+    #[arg(long)]
+    fleets: Option<u32>,
     /// Do not measure `map`.
     #[arg(long)]
     no_map: bool,
+    /// Measure `map` with so many VMs at the same time, too, one number after another.
+    #[arg(long, value_delimiter = ',')]
+    vms_sweep: Vec<u32>,
+    /// Compile each program by itself, with an empty cache instead of that of --cache, and then find it there.
+    #[arg(long)]
+    compile_alone: bool,
+    /// Load another server, with --profile, for the active lanes of a warp.
+    #[arg(long)]
+    profile: bool,
     /// What to measure.
     #[arg(long, value_delimiter = ',', default_value = "native,wasmtime,wasmtime-keep,vectorvisor,by-hand")]
     systems: Vec<System>,
@@ -98,9 +109,9 @@ struct Run {
     /// Seconds after which no other program begins.
     #[arg(long, default_value_t = 3600.0)]
     limit: f64,
-    /// The folder with the programs as WebAssembly [default: target/paper-wasm].
-    #[arg(long, default_value = "target/paper-wasm")]
-    wasm: PathBuf,
+    /// Folders in which the programs are, as WebAssembly.
+    #[arg(long, value_delimiter = ',', default_value = "target/paper-wasm,bench/guests/paper/wasm")]
+    wasm: Vec<PathBuf>,
     /// Folders in which the commands are.
     #[arg(
         long,
@@ -146,6 +157,11 @@ impl System {
             Self::ByHand => "by-hand",
         }
     }
+
+    /// Whether it runs on VectorVisor's devices.
+    fn on_device(self) -> bool {
+        matches!(self, Self::Vectorvisor | Self::ByHand)
+    }
 }
 
 /// A process that ends with what holds it.
@@ -189,37 +205,6 @@ impl Server {
     }
 }
 
-/// Joules of a device, where it tells its power.
-struct Meter {
-    stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Option<f64>>,
-}
-
-impl Meter {
-    fn start() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = std::thread::spawn(move || {
-            let (mut joules, mut last) = (0.0, Instant::now());
-            while !stopped.load(Ordering::Relaxed) {
-                let query = ["--query-gpu=power.draw", "--format=csv,noheader,nounits"];
-                let told = Command::new("nvidia-smi").args(query).stderr(Stdio::null()).output().ok()?;
-                let watts: f64 = String::from_utf8_lossy(&told.stdout).lines().next()?.trim().parse().ok()?;
-                joules += watts * last.elapsed().as_secs_f64();
-                last = Instant::now();
-                std::thread::sleep(Duration::from_millis(250));
-            }
-            Some(joules)
-        });
-        Self { stop, thread }
-    }
-
-    fn stop(self) -> Option<f64> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().ok().flatten()
-    }
-}
-
 fn main() -> Result<ExitCode> {
     match Cli::parse() {
         Cli::Run(run) => run.run(),
@@ -249,13 +234,25 @@ struct Record {
 struct Bench<'a> {
     run: &'a Run,
     folder: PathBuf,
+    /// The devices of `--backend`.
+    devices: Vec<BackendSpec>,
+    prices: Value,
     /// By program: what `map --stats` said when it compiled, or why it did not.
     compiled: BTreeMap<String, Value>,
 }
 
 impl Run {
-    fn gpu(&self) -> bool {
-        !self.backend.starts_with("cpu")
+    /// The devices, however they are spelled.
+    fn devices(&self) -> Result<Vec<BackendSpec>> {
+        let list: BackendList = self.backend.parse()?;
+        let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &[]);
+        match list.single() {
+            Some(spec) if spec.name == "auto" => {
+                let engine = Engine::open(&drivers, spec, Quirks::default())?;
+                Ok(vec![BackendSpec { name: engine.backend().into(), index: Some(engine.info().index) }])
+            }
+            _ => Ok(list.devices(&drivers)?),
+        }
     }
 
     fn command(&self, name: &str) -> Result<Command> {
@@ -268,9 +265,15 @@ impl Run {
         for program in &self.programs {
             ensure!(PROGRAMS.contains(&program.as_str()), "no program is called {program}: {}", PROGRAMS.join(", "));
         }
+        let on_device = self.systems.iter().any(|system| system.on_device());
+        let devices = if on_device { self.devices()? } else { Vec::new() };
+        let prices = match &self.prices {
+            Some(path) => serde_json::from_slice(&fs::read(path).with_context(|| path.display().to_string())?)?,
+            None => Value::Null,
+        };
         let folder = std::env::temp_dir().join(format!("vectorvisor-bench.{}", std::process::id()));
         fs::create_dir_all(&folder)?;
-        let mut bench = Bench { run: self, folder, compiled: BTreeMap::new() };
+        let mut bench = Bench { run: self, folder, devices, prices, compiled: BTreeMap::new() };
         let done = bench.all(begin);
         fs::remove_dir_all(&bench.folder)?;
         done
@@ -283,6 +286,8 @@ impl Bench<'_> {
         if run.systems.contains(&System::Vectorvisor) {
             self.compile()?;
         }
+        let (date, commit) = (said("date", &["-u", "+%FT%TZ"]), commit());
+        let devices: Vec<String> = self.devices.iter().map(ToString::to_string).collect();
         let mut programs = BTreeMap::new();
         let mut failed = false;
         for program in &run.programs {
@@ -302,12 +307,16 @@ impl Bench<'_> {
                 Err(why) => {
                     eprintln!("{program}: {why:#}");
                     failed = true;
-                    _ = programs.insert(program.clone(), json!({ "error": format!("{why:#}") }));
+                    _ = programs.insert(program.clone(), or_error(Err(why)));
                 }
             }
             let record = json!({
+                "date": date,
+                "commit": commit,
                 "machine": machine(),
                 "backend": run.backend,
+                "devices": devices,
+                "prices": self.prices,
                 "fleets": run.fleets,
                 "options": run.options,
                 "seconds": run.seconds,
@@ -320,15 +329,25 @@ impl Bench<'_> {
         Ok(ExitCode::from(u8::from(failed)))
     }
 
-    fn wasm(&self, program: &str) -> PathBuf {
-        self.run.wasm.join(format!("{program}.wasm"))
+    fn wasm(&self, program: &str) -> Result<PathBuf> {
+        let name = format!("{program}.wasm");
+        let found = self.run.wasm.iter().map(|folder| folder.join(&name)).find(|path| path.is_file());
+        found.with_context(|| format!("there is no {name} in {:?}", self.run.wasm))
     }
 
-    fn vectorvisor(&self, verb: &str) -> Result<Command> {
+    fn gpu(&self) -> bool {
+        self.devices.iter().any(|device| device.name != "cpu")
+    }
+
+    fn vectorvisor(&self, verb: &str, program: &str) -> Result<Command> {
         let mut command = self.run.command("vectorvisor")?;
         // What is measured is translated.
         _ = command.arg(verb).args(["--interpret=never", "--backend", &self.run.backend, "--cache-dir"]);
-        _ = command.arg(self.run.cache.clone().unwrap_or_else(|| self.folder.join("cache")));
+        _ = command.arg(match &self.run.cache {
+            _ if self.run.compile_alone => self.folder.join(format!("cache-{program}")),
+            Some(cache) => cache.clone(),
+            None => self.folder.join("cache"),
+        });
         _ = command.args(&self.run.options);
         Ok(command)
     }
@@ -337,9 +356,9 @@ impl Bench<'_> {
     fn map(&self, program: &str, inputs: &Path, outputs: &Path, limit: f64, options: &[&str]) -> Result<Value> {
         let begin = Instant::now();
         let stats = self.folder.join(format!("{program}.stats"));
-        let mut command = self.vectorvisor("map")?;
+        let mut command = self.vectorvisor("map", program)?;
         _ = command.arg("--in").arg(inputs).arg("--out").arg(outputs).arg("--stats").arg(&stats).args(options);
-        _ = command.arg(self.wasm(program)).stdin(Stdio::null()).stdout(Stdio::null());
+        _ = command.arg(self.wasm(program)?).stdin(Stdio::null()).stdout(Stdio::null());
         let log = self.folder.join(format!("{program}.log"));
         let mut process = Process(command.stderr(fs::File::create(&log)?).spawn()?);
         let status = loop {
@@ -357,24 +376,35 @@ impl Bench<'_> {
         Ok(serde_json::from_slice(&fs::read(&stats)?)?)
     }
 
-    /// Compiles all programs, at the same time.
+    /// Compiles all programs: at the same time, or each alone.
     fn compile(&mut self) -> Result<()> {
         let one = |program: &String| -> Result<Value> {
             let (inputs, outputs) =
                 (self.folder.join(format!("{program}.one/")), self.folder.join(format!("{program}.out/")));
             self.inputs(program, &inputs, 1)?;
             let stats = self.map(program, &inputs, &outputs, self.run.compile_limit, &[])?;
-            Ok(json!({ "compile_seconds": stats["compile_seconds"], "first_seconds": stats["seconds"] }))
+            let mut told = json!({ "compile_seconds": stats["compile_seconds"], "first_seconds": stats["seconds"] });
+            if self.run.compile_alone {
+                fs::remove_dir_all(&outputs)?;
+                let cached = self.map(program, &inputs, &outputs, self.run.compile_limit, &[])?;
+                told["alone"] = true.into();
+                told["cached_seconds"] = cached["seconds"].clone();
+            }
+            Ok(told)
         };
         let one = &one;
         let all: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = self.run.programs.iter().map(|program| scope.spawn(move || one(program))).collect();
+            let start = |program| scope.spawn(move || one(program));
+            if self.run.compile_alone {
+                return self.run.programs.iter().map(|program| start(program).join()).collect();
+            }
+            let threads: Vec<_> = self.run.programs.iter().map(start).collect();
             threads.into_iter().map(|thread| thread.join()).collect()
         });
         for (program, told) in self.run.programs.iter().zip(all) {
             let told = match told {
                 Ok(Ok(told)) => told,
-                Ok(Err(why)) => json!({ "error": format!("{why:#}") }),
+                Ok(Err(why)) => or_error(Err(why)),
                 Err(_) => json!({ "error": "a thread panicked" }),
             };
             eprintln!("{program}: {told}");
@@ -421,7 +451,7 @@ impl Bench<'_> {
         let on_cores = |server: &Server| -> Result<Value> {
             let target = target(server);
             let check = target.check(cores, 16)?;
-            let energy = Meter::start();
+            let energy = Meter::start(&self.devices);
             let batch = target.load(2 * cores, Some(16), time)?;
             let joules = energy.stop();
             let single = target.load(4 * cores, None, time)?;
@@ -446,8 +476,8 @@ impl Bench<'_> {
             };
             // Nothing else runs beside a system that is measured.
             native = None;
-            let figures = measured.unwrap_or_else(|why| json!({ "error": format!("{why:#}") }));
-            _ = record.systems.insert(system.name().to_owned(), self.priced(figures, *system)?);
+            let figures = or_error(measured);
+            _ = record.systems.insert(system.name().to_owned(), self.priced(figures, *system));
         }
         Ok(record)
     }
@@ -457,7 +487,7 @@ impl Bench<'_> {
         if !compiled.exists() {
             let mut command = self.run.command("wasmtime-map")?;
             let status =
-                command.arg("compile").arg(self.wasm(program)).arg(&compiled).stdout(Stdio::null()).status()?;
+                command.arg("compile").arg(self.wasm(program)?).arg(&compiled).stdout(Stdio::null()).status()?;
             ensure!(status.success(), "Wasmtime cannot compile it: {status}");
         }
         let mut command = self.run.command("wasmtime-map")?;
@@ -479,57 +509,96 @@ impl Bench<'_> {
             bail!("it was not compiled: {why}");
         }
         let bytes = cases.iter().map(|case| case.request.len() + 4).max().unwrap_or(1);
-        let in_flight = run.in_flight.unwrap_or(if run.gpu() { 32768 } else { 64 * cores });
-        let in_flight = in_flight.min((2 << 30) / bytes).max(1);
+        let in_flight = run.in_flight.unwrap_or(if self.gpu() { 32768 } else { 64 * cores });
+        let in_flight = in_flight.min(MOST_BYTES / bytes).max(1);
         let batch = (BODY / bytes).clamp(1, in_flight.div_ceil(4));
         let connections = in_flight.div_ceil(batch);
-        let clients = run.clients.unwrap_or(if run.gpu() { 2048 } else { 16 * cores });
+        let clients = run.clients.unwrap_or(if self.gpu() { 2048 } else { 16 * cores });
 
         // First, since the server begins with the memory layout that this chooses.
         let map = || self.device(program, cases, run.inputs.unwrap_or(in_flight));
         let device = if run.no_map { Ok(Value::Null) } else { map() };
 
-        let mut command = self.vectorvisor("serve")?;
-        _ = command.args(["--max-queue-bytes", "8GiB", "--fleets", &run.fleets.to_string()]).arg(self.wasm(program));
-        let listen = |command: &mut Command, address: String| _ = command.args(["--listen", &address]);
-        let server = Server::start(command, listen, "/readyz", run.compile_limit)?;
+        let sweep = run.vms_sweep.iter().map(|vms| self.with_vms(program, cases, *vms)).collect::<Vec<_>>();
+
+        let server = self.serve(program, &[])?;
         let check = target(&server).check(connections, batch.min(cases.len().div_ceil(connections)))?;
         // So that it has learnt what requests need before it counts.
         let warm = target(&server).load(connections, Some(batch), time.mul_f64(0.5))?;
-        let before = metrics(&server)?;
-        let energy = Meter::start();
+        let before = Metrics::ask(server.address)?;
+        let energy = Meter::start(&self.devices);
         let batches = target(&server).load(connections, Some(batch), time)?;
         let joules = energy.stop();
-        let between = metrics(&server)?;
+        let between = Metrics::ask(server.address)?;
         let single = target(&server).load(clients, None, time)?;
-        let (after, ready) = (metrics(&server)?, ready(&server)?);
+        let after = Metrics::ask(server.address)?;
         let start = server.start;
         drop(server);
+        let profiled = || -> Result<Value> {
+            let server = self.serve(program, &["--profile"])?;
+            let before = Metrics::ask(server.address)?;
+            let load = target(&server).load(connections, Some(batch), time.mul_f64(0.5))?;
+            let active = Metrics::ask(server.address)?.since(&before)["active_lanes"].clone();
+            Ok(json!({ "active_lanes": active, "load": load, "wrong": load.wrong }))
+        };
+        let profiled = if run.profile { or_error(profiled()) } else { Value::Null };
 
         Ok(json!({
-            "ready": ready,
+            "ready": after.ready,
             "compiled": compiled,
             "start_seconds": start,
             "checked": check,
             "warm": warm,
             "batch": batches,
-            "batch_split": split(&before, &between),
+            "batch_split": between.since(&before),
             "single": single,
-            "single_split": split(&between, &after),
+            "single_split": after.since(&between),
             "gpu_joules": joules,
-            "device": device.unwrap_or_else(|why| json!({ "error": format!("{why:#}") })),
+            "device": or_error(device),
+            "vms_sweep": sweep,
+            "profiled": profiled,
         }))
     }
 
-    /// What the device does without a server: the second run of `map`, which has learnt what inputs need, and on a GPU what
-    /// memory layout is the fastest.
+    /// VectorVisor's server of a program.
+    fn serve(&self, program: &str, options: &[&str]) -> Result<Server> {
+        let mut command = self.vectorvisor("serve", program)?;
+        _ = command.args(["--max-queue-bytes", "8GiB"]).args(options);
+        if let Some(fleets) = self.run.fleets {
+            _ = command.args(["--fleets", &fleets.to_string()]);
+        }
+        _ = command.arg(self.wasm(program)?);
+        let listen = |command: &mut Command, address: String| _ = command.args(["--listen", &address]);
+        Server::start(command, listen, "/readyz", self.run.compile_limit)
+    }
+
+    /// What the device does without a server: the second run of `map`, which has learnt what inputs need, and on a GPU
+    /// what memory layout is the fastest.
     fn device(&self, program: &str, cases: &[Case], count: usize) -> Result<Value> {
+        let chosen = self.run.options.iter().any(|option| option.starts_with("--interleave"));
+        let tune: &[&str] = if self.gpu() && !chosen { &["--interleave", "tune"] } else { &[] };
+        self.twice(program, cases, count, [tune, &[]])
+    }
+
+    /// The same with so many VMs at the same time, which run twice as many inputs, as far as those have no more than
+    /// 2 GiB. `vms` is how many there were.
+    fn with_vms(&self, program: &str, cases: &[Case], vms: u32) -> Value {
+        let bytes = cases.iter().map(|case| case.request.len()).max().unwrap_or(1).max(1);
+        let count = (2 * vms as usize).min(MOST_BYTES / bytes);
+        let asked = vms.to_string();
+        let mut told = or_error(self.twice(program, cases, count, [&["--vms", &asked]; 2]));
+        told["asked"] = vms.into();
+        told["inputs"] = count.into();
+        told["vms"] = told["stats"]["vms"].clone();
+        told
+    }
+
+    /// Runs `map` twice with the same inputs and compares what the second makes, whose figures count.
+    fn twice(&self, program: &str, cases: &[Case], count: usize, options: [&[&str]; 2]) -> Result<Value> {
         let (inputs, outputs) = (self.folder.join("in/"), self.folder.join("out"));
         self.inputs(program, &inputs, count)?;
-        let chosen = self.run.options.iter().any(|option| option.starts_with("--interleave"));
-        let tune: &[&str] = if self.run.gpu() && !chosen { &["--interleave", "tune"] } else { &[] };
         let mut told = [Value::Null, Value::Null];
-        for (told, options) in told.iter_mut().zip([tune, &[]]) {
+        for (told, options) in told.iter_mut().zip(options) {
             _ = fs::remove_dir_all(&outputs);
             *told = self.map(program, &inputs, &outputs, self.run.compile_limit, options)?;
         }
@@ -559,10 +628,9 @@ impl Bench<'_> {
         if !ByHand::exists(program) {
             return Ok(None);
         }
-        let backend = self.run.backend.split(',').next().unwrap_or_default();
-        let spec: BackendSpec = backend.strip_suffix(":all").unwrap_or(backend).parse()?;
+        let spec = self.devices.first().context("there is no device")?;
         let drivers = Drivers::find_all(vec![vectorvisor_cpu::driver()], &[]);
-        let engine = Engine::open(&drivers, &spec, Quirks::default())?;
+        let engine = Engine::open(&drivers, spec, Quirks::default())?;
         let Some(mut by_hand) = ByHand::new(&drivers, &engine, program)? else { return Ok(None) };
         let device = by_hand.alone(cases, None)?;
         let time = Duration::from_secs_f64(self.run.seconds);
@@ -572,18 +640,34 @@ impl Bench<'_> {
     }
 
     /// Adds requests per dollar, if there are prices.
-    fn priced(&self, mut figures: Value, system: System) -> Result<Value> {
-        let Some(path) = &self.run.prices else { return Ok(figures) };
-        let prices: Value = serde_json::from_slice(&fs::read(path).with_context(|| path.display().to_string())?)?;
-        let on_device = matches!(system, System::Vectorvisor | System::ByHand);
-        let machine = if on_device { self.run.backend.as_str() } else { "cpu" };
+    fn priced(&self, mut figures: Value, system: System) -> Value {
+        let cpu = [BackendSpec { name: "cpu".into(), index: Some(0) }];
+        let devices = if system.on_device() { self.devices.as_slice() } else { &cpu };
         if let (Some(price), Some(rate)) =
-            (prices[machine]["usd_per_hour"].as_f64(), figures["batch"]["per_second"].as_f64())
+            (prices::per_hour(&self.prices, devices), figures["batch"]["per_second"].as_f64())
         {
             figures["requests_per_dollar"] = json!(rate * 3600.0 / price);
         }
-        Ok(figures)
+        figures
     }
+}
+
+/// A measurement, or why there is none.
+fn or_error(measured: Result<Value>) -> Value {
+    measured.unwrap_or_else(|why| json!({ "error": format!("{why:#}") }))
+}
+
+/// What a command prints, if it succeeds.
+fn said(command: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(command).args(arguments).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The commit of what is measured: what `bench/carry` wrote beside the commands, or else that of the folder.
+fn commit() -> Option<String> {
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.parent()?.join("commit")));
+    let carried = beside.and_then(|path| fs::read_to_string(path).ok()).map(|text| text.trim().to_owned());
+    carried.or_else(|| said("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]))
 }
 
 fn environment(command: &mut Command, address: String) {
@@ -609,53 +693,16 @@ fn expected(server: &Server, requests: &[&[u8]]) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Sums of a server's figures, by name.
-fn metrics(server: &Server) -> Result<BTreeMap<String, f64>> {
-    let (_, text) = Connection::open(server.address)?.get("/metrics")?;
-    let text = String::from_utf8_lossy(&text);
-    let mut sums = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{")) {
-        if let Some((name, value)) = line.rsplit_once(' ') {
-            let name = name.split('{').next().unwrap_or_default().to_owned();
-            *sums.entry(name).or_insert(0.0) += value.parse::<f64>().unwrap_or(0.0);
-        }
-    }
-    Ok(sums)
-}
-
-/// Whether each device of a server takes requests, by name.
-fn ready(server: &Server) -> Result<BTreeMap<String, bool>> {
-    let (_, text) = Connection::open(server.address)?.get("/metrics")?;
-    let line = |line: &str| {
-        let rest = line.strip_prefix("vectorvisor_device_ready{device=\"")?;
-        Some((rest.split('"').next()?.to_owned(), rest.ends_with(" 1")))
-    };
-    Ok(String::from_utf8_lossy(&text).lines().filter_map(line).collect())
-}
-
-/// Where the time of requests went between two looks at a server's figures.
-fn split(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> Value {
-    let sum = |name: &str| {
-        let name = format!("vectorvisor_{name}");
-        after.get(&name).copied().unwrap_or(0.0) - before.get(&name).copied().unwrap_or(0.0)
-    };
-    let (requests, kernel) = (sum("request_seconds_count"), sum("kernel_seconds_total"));
-    let mean = |seconds: f64| if requests > 0.0 { seconds / requests } else { 0.0 };
-    json!({
-        "requests": requests,
-        "launches": sum("launches_total"),
-        "kernel_seconds": kernel,
-        "device_per_second": if kernel > 0.0 { Some(requests / kernel) } else { None },
-        "mean_seconds": mean(sum("request_seconds_sum")),
-        "mean_queue_seconds": mean(sum("queue_seconds_sum")),
-    })
-}
-
 /// Whether a system's figures tell of a failure.
 fn failure(figures: &Value) -> bool {
     let wrong =
         |figures: &Value| figures["wrong"].as_u64().is_some_and(|wrong| wrong > 0) || !figures["error"].is_null();
-    wrong(figures) || figures.as_object().is_some_and(|all| all.values().any(wrong))
+    let any = |figures: &Value| match figures {
+        Value::Object(all) => all.values().any(wrong),
+        Value::Array(all) => all.iter().any(wrong),
+        _ => false,
+    };
+    wrong(figures) || any(figures) || any(&figures["vms_sweep"])
 }
 
 fn line(program: &str, system: &str, figures: &Value) -> String {
@@ -681,10 +728,9 @@ fn machine() -> Value {
         Some(line.split_once(':')?.1.trim().to_owned())
     });
     let query = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"];
-    let gpu = Command::new("nvidia-smi").args(query).stderr(Stdio::null()).output().ok();
     json!({
         "processor": model,
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
-        "gpu": gpu.map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned()),
+        "gpu": said("nvidia-smi", &query),
     })
 }
