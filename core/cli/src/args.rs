@@ -567,8 +567,9 @@ pub struct ServeArgs {
     /// `info,vectorvisor_serve=debug`, which also logs each request [default: info; with --quiet: error].
     #[arg(long, value_name = "FILTER", env = "RUST_LOG")]
     pub log: Option<String>,
-    /// Write when requests waited and ran, when the device ran which VMs, and what the host did meanwhile, to this file
-    /// when the server ends, in Chrome's trace format, which https://ui.perfetto.dev shows; of each the first million.
+    /// Write when single requests were read, waited, ran and were answered, when the device ran which VMs, and what the
+    /// host did meanwhile, to this file when the server ends, in Chrome's trace format, which https://ui.perfetto.dev
+    /// shows; of each the first million.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Programs count how many lanes of a warp are active (see `profile`), for /metrics and the page, which takes time.

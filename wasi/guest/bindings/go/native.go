@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 )
@@ -16,9 +17,16 @@ import (
 // Most bytes of a batch.
 const batch = 64 << 20
 
-// Serve answers HTTP requests of at most room bytes, for ever, with the paths that the server of the Rust SDK has. It listens
-// on what the environment variable VECTORVISOR_LISTEN says, or on 127.0.0.1:8080.
-func Serve(room int, handler func(request []byte) []byte) {
+// Serve answers HTTP requests of at most room bytes, for ever, with the paths that the server of the Rust SDK has, but for
+// /metrics, and batches in one of the three forms. It listens on what the environment variable VECTORVISOR_LISTEN says, or on
+// 127.0.0.1:8080. As in VectorVisor the handler does not get a request of no bytes: the answer has none, either.
+func Serve(room int, handle func(request []byte) []byte) {
+	handler := func(request []byte) []byte {
+		if len(request) == 0 {
+			return nil
+		}
+		return handle(request)
+	}
 	address := os.Getenv("VECTORVISOR_LISTEN")
 	if address == "" {
 		address = "127.0.0.1:8080"
@@ -34,16 +42,19 @@ func Serve(room int, handler func(request []byte) []byte) {
 	tell := func(text string) http.HandlerFunc {
 		return func(writer http.ResponseWriter, _ *http.Request) { io.WriteString(writer, text) }
 	}
+	many := func(writer http.ResponseWriter, request *http.Request) { many(writer, request, room, handler) }
+	name := filepath.Base(os.Args[0])
 	http.HandleFunc("POST /{$}", one)
+	http.HandleFunc("POST /"+name, one)
 	http.HandleFunc("/batch_submit/", one)
 	http.HandleFunc("GET /is_active/", tell("true"))
 	http.HandleFunc("GET /healthz", tell("ok\n"))
-	http.HandleFunc("POST /batch", func(writer http.ResponseWriter, request *http.Request) {
-		many(writer, request, room, handler)
-	})
+	http.HandleFunc("GET /readyz", tell("ready\n"))
+	http.HandleFunc("POST /batch", many)
+	http.HandleFunc("POST /"+name+"/batch", many)
 	listener, err := net.Listen("tcp", address)
 	if err == nil {
-		fmt.Fprintf(os.Stderr, "listening on http://%s\n", listener.Addr())
+		fmt.Fprintf(os.Stderr, "listening on http://%s; POST /%s\n", listener.Addr(), name)
 		err = http.Serve(listener, nil)
 	}
 	fmt.Fprintf(os.Stderr, "cannot serve on %s: %v\n", address, err)
