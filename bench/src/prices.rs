@@ -20,6 +20,12 @@ pub fn per_hour(prices: &Value, devices: &[BackendSpec]) -> Option<f64> {
     }
 }
 
+/// Requests per dollar at the rate of a load on these devices, or else on the processor.
+pub fn per_dollar(prices: &Value, devices: Option<&Vec<BackendSpec>>, load: &Value) -> Option<f64> {
+    let cpu = vec![BackendSpec { name: "cpu".into(), index: Some(0) }];
+    Some(load["per_second"].as_f64()? * 3600.0 / per_hour(prices, devices.unwrap_or(&cpu))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

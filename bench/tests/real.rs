@@ -1,5 +1,7 @@
-//! Every record can be shown as a table.
+//! Every record can be shown as a table, and README.md has that of the newest record of the twelve programs.
 
+use bench::report::{self, Records};
+use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
@@ -38,4 +40,19 @@ fn records_become_tables() {
         shown += 1;
     }
     assert!(shown > 0, "there are records");
+}
+
+#[test]
+fn readme_has_the_newest_figures_of_the_twelve_programs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let paths =
+        std::fs::read_dir(folder.join("results")).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let twelve =
+        paths.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("twelve-")));
+    let records = twelve.map(|path| serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON"));
+    let records = Records::new(records.collect(), &Value::Null);
+    let readme = std::fs::read_to_string(folder.join("../README.md")).expect("README.md");
+    let new =
+        report::put(&readme, &report::summary(records.newest().expect("a record"))).expect("a place for the table");
+    assert!(new == readme, "run: vectorvisor-bench report bench/results/twelve-*.json --readme README.md");
 }

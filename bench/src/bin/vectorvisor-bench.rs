@@ -6,6 +6,7 @@ use bench::energy::Meter;
 use bench::http::{self, Connection};
 use bench::load::{Case, Target};
 use bench::metrics::Metrics;
+use bench::report::Records;
 use bench::{prices, report};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -42,13 +43,21 @@ const MOST_BYTES: usize = 2 << 30;
 enum Cli {
     /// Measure, and write the figures as JSON.
     Run(Run),
-    /// Make a page of the figures, and print them as a table in Markdown.
+    /// Make a page of records, and print the newest that has several programs as tables in Markdown. Records of one
+    /// commit on one machine count as one.
     Report {
         /// What `run` wrote.
-        record: PathBuf,
+        #[arg(required = true)]
+        records: Vec<PathBuf>,
         /// The page.
         #[arg(long, default_value = "twelve.html")]
         out: PathBuf,
+        /// Prices for records that have none, as in `bench/prices.json`.
+        #[arg(long)]
+        prices: Option<PathBuf>,
+        /// A file that gets a short table between its lines <!-- twelve --> and <!-- /twelve -->.
+        #[arg(long)]
+        readme: Option<PathBuf>,
     },
 }
 
@@ -208,14 +217,22 @@ impl Server {
 fn main() -> Result<ExitCode> {
     match Cli::parse() {
         Cli::Run(run) => run.run(),
-        Cli::Report { record, out } => {
-            let text = fs::read(&record).with_context(|| record.display().to_string())?;
-            let record = serde_json::from_slice(&text).context("this is not a record of `run`")?;
-            fs::write(&out, report::page(&record)).with_context(|| out.display().to_string())?;
-            print!("{}", report::table(&record));
-            let by_hand = report::by_hand(&record);
+        Cli::Report { records, out, prices, readme } => {
+            let prices = prices.as_deref().map_or(Ok(Value::Null), json)?;
+            let records = records.iter().map(|path| json(path)).collect::<Result<_>>()?;
+            let records = Records::new(records, &prices);
+            fs::write(&out, records.page()?).with_context(|| out.display().to_string())?;
+            let record = records.newest()?;
+            print!("{}", report::table(record));
+            let by_hand = report::by_hand(record);
             if !by_hand.is_empty() {
                 print!("\n{by_hand}");
+            }
+            if let Some(readme) = readme {
+                let name = || readme.display().to_string();
+                let text = fs::read_to_string(&readme).with_context(name)?;
+                let text = report::put(&text, &report::summary(record)).with_context(name)?;
+                fs::write(&readme, text).with_context(name)?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -267,10 +284,7 @@ impl Run {
         }
         let on_device = self.systems.iter().any(|system| system.on_device());
         let devices = if on_device { self.devices()? } else { Vec::new() };
-        let prices = match &self.prices {
-            Some(path) => serde_json::from_slice(&fs::read(path).with_context(|| path.display().to_string())?)?,
-            None => Value::Null,
-        };
+        let prices = self.prices.as_deref().map_or(Ok(Value::Null), json)?;
         let folder = std::env::temp_dir().join(format!("vectorvisor-bench.{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let mut bench = Bench { run: self, folder, devices, prices, compiled: BTreeMap::new() };
@@ -641,15 +655,18 @@ impl Bench<'_> {
 
     /// Adds requests per dollar, if there are prices.
     fn priced(&self, mut figures: Value, system: System) -> Value {
-        let cpu = [BackendSpec { name: "cpu".into(), index: Some(0) }];
-        let devices = if system.on_device() { self.devices.as_slice() } else { &cpu };
-        if let (Some(price), Some(rate)) =
-            (prices::per_hour(&self.prices, devices), figures["batch"]["per_second"].as_f64())
-        {
-            figures["requests_per_dollar"] = json!(rate * 3600.0 / price);
+        let devices = system.on_device().then_some(&self.devices);
+        if let Some(dollars) = prices::per_dollar(&self.prices, devices, &figures["batch"]) {
+            figures["requests_per_dollar"] = json!(dollars);
         }
         figures
     }
+}
+
+/// A file of JSON.
+fn json(path: &Path) -> Result<Value> {
+    let name = || path.display().to_string();
+    serde_json::from_slice(&fs::read(path).with_context(name)?).with_context(name)
 }
 
 /// A measurement, or why there is none.
