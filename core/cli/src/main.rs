@@ -16,6 +16,9 @@ use clap::Parser as _;
 use std::fmt;
 use std::io::Write as _;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A mistake in the command line that only shows when the program or the files are known: exit code 2.
 #[derive(Debug)]
 struct Usage(String);

@@ -246,6 +246,8 @@ impl Group {
         par[Par::SegmentsAt as usize] = common.image.segments_at;
         par[Par::FuelSlice as usize] = match self.device.info().kind {
             DeviceKind::Cpu => FUEL_SLICE.0,
+            // One that is late soon looks soon.
+            _ if self.limit.is_some() => FUEL_SLICE.1 / 4,
             _ => FUEL_SLICE.1,
         };
         par[Par::Region as usize] = self.quota.region(&common.program.meta().plan);
