@@ -1,4 +1,5 @@
-//! Every record can be shown as a table, and README.md has that of the newest record of the twelve programs.
+//! Every record can be shown as a table; README.md has that of the newest record of the twelve programs, and RESULTS.md
+//! those of the records that it names.
 
 use bench::report::{self, Records};
 use serde_json::Value;
@@ -55,4 +56,13 @@ fn readme_has_the_newest_figures_of_the_twelve_programs() {
     let new =
         report::put(&readme, &report::summary(records.newest().expect("a record"))).expect("a place for the table");
     assert!(new == readme, "run: vectorvisor-bench report bench/results/twelve-*.json --readme README.md");
+}
+
+#[test]
+fn results_have_the_tables_of_the_records_that_they_name() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let results = std::fs::read_to_string(folder.join("RESULTS.md")).expect("RESULTS.md");
+    let read = |name: &str| Ok(serde_json::from_slice(&std::fs::read(folder.join("results").join(name))?)?);
+    let new = report::fill(&results, read).expect("the records");
+    assert!(new == results, "run: vectorvisor-bench results --into bench/RESULTS.md");
 }

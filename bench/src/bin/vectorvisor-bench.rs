@@ -59,6 +59,15 @@ enum Cli {
         #[arg(long)]
         readme: Option<PathBuf>,
     },
+    /// Print records, also those of `bench/real/run`, as tables in Markdown.
+    Results {
+        /// Records.
+        records: Vec<PathBuf>,
+        /// A file that gets the tables of the records that it names in lines <!-- record NAME -->, up to <!-- /record -->;
+        /// they are in the folder `results` beside it.
+        #[arg(long)]
+        into: Option<PathBuf>,
+    },
 }
 
 /// For each program: requests that all differ, with the native server's answers to them; then a load on each system's
@@ -233,6 +242,19 @@ fn main() -> Result<ExitCode> {
                 let text = fs::read_to_string(&readme).with_context(name)?;
                 let text = report::put(&text, &report::summary(record)).with_context(name)?;
                 fs::write(&readme, text).with_context(name)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Cli::Results { records, into } => {
+            let mut records: Vec<Value> = records.iter().map(|path| json(path)).collect::<Result<_>>()?;
+            records.sort_by_key(|record| std::cmp::Reverse(record["date"].as_str().unwrap_or_default().to_owned()));
+            let tables: Vec<String> = records.iter().map(report::tables).collect();
+            print!("{}", tables.join("\n"));
+            if let Some(into) = into {
+                let name = || into.display().to_string();
+                let text = fs::read_to_string(&into).with_context(name)?;
+                let text = report::fill(&text, |record| json(&into.with_file_name("results").join(record)));
+                fs::write(&into, text.with_context(name)?).with_context(name)?;
             }
             Ok(ExitCode::SUCCESS)
         }

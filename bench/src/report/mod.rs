@@ -34,6 +34,8 @@ const PAPER: &str = "The paper's VectorVisor (\"VectorVisor: A Binary Translatio
     time the paper reports up to 2.9 times the throughput per dollar of x86-64 machines.";
 /// Between which `put` writes.
 const MARKERS: [&str; 2] = ["<!-- twelve -->\n", "<!-- /twelve -->"];
+/// Between which `fill` writes; the first ends with a record's name and `-->`.
+const RECORD: [&str; 2] = ["<!-- record ", "<!-- /record -->"];
 
 /// Records, of which those of one commit on one machine are one.
 #[derive(Debug)]
@@ -190,17 +192,17 @@ pub fn table(record: &Value) -> String {
 fn about(record: &Value) -> String {
     let machine = &record["machine"];
     let say = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let gpu = machine["gpu"].as_str().map_or_else(String::new, |gpu| {
+    let gpu = machine["gpu"].as_str().or(machine["nvidia"].as_str()).map_or_else(String::new, |gpu| {
         let gpus: Vec<&str> = gpu.lines().collect();
         let count = if gpus.len() > 1 { format!("{} x ", gpus.len()) } else { String::new() };
         // Its name, the driver and its memory.
         format!("{count}{}, ", gpus.first().and_then(|gpu| gpu.split(',').next()).unwrap_or_default())
     });
+    let backend = record["backend"].as_str().map_or_else(String::new, |backend| format!("--backend {backend}; "));
     format!(
-        "{gpu}{}, {} cores; --backend {}; commit {}, {}",
+        "{gpu}{}, {} cores; {backend}commit {}, {}",
         say(&machine["processor"]),
         machine["cores"],
-        say(&record["backend"]),
         say(&record["commit"]),
         say(&record["date"]).split('T').next().unwrap_or_default(),
     )
@@ -235,6 +237,48 @@ pub fn put(text: &str, table: &str) -> Result<String> {
     let (before, rest) = text.split_once(begin).with_context(missing)?;
     let (_, after) = rest.split_once(end).with_context(missing)?;
     Ok(format!("{before}{begin}\n{table}\n{end}{after}"))
+}
+
+/// A text with the tables of all records that it names in lines <!-- record NAME -->, between those and the next <!--
+/// /record -->.
+///
+/// # Errors
+/// A record cannot be read, or has no end.
+pub fn fill(text: &str, read: impl Fn(&str) -> Result<Value>) -> Result<String> {
+    let [begin, end] = RECORD;
+    let mut parts = text.split(begin);
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once(" -->\n").context("a record's line does not end")?;
+        let (_, after) = rest.split_once(end).with_context(|| format!("no line {end} follows {name}"))?;
+        filled += &format!("{begin}{name} -->\n\n{}\n{end}{after}", tables(&read(name)?));
+    }
+    Ok(filled)
+}
+
+/// All tables of a record in Markdown, of `vectorvisor-bench run` or of `bench/real/run`.
+pub fn tables(record: &Value) -> String {
+    let parts = match record["results"].as_array() {
+        None => vec![table(record), details(record), per_dollar(record), beside_the_paper(record), by_hand(record)],
+        Some(rows) => vec![programs(rows)],
+    };
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{}.\n\n{}", about(record), parts.join("\n"))
+}
+
+/// What `bench/real/run` measured, in Markdown.
+fn programs(rows: &[Value]) -> String {
+    let rows = rows.iter().map(|row| {
+        let say = |name: &str| row[name].as_str().unwrap_or_default().replace('|', "\\|");
+        let number = |name: &str| short(row[name].as_f64());
+        let system = [say("backend"), say("backends"), say("options")].join(" ").replace("  ", " ");
+        let whole = row["inputs"].as_u64().map_or_else(|| "-".into(), |inputs| inputs.to_string());
+        let (wall, kernel, of) = (number("wall_seconds"), number("kernel_seconds"), number("of_wasmtime"));
+        let error = say("error").lines().next().unwrap_or_default().to_owned();
+        format!("| `{}` | {} | {whole} | {wall} | {kernel} | {of} | {error} |\n", say("program"), system.trim())
+    });
+    let heading = ["Program", "on", "inputs", "wall, s", "kernel, s", "of Wasmtime", ""];
+    in_markdown(&heading, &rows.collect::<String>())
 }
 
 /// Requests a second of VectorVisor and of what is written by hand, in Markdown: in batches over HTTP, from inputs to
@@ -554,6 +598,37 @@ mod tests {
             scaling.contains("<title>lz4, 1024: 40.0</title>") && scaling.matches("<circle").count() == 2,
             "{scaling}"
         );
+    }
+
+    #[test]
+    fn records_that_a_text_names_become_tables() {
+        let machine = json!({ "processor": "P", "cores": 16, "nvidia": "GPU, 1\nGPU, 1" });
+        let rows = json!([
+            { "program": "deflate", "backend": "cuda", "options": "--lanes 8", "inputs": 9, "wall_seconds": 2.0, "of_wasmtime": 0.5 },
+            { "program": "bzip2", "backend": "cuda", "inputs": 9, "error": "too\nlong" },
+        ]);
+        let record = json!({ "date": "2026-12-01", "commit": "abc", "machine": machine, "results": rows });
+        let read = |name: &str| {
+            anyhow::ensure!(name == "one.json", "{name}?");
+            Ok(record.clone())
+        };
+        let text = "by hand\n<!-- record one.json -->\nold\n<!-- /record -->\nmore by hand\n";
+        let new = fill(text, read).expect("a record");
+        assert!(
+            new.starts_with(
+                "by hand\n<!-- record one.json -->\n\n2 x GPU, P, 16 cores; commit abc, 2026-12-01.\n\n| Program "
+            ),
+            "{new}"
+        );
+        assert!(
+            new.contains(
+                "| `deflate` | cuda --lanes 8 | 9 | 2.00 | - | 0.50 |  |\n| `bzip2` | cuda | 9 | - | - | - | too |\n"
+            ),
+            "{new}"
+        );
+        assert!(new.ends_with("|\n\n<!-- /record -->\nmore by hand\n"), "{new}");
+        assert_eq!(fill(&new, read).expect("a record"), new);
+        assert!(fill("<!-- record one.json -->\n", read).is_err() && fill(&text.replace("one", "two"), read).is_err());
     }
 
     #[test]
