@@ -87,9 +87,18 @@ impl Vms {
 /// # Errors
 /// The VMs do not fit, or one fails.
 pub fn outputs(program: &Program, guest: &Guest, count: u32) -> Result<Vec<Case>> {
-    let mut cases: Vec<Case> = (0..count).map(|seed| (guest.input(seed.into()).into(), Vec::new())).collect();
+    outputs_of(program, (0..count).map(|seed| guest.input(seed.into()))).context(guest.name)
+}
+
+/// Inputs of a program, with its outputs on its device.
+///
+/// # Errors
+/// The VMs do not fit, or one fails.
+pub fn outputs_of(program: &Program, inputs: impl Iterator<Item = Vec<u8>>) -> Result<Vec<Case>> {
+    let mut cases: Vec<Case> = inputs.map(|input| (input.into(), Vec::new())).collect();
     let inputs: Vec<_> = cases.iter().map(|(stdin, _)| input(stdin)).collect();
-    let (mut fleet, mut wrong) = (Fleet::new(program, &options(count, None), Some(inputs.len()))?, None);
+    let options = options(u32::try_from(inputs.len())?, None);
+    let (mut fleet, mut wrong) = (Fleet::new(program, &options, Some(inputs.len()))?, None);
     fleet.run("_start", &mut inputs.into_iter(), &mut |outcome| {
         if outcome.end != End::Exit(0) {
             wrong.get_or_insert(outcome.end);
@@ -97,7 +106,7 @@ pub fn outputs(program: &Program, guest: &Guest, count: u32) -> Result<Vec<Case>
         cases[outcome.index].1 = outcome.stdout;
     })?;
     match wrong {
-        Some(end) => bail!("{} ended with {end}", guest.name),
+        Some(end) => bail!("an input ended with {end}"),
         None => Ok(cases),
     }
 }
