@@ -3,9 +3,9 @@
 use serde_json::Value;
 use vectorvisor::BackendSpec;
 
-/// Dollars for an hour of all these devices, each counted once. The processor costs nothing more where it is beside a
-/// GPU, whose price has its part of the machine. None if a price is missing.
-pub fn per_hour(prices: &Value, devices: &[BackendSpec]) -> Option<f64> {
+/// Dollars for an hour of all these devices, each counted once. The processor costs by its cores, and nothing more where
+/// it is beside a GPU, whose price has its part of the machine. None if a price is missing.
+fn per_hour(prices: &Value, devices: &[BackendSpec], cores: f64) -> Option<f64> {
     let price = |name: &str| prices[name]["usd_per_hour"].as_f64();
     let mut gpus: Vec<&BackendSpec> = Vec::new();
     for device in devices.iter().filter(|device| device.name != "cpu") {
@@ -15,15 +15,15 @@ pub fn per_hour(prices: &Value, devices: &[BackendSpec]) -> Option<f64> {
     }
     match (gpus.as_slice(), devices) {
         ([], []) => None,
-        ([], _) => price("cpu"),
+        ([], _) => Some(price("cpu")? * cores / prices["cpu"]["cores"].as_f64()?),
         (gpus, _) => gpus.iter().map(|device| price(&device.name)).sum(),
     }
 }
 
-/// Requests per dollar at the rate of a load on these devices, or else on the processor.
-pub fn per_dollar(prices: &Value, devices: Option<&Vec<BackendSpec>>, load: &Value) -> Option<f64> {
-    let cpu = vec![BackendSpec { name: "cpu".into(), index: Some(0) }];
-    Some(load["per_second"].as_f64()? * 3600.0 / per_hour(prices, devices.unwrap_or(&cpu))?)
+/// Requests per dollar at a rate on these devices, or else on the processor, of a machine with so many cores.
+pub fn per_dollar(prices: &Value, devices: Option<&[BackendSpec]>, cores: f64, per_second: f64) -> Option<f64> {
+    let cpu = [BackendSpec { name: "cpu".into(), index: Some(0) }];
+    Some(per_second * 3600.0 / per_hour(prices, devices.unwrap_or(&cpu), cores)?)
 }
 
 #[cfg(test)]
@@ -38,12 +38,14 @@ mod tests {
             assert!(said("machine") && said("source") && said("date"), "{name}: {price}");
         }
         let of = |list: &[&str]| {
-            per_hour(&prices, &list.iter().map(|name| name.parse().expect("a device")).collect::<Vec<_>>())
+            per_hour(&prices, &list.iter().map(|name| name.parse().expect("a device")).collect::<Vec<_>>(), 16.0)
         };
         let (cuda, cpu) = (of(&["cuda:0"]).expect("a price"), of(&["cpu:0"]).expect("a price"));
         assert!(cuda > cpu && cpu > 0.0);
         assert_eq!(of(&["cuda:0", "cuda:1", "cuda:0"]), Some(2.0 * cuda));
         assert_eq!(of(&["cuda:0", "cpu:0"]), Some(cuda));
         assert_eq!((of(&["hip:0", "cuda:0"]), of(&[])), (None, None));
+        // Half of the cores cost half as much.
+        assert_eq!(per_dollar(&prices, None, 8.0, 1.0), Some(3600.0 / (cpu / 2.0)));
     }
 }

@@ -677,8 +677,10 @@ impl Bench<'_> {
 
     /// Adds requests per dollar, if there are prices.
     fn priced(&self, mut figures: Value, system: System) -> Value {
-        let devices = system.on_device().then_some(&self.devices);
-        if let Some(dollars) = prices::per_dollar(&self.prices, devices, &figures["batch"]) {
+        let devices = system.on_device().then_some(self.devices.as_slice());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let rate = figures["batch"]["per_second"].as_f64();
+        if let Some(dollars) = rate.and_then(|rate| prices::per_dollar(&self.prices, devices, cores, rate)) {
             figures["requests_per_dollar"] = json!(dollars);
         }
         figures

@@ -97,6 +97,7 @@ fn priced(record: &mut Value, prices: &Value) {
         record["prices"] = prices.clone();
     }
     let prices = record["prices"].clone();
+    let cores = record["machine"]["cores"].as_f64().unwrap_or(1.0);
     let devices: Vec<BackendSpec> = match record["devices"].as_array() {
         Some(names) => names.iter().filter_map(|name| name.as_str()?.parse().ok()).collect(),
         None => record["backend"].as_str().into_iter().filter_map(|name| name.parse().ok()).collect(),
@@ -104,7 +105,9 @@ fn priced(record: &mut Value, prices: &Value) {
     for program in record["programs"].as_object_mut().into_iter().flat_map(|programs| programs.values_mut()) {
         for (system, figures) in program["systems"].as_object_mut().into_iter().flatten() {
             let on_device = ["vectorvisor", "by-hand"].contains(&system.as_str());
-            let dollars = prices::per_dollar(&prices, on_device.then_some(&devices), &figures["batch"]);
+            let devices = on_device.then_some(devices.as_slice());
+            let rate = figures["batch"]["per_second"].as_f64();
+            let dollars = rate.and_then(|rate| prices::per_dollar(&prices, devices, cores, rate));
             if let (true, Some(dollars)) = (figures["requests_per_dollar"].is_null(), dollars) {
                 figures["requests_per_dollar"] = json!(dollars);
             }
@@ -359,7 +362,7 @@ fn per_dollar(record: &Value) -> String {
         let (native, ours) = (of("native"), of("vectorvisor")?);
         let best = of("wasmtime").into_iter().chain(of("wasmtime-keep")).reduce(f64::max);
         let first = FIRST.iter().find(|(name, ..)| *name == program).and_then(|(_, _, rate)| {
-            prices::per_dollar(&record["prices"], Some(&vec!["cuda:0".parse().ok()?]), &json!({ "per_second": rate }))
+            prices::per_dollar(&record["prices"], Some(&["cuda:0".parse().ok()?]), 16.0, *rate)
         });
         let millions = |dollars: Option<f64>| dollars.map(|it| it / 1e6);
         let times = |other: Option<f64>| Some(ours / other?);
@@ -536,7 +539,7 @@ mod tests {
         let programs = json!({
             "lz4": { "systems": { "native": rate(200.0), "vectorvisor": rate(50.0), "by-hand": rate(100.0) } },
         });
-        let prices = json!({ "cpu": { "usd_per_hour": 0.5 }, "cuda": { "usd_per_hour": 5.0, "machine": "an H200" } });
+        let prices = json!({ "cpu": { "usd_per_hour": 0.5, "cores": 2 }, "cuda": { "usd_per_hour": 5.0, "machine": "an H200" } });
         let records = Records::new(vec![record("2026-11-30T01:02:03Z", "abc", programs)], &prices);
         let record = records.newest().expect("a record");
         let table = table(record);
