@@ -274,7 +274,7 @@ fn found(names: &[&str]) -> Option<PathBuf> {
 
 /// A program of `guests/paper`, if it was built or is kept.
 fn wasm(name: &str) -> Option<Vec<u8>> {
-    let folders = ["target/paper-wasm", "bench/guests/paper/wasm", ".carry/guests"];
+    let folders = ["target/paper-wasm", "bench/guests/paper/wasm", ".carry/paper"];
     let names = folders.map(|folder| format!("{folder}/{name}.wasm"));
     let wasm = found(&names.each_ref().map(String::as_str)).and_then(|path| std::fs::read(path).ok());
     if wasm.is_none() {
