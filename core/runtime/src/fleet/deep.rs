@@ -1,17 +1,19 @@
 //! Inputs that recursed deeper than the device's own stack allows: they run beside the others, in a fleet of their own.
 //! Its program is interpreted, where every call has a frame in the VM's memory: that compiles in a second or two. If
-//! they are more than a few, it is translated, with frames for what recurses.
+//! more than a few come to their end there, it is translated, with frames for what recurses.
 
 use super::job::{Job, Quota};
 use super::run::{self, Run};
 use super::{CancelHandle, Fleet, Waker};
-use crate::{Error, FleetOptions, Meter, Outcome, Polled, Program, Result, Source};
+use crate::{End, Error, FleetOptions, Meter, Outcome, Polled, Program, Result, Source};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::Builder;
 use vectorvisor_driver::Error as DriverError;
 
-/// The inputs that are interpreted, and VMs for them at most: most of the device's memory is taken.
+/// So many inputs end by themselves while they are interpreted: those that recurse for ever are not worth a compiler, and
+/// for another program everybody waits. And VMs for them at most: most of the device's memory is taken.
 const FEW: usize = 1024;
 const VMS: usize = 256;
 /// Where more than one input in so many does, later programs recurse in frames.
@@ -42,12 +44,14 @@ impl Deep {
             // Also after a panic, when the sender has gone.
             let _end = OnDrop(|| waker.wake());
             let ended = ended;
-            let mut source = Incoming { jobs: todo, left: FEW, ended: false };
-            let mut sink = |outcome| {
+            let left = Cell::new(FEW);
+            let mut source = Incoming { jobs: todo, left: &left, ended: false };
+            let mut sink = |outcome: Outcome| {
+                left.set(left.get().saturating_sub(usize::from(matches!(outcome.end, End::Exit(_)))));
                 _ = ended.send(Ok(outcome));
                 waker.wake();
             };
-            let mut run = |program: Program, source: &mut Incoming, vms: Option<usize>| {
+            let mut run = |program: Program, source: &mut Incoming<'_>, vms: Option<usize>| {
                 let mut fleet = Fleet::with_cancel(&program, &options, vms, handle.clone())?;
                 if vms.is_some() {
                     // Few VMs have room for the deepest from the start: some devices wait until nothing runs before they
@@ -61,7 +65,7 @@ impl Deep {
                 if source.ended || handle.cancelled() {
                     return Ok(());
                 }
-                source.left = usize::MAX;
+                left.set(usize::MAX);
                 run(program.framed()?, &mut source, None).map(drop)
             });
             if let Err(error) = ran {
@@ -101,24 +105,21 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 }
 
 /// The inputs, as they come.
-struct Incoming {
+struct Incoming<'a> {
     jobs: Receiver<Job>,
-    /// How many may come.
-    left: usize,
+    /// How many may end by themselves.
+    left: &'a Cell<usize>,
     /// There are no more.
     ended: bool,
 }
 
-impl Source<Job> for Incoming {
+impl Source<Job> for Incoming<'_> {
     fn poll(&mut self) -> Polled<Job> {
-        if self.left == 0 {
+        if self.left.get() == 0 {
             return Polled::Ended;
         }
         match self.jobs.try_recv() {
-            Ok(job) => {
-                self.left -= 1;
-                Polled::Ready(job)
-            }
+            Ok(job) => Polled::Ready(job),
             Err(TryRecvError::Empty) => Polled::NotYet(None),
             Err(TryRecvError::Disconnected) => {
                 self.ended = true;
