@@ -294,6 +294,8 @@ pub struct Meta {
     pub events: bool,
     /// Its VMs keep their state from one request to the next.
     pub keeps: bool,
+    /// It may ask for random numbers.
+    pub draws: bool,
     /// The program may use files.
     pub opens_files: bool,
     /// Where these are.
@@ -585,6 +587,7 @@ fn meta(
         remote: facts.remote,
         events: makes(host::Call::ServerlessInvoke),
         keeps: facts.keeps,
+        draws: makes(host::Call::RandomGet),
         opens_files: calls.iter().any(|call| call.opens_files()),
         files: facts.files,
         resets_together: options.target.resets_together(&layout.plan),

@@ -411,9 +411,11 @@ impl Group {
             w.set(Word::Stdin, vm, begin.stdin);
             w.set(Word::Clock, vm, clock);
             w.set(Word::Random, vm, 0);
-            let key = [Word::Key, Word::Key1, Word::Key2, Word::Key3];
-            for (word, part) in key.into_iter().zip(job.key.as_chunks::<8>().0) {
-                w.set(word, vm, u64::from_le_bytes(*part));
+            if common.program.meta().draws {
+                let words = [Word::Key, Word::Key1, Word::Key2, Word::Key3];
+                for (word, part) in words.into_iter().zip(job.random.key().as_chunks::<8>().0) {
+                    w.set(word, vm, u64::from_le_bytes(*part));
+                }
             }
             w.set(Word::Reset, vm, if self.fresh[vm] { 2 } else { 1 });
             self.fresh[vm] = false;

@@ -3,7 +3,7 @@
 use super::gather::Piece;
 use super::group::Start;
 use super::job::{Job, Phase};
-use super::key::{self, StreamKey, key_of};
+use super::key::{self, Stream, StreamKey};
 use super::settle::{Fate, message, place, returned};
 use super::sizes::Need;
 use super::{CancelHandle, Fleet, now};
@@ -101,7 +101,7 @@ impl Instances {
         let mut first = 0;
         for group in &mut self.fleet.groups {
             for vm in 0..group.vms {
-                let mut job = Job::new(first + vm, Default::default(), key_of(&self.seed, first + vm));
+                let mut job = Job::new(first + vm, Default::default(), Stream::of(self.seed, first + vm));
                 (job.once, job.slice) = (true, slice);
                 // Without a start function, the launch only resets the VM.
                 let (state, initialising) = (init.unwrap_or(FINISH), init.is_some());

@@ -1,7 +1,7 @@
 //! One input in the fleet (a job), and the VM that it occupies (a slot).
 
 use super::epoch::Epoch;
-use super::key::{StreamKey, key_of};
+use super::key::{Stream, StreamKey};
 use crate::{Input, Polled, Source};
 use std::iter::{Enumerate, Fuse};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,8 +47,8 @@ pub struct Job {
     pub input: Input,
     /// The arguments and the environment that it does not share with all others.
     pub environment: Vec<u8>,
-    /// Key of its random stream.
-    pub key: StreamKey,
+    /// What random numbers it gets.
+    pub random: Stream,
     /// When it was first started, nanoseconds since 1970; `None` before.
     pub clock: Option<u64>,
     /// Output that was taken out of the VM while it ran.
@@ -75,12 +75,12 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn new(index: usize, input: Input, key: StreamKey) -> Self {
+    pub fn new(index: usize, input: Input, random: Stream) -> Self {
         Self {
             index,
             input,
             environment: Vec::new(),
-            key,
+            random,
             clock: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
@@ -99,7 +99,7 @@ impl Job {
     /// As it was before its first run.
     pub fn fresh(&self) -> Self {
         let environment = self.environment.clone();
-        Self { environment, ..Self::new(self.index, self.input.clone(), self.key) }
+        Self { environment, ..Self::new(self.index, self.input.clone(), self.random) }
     }
 
     /// As it was before its first run, but for its clock and what the host has told it: it runs again, in another program
@@ -118,7 +118,7 @@ impl Job {
         self.input.stdin.len() + self.environment.len()
     }
 
-    /// Forgets what an unfinished run did, but for what the host told its guest. Its key, clock and what was learnt about
+    /// Forgets what an unfinished run did, but for what the host told its guest. Its random stream, clock and what was learnt about
     /// it stay.
     pub fn rewind(&mut self) {
         self.stdout.clear();
@@ -128,11 +128,11 @@ impl Job {
     }
 }
 
-/// Inputs with their numbers and their keys.
+/// Inputs with their numbers and their random streams.
 pub struct Numbered<'a, I: ?Sized> {
     /// Not asked again once it has ended: several devices may ask.
     inputs: Fuse<Enumerate<&'a mut I>>,
-    /// The seed from which the keys are derived.
+    /// The seed from which their keys are derived.
     seed: StreamKey,
 }
 
@@ -148,7 +148,7 @@ impl<I: Iterator<Item = Input> + ?Sized> Iterator for Numbered<'_, I> {
     fn next(&mut self) -> Option<Job> {
         let (index, input) = self.inputs.next()?;
         // Each input has a random stream of its own, whichever VM it runs in.
-        Some(Job::new(index, input, key_of(&self.seed, index)))
+        Some(Job::new(index, input, Stream::of(self.seed, index)))
     }
 }
 
@@ -202,7 +202,7 @@ impl Iterator for Jobs<'_> {
     }
 }
 
-/// The inputs of a [`Source`], each with its number and its key.
+/// The inputs of a [`Source`], each with its number and its random stream.
 pub struct Served<'a> {
     source: &'a mut dyn Source<Input>,
     seed: StreamKey,
@@ -221,7 +221,7 @@ impl Source<Job> for Served<'_> {
             Polled::Ready(input) => {
                 let index = self.taken;
                 self.taken += 1;
-                Polled::Ready(Job::new(index, input, key_of(&self.seed, index)))
+                Polled::Ready(Job::new(index, input, Stream::of(self.seed, index)))
             }
             Polled::NotYet(until) => Polled::NotYet(until),
             Polled::Ended => Polled::Ended,

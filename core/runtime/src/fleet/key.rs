@@ -16,8 +16,31 @@ pub fn seed(number: Option<u64>) -> Result<StreamKey> {
     Ok(seed)
 }
 
+/// The random stream of an input. Its key is derived only for programs that draw from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stream {
+    seed: StreamKey,
+    /// The number of the input; `None`: the seed is the key.
+    index: Option<usize>,
+}
+
+impl Stream {
+    pub fn of(seed: StreamKey, index: usize) -> Self {
+        Self { seed, index: Some(index) }
+    }
+
+    #[cfg(test)]
+    pub fn with_key(key: StreamKey) -> Self {
+        Self { seed: key, index: None }
+    }
+
+    pub fn key(&self) -> StreamKey {
+        self.index.map_or(self.seed, |index| key_of(&self.seed, index))
+    }
+}
+
 /// The key of an input's stream, whichever VM it runs in. Knowing one stream tells nothing about another.
-pub fn key_of(seed: &StreamKey, index: usize) -> StreamKey {
+fn key_of(seed: &StreamKey, index: usize) -> StreamKey {
     *blake3::keyed_hash(seed, &(index as u64).to_le_bytes()).as_bytes()
 }
 
@@ -95,7 +118,7 @@ mod tests {
         let mut fleet = Fleet::new(&program, &FleetOptions { vms: Some(40), ..Default::default() }, None)?;
         let pieces = [192, 64, 63, 13, 1];
         let input = |index: usize| Input::args(vec![Value::I32(pieces[index % pieces.len()])]);
-        let mut jobs = (0..40).map(|index| Job::new(index, input(index), BLOCKS[index % BLOCKS.len()].0));
+        let mut jobs = (0..40).map(|index| Job::new(index, input(index), Stream::with_key(BLOCKS[index % BLOCKS.len()].0)));
         let mut ended = 0;
         run(&mut fleet, program.require("draw")?, &mut jobs, &mut |outcome| {
             let (_, number, block) = BLOCKS[outcome.index % BLOCKS.len()];

@@ -5,7 +5,7 @@ use super::Fleet;
 use super::gather::Piece;
 use super::image::{Begin, Snapshot, environment};
 use super::job::{Job, Quota};
-use super::key::{key_of, seed};
+use super::key::{Stream, seed};
 use super::run::Run;
 use super::settle::Fate;
 use crate::{Error, Outcome, Result};
@@ -42,7 +42,7 @@ impl Fleet {
     /// memory, closed a descriptor or called the host, each VM runs it itself.
     pub(super) fn initialise(&mut self, entry: &Entry) -> Result<()> {
         let Init::Untried(state) = self.init else { return Ok(()) };
-        let mut job = Job::new(0, Default::default(), key_of(&seed(self.options.seed)?, 0));
+        let mut job = Job::new(0, Default::default(), Stream::of(seed(self.options.seed)?, 0));
         // It is alone in the fleet already, so a rerun alone would not help.
         job.solo = true;
         // Then the VM tells if the start function reads them.
