@@ -118,7 +118,8 @@ mod tests {
         let mut fleet = Fleet::new(&program, &FleetOptions { vms: Some(40), ..Default::default() }, None)?;
         let pieces = [192, 64, 63, 13, 1];
         let input = |index: usize| Input::args(vec![Value::I32(pieces[index % pieces.len()])]);
-        let mut jobs = (0..40).map(|index| Job::new(index, input(index), Stream::with_key(BLOCKS[index % BLOCKS.len()].0)));
+        let mut jobs =
+            (0..40).map(|index| Job::new(index, input(index), Stream::with_key(BLOCKS[index % BLOCKS.len()].0)));
         let mut ended = 0;
         run(&mut fleet, program.require("draw")?, &mut jobs, &mut |outcome| {
             let (_, number, block) = BLOCKS[outcome.index % BLOCKS.len()];

@@ -187,8 +187,20 @@ VV_INLINE void vv_write_piece(VM *vm, u32 stream, u32 p, u32 n) {
         vm->err_len += n;
     } else {
         u64 at = vm->out_len;
+#if VV_LINEAR && defined(VV_HOST)
+        memcpy(vm->out + at, vm->mem + p, n);
+        j = n;
+#else
         for (; j < n && (at + j & 7); j++) vv_wr8(vm->out + VV_AT64(at + j), vv_ld8(vm->mem, p + j));
+#endif
 #if VV_LINEAR || VV_CELL > 4
+#if VV_LINEAR && !defined(VV_HOST) /* elsewhere it would cost registers of kernels that many VMs run side by side */
+        for (; j + 8 * VV_BATCH <= n; j += 8 * VV_BATCH) {
+            u64 words[VV_BATCH];
+            VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) words[i] = vv_ld64(vm->mem, p + j + 8 * i);
+            VV_UNROLL for (u32 i = 0; i < VV_BATCH; i++) vv_wr64(vm->out + VV_AT64(at + j + 8 * i), words[i]);
+        }
+#endif
         for (; j + 8 <= n; j += 8) vv_wr64(vm->out + VV_AT64(at + j), vv_ld64(vm->mem, p + j));
 #else
         for (; j + 4 <= n; j += 4) vv_wr32(vm->out + VV_AT64(at + j), vv_ld32(vm->mem, p + j));
