@@ -535,8 +535,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
     /// Fleets of VMs that run each program on each device, each in a thread of its own: one thread may be too slow for
-    /// many small requests. They share the device's memory [default: up to 3 for a program that is alone on GPUs, one for
-    /// every five cores of each, unless --vms says how many VMs it has; else 1].
+    /// many small requests. They share the device's memory [default: up to 5 for a program that is alone on GPUs, one for
+    /// every three cores of each, unless --vms says how many VMs it has; else 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub fleets: Option<u32>,
     /// While all devices are busy, a request waits so long for others that share its launch. While one is idle none

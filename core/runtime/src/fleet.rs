@@ -221,6 +221,9 @@ impl Fleet {
 
     /// Keeps what the VMs of a group counted that is freed.
     fn keep_points(&mut self, group: &Group) {
+        if !self.common.program.options().profile {
+            return;
+        }
         // A device that fails here fails in other places, too.
         if let Ok(points) = group.points() {
             add(&mut self.freed, points);

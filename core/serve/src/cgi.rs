@@ -64,9 +64,10 @@ pub fn variables(name: &str, request: &Parts, body: usize) -> Arc<[(String, Stri
     }
     for name in request.headers.keys() {
         // Those that have a variable, that are of the connection, and that are nobody else's business. A variable
-        // HTTP_PROXY would be taken for the program's proxy.
+        // HTTP_PROXY would be taken for the program's proxy, and a name with an underscore has the variable of one with a
+        // hyphen, which a proxy before this server may have set.
         let apart = [CONTENT_TYPE, CONTENT_LENGTH, CONNECTION, AUTHORIZATION, PROXY_AUTHORIZATION];
-        if apart.contains(name) || name == "proxy" {
+        if apart.contains(name) || name == "proxy" || name.as_str().contains('_') {
             continue;
         }
         let values: Vec<&[u8]> = request.headers.get_all(name).iter().map(|value| value.as_bytes()).collect();

@@ -123,7 +123,7 @@ pub struct Queue {
     lines: AtomicU64,
     /// Bytes that an answer has of late.
     usual: AtomicUsize,
-    /// So many requests are worth another worker, while one has some.
+    /// So many requests are worth another worker of a device, while one has some.
     worth: AtomicUsize,
     /// Requests that each worker has. It alone changes its own, and adds to them only with `state` locked.
     held: Box<[Held]>,
@@ -163,9 +163,9 @@ const PACKETS: usize = 8;
 const TURN: usize = 64;
 /// What an idle worker takes at least, and does not leave to others that are idle.
 const LEAST: usize = 32;
-/// While a worker has requests, so many that come are worth another one, if they do not wait for too long. Fewer are soon
-/// taken by the first: the more threads use a device, the longer its driver takes for each call (110,000 requests a second
-/// on an H200: half of them had their answers after 0.96 ms with one worker, and after 1.05 with three).
+/// While a worker has requests, so many that come are worth another one of its device, if they do not wait for too long.
+/// Fewer are soon taken by the first: the more threads use a device, the longer its driver takes for each call (110,000
+/// requests a second on an H200: half of them had their answers after 0.96 ms with one worker, and after 1.05 with three).
 const WORTH: usize = 64;
 /// How often a request is given back. Two fleets of one device fail one after the other, so once would be too little.
 const BACK: u8 = 2;
@@ -299,18 +299,30 @@ impl Queue {
         Ok(())
     }
 
-    /// Who is to be told that requests wait, and not only as many as `before`: of those that are idle as many as get a part;
-    /// if none is, all, but not of each.
+    /// Who is to be told that requests wait, and not only as many as `before`: of those that begin at once, or else of others
+    /// that are idle, as many as get a part; if none is, all, but not of each.
     fn who_takes(&self, state: &State, before: usize) -> Vec<Waker> {
         let worth = self.worth.load(Ordering::Relaxed);
-        let idle = state.workers.iter().zip(&self.held).filter_map(|(worker, held)| match worker {
-            Worker::Runs { waker, asked: Some(least) } if held.get() == 0 && state.waiting >= *least => {
-                Some(waker.clone())
-            }
-            _ => None,
-        });
-        let idle: Vec<Waker> = idle.take(state.waiting.div_ceil(LEAST)).collect();
-        if idle.is_empty() && (before == 0 || before / worth != state.waiting / worth) { state.wakers() } else { idle }
+        let idle = |begins: bool| -> Vec<Waker> {
+            let told = state.workers.iter().enumerate().filter_map(|(number, worker)| match worker {
+                Worker::Runs { waker, asked: Some(least) } if self.held[number].get() == 0 => {
+                    let told = if begins { self.begins(state, number) } else { state.waiting >= *least };
+                    told.then(|| waker.clone())
+                }
+                _ => None,
+            });
+            told.take(state.waiting.div_ceil(LEAST)).collect()
+        };
+        let told = [true, false].into_iter().map(idle).find(|told| !told.is_empty());
+        let all = before == 0 || before / worth != state.waiting / worth;
+        told.unwrap_or_else(|| if all { state.wakers() } else { Vec::new() })
+    }
+
+    /// Whether a worker takes some of what waits at once: it has none, and they are many or its device has nothing to do.
+    fn begins(&self, state: &State, worker: usize) -> bool {
+        let idle = |worker: usize| self.held[worker].get() == 0;
+        let mut device = (0..self.held.len()).filter(|other| self.devices[*other] == self.devices[worker]);
+        idle(worker) && (state.waiting >= self.worth.load(Ordering::Relaxed) || device.all(idle))
     }
 
     /// How many of those that wait a worker takes, so that all have about as many.
@@ -470,12 +482,7 @@ impl Queue {
     }
 
     fn all_ended(&self, state: &State) -> bool {
-        state.closed && state.waiting == 0 && self.all_idle()
-    }
-
-    /// Whether no worker has requests.
-    fn all_idle(&self) -> bool {
-        self.held.iter().all(|held| held.get() == 0)
+        state.closed && state.waiting == 0 && self.held.iter().all(|held| held.get() == 0)
     }
 }
 
@@ -563,10 +570,9 @@ impl<'a> Running<'a> {
     }
 }
 
-/// The source of a worker's run: takes requests as packets. While all are idle a request begins at once, and several while
-/// this one is; else when one
-/// has waited for `delay`, or when as many wait as a group has VMs. What a packet leaves is for workers that have
-/// fewer.
+/// The source of a worker's run: takes requests as packets. While all of its device are idle a request begins at once, and
+/// [`WORTH`] while this one is; else when one has waited for `delay`, or when as many wait as fill a launch. What a packet
+/// leaves is for workers that have fewer.
 pub struct Packets<'a, 'q> {
     queue: &'q Queue,
     worker: usize,
@@ -633,12 +639,10 @@ impl<'a, 'q> Packets<'a, 'q> {
             let due = state.since.map_or(Some(self.now), |since| since.checked_add(queue.limits.delay));
             let late = due.and_then(|due| due.checked_add(OTHERS));
             let passed = |time: Option<Instant>| time.is_some_and(|time| time <= self.now);
-            let idle = held.get() == 0;
-            let worth = queue.worth.load(Ordering::Relaxed);
-            let begins = idle && (state.waiting >= worth || queue.all_idle());
+            let begins = queue.begins(state, self.worker);
             if !(begins || state.waiting >= self.full || state.closed || passed(due)) {
                 // One that leaves them to another need not be told of each that comes.
-                asks(state, worth);
+                asks(state, queue.worth.load(Ordering::Relaxed));
                 return Some(Polled::NotYet(due));
             }
             self.part = if state.closed || passed(late) { usize::MAX } else { queue.part(state, self.worker) };
@@ -699,18 +703,42 @@ impl Source<Input> for Packets<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, Queue, Worker};
+    use super::{Limits, Queue, WORTH, Worker};
     use crate::metrics::Metrics;
     use vectorvisor::{CachePolicy, Drivers, Engine, Fleet, FleetOptions, Program, ProgramOptions, Quirks};
 
-    #[test]
-    fn a_worker_that_autotunes_does_not_count_as_idle() {
+    fn fleet() -> Fleet {
         let (drivers, cpu) = (Drivers(vec![vectorvisor_cpu::driver()]), "cpu".parse().expect("a backend"));
         let engine = Engine::open(&drivers, &cpu, Quirks::default()).expect("the cpu opens");
         let options = ProgramOptions { cache: CachePolicy::Off, ..Default::default() };
         let program = Program::new(&engine, b"(module (func (export \"_start\")))", &options, &mut |_| {});
-        let fleet = Fleet::new(&program.expect("it compiles"), &FleetOptions::default(), Some(1)).expect("room");
-        let queue = Queue::new(Limits::default(), Metrics::new().expect("figures").of("p"), [0, 1].into());
+        Fleet::new(&program.expect("it compiles"), &FleetOptions::default(), Some(1)).expect("room")
+    }
+
+    fn queue(devices: &[usize]) -> Queue {
+        Queue::new(Limits::default(), Metrics::new().expect("figures").of("p"), devices.into())
+    }
+
+    #[test]
+    fn one_request_is_for_a_device_that_has_none() {
+        let (queue, fleet) = (queue(&[0, 0, 1]), fleet());
+        (0..3).for_each(|worker| queue.begin(worker, fleet.waker()));
+        let begin = |waiting: usize| {
+            let mut state = queue.state();
+            state.waiting = waiting;
+            [0, 1, 2].map(|worker| queue.begins(&state, worker))
+        };
+        assert_eq!(begin(1), [true; 3]);
+        queue.held[0].add(1);
+        assert_eq!(begin(1), [false, false, true], "the other of the device leaves it to the first");
+        assert_eq!(begin(WORTH), [false, true, true]);
+        queue.held[2].add(1);
+        assert_eq!(begin(1), [false; 3]);
+    }
+
+    #[test]
+    fn a_worker_that_autotunes_does_not_count_as_idle() {
+        let (queue, fleet) = (queue(&[0, 1]), fleet());
         let asks = |worker: usize| {
             queue.begin(worker, fleet.waker());
             if let Worker::Runs { asked, .. } = &mut queue.state().workers[worker] {

@@ -530,7 +530,8 @@ fn programs_find_what_is_beside_the_body() {
         let server = start_with(CGI, options, FleetOptions::default()).await;
         let asks = (0..100).map(|n| {
             let request = server.client.get(format!("http://{}/echo?n={n}&a=b", server.address));
-            let request = request.header("x-own", "one").header("proxy", "no").header("content-type", "text/x");
+            let request = request.header("x-own", "one").header("x_own", "no").header("proxy", "no");
+            let request = request.header("content-type", "text/x");
             async move { request.body("1234").send().await.expect("an answer").text().await.expect("a whole answer") }
         });
         for (n, text) in futures_util::future::join_all(asks).await.into_iter().enumerate() {
@@ -549,6 +550,7 @@ fn programs_find_what_is_beside_the_body() {
                 assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
             }
             assert!(!text.contains("HTTP_PROXY") && !text.contains("PATH_INFO"), "{text}");
+            assert_eq!(text.matches("HTTP_X_OWN=").count(), 1, "{text}");
             let port = text.lines().find_map(|line| line.strip_prefix("REMOTE_PORT="));
             assert!(port.and_then(|port| port.parse::<u16>().ok()) > Some(0), "{text}");
         }

@@ -48,7 +48,6 @@ library::functions! {
     EventDestroy(event: Object);
     EventRecord(event: Object, stream: Object);
     EventQuery(event: Object);
-    EventSynchronize(event: Object);
     EventElapsedTime(milliseconds: *mut f32, from: Object, to: Object);
     ModuleLoadData(module: *mut Object, image: *const c_void);
     ModuleUnload(module: Object);

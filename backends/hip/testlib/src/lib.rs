@@ -95,7 +95,6 @@ exports! {
     hipEventDestroy = EventDestroy(event: Object);
     hipEventRecord = EventRecord(event: Object, stream: Object);
     hipEventQuery = EventQuery(event: Object);
-    hipEventSynchronize = EventSynchronize(event: Object);
     hipEventElapsedTime = EventElapsedTime(milliseconds: *mut f32, from: Object, to: Object);
     hipModuleLoadData = ModuleLoadData(module: *mut Object, image: *const c_void);
     hipModuleUnload = ModuleUnload(module: Object);

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use vectorvisor_driver::Error as DriverError;
 use vectorvisor_translate::Entry;
+use vectorvisor_translate::abi::TIME_STEP;
 
 /// Lower and upper bound of the standard input, in bytes, that the VMs of all groups hold at most (a single input may
 /// be longer). A group may send all that its VMs hold in one launch, which takes as much page-locked host memory and
@@ -643,7 +644,10 @@ impl<'a> Run<'a> {
         let stays = group.launched.iter().filter_map(job).any(|job| job.solo || job.once);
         // A processor goes on with others meanwhile.
         let waits = self.aside() && !self.on_cpu() && !stays;
-        self.patience.limit().filter(|limit| waits && *limit < most)
+        // Of a time that the host keeps one may see a step more than passed.
+        let timer = self.fleet.common.program.engine().info().timer;
+        let step = if timer { Duration::ZERO } else { Duration::from_nanos(TIME_STEP) };
+        self.patience.limit().map(|limit| limit + step).filter(|limit| waits && *limit < most)
     }
 
     /// Waits until one of the launches in flight has ended (the oldest may take much longer than others), or there is

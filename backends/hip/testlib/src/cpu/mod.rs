@@ -31,7 +31,6 @@ pub static FUNCTIONS: Functions = Functions {
     EventDestroy: stream::event_destroy,
     EventRecord: stream::event_record,
     EventQuery: stream::event_query,
-    EventSynchronize: stream::event_synchronize,
     EventElapsedTime: stream::event_elapsed_time,
     ModuleLoadData: kernels::load,
     ModuleUnload: kernels::unload,

@@ -4,7 +4,7 @@ use super::memory::pointer;
 use crate::{INVALID_VALUE, NOT_READY, OUT_OF_MEMORY, Object};
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 use vectorvisor_driver::gpu::{Code, SUCCESS};
@@ -83,7 +83,6 @@ pub unsafe extern "C" fn read(dst: *mut c_void, src: u64, bytes: usize, stream: 
 #[derive(Default)]
 struct Event {
     state: Mutex<(Option<Instant>, usize)>,
-    changed: Condvar,
 }
 
 impl Event {
@@ -118,7 +117,6 @@ pub unsafe extern "C" fn event_record(raw: Object, stream: Object) -> Code {
     let reach = move || {
         let mut state = event.state();
         *state = (Some(Instant::now()), state.1 - 1);
-        event.changed.notify_all();
     };
     // SAFETY: a stream that lives; no pointers.
     unsafe { (*stream.cast::<Stream>()).put(reach) }
@@ -127,13 +125,6 @@ pub unsafe extern "C" fn event_record(raw: Object, stream: Object) -> Code {
 pub unsafe extern "C" fn event_query(raw: Object) -> Code {
     // SAFETY: it lives.
     if unsafe { event(raw) }.state().1 == 0 { SUCCESS } else { NOT_READY }
-}
-
-pub unsafe extern "C" fn event_synchronize(raw: Object) -> Code {
-    // SAFETY: it lives.
-    let event = unsafe { event(raw) };
-    drop(event.changed.wait_while(event.state(), |state| state.1 > 0));
-    SUCCESS
 }
 
 pub unsafe extern "C" fn event_elapsed_time(milliseconds: *mut f32, from: Object, to: Object) -> Code {
