@@ -108,6 +108,7 @@ fn options(seed: u64) -> Options {
         keep: rng.bool(),
         interpret: rng.u32(..4) == 0,
         force_framed: rng.u32(..4) == 0,
+        usual_targets: Default::default(),
         profile: rng.u32(..8) == 0,
         files: [FilesAt::Nowhere, FilesAt::Device, FilesAt::Host, FilesAt::Disk][rng.usize(..4)],
         roots: Vec::new(),

@@ -123,6 +123,10 @@ pub struct TranslateArgs {
     /// which pays for some programs with large tables. Where VMs do the same, autotuning tries that by itself.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = opts(false))]
     pub opt: Vec<Opt>,
+    /// What `profile -o FILE` counted of the program: indirect calls then test for the functions that they usually call,
+    /// three at most, and call those directly. Results are the same. Can be repeated, for the programs of `serve`.
+    #[arg(long, value_name = "FILE")]
+    pub profile_use: Vec<PathBuf>,
     /// The program was made by the linker of the spec suite's runner, so it may have several memories.
     #[arg(long, hide = true)]
     pub linked: bool,
@@ -506,7 +510,8 @@ const PROFILE: &str = "\
 Also write all that was counted to this file, as a JSON object. `visits` are entries of functions and turns of loops by VMs, and \
 `warp_visits` the same by warps; `active_lanes` is their quotient (null where the device does not tell). The object has these of the whole program, \
 a list `functions`, most work first, each with its index in the module (`function`), `name`, `share` of all work, these three, those of its `entries`, and \
-`loops`: for each its `offset` in the module, and those of its turns. Turns are also counted by the kind of function (`turns_direct`, `turns_in_states`, \
+`loops`: for each its `offset` in the module, and those of its turns; and `calls`: for each indirect call that has counters its `offset`, and how often \
+it called which function (`targets`), which --profile-use takes. `module` is the module's BLAKE3 hash. Turns are also counted by the kind of function (`turns_direct`, `turns_in_states`, \
 `turns_between_states`). The rest are figures of the run, as of `map --stats`.";
 
 const PROFILE_HELP: &str = "\

@@ -2,6 +2,7 @@
 
 use crate::args::{DeviceArgs, Emit, InspectArgs, Interleave};
 use crate::costs;
+use crate::map::profile::usual_targets;
 use crate::report::count;
 use crate::setup;
 use anyhow::{Context, Result};
@@ -37,7 +38,8 @@ fn show(args: &InspectArgs) -> Result<i32> {
     let given = setup::files(&args.given, [&wasm[..]])?;
     let files = files_at(args, given.as_ref());
     let options = setup::program_options(&args.translate, &roots, files, &device.info)?;
-    let options = ProgramOptions { profile: args.profile, ..options };
+    let usual_targets = usual_targets(&args.translate.profile_use, &args.program, &wasm)?;
+    let options = ProgramOptions { profile: args.profile, usual_targets, ..options };
     let choice = Choice::new(&device.backend, &device.info, &wasm, &options);
     let options = &choice.translation;
     let text = match args.emit {

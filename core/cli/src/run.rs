@@ -1,6 +1,7 @@
 //! `vectorvisor run`: one program, the same arguments and standard input for every VM.
 
 use crate::args::{self, RunArgs};
+use crate::map::profile::usual_targets;
 use crate::report::{self, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use vectorvisor::{Bytes, End, Entry, FilesAt, Fleet, Input, Outcome, Program, Stage, ValType, Value};
+use vectorvisor::{Bytes, End, Entry, FilesAt, Fleet, Input, Outcome, Program, ProgramOptions, Stage, ValType, Value};
 
 /// Wasmtime's exit code after a trap, which is a shell's after SIGABRT.
 const TRAPPED: i32 = 134;
@@ -118,6 +119,8 @@ fn program(
 ) -> Result<Program> {
     let roots = setup::roots(args.invoke.as_deref(), args.printreturn);
     let options = setup::program_options(&args.translate, &roots, files, engine.info())?;
+    let usual_targets = usual_targets(&args.translate.profile_use, path, bytes)?;
+    let options = ProgramOptions { usual_targets, ..options };
     let mut tell = |stage: Stage<'_>| progress.stage(stage);
     setup::program(engine, path, bytes, &args.translate, &options, args.vms.is_some_and(|vms| vms > 1), &mut tell)
         .map_err(setup::usage)

@@ -2,6 +2,7 @@
 
 use crate::args::ServeArgs;
 use crate::map::names;
+use crate::map::profile::usual_targets;
 use crate::report::{self, Progress};
 use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
@@ -160,15 +161,18 @@ fn prepare(
     bytes: &[(PathBuf, Vec<u8>)],
     files: FilesAt,
 ) -> Result<Vec<(BackendSpec, Vec<Program>)>> {
+    let usual_targets = bytes.iter().map(|(path, bytes)| usual_targets(&args.translate.profile_use, path, bytes));
+    let usual_targets = usual_targets.collect::<Result<Vec<_>>>()?;
     let progress = Mutex::new(Progress::new(args.vm_args.quiet, false));
     let one = |spec: &BackendSpec, name: Option<&str>| -> Result<(BackendSpec, Vec<Program>)> {
         let engine = Engine::open(drivers, spec, setup::quirks(&args.device))?;
         let options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
         let options = ProgramOptions { profile: args.profile, ..options };
-        let programs = bytes.iter().map(|(path, bytes)| {
+        let programs = bytes.iter().zip(&usual_targets).map(|((path, bytes), usual_targets)| {
             let mut tell = |stage: vectorvisor::Stage<'_>| {
                 progress.lock().unwrap_or_else(PoisonError::into_inner).stage_of(name, stage);
             };
+            let options = ProgramOptions { usual_targets: usual_targets.clone(), ..options.clone() };
             setup::program(&engine, path, bytes, &args.translate, &options, false, &mut tell)
         });
         let spec = BackendSpec { name: engine.backend().into(), index: Some(engine.info().index) };

@@ -561,6 +561,67 @@ fn a_profile_tells_what_was_entered_and_turned() {
     );
 }
 
+/// Inputs are digits, each of which is the place of a function in the table; the profile has only seen ones.
+#[test]
+fn outputs_are_the_same_with_a_profile() {
+    let temp = folder();
+    let text = r#"(module (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "\40\00\00\00\01\00\00\00")
+        (type $t (func (param i32) (result i32)))
+        (table funcref (elem $a $b $c))
+        (func $a (type $t) (i32.const 97)) (func $b (type $t) (i32.add (local.get 0) (i32.const 7)))
+        (func $c (type $t) (i32.const 99))
+        (func (export "_start")
+          (loop $more
+            (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+            (if (i32.load (i32.const 8)) (then
+              (i32.store8 (i32.const 64)
+                (call_indirect (type $t) (i32.const 91) (i32.sub (i32.load8_u (i32.const 64)) (i32.const 48))))
+              (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+              (br $more)))))
+        NOTE)"#;
+    let path = |name: &str| temp.path().join(name).to_string_lossy().into_owned();
+    let (program, file) = (path("program.wat"), path("profile.json"));
+    write(temp.path().join("program.wat"), text.replace("NOTE", ""));
+    for (name, inputs) in [("seen", &["1111", "0", "111"][..]), ("all", &["0", "1", "2", "012210", "", "9"])] {
+        std::fs::create_dir(path(name)).expect("a folder");
+        inputs.iter().enumerate().for_each(|(n, input)| _ = write(temp.path().join(name).join(n.to_string()), input));
+    }
+    let ran = vv(&["profile", "--no-cache", &program, "--in", &path("seen"), "-o", &file]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let json: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).expect("it was written")).expect("it is JSON");
+    let targets = &json["functions"][0]["calls"][0]["targets"];
+    let counted = |n: usize| (targets[n]["name"].as_str(), targets[n]["calls"].as_u64());
+    assert_eq!([counted(0), counted(1)], [(Some("b"), Some(7)), (Some("a"), Some(1))], "{json}");
+
+    let map = |out: &str, options: &[&str]| {
+        let ran =
+            vv(&[&["map", "--no-cache"], options, &[&program, "--in", &path("all"), "--out", &path(out)]].concat());
+        assert_eq!(ran.code, Some(1), "{}", ran.err);
+        assert!(ran.err.contains("undefined element"), "{}", ran.err);
+        (0..5).map(|n| std::fs::read_to_string(temp.path().join(out).join(n.to_string())).expect("a result")).collect()
+    };
+    let outputs: Vec<String> = map("with", &["--profile-use", &file]);
+    assert_eq!(outputs, ["a", "b", "c", "abccba", ""]);
+    assert_eq!(outputs, map("without", &[]));
+    let guarded = vv(&["inspect", "--emit", "c", "--profile-use", &file, &program]);
+    assert!(guarded.out != vv(&["inspect", "--emit", "c", &program]).out, "{}", guarded.out);
+
+    // It is of that module only.
+    write(temp.path().join("program.wat"), text.replace("NOTE", "(func (export \"other\"))"));
+    for command in [&["run"][..], &["inspect", "--emit", "c"], &["serve", "--listen", "127.0.0.1:0"]] {
+        let ran = vv(&[command, &["--profile-use", &file, &program]].concat());
+        assert_eq!(ran.code, Some(2), "{command:?}: {}", ran.err);
+        assert!(ran.err.contains("make its profile anew with vectorvisor profile"), "{command:?}: {}", ran.err);
+    }
+    let ran = vv(&["run", "--profile-use", &program, &program]);
+    assert!(ran.code == Some(1) && ran.err.contains("no profile of this version"), "{}", ran.err);
+    let ran = vv(&["profile", "--profile-use", &file, &program, "--in", &path("seen")]);
+    assert!(ran.code == Some(2) && ran.err.contains("leave out --profile-use"), "{}", ran.err);
+}
+
 #[test]
 fn a_program_without_start_only_runs_its_start_function() {
     let temp = folder();

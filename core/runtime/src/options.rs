@@ -1,7 +1,7 @@
 //! What callers choose: how a program is translated, how a fleet runs, and what one VM is given.
 
 use crate::{Bytes, CachePolicy, Meter, Trace, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use vectorvisor_driver::DeviceInfo;
@@ -58,6 +58,9 @@ pub struct ProgramOptions {
     /// Count how often VMs and warps enter functions and turn loops ([`crate::Fleet::visits`], [`crate::Meter::visits`]),
     /// and turns by kind of function. The cache keeps such a program apart; what earlier runs found out holds for it, too.
     pub profile: bool,
+    /// For `call_indirect` instructions, by their offset in the module: the functions that they usually call, by their indices
+    /// ([`vectorvisor_translate::Options::usual_targets`]). `vectorvisor profile` finds them.
+    pub usual_targets: BTreeMap<u32, Vec<u32>>,
     /// Where the files of guests are ([`FleetOptions::files`]; [`Files::at`]). Programs that use none are the same either
     /// way.
     pub files: FilesAt,
@@ -87,6 +90,7 @@ impl Default for ProgramOptions {
             interpret: false,
             force_framed: false,
             profile: false,
+            usual_targets: BTreeMap::new(),
             files: FilesAt::Nowhere,
             roots: Vec::new(),
             cache: CachePolicy::Default,
@@ -146,6 +150,7 @@ impl ProgramOptions {
             interpret: self.interpret,
             force_framed: self.force_framed,
             profile: self.profile,
+            usual_targets: self.usual_targets.clone(),
             files: self.files,
             roots: self.roots.clone(),
         }

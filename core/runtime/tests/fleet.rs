@@ -4,6 +4,7 @@ mod common;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use vectorvisor::translate::abi::Counted;
 use vectorvisor::{
     CachePolicy, DeviceKind, Edges, End, Engine, Error, Fleet, FleetOptions, Input, Outcome, Place, Program,
     ProgramOptions, Stage, Summary, Trap, TrapKind, Value,
@@ -739,7 +740,8 @@ fn visits_are_those_of_all_vms() {
             run(&mut fleet, "count", (1..=100).map(|n| Input::args(vec![Value::I64(n)])).collect());
             // Where the loop became states it counts at its head.
             let turns = if force_framed { 5050 } else { 4950 };
-            let points = program.meta().points.iter().map(|point| (point.function, point.turn.is_some()));
+            let points =
+                program.meta().points.iter().map(|point| (point.function, matches!(point.what, Counted::Turn(_))));
             let visits = fleet.visits().expect("they are there");
             let counted: Vec<_> = points.zip(visits.iter().map(|visits| visits.lanes)).collect();
             let expected = [((0, false), 5050 * runs), ((2, false), 100 * runs), ((2, true), turns * runs)];
@@ -752,6 +754,51 @@ fn visits_are_those_of_all_vms() {
     let mut fleet = fleet(text, 32, &FleetOptions::default());
     run(&mut fleet, "count", vec![Input::args(vec![Value::I64(3)])]);
     assert_eq!(fleet.visits().expect("a list"), [], "only a program that is made for it counts");
+}
+
+/// A program that tests for what a profile saw calls everything else, too, and traps as before.
+#[test]
+fn targets_that_a_profile_never_saw_are_called() {
+    let text = r#"(module (table 6 funcref) (elem (i32.const 0) $inc $dec $down $other)
+      (type $t (func (param i32) (result i32)))
+      (func $inc (type $t) (i32.add (local.get 0) (i32.const 1)))
+      (func $dec (type $t) (i32.sub (local.get 0) (i32.const 1)))
+      (func $down (type $t)
+        (if (result i32) (local.get 0)
+          (then (call $call (i32.const 2) (i32.sub (local.get 0) (i32.const 1)))) (else (i32.const 99))))
+      (func $other)
+      (func $call (export "call") (param i32 i32) (result i32)
+        (call_indirect (type $t) (local.get 1) (local.get 0))))"#;
+    let vms = FleetOptions { vms: Some(32), ..Default::default() };
+    let input = |target: i32| Input::args(vec![Value::I32(target), Value::I32(10)]);
+    for force_framed in [false, true] {
+        let with = |options: ProgramOptions| program(&cpu(), text, &ProgramOptions { force_framed, ..options });
+        let counts = with(ProgramOptions { profile: true, ..options(32) });
+        let mut fleet = Fleet::new(&counts, &vms, None).expect("there is room");
+        // Calls that trap count nothing; the other function calls itself in the same place.
+        run(&mut fleet, "call", [0, 0, 0, 1, 2, 3, 4, 77].map(input).to_vec());
+        let visits = fleet.visits().expect("they are there");
+        let calls = counts.meta().points.iter().zip(visits).filter_map(|(point, visits)| match point.what {
+            Counted::Call(at, target) => Some((at, target, visits.lanes)),
+            _ => None,
+        });
+        let calls: Vec<_> = calls.collect();
+        let at = calls[0].0;
+        assert_eq!(calls, [(at, 0, 3), (at, 1, 1), (at, 2, 11)], "{force_framed}");
+        let all = || [0, 1, 2, 3, 4, 77, -1].repeat(10).into_iter().map(input).collect();
+        let mut ends = Vec::new();
+        for usual in [&[][..], &[0], &[2, 0]] {
+            let usual_targets = [(at, usual.to_vec())].into();
+            let program = with(ProgramOptions { usual_targets, ..options(32) });
+            let mut fleet = Fleet::new(&program, &vms, None).expect("there is room");
+            let outcomes = run(&mut fleet, "call", all()).0;
+            ends.push(outcomes.into_iter().map(|o| (o.end, o.values)).collect::<Vec<_>>());
+        }
+        let values: Vec<_> = ends[0][..3].iter().map(|(_, values)| values.clone()).collect();
+        assert_eq!(values, [11, 9, 99].map(|value| vec![Value::I32(value)]), "{force_framed}");
+        assert!(ends[0][3..7].iter().all(|(end, _)| matches!(end, End::Trap(_))), "{:?}", &ends[0][..7]);
+        assert!(ends[1] == ends[0] && ends[2] == ends[0], "{force_framed}: {ends:?}");
+    }
 }
 
 #[test]

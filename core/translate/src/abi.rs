@@ -111,7 +111,8 @@ pub enum Word {
     EdgesFramed = 23,
     /// Where the VM's own environment begins in `Input`, and 1 more; 0 if it has that of all ([`Arg::Env`]) (host).
     Environment = 24,
-    /// `--profile`: how often it came to a [`Point`] in this launch (the host begins with 0).
+    /// `--profile`: how often it came to the entry of a function or turned a loop in this launch (the host begins with
+    /// 0).
     Visits = 25,
     /// `--profile`: in how many of them it was the first of the lanes of its warp that came there together.
     WarpVisits = 26,
@@ -128,9 +129,21 @@ impl Word {
 pub struct Point {
     /// The function, by its index in the module.
     pub function: u32,
-    /// The entry of the function, or the end of each turn of the loop at this wasm byte offset. A loop that became states
-    /// counts where a turn begins, so once more each time that it begins itself.
-    pub turn: Option<u32>,
+    /// What.
+    pub what: Counted,
+}
+
+/// What is counted of a function. Offsets are in bytes of the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Counted {
+    /// Its entry.
+    Entry,
+    /// The end of each turn of the loop at this offset. A loop that became states counts where a turn begins, so once more
+    /// each time that it begins itself.
+    Turn(u32),
+    /// Each time that the `call_indirect` at this offset calls this function. Only VMs are counted, not warps, and only at
+    /// calls for which there is room.
+    Call(u32, u32),
 }
 
 /// In [`Word::Stdin`]: `serverless_invoke` has given the VM its request.

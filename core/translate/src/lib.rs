@@ -19,7 +19,7 @@ pub use analysis::Colour;
 use abi::{Plan, Point};
 use host::FilesAt;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The kernel language to print.
@@ -186,6 +186,9 @@ pub struct Options {
     /// Count how often VMs and warps come to each [`abi::Point`], and loop back-edges by kind of function. An interpreter
     /// counts nothing.
     pub profile: bool,
+    /// For `call_indirect` instructions, by their offset in the module: the functions that they usually call, by their indices.
+    /// the most usual first. They then test for these and call them directly. All others are called as without.
+    pub usual_targets: BTreeMap<u32, Vec<u32>>,
     /// VMs of a program with an event loop keep their state from one request to the next; else each request begins with
     /// the same state.
     pub keep: bool,
@@ -436,6 +439,8 @@ fn lower_here(wasm: &[u8], options: &Options) -> Result<Lowered, Error> {
     }
     let (mut program, image) = lower::lower(&module, options)?;
     verify("lowering", &program)?;
+    pass::guard::run(&mut program, &options.usual_targets);
+    verify("guarding calls", &program)?;
     if let Some(most) = options.divide {
         pass::divide::run(&mut program, most);
         verify("dividing", &program)?;

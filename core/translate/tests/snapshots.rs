@@ -32,7 +32,13 @@ fn options(text: &str) -> Result<(Options, bool), String> {
             "force-framed" => options.force_framed = true,
             "interpret" => options.interpret = true,
             "profile" => options.profile = true,
-            other => return Err(format!("unknown option {other}")),
+            other => match other.strip_prefix("usual=").and_then(|usual| usual.split_once(':')) {
+                Some((at, function)) => {
+                    let number = |text: &str| text.parse().map_err(|_| format!("no number: {text}"));
+                    options.usual_targets.entry(number(at)?).or_default().push(number(function)?);
+                }
+                None => return Err(format!("unknown option {other}")),
+            },
         }
     }
     Ok((options, ir))
@@ -150,4 +156,24 @@ fn memory_begins_small_where_it_grows_and_inputs_may_run_again() {
     assert_eq!(pages("2", "GROW", Bounds::Capacity), [2, 258, 258]);
     assert_eq!(pages("2", "GROW SLEEP", Bounds::Size), [2, 6, 258]);
     assert_eq!(pages("2", "", Bounds::Size), [2, 2, 2]);
+}
+
+#[test]
+fn usual_targets_that_do_not_fit_change_nothing() {
+    let text = r#"(module (table funcref (elem $a $a $a $a $a $b)) (type $t (func (param i32) (result i32)))
+        (func $a (type $t) (local.get 0)) (func $b (type $t) (i32.const 7)) (func $other) (func $absent (type $t) (i32.const 9))
+        (func (export "f") (param i32) (result i32)
+          (call $other) (call_indirect (type $t) (i32.const 1) (local.get 0))))"#;
+    let wasm = wat::parse_str(text).unwrap();
+    let with = |usual: &[(u32, u32)]| {
+        let mut options = common::options();
+        options.usual_targets = usual.iter().map(|(at, function)| (*at, vec![*function])).collect();
+        translate(&wasm, &options).unwrap().units.concat()
+    };
+    let without = with(&[]);
+    let at = (0..wasm.len() as u32).find(|at| with(&[(*at, 1)]) != without).expect("some offset is that of the call");
+    // At too many places of the table, of another signature, not in the table, not there.
+    for function in [0, 2, 3, 4, 99, u32::MAX] {
+        assert_eq!(with(&[(at, function)]), without, "function {function}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Several devices: a fleet for each, prepared in a thread of its own, so that the first that is ready begins.
 
+use super::profile::usual_targets;
 use crate::args::MapArgs;
 use crate::report::{self, Progress};
 use crate::setup;
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +52,7 @@ impl Opening {
 struct Preparation {
     translate: crate::args::TranslateArgs,
     module: Vec<u8>,
+    usual_targets: BTreeMap<u32, Vec<u32>>,
     options: FleetOptions,
     count: Option<usize>,
     cancel: CancelHandle,
@@ -77,8 +80,10 @@ impl Prepared {
         count: Option<usize>,
         progress: Arc<Mutex<Progress>>,
     ) -> Result<Self> {
+        let usual_targets = usual_targets(&args.translate.profile_use, &args.program, &module)?;
         let (translate, cancel) = (args.translate.clone(), CancelHandle::default());
-        let preparation = Preparation { translate, module, options, count, cancel: cancel.clone(), progress };
+        let preparation =
+            Preparation { translate, module, usual_targets, options, count, cancel: cancel.clone(), progress };
         let (preparation, (ready, fleets)) = (Arc::new(preparation), channel());
         for (device, opening) in opening.into_iter().enumerate() {
             let (preparation, ready, name) = (preparation.clone(), ready.clone(), names[device].clone());
@@ -139,7 +144,10 @@ impl Preparation {
         let engine = opening.engine()?;
         ended("open device");
         let files = setup::files_at(self.options.files.as_ref());
-        let program_options: ProgramOptions = setup::translation(&self.translate, &["_start"], files, engine.info());
+        let program_options = ProgramOptions {
+            usual_targets: self.usual_targets.clone(),
+            ..setup::translation(&self.translate, &["_start"], files, engine.info())
+        };
         let mut when = setup::autotuning(&self.translate);
         if let Err(why) = when.check(&program_options, engine.info()) {
             tell(Stage::Warning(&format!("--interleave tune has no effect: {why}")));

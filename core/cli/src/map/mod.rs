@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 use stop::{Stop, Stops};
-use vectorvisor::{End, Fleet, Input, Outcome, Stage, Trace};
+use vectorvisor::{End, Fleet, Input, Outcome, ProgramOptions, Stage, Trace};
 
 /// What runs the inputs.
 enum Runs {
@@ -113,7 +113,9 @@ pub fn map(args: &MapArgs) -> Result<i32> {
             let engine = opening.engine()?;
             ended("open device");
             let files = setup::files_at(options.files.as_ref());
-            let program_options = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
+            let usual_targets = profile::usual_targets(&args.translate.profile_use, &args.program, &bytes)?;
+            let usual = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
+            let program_options = ProgramOptions { usual_targets, ..usual };
             let mut tell = |stage: Stage<'_>| lock(&progress).stage(stage);
             let program =
                 setup::program(&engine, &args.program, &bytes, &args.translate, &program_options, true, &mut tell)?;

@@ -6,21 +6,31 @@ use super::label;
 use super::source::Source;
 use crate::args::ProfileArgs;
 use crate::report::{self, Failures, Progress};
-use crate::{interrupt, setup};
+use crate::{Usage, interrupt, setup};
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use vectorvisor::translate::abi::Counted;
 use vectorvisor::{DeviceKind, Edges, Fleet, Input, Meta, Outcome, Stage, Summary, Visits};
 
 /// Functions of less than this part of all work are not in the table.
 const LITTLE: f64 = 0.001;
 
+/// A function is a usual target of an indirect call if it is that of this part of its calls,
+const USUAL: f64 = 0.15;
+
+/// and there are not so many that are more usual.
+const USUAL_TARGETS: usize = 3;
+
 /// Runs the subcommand; returns the exit code.
 pub fn profile(args: &ProfileArgs) -> Result<i32> {
     setup::may_profile(&args.translate, true)?;
+    if !args.translate.profile_use.is_empty() {
+        return Err(Usage("a profile is of a program that was made without one; leave out --profile-use".into()).into());
+    }
     let quiet = args.vm_args.quiet;
     let bytes = setup::read(&args.program)?;
     let (folder, root) = given::root(args.input.as_deref(), &args.args, &args.vm_args.files);
@@ -60,7 +70,7 @@ pub fn profile(args: &ProfileArgs) -> Result<i32> {
         report::line(&format!("vectorvisor: interrupted; inputs that had ended: {}", ran.done));
         return Ok(interrupt::INTERRUPTED);
     }
-    let profile = Profile::new(&fleet, &summary, &ran)?;
+    let profile = Profile::new(&fleet, &bytes, &summary, &ran)?;
     let mut out = std::io::stdout().lock();
     out.write_all(profile.table().as_bytes())?;
     out.flush()?;
@@ -127,6 +137,7 @@ impl Ran {
 #[derive(Serialize)]
 struct Profile<'a> {
     version: &'a str,
+    module: String,
     backend: String,
     device: &'a str,
     vms: usize,
@@ -151,6 +162,7 @@ struct Function<'a> {
     all: Counts,
     entries: Counts,
     loops: Vec<Loop>,
+    calls: Vec<Call<'a>>,
 }
 
 #[derive(Serialize)]
@@ -158,6 +170,20 @@ struct Loop {
     offset: u32,
     #[serde(flatten)]
     turns: Counts,
+}
+
+/// A `call_indirect`.
+#[derive(Serialize)]
+struct Call<'a> {
+    offset: u32,
+    targets: Vec<Target<'a>>,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    function: u32,
+    name: &'a str,
+    calls: u64,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -190,12 +216,15 @@ fn sum(visits: impl Iterator<Item = Visits>) -> Visits {
 }
 
 impl<'a> Profile<'a> {
-    fn new(fleet: &'a Fleet, summary: &Summary, ran: &Ran) -> Result<Self> {
+    fn new(fleet: &'a Fleet, module: &[u8], summary: &Summary, ran: &Ran) -> Result<Self> {
         let (engine, visits) = (fleet.program().engine(), fleet.visits()?);
-        let all = Counts::of(sum(visits.iter().copied()));
+        let work =
+            fleet.program().meta().points.iter().zip(&visits).filter(|(p, _)| !matches!(p.what, Counted::Call(..)));
+        let all = Counts::of(sum(work.map(|(_, visits)| *visits)));
         let Edges { direct, state, framed } = ran.edges;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
+            module: hash(module),
             backend: format!("{}:{}", engine.backend(), engine.info().index),
             device: &engine.info().name,
             vms: fleet.vms(),
@@ -248,26 +277,119 @@ impl<'a> Profile<'a> {
 
 /// The functions that ran, those of most work first.
 fn functions<'a>(meta: &'a Meta, visits: &[Visits], work: u64) -> Vec<Function<'a>> {
-    let mut points: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+    let name = |function: u32| meta.functions.get(function as usize).map_or("?", String::as_str);
+    let mut functions: BTreeMap<u32, Function<'a>> = BTreeMap::new();
     for (point, visits) in meta.points.iter().zip(visits).filter(|(_, visits)| visits.lanes > 0) {
-        points.entry(point.function).or_default().push((point.turn, *visits));
-    }
-    let function = |(function, points): (u32, Vec<(Option<u32>, Visits)>)| {
-        let all = Counts::of(sum(points.iter().map(|(_, visits)| *visits)));
-        let entries = sum(points.iter().filter(|(turn, _)| turn.is_none()).map(|(_, visits)| *visits));
-        let turns = points.iter().filter_map(|(turn, visits)| Some(((*turn)?, *visits)));
-        let mut loops: Vec<_> = turns.map(|(offset, visits)| Loop { offset, turns: Counts::of(visits) }).collect();
-        loops.sort_by_key(|l| std::cmp::Reverse(l.turns.work()));
-        Function {
-            function,
-            name: meta.functions.get(function as usize).map_or("?", String::as_str),
-            share: all.work() as f64 / work.max(1) as f64,
-            all,
-            entries: Counts::of(entries),
-            loops,
+        let none = Counts::of(Visits::default());
+        let function = functions.entry(point.function).or_insert_with(|| Function {
+            function: point.function,
+            name: name(point.function),
+            share: 0.0,
+            all: none,
+            entries: none,
+            loops: Vec::new(),
+            calls: Vec::new(),
+        });
+        let counts = Counts::of(*visits);
+        match point.what {
+            Counted::Entry => function.entries = counts,
+            Counted::Turn(offset) => function.loops.push(Loop { offset, turns: counts }),
+            Counted::Call(offset, target) => {
+                // In the order of the points, which is by their offsets.
+                if function.calls.last().is_none_or(|call| call.offset != offset) {
+                    function.calls.push(Call { offset, targets: Vec::new() });
+                }
+                if let Some(call) = function.calls.last_mut() {
+                    call.targets.push(Target { function: target, name: name(target), calls: visits.lanes });
+                }
+            }
         }
-    };
-    let mut functions: Vec<_> = points.into_iter().map(function).collect();
+    }
+    let mut functions: Vec<_> = functions.into_values().collect();
+    for function in &mut functions {
+        let counts = function.loops.iter().map(|l| l.turns).chain([function.entries]);
+        function.all = Counts::of(sum(counts.map(|c| Visits { lanes: c.visits, warps: c.warp_visits })));
+        function.share = function.all.work() as f64 / work.max(1) as f64;
+        function.loops.sort_by_key(|l| std::cmp::Reverse(l.turns.work()));
+        for call in &mut function.calls {
+            call.targets.sort_by_key(|target| std::cmp::Reverse(target.calls));
+        }
+    }
     functions.sort_by_key(|function| std::cmp::Reverse(function.all.work()));
     functions
+}
+
+/// By which a profile says of which module it is.
+fn hash(module: &[u8]) -> String {
+    blake3::hash(module).to_hex().to_string()
+}
+
+/// What is read of a profile.
+#[derive(Deserialize)]
+struct Given {
+    module: String,
+    functions: Vec<GivenFunction>,
+}
+
+#[derive(Deserialize)]
+struct GivenFunction {
+    calls: Vec<GivenCall>,
+}
+
+#[derive(Deserialize)]
+struct GivenCall {
+    offset: u32,
+    targets: Vec<GivenTarget>,
+}
+
+#[derive(Deserialize)]
+struct GivenTarget {
+    function: u32,
+    calls: u64,
+}
+
+/// Of the profiles that the command line gives, what that of this module says: the functions that each indirect call
+/// usually calls.
+pub fn usual_targets(paths: &[PathBuf], program: &Path, module: &[u8]) -> Result<BTreeMap<u32, Vec<u32>>> {
+    let hash = hash(module);
+    for path in paths {
+        let bytes = std::fs::read(path)
+            .with_context(|| format!("cannot read the profile (--profile-use) {}", path.display()))?;
+        let given: Given = serde_json::from_slice(&bytes).with_context(|| {
+            format!(
+                "--profile-use {}: no profile of this version; make one with vectorvisor profile -o",
+                path.display()
+            )
+        })?;
+        if given.module == hash {
+            return Ok(given.usual_targets());
+        }
+    }
+    if paths.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (paths, program) = (paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(), program.display());
+    Err(Usage(format!(
+        "--profile-use {}: not of {program} as it is now; make its profile anew with vectorvisor profile {program} -o FILE, \
+         or leave the option out",
+        paths.join(", ")
+    ))
+    .into())
+}
+
+impl Given {
+    fn usual_targets(&self) -> BTreeMap<u32, Vec<u32>> {
+        let calls = || self.functions.iter().flat_map(|function| &function.calls);
+        let of = |call: &GivenCall| call.targets.iter().map(|target| target.calls).sum::<u64>();
+        let all: u64 = calls().map(of).sum();
+        // Where there is little to gain, text stays as it is.
+        let matters = calls().filter(|call| of(call) as f64 >= LITTLE * all as f64);
+        let usual = matters.map(|call| {
+            let mut targets: Vec<_> = call.targets.iter().collect();
+            targets.sort_by_key(|target| std::cmp::Reverse(target.calls));
+            targets.retain(|target| target.calls as f64 >= USUAL * of(call) as f64);
+            (call.offset, targets.iter().take(USUAL_TARGETS).map(|target| target.function).collect::<Vec<_>>())
+        });
+        usual.filter(|(_, targets)| !targets.is_empty()).collect()
+    }
 }

@@ -5,6 +5,7 @@ pub mod charge;
 pub mod divide;
 mod facts;
 mod frame;
+pub mod guard;
 pub mod hoist;
 pub mod live;
 pub mod nan;

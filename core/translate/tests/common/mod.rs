@@ -29,6 +29,7 @@ pub fn options() -> Options {
         force_framed: false,
         keep: false,
         profile: false,
+        usual_targets: Default::default(),
         files: FilesAt::Nowhere,
         roots: Vec::new(),
     }

@@ -64,6 +64,7 @@ impl Writer<'_> {
         let next = match callee {
             Callee::Function(f) => format!("{}u", self.l.entry(self.c, world, *f)),
             Callee::Table { ty, index } => {
+                self.target(s, callee, at);
                 let index = self.e(s, *index);
                 line!(s, "u32 next = {}{ty}(vm, {index}, {}u, {at}u);", entry_dispatcher(world), s.reported);
                 line!(s, "if (next == VV_HALT) {};", s.leave);

@@ -1,6 +1,7 @@
 //! Functions, states, and the dispatchers between them.
 
 use super::{SWITCH, SWITCH_C, Scope, Writer, comment};
+use crate::abi::Counted;
 use crate::analysis::World;
 use crate::dialect::expr::{ctype, from_bits, to_bits};
 use crate::dialect::parts::Parts;
@@ -74,7 +75,7 @@ impl Writer<'_> {
         }
         self.prologue(&mut s, &body.stmts, self.p.types[function.ty as usize].params.len());
         if function.part_of.is_none() {
-            self.visit(&mut s, None);
+            self.visit(&mut s, Counted::Entry);
         }
         self.list(&mut s, &body.stmts);
         if !body.stmts.last().is_some_and(Stmt::ends) {
@@ -211,6 +212,15 @@ impl Writer<'_> {
             "  }}\n  vv_trap(vm, id ? VV_INDIRECT_CALL_TYPE : VV_UNINITIALIZED_ELEMENT, func, at);\n  return VV_HALT;\n}}"
         );
         out
+    }
+
+    /// Counts a call of a function of this signature, where the counters of all of them begin at `first`.
+    pub(super) fn counter(&self, ty: u32, head: &str) -> String {
+        let mut out = format!("VV_FN {head} {{\n  if (i >= VV_TABLE_LENGTH) return;\n  switch (VV_TABLE(i)) {{\n");
+        for (n, f) in self.c.targets(&table(ty)).iter().enumerate() {
+            let _ = writeln!(out, "  case {}u: vm->points[2 * (first + {n}u)]++; return;", f + 1);
+        }
+        out + "  }\n}\n"
     }
 
     /// The trampolines: `vv_dispatch_nested` runs one state that cannot suspend, `vv_dispatch` any.

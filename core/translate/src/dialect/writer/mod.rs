@@ -195,6 +195,11 @@ impl Writer<'_> {
                 parts.add(&head, self.adapter(i, &head));
             }
         }
+        let types: BTreeSet<u32> = dispatched.iter().copied().chain(entered.iter().map(|(ty, _)| *ty)).collect();
+        for ty in types.into_iter().filter(|_| self.o.profile) {
+            let head = format!("void ct{ty}(VM *vm, u32 i, u32 first)");
+            parts.add(&head, self.counter(ty, &head));
+        }
         for ty in dispatched {
             let head = self.dispatcher_signature(ty);
             parts.add(&head, self.dispatcher(ty, &head));

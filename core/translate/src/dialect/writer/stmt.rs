@@ -2,6 +2,7 @@
 
 use super::{BRACES, Scope, Writer, trap_name};
 use crate::ValType;
+use crate::abi::Counted;
 use crate::analysis::{Adjacent, World};
 use crate::dialect::expr::{MemoryOperand, condition, ctype, expr, from_bits, load, store, to_bits, trapping};
 use crate::ir::{Access, Ask, Callee, ExprId, Label, State, Stmt, Stride};
@@ -145,9 +146,19 @@ impl Writer<'_> {
     }
 
     /// Counts at a point of a program that is profiled.
-    pub(super) fn visit(&self, s: &mut Scope<'_>, turn: Option<u32>) {
-        if let Some(point) = self.l.point(s.reported, turn) {
+    pub(super) fn visit(&self, s: &mut Scope<'_>, what: Counted) {
+        if let Some(point) = self.l.point(s.reported, what) {
             line!(s, "vv_visit(vm, {point}u);");
+        }
+    }
+
+    /// Counts what an indirect call calls, in a program that is profiled.
+    pub(super) fn target(&self, s: &mut Scope<'_>, callee: &Callee, at: u32) {
+        if let Callee::Table { ty, index } = callee
+            && let Some(first) = self.c.targets(callee).first()
+            && let Some(point) = self.l.point(s.reported, Counted::Call(at, *first))
+        {
+            line!(s, "ct{ty}(vm, {}, {point}u);", self.e(s, *index));
         }
     }
 
@@ -306,6 +317,7 @@ impl Writer<'_> {
                 line!(s, "}}");
             }
             Stmt::Call { callee, args, results, at } => {
+                self.target(s, callee, *at);
                 let args = self.args(s, args);
                 let (call, may) = match callee {
                     Callee::Function(f) => (format!("fn{f}(vm{args})"), self.stops[*f as usize]),
@@ -416,7 +428,7 @@ impl Writer<'_> {
                 self.edge(s, *at);
                 // Behind what may end the VM: it may go on here. A direct function has counted at its top.
                 if s.framed {
-                    self.visit(s, head.then_some(*at));
+                    self.visit(s, if *head { Counted::Turn(*at) } else { Counted::Entry });
                 }
             }
             Stmt::Restore { vars } => {
@@ -534,7 +546,7 @@ impl Writer<'_> {
         }
         line!(s, "L{}: ;", label.0);
         line!(s, "VV_COUNT(vm, {});", if s.framed { "state" } else { "direct" });
-        self.visit(s, Some(at));
+        self.visit(s, Counted::Turn(at));
         if !strides.is_empty() {
             line!(s, "if (VV_SPENT_OR(iterations-- == 0)) break;");
         } else if quiet {
