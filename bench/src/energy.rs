@@ -42,7 +42,8 @@ impl Meter {
     }
 }
 
-/// How `nvidia-smi` calls the devices that are CUDA's, each once. `visible` is `CUDA_VISIBLE_DEVICES`, by which CUDA counts.
+/// How `nvidia-smi` calls the devices that are CUDA's, each once. `visible` is `CUDA_VISIBLE_DEVICES`, by which CUDA
+/// counts.
 fn gpus(devices: &[BackendSpec], visible: Option<&str>) -> Vec<String> {
     let visible: Option<Vec<&str>> = visible.map(|list| list.split(',').map(str::trim).collect());
     let mut gpus = Vec::new();

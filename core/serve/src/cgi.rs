@@ -1,5 +1,6 @@
 //! What a request is beside its body, as environment variables of the program: those of CGI (RFC 3875).
 
+use axum::http::HeaderValue;
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -21,7 +22,9 @@ const USUAL: usize = 512;
 
 /// About as many bytes as the variables of a request have.
 pub fn bytes(request: &Parts) -> usize {
-    let headers = request.headers.iter().map(|(name, value)| EACH + name.as_str().len() + value.len());
+    // What is no text has three bytes for each of its own.
+    let value_bytes = |value: &HeaderValue| if value.to_str().is_ok() { value.len() } else { 3 * value.len() };
+    let headers = request.headers.iter().map(|(name, value)| EACH + name.as_str().len() + value_bytes(value));
     let uri = request.uri.path_and_query().map_or(0, |path| path.as_str().len());
     USUAL + uri + headers.sum::<usize>()
 }

@@ -279,22 +279,12 @@ async fn below(app: State<App>, Path((name, rest)): Path<(String, String)>, requ
     }
 }
 
-/// As clients of the first VectorVisor ask, with the figures that they look for in the answer's head, in nanoseconds:
-/// how long it waited for a VM, and how long it then had one. Launches belong to many requests, so those of launches are
-/// 0; `/metrics` and `--trace` have them.
+/// As clients of the first VectorVisor ask, with the figures that they look for. `/metrics` and `--trace` have those of
+/// launches.
 async fn submitted(State(server): State<App>, request: Request) -> Response {
-    let (mut response, times) = run(server, None, request).await;
-    let Times { waited, ran } = times;
-    for (name, value) in [
-        ("on_device_time", ran.as_nanos()),
-        ("queue_submit_time", 0),
-        ("num_queue_submits", 0),
-        ("num_unique_fns", 0),
-        ("req_queue_time", waited.as_nanos()),
-        ("device_time", ran.as_nanos()),
-    ] {
-        let value = HeaderValue::from(u64::try_from(value).unwrap_or(u64::MAX));
-        response.headers_mut().insert(HeaderName::from_static(name), value);
+    let (mut response, Times { waited, ran }) = run(server, None, request).await;
+    for (name, value) in vectorvisor_batch::figures(waited, ran) {
+        response.headers_mut().insert(HeaderName::from_static(name), value.into());
     }
     response
 }

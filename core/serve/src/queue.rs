@@ -299,8 +299,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Who is to be told that requests wait, and not only as many as `before`: of those that begin at once, or else of others
-    /// that are idle, as many as get a part; if none is, all, but not of each.
+    /// Who is to be told that requests wait, and not only as many as `before`: of those that begin at once, or else of
+    /// others that are idle, as many as get a part; if none is, all, but not of each.
     fn who_takes(&self, state: &State, before: usize) -> Vec<Waker> {
         let worth = self.worth.load(Ordering::Relaxed);
         let idle = |begins: bool| -> Vec<Waker> {

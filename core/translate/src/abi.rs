@@ -4,8 +4,8 @@
 //! (thread `i` is lane `i % L` of tile `i / L`):
 //!
 //! - `vv_run` runs every VM whose status is [`Status::Start`] or [`Status::Run`] until it ends, traps or suspends;
-//! - `vv_reset` brings the memory of every VM with a nonzero [`Word::Reset`] back to the image (one tile of threads for each,
-//!   if [`crate::Meta::resets_together`]);
+//! - `vv_reset` brings the memory of every VM with a nonzero [`Word::Reset`] back to the image (one tile of threads for
+//!   each, if [`crate::Meta::resets_together`]);
 //! - `vv_gather` copies pieces of VM memory or output into `pack`, one [`Segment`] a thread.
 //!
 //! All integers are little-endian. The state words of a group are a structure of arrays of `u64`:

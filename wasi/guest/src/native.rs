@@ -4,7 +4,7 @@ use super::Handler;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use futures_util::stream::{self, StreamExt as _};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use vectorvisor_batch::{Format, Item, any_order, error, lines};
+use vectorvisor_batch::{Format, Item, any_order, error, figures, lines};
 
 /// Does nothing: threads need not go on together.
 pub fn barrier() {}
@@ -193,19 +193,11 @@ async fn run_one(app: Arc<App>, name: Option<String>, request: Request) -> (Resp
     }
 }
 
-/// As clients of the first VectorVisor ask, with the figures that they look for in the answer's head, in nanoseconds.
+/// As clients of the first VectorVisor ask, with the figures that they look for.
 async fn submitted(State(app): State<Arc<App>>, request: Request) -> Response {
     let (mut response, Times { waited, ran }) = run_one(app, None, request).await;
-    for (name, value) in [
-        ("on_device_time", ran.as_nanos()),
-        ("queue_submit_time", 0),
-        ("num_queue_submits", 0),
-        ("num_unique_fns", 0),
-        ("req_queue_time", waited.as_nanos()),
-        ("device_time", ran.as_nanos()),
-    ] {
-        let value = HeaderValue::from(u64::try_from(value).unwrap_or(u64::MAX));
-        response.headers_mut().insert(HeaderName::from_static(name), value);
+    for (name, value) in figures(waited, ran) {
+        response.headers_mut().insert(HeaderName::from_static(name), value.into());
     }
     response
 }
@@ -275,8 +267,8 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     text += "# TYPE vectorvisor_requests_total counter\n";
     for (end, count) in End::ALL.into_iter().zip(&app.ended) {
         let (end, program, count) = (end.name(), &app.name, count.load(Ordering::Relaxed));
-        // A string takes it all.
-        _ = writeln!(text, "vectorvisor_requests_total{{end=\"{end}\",program=\"{program}\"}} {count}");
+        // A string takes it all. A file's name may have quotes.
+        _ = writeln!(text, "vectorvisor_requests_total{{end={end:?},program={program:?}}} {count}");
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

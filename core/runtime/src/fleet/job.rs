@@ -118,8 +118,8 @@ impl Job {
         self.input.stdin.len() + self.environment.len()
     }
 
-    /// Forgets what an unfinished run did, but for what the host told its guest. Its random stream, clock and what was learnt about
-    /// it stay.
+    /// Forgets what an unfinished run did, but for what the host told its guest. Its random stream, clock and what was
+    /// learnt about it stay.
     pub fn rewind(&mut self) {
         self.stdout.clear();
         self.stderr.clear();

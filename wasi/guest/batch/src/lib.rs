@@ -6,6 +6,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use rmp::Marker;
 use rmp::decode::RmpRead as _;
 use rmp::encode::ValueWriteError;
+use std::time::Duration;
 
 /// What an HTTP answer has in place of a program's output.
 pub fn error(text: &str, stderr: &[u8]) -> String {
@@ -14,6 +15,20 @@ pub fn error(text: &str, stderr: &[u8]) -> String {
         body["stderr"] = String::from_utf8_lossy(stderr).into();
     }
     format!("{body}\n")
+}
+
+/// The figures that clients of the first VectorVisor look for in the head of an answer, in nanoseconds, of a request that
+/// waited and ran so long. Those of launches, which belong to many requests, are 0.
+pub fn figures(waited: Duration, ran: Duration) -> [(&'static str, u64); 6] {
+    let [waited, ran] = [waited, ran].map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    [
+        ("on_device_time", ran),
+        ("queue_submit_time", 0),
+        ("num_queue_submits", 0),
+        ("num_unique_fns", 0),
+        ("req_queue_time", waited),
+        ("device_time", ran),
+    ]
 }
 
 /// Whether a batch is answered as requests end, and not in their order: by `order` of its query.
