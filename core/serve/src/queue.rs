@@ -411,6 +411,10 @@ impl Queue {
             // It is not idle: one that comes back meanwhile is told of requests, too.
             *asked = None;
         }
+        let wakers = state.wakers();
+        drop(state);
+        // Some may have left it requests that wait.
+        wake(wakers);
     }
 
     /// A worker has no fleet any more, and gives back what it had: requests that had `begun`, which run again from

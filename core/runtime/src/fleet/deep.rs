@@ -158,7 +158,6 @@ impl Run<'_> {
         let bytes = EACH + job.bytes();
         deep.holds.insert(job.index, bytes);
         deep.bytes += bytes;
-        self.deep += 1;
         // If the thread has ended, `take_deep` says why.
         _ = deep.jobs.send(*job);
         deep.cancel.waker().wake();
@@ -171,6 +170,7 @@ impl Run<'_> {
             let error = match deep.outcomes.try_recv() {
                 Ok(Ok(outcome)) => {
                     deep.bytes -= deep.holds.remove(&outcome.index).unwrap_or(0);
+                    self.deep += usize::from(matches!(outcome.end, End::Exit(_)));
                     self.deliver(outcome);
                     continue;
                 }

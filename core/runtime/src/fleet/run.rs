@@ -91,7 +91,7 @@ pub struct Run<'a> {
     /// This run executes the start function in one VM, to make the image.
     pub for_image: bool,
     pub summary: Summary,
-    /// Inputs that recursed too deep.
+    /// Inputs that recursed too deep, and came to their end where there is more stack.
     pub deep: usize,
     /// When the device was in the program's kernel.
     busy: Busy,

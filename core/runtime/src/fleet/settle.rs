@@ -484,10 +484,8 @@ impl Run<'_> {
         };
         let limit = self.fleet.common.program.meta().plan.memory_limit;
         let memory = words.get(Word::Memory, vm);
-        if !matches!(end, End::Timeout(_)) {
-            self.patience.ended(words.get(Word::Time, vm));
-        }
         if matches!(end, End::Exit(_)) {
+            self.patience.ended(words.get(Word::Time, vm));
             self.follow_needs(job.quota);
         }
         let refused_at = (memory >> 32 != 0).then_some(limit);

@@ -38,7 +38,8 @@ VV_BODY void vv_run_thread(vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv_gp 
 /* Up to here a reset clears memory. */
 #define VV_CLEARED(par) ((par)[VV_PAR_IMAGE_SIZE] > VV_RESET_END ? (u32)(par)[VV_PAR_IMAGE_SIZE] : VV_RESET_END)
 
-/* Goes through the spans of memory that the image has, and what is zero between them. */
+/* Goes through the spans of memory that the image has, and what is zero between them. Spans begin and end at multiples of
+   64, so copies of eight bytes do not reach into what is cleared beside. */
 #define VV_EACH_SPAN(par, image, how, CLEAR, COPY) \
     u32 at = 0, first = (u32)(par)[VV_PAR_LOW]; \
     for (u64 i = 0; i < (par)[VV_PAR_SPANS]; i++) { \
