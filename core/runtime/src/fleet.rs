@@ -206,8 +206,8 @@ impl Fleet {
     }
 
     /// What its VMs counted, in the order of [`crate::Meta::points`], if the program is made with
-    /// [`crate::ProgramOptions::profile`]. Inputs that run elsewhere (interpreted, or after autotuning) are not in it, and
-    /// those that ran again count each time.
+    /// [`crate::ProgramOptions::profile`]. Inputs that run elsewhere (interpreted, after autotuning, or as they recurse
+    /// too deep) are not in it, and those that ran again count each time.
     ///
     /// # Errors
     /// The device fails.
