@@ -330,10 +330,9 @@ Standard input goes to every VM; if it is a terminal, the guest finds it empty.
 Exit code: the guest's own. With several VMs that of the first (by number) that did not end with 0.
 134: a trap, or stopped by --fuel or --timeout. 130: interrupted. 1: vectorvisor or the device failed. 2: wrong arguments.";
 
-/// Arguments of `map`.
+/// A program and its many inputs.
 #[derive(Debug, Args)]
-#[command(override_usage = "vectorvisor map [OPTIONS] PROG --in DIR|FILE.jsonl --out DIR|FILE.jsonl [-- ARGS]...\n       vectorvisor map [OPTIONS] PROG --range A..B --out DIR|FILE.jsonl [-- ARGS]...", after_help = MAP_HELP)]
-pub struct MapArgs {
+pub struct InputArgs {
     /// The program (.wasm, or .wat text).
     #[arg(value_name = "PROG")]
     pub program: PathBuf,
@@ -345,14 +344,22 @@ pub struct MapArgs {
     /// and without a line's end, and the name of its output.
     #[arg(long, value_name = "A..B", conflicts_with = "input", allow_hyphen_values = true, value_parser = parse_range)]
     pub range: Option<Range>,
-    /// A folder, in which an output has its input's relative name; or a file of JSON lines (.jsonl or .ndjson; `-`:
-    /// standard output). A folder that is to be made and whose name has a dot ends with a slash, as v1.2/.
-    #[arg(long = "out", value_name = "DIR|FILE.jsonl")]
-    pub output: PathBuf,
     /// VMs that run at the same time [default: what keeps the device busy, if there are so many inputs and so much
     /// memory].
     #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub vms: Option<u32>,
+}
+
+/// Arguments of `map`.
+#[derive(Debug, Args)]
+#[command(override_usage = "vectorvisor map [OPTIONS] PROG --in DIR|FILE.jsonl --out DIR|FILE.jsonl [-- ARGS]...\n       vectorvisor map [OPTIONS] PROG --range A..B --out DIR|FILE.jsonl [-- ARGS]...", after_help = MAP_HELP)]
+pub struct MapArgs {
+    #[command(flatten)]
+    pub inputs: InputArgs,
+    /// A folder, in which an output has its input's relative name; or a file of JSON lines (.jsonl or .ndjson; `-`:
+    /// standard output). A folder that is to be made and whose name has a dot ends with a slash, as v1.2/.
+    #[arg(long = "out", value_name = "DIR|FILE.jsonl")]
+    pub output: PathBuf,
     /// A file that each guest leaves in its --scratch folder is its output. With --out DIR it is that in place of
     /// standard output; with JSON lines the result has a member `files`, and this can be repeated. Placeholders as in
     /// ARGS.
@@ -480,21 +487,11 @@ found and 3 if none was, whatever others did.";
 #[derive(Debug, Args)]
 #[command(override_usage = "vectorvisor profile [OPTIONS] PROG --in DIR|FILE.jsonl [-o FILE] [-- ARGS]...\n       vectorvisor profile [OPTIONS] PROG --range A..B [-o FILE] [-- ARGS]...", after_help = PROFILE_HELP)]
 pub struct ProfileArgs {
-    /// The program (.wasm, or .wat text).
-    #[arg(value_name = "PROG")]
-    pub program: PathBuf,
-    /// The inputs, as for `map`: a folder of files, or a file of JSON lines.
-    #[arg(long = "in", value_name = "DIR|FILE.jsonl", required_unless_present = "range")]
-    pub input: Option<PathBuf>,
-    /// Instead of --in: the integers from A up to B, without B (A..=B: with it), as for `map`.
-    #[arg(long, value_name = "A..B", conflicts_with = "input", allow_hyphen_values = true, value_parser = parse_range)]
-    pub range: Option<Range>,
+    #[command(flatten)]
+    pub inputs: InputArgs,
     /// Also write all that was counted to this file, as a JSON object.
     #[arg(short, value_name = "FILE", long_help = PROFILE)]
     pub output: Option<PathBuf>,
-    /// VMs that run at the same time [default: as many as `map` takes].
-    #[arg(long, alias = "vmcount", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub vms: Option<u32>,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]

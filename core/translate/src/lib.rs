@@ -305,8 +305,8 @@ pub struct Meta {
     pub files: FilesAt,
     /// The program reads a time that the host has to keep at [`abi::STOP_TIME`] while it runs.
     pub kept_time: bool,
-    /// A tile of `vv_reset`'s threads resets one VM, side by side: on a GPU one thread alone takes a millisecond for a MiB.
-    /// Where VMs lie interleaved, a tile's threads do that side by side for a tile's VMs.
+    /// A tile of `vv_reset`'s threads resets one VM, side by side: a GPU's thread alone stores slowly, and far from what its
+    /// neighbours store. Where VMs lie interleaved, a tile's threads do that side by side for a tile's VMs.
     pub resets_together: bool,
     /// If [`Opt::SharedData`] is on: what is shared, or why nothing is.
     pub shared: Option<Result<SharedData, String>>,

@@ -80,7 +80,7 @@ impl Prepared {
         count: Option<usize>,
         progress: Arc<Mutex<Progress>>,
     ) -> Result<Self> {
-        let usual_targets = usual_targets(&args.translate.profile_use, &args.program, &module)?;
+        let usual_targets = usual_targets(&args.translate.profile_use, &args.inputs.program, &module)?;
         let (translate, cancel) = (args.translate.clone(), CancelHandle::default());
         let preparation =
             Preparation { translate, module, usual_targets, options, count, cancel: cancel.clone(), progress };

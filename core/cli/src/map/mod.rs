@@ -41,7 +41,7 @@ enum Runs {
 /// Runs the subcommand; returns the exit code.
 pub fn map(args: &MapArgs) -> Result<i32> {
     let (quiet, begin) = (args.vm_args.quiet, Instant::now());
-    if let Some(input) = &args.input
+    if let Some(input) = &args.inputs.input
         && same_place(input, &args.output)
     {
         let text =
@@ -56,22 +56,19 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         ProgressArg::Auto => Progress::new(quiet, args.output != Path::new("-")),
     }));
     let _last_line = LastLine(progress.clone());
-    let bytes = setup::read(&args.program)?;
+    let bytes = setup::read(&args.inputs.program)?;
     let (drivers, devices) = setup::devices(&args.device)?;
     // Guests that are told paths of inputs have to be able to open them.
-    let (folder, root) = given::root(args.input.as_deref(), &args.args, &args.vm_args.files);
+    let (folder, root) = given::root(args.inputs.input.as_deref(), &args.args, &args.vm_args.files);
     let vm_args = given::with_folder(&args.vm_args, folder);
     let given = setup::files(&vm_args.files, [&bytes[..]])?;
-    let mut options = setup::fleet_options(&vm_args, &args.program, &args.args, args.vms, given)?;
+    let mut options = setup::fleet_options(&vm_args, &args.inputs.program, &args.args, args.inputs.vms, given)?;
     options.trace = args.trace.as_ref().map(|_| match devices.as_slice() {
         [_] => Trace::default(),
         several => Trace::of_devices(&names(several)),
     });
     let (names, mut opening) = (names(&devices), Opening::all(drivers, &devices, setup::quirks(&args.device))?);
-    let mut source = match (args.range, &args.input) {
-        (Some(range), _) => Source::numbers(range),
-        (None, input) => Source::open(input.as_deref().unwrap_or(Path::new("-")), &args.output)?,
-    };
+    let mut source = Source::of(&args.inputs, &args.output)?;
     let scratch = vm_args.files.scratch.is_some();
     let template = Template::new(&options.args, &args.collect, scratch, root, &mut source, for_lines)?;
     options.own_arguments = template.own_arguments(&source);
@@ -81,7 +78,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
     let (count, about) = (source.total(), source.about());
     if count == Some(0) || resumed.is_none() && args.end.retry_failed && !args.end.resume {
         if resumed.is_none() {
-            let text = match &args.input {
+            let text = match &args.inputs.input {
                 Some(input) if count == Some(0) => format!("{} has no files", input.display()),
                 _ => format!("no earlier run with failed inputs wrote {}", args.output.display()),
             };
@@ -113,12 +110,19 @@ pub fn map(args: &MapArgs) -> Result<i32> {
             let engine = opening.engine()?;
             ended("open device");
             let files = setup::files_at(options.files.as_ref());
-            let usual_targets = profile::usual_targets(&args.translate.profile_use, &args.program, &bytes)?;
+            let usual_targets = profile::usual_targets(&args.translate.profile_use, &args.inputs.program, &bytes)?;
             let usual = setup::program_options(&args.translate, &["_start"], files, engine.info())?;
             let program_options = ProgramOptions { usual_targets, ..usual };
             let mut tell = |stage: Stage<'_>| lock(&progress).stage(stage);
-            let program =
-                setup::program(&engine, &args.program, &bytes, &args.translate, &program_options, true, &mut tell)?;
+            let program = setup::program(
+                &engine,
+                &args.inputs.program,
+                &bytes,
+                &args.translate,
+                &program_options,
+                true,
+                &mut tell,
+            )?;
             ended("load program");
             let largest_first = may_sort && program.likes_largest_first();
             let (fleet, output) = thread::scope(|scope| -> Result<_> {
@@ -136,7 +140,7 @@ pub fn map(args: &MapArgs) -> Result<i32> {
         None => {
             let (options, progress) = (options.clone(), progress.clone());
             let devices = Prepared::prepare(args, names, opening, bytes, options, count, progress)
-                .with_context(|| args.program.display().to_string())?;
+                .with_context(|| args.inputs.program.display().to_string())?;
             ended("prepare devices");
             let output = Output::open(&args.output, count, &header, skip.as_ref())?;
             // So that devices end at about the same time.

@@ -32,15 +32,12 @@ pub fn profile(args: &ProfileArgs) -> Result<i32> {
         return Err(Usage("a profile is of a program that was made without one; leave out --profile-use".into()).into());
     }
     let quiet = args.vm_args.quiet;
-    let bytes = setup::read(&args.program)?;
-    let (folder, root) = given::root(args.input.as_deref(), &args.args, &args.vm_args.files);
+    let bytes = setup::read(&args.inputs.program)?;
+    let (folder, root) = given::root(args.inputs.input.as_deref(), &args.args, &args.vm_args.files);
     let vm_args = given::with_folder(&args.vm_args, folder);
     let files = setup::files(&vm_args.files, [&bytes[..]])?;
-    let mut options = setup::fleet_options(&vm_args, &args.program, &args.args, args.vms, files)?;
-    let mut source = match (args.range, &args.input) {
-        (Some(range), _) => Source::numbers(range),
-        (None, input) => Source::open(input.as_deref().unwrap_or(Path::new("-")), Path::new(""))?,
-    };
+    let mut options = setup::fleet_options(&vm_args, &args.inputs.program, &args.args, args.inputs.vms, files)?;
+    let mut source = Source::of(&args.inputs, Path::new(""))?;
     let scratch = vm_args.files.scratch.is_some();
     let template = Template::new(&options.args, &[], scratch, root, &mut source, false)?;
     options.own_arguments = template.own_arguments(&source);
@@ -51,7 +48,8 @@ pub fn profile(args: &ProfileArgs) -> Result<i32> {
     program_options.profile = true;
     let mut progress = Progress::new(quiet, true);
     let mut tell = |stage: Stage<'_>| progress.stage(stage);
-    let program = setup::program(&engine, &args.program, &bytes, &args.translate, &program_options, true, &mut tell)?;
+    let program =
+        setup::program(&engine, &args.inputs.program, &bytes, &args.translate, &program_options, true, &mut tell)?;
     // As `map` has them.
     source.start(program.likes_largest_first() && vm_args.seed.is_none())?;
     let mut fleet = Fleet::new(&program, &options, source.total())?;

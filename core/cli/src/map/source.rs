@@ -4,7 +4,7 @@
 use super::journal::{OURS, Skip};
 use super::queue::{LIMITS, Limits, Queue, threads};
 use crate::Usage;
-use crate::args::Range;
+use crate::args::{InputArgs, Range};
 use anyhow::{Context, Result};
 use std::cmp::Reverse;
 use std::fs::{self, File};
@@ -100,13 +100,16 @@ fn changed(about: &fs::Metadata) -> u64 {
 }
 
 impl Source {
-    /// The numbers of `--range`.
-    pub fn numbers(range: Range) -> Self {
-        Self::Numbers(Numbers { range, next: 0, skip: Arc::default() })
+    /// The numbers of `--range`, or what `--in` names. A folder's files are listed now and read later; what lies below `skip`
+    /// is left out.
+    pub fn of(inputs: &InputArgs, skip: &Path) -> Result<Self> {
+        match inputs.range {
+            Some(range) => Ok(Self::Numbers(Numbers { range, next: 0, skip: Arc::default() })),
+            None => Self::open(inputs.input.as_deref().unwrap_or(Path::new("-")), skip),
+        }
     }
 
-    /// Opens `--in`. A folder's files are listed now and read later; what lies below `skip` is left out.
-    pub fn open(path: &Path, skip: &Path) -> Result<Self> {
+    fn open(path: &Path, skip: &Path) -> Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::Lines(Lines::new(Box::new(BufReader::new(io::stdin())), 0, None)));
         }

@@ -10,7 +10,7 @@ use vectorvisor_translate::abi::{ARGS, Area, Arg, Segment};
 
 /// Bytes that one thread copies at most, so that a long piece is shared among threads: where neighbouring VMs lie
 /// interleaved, neighbouring threads copy for them, and elsewhere neighbouring bytes. A thread of a GPU waits for what it
-/// loads: 1 KiB took it 100 us.
+/// loads, so what one copies alone takes long.
 const SEGMENT: u64 = 4096;
 const APART: u64 = 128;
 /// The most that is packed at once; more goes in several rounds.
