@@ -123,8 +123,8 @@ pub struct Queue {
     lines: AtomicU64,
     /// Bytes that an answer has of late.
     usual: AtomicUsize,
-    /// So many requests are worth another worker of a device, while one has some.
-    worth: AtomicUsize,
+    /// Requests that fill a launch of each worker's present fleet, [`WORTH`] at most.
+    full: Box<[AtomicUsize]>,
     /// Requests that each worker has. It alone changes its own, and adds to them only with `state` locked.
     held: Box<[Held]>,
     pub meters: Meters,
@@ -254,7 +254,7 @@ impl Queue {
             limits,
             lines: AtomicU64::new(ALONE + 1),
             usual: USUAL.into(),
-            worth: WORTH.into(),
+            full: (0..workers).map(|_| WORTH.into()).collect(),
             held,
             meters,
         }
@@ -302,7 +302,7 @@ impl Queue {
     /// Who is to be told that requests wait, and not only as many as `before`: of those that begin at once, or else of
     /// others that are idle, as many as get a part; if none is, all, but not of each.
     fn who_takes(&self, state: &State, before: usize) -> Vec<Waker> {
-        let worth = self.worth.load(Ordering::Relaxed);
+        let worth = self.worth();
         let idle = |begins: bool| -> Vec<Waker> {
             let told = state.workers.iter().enumerate().filter_map(|(number, worker)| match worker {
                 Worker::Runs { waker, asked: Some(least) } if self.held[number].get() == 0 => {
@@ -318,11 +318,16 @@ impl Queue {
         told.unwrap_or_else(|| if all { state.wakers() } else { Vec::new() })
     }
 
+    /// So many requests are worth another worker of a device, while one has some.
+    fn worth(&self) -> usize {
+        self.full.iter().map(|full| full.load(Ordering::Relaxed)).min().unwrap_or(WORTH)
+    }
+
     /// Whether a worker takes some of what waits at once: it has none, and they are many or its device has nothing to do.
     fn begins(&self, state: &State, worker: usize) -> bool {
         let idle = |worker: usize| self.held[worker].get() == 0;
         let mut device = (0..self.held.len()).filter(|other| self.devices[*other] == self.devices[worker]);
-        idle(worker) && (state.waiting >= self.worth.load(Ordering::Relaxed) || device.all(idle))
+        idle(worker) && (state.waiting >= self.worth() || device.all(idle))
     }
 
     /// How many of those that wait a worker takes, so that all have about as many.
@@ -599,7 +604,7 @@ impl<'a, 'q> Packets<'a, 'q> {
         let Running { queue, worker, .. } = *running.borrow();
         let (turn, waited) = (VecDeque::with_capacity(TURN), queue.meters.waited.local());
         let full = (vms / PACKETS).max(1);
-        queue.worth.fetch_min(full, Ordering::Relaxed);
+        queue.full[worker].store(full.min(WORTH), Ordering::Relaxed);
         Self { queue, worker, running, tuner, vms, full, part: 0, turn, now: Instant::now(), waited }
     }
 
@@ -646,7 +651,7 @@ impl<'a, 'q> Packets<'a, 'q> {
             let begins = queue.begins(state, self.worker);
             if !(begins || state.waiting >= self.full || state.closed || passed(due)) {
                 // One that leaves them to another need not be told of each that comes.
-                asks(state, queue.worth.load(Ordering::Relaxed));
+                asks(state, queue.worth());
                 return Some(Polled::NotYet(due));
             }
             self.part = if state.closed || passed(late) { usize::MAX } else { queue.part(state, self.worker) };
