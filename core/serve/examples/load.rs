@@ -40,7 +40,7 @@ struct Args {
     /// Requests a second; without it each connection sends its next when it has its answer.
     #[arg(long)]
     rate: Option<f64>,
-    /// So many of a thousand requests are hostile; with --rate.
+    /// So many for a thousand good requests are hostile.
     #[arg(long, default_value_t = 0)]
     hostile: u32,
     /// Only hostile requests of this kind; can be repeated.
@@ -308,15 +308,26 @@ async fn batches(args: &Args, span: Span, figures: &Mutex<Figures>) {
 
 const KINDS: [&str; 8] = ["too long", "empty", "slow", "hang up", "trap", "loop", "output", "recursion"];
 
-/// Sends hostile requests, each kind in its turn, each by a connection of its own.
-async fn hostile(args: &Arc<Args>, rate: f64, span: Span, figures: &Arc<Mutex<Figures>>) {
+/// Sends hostile requests, each kind in its turn, each by a connection of its own: as `--rate` says, or when so many good
+/// ones, of which `next` counts, were sent.
+async fn hostile(args: &Arc<Args>, next: &AtomicUsize, span: Span, figures: &Arc<Mutex<Figures>>) {
     let mut tasks = Vec::new();
+    let every = 1000.0 / f64::from(args.hostile);
     for turn in 0.. {
-        let due = span.begin + Duration::from_secs_f64(f64::from(turn) / rate);
+        let good = f64::from(turn) * every;
+        let mut due = Instant::now();
+        if let Some(rate) = args.rate {
+            due = span.begin + Duration::from_secs_f64(good / rate);
+            tokio::time::sleep_until(due.into()).await;
+        } else {
+            while due < span.end && (next.load(Ordering::Relaxed) as f64) < good {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                due = Instant::now();
+            }
+        }
         if due >= span.end {
             break;
         }
-        tokio::time::sleep_until(due.into()).await;
         let kinds: Vec<_> =
             KINDS.iter().filter(|kind| args.kind.is_empty() || args.kind.iter().any(|k| k == *kind)).collect();
         let kind = *kinds[turn as usize % kinds.len()];
@@ -339,9 +350,21 @@ async fn hostile(args: &Arc<Args>, rate: f64, span: Span, figures: &Arc<Mutex<Fi
 
 async fn attack(args: &Args, kind: &str) -> std::io::Result<u16> {
     let mut client = Client::new(args);
-    let long = vec![b'a'; args.too_long];
     let body: &[u8] = match kind {
-        "too long" => &long,
+        "too long" => {
+            let head = client.head(&args.path, "text/plain", args.too_long);
+            client.stream().await?.write_all(&head).await?;
+            let mut left = args.too_long;
+            while left > 0 {
+                let piece = &[b'a'; 1 << 16][..left.min(1 << 16)];
+                // The server may have answered, and closed, before it read all.
+                if client.stream().await?.write_all(piece).await.is_err() {
+                    break;
+                }
+                left -= piece.len();
+            }
+            return Ok(client.answer().await?.0);
+        }
         "empty" => b"",
         "trap" => b"u",
         "loop" => b"l",
@@ -399,10 +422,10 @@ async fn load(args: Args) -> (serde_json::Value, bool) {
             }
         }));
     }
-    let (own, all) = (args.clone(), figures.clone());
+    let (own, sent, all) = (args.clone(), next.clone(), figures.clone());
     let attackers = tokio::spawn(async move {
-        if let (Some(rate), 1..) = (own.rate, own.hostile) {
-            hostile(&own, rate * f64::from(own.hostile) / 1000.0, span, &all).await;
+        if own.hostile > 0 {
+            hostile(&own, &sent, span, &all).await;
         }
     });
     for task in tasks {
