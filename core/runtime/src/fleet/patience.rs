@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// An input has so many times as long as nearly all others took, and at least so long.
 const TIMES: u32 = 8;
-const LEAST: Duration = Duration::from_millis(1);
+const LEAST: Duration = Duration::from_micros(200);
 /// All but one in so many are nearly all.
 const NEARLY: u32 = 64;
 /// Of so many inputs it is remembered how long they took, more or less; and before so many have ended nothing is known.

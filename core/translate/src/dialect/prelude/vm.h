@@ -134,6 +134,11 @@ VV_INLINE u32 vv_begin(VM *vm, vv_gp mem, vv_gp64 words, vv_gp in, vv_gp out, vv
         vm->begun = VV_USED(vm);
         vm->left = used < limit ? limit - used : 0;
         vm->deadline = vm->looked + VV_TICKS_IN(vm->left);
+#ifdef VV_TIMER
+        /* One with little time soon looks: a unit of fuel may take as long as it takes to read memory. */
+        u64 soon = (vm->left >> 10) + 64;
+        if (soon < vm->slice) vm->slice = (u32)soon;
+#endif
     }
     u64 lengths = VV_WORD(vm, VV_WORD_OUT);
     vm->out_len = (u32)lengths;
@@ -266,7 +271,8 @@ VV_INLINE u32 vv_look(VM *vm) {
 }
 /* Charges more fuel than is left of the slice, so the next slice begins. Returns 0, or the status with which the VM has to
    end: VV_TRAP after a bad access. A slice is as much as lasts for some VV_STEP ticks, up to four, by what the last one
-   took. Lanes beside took their share of that, so there is a least: else lanes that part would do nothing but look. */
+   took, but none beyond the deadline. Lanes beside took their share of that, so there is a least: else lanes that part
+   would do nothing but look. */
 VV_COLD u32 vv_spend(VM *vm, u32 units) {
     if (VV_STRAYED(vm)) return VV_TRAP;
     u32 more = units - vm->fuel;
@@ -281,7 +287,7 @@ VV_COLD u32 vv_spend(VM *vm, u32 units) {
 #ifdef VV_TIMER
     u64 now = VV_TICKS(vm), passed = now - vm->looked;
     u32 most = (u32)vm->par[VV_PAR_SLICE], least = most >> 6;
-    if (passed < VV_STEP) vm->slice = vm->slice * 2 < most ? vm->slice * 2 : most;
+    if (passed < VV_STEP && now + 2 * passed < vm->deadline) vm->slice = vm->slice * 2 < most ? vm->slice * 2 : most;
     else if (passed > 4 * VV_STEP) vm->slice = vm->slice / (u32)(passed / VV_STEP | 1) + least;
     vm->looked = now;
 #endif
