@@ -106,8 +106,8 @@ pub struct Group {
     /// VMs, padded to whole tiles.
     pub vms: usize,
     lanes: u32,
-    /// Warps of this group that keep the device busy.
-    warps: u32,
+    /// Warps of this group that keep the device busy; 0 if it gets those that others leave.
+    pub warps: u32,
     /// VMs that a warp runs in the present or last launch.
     pub width: u32,
     /// How long its VMs may compute, if that is less than they may elsewhere: those that are late run again aside.
@@ -444,19 +444,21 @@ impl Group {
     }
 
     /// Begins a launch of the VMs in `launched`, the `first` of a run or not, in which none may compute for longer than
-    /// `limit`. Returns without waiting for it.
+    /// `limit`, and for which there are so many `free` warps. Returns without waiting for it.
     pub fn submit(
         &mut self,
         common: &Common,
         staging: &mut Staging,
         first: bool,
         limit: Option<Duration>,
+        free: u32,
     ) -> Result<()> {
         self.stage(staging)?;
         self.words.clear(Word::Status);
         let last = self.launched.iter().copied().max().unwrap_or(0);
         let alone = self.launched.iter().any(|&vm| self.slots[vm as usize].as_ref().is_some_and(|slot| slot.job.solo));
-        let width = if alone { 1 } else { common.width(last + 1, self.warps, first) };
+        let warps = if self.warps == 0 { free } else { self.warps.min(free) };
+        let width = if alone { 1 } else { common.width(last + 1, warps, first) };
         if (width, limit) != (self.width, self.limit) {
             (self.width, self.limit) = (width, limit);
             self.write_par(common)?;
@@ -513,6 +515,11 @@ impl Group {
         self.device.info().kind == DeviceKind::Cpu || !others
     }
 
+    /// Warps of VMs of the last launch that may still go on.
+    pub fn warps_in_flight(&self) -> u32 {
+        (self.launched.len() as u32).div_ceil(self.width.max(1))
+    }
+
     /// Whether the last launch ran this program.
     pub fn ran(&self, program: &Program) -> bool {
         self.program.is(program)
@@ -561,7 +568,8 @@ impl Group {
         if vms == 0 {
             return Err(Error::Memory("the rest is for inputs that need more".into()));
         }
-        Self::new(common, vms as u32, self.warps, quota, self.limits)
+        let warps = if self.device.info().kind == DeviceKind::Cpu { self.warps } else { 0 };
+        Self::new(common, vms as u32, warps, quota, self.limits)
     }
 
     /// Looks for VMs of `launched` that have ended while others go on, and takes their words.
@@ -582,6 +590,9 @@ impl Group {
             rows.resize(self.words.changed_bytes(profile), 0);
             gather.read(&self.words_device, &mut rows)?;
             self.words.take(&ended, &rows);
+            for &vm in &ended {
+                self.words.set(Word::Reset, vm as usize, 0);
+            }
         }
         Ok(ended)
     }

@@ -1,10 +1,11 @@
 //! One launch of a group: submitting it, and the fates of its VMs.
 
 use super::Fleet;
-use super::group::Limit;
+use super::group::{Group, Limit};
 use super::settle::Fate;
 use crate::Result;
 use std::time::Duration;
+use vectorvisor_driver::DeviceKind;
 
 /// Loop iterations per second that no VM exceeds by much.
 const FASTEST: f64 = 1e9;
@@ -35,13 +36,25 @@ impl Fleet {
             // A group without it tries again when it needs it, and tells the error.
             self.groups.iter_mut().for_each(|group| _ = group.reserve(need + need / 4));
         }
+        let free = self.free_warps();
         let group = &mut self.groups[g];
-        if let Err(error) = group.submit(&self.common, &mut self.staging, first, limit) {
+        if let Err(error) = group.submit(&self.common, &mut self.staging, first, limit, free) {
             // Transfers and kernels that were begun use the buffers until they have ended.
             _ = group.finish();
             return Err(error);
         }
         Ok(true)
+    }
+
+    /// Of the warps that keep a GPU busy those that launches in flight leave. One with more would run fewer VMs in each,
+    /// and end no sooner.
+    fn free_warps(&self) -> u32 {
+        if self.common.program.engine().info().kind == DeviceKind::Cpu {
+            return u32::MAX;
+        }
+        let all: u32 = self.groups.iter().map(|group| group.warps).sum();
+        let busy = self.groups.iter().filter(|group| group.in_flight).map(Group::warps_in_flight).sum();
+        all.saturating_sub(busy)
     }
 
     /// The fate of each VM of a launch that took `elapsed`, of which the interval `kernel` in the program's kernel.
