@@ -22,6 +22,10 @@ pub trait Source<T> {
 
     /// The outcomes of a launch were delivered, and no more may come for a while: who hands them on together does it now.
     fn settled(&mut self) {}
+
+    /// So many of those that have not ended run again aside, or wait for that, while there are VMs for others: new ones
+    /// do not wait for them. Told when it changes.
+    fn aside(&mut self, _inputs: usize) {}
 }
 
 impl<T, I: Iterator<Item = T> + ?Sized> Source<T> for I {

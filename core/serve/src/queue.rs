@@ -125,31 +125,42 @@ pub struct Queue {
     usual: AtomicUsize,
     /// Requests that fill a launch of each worker's present fleet, [`WORTH`] at most.
     full: Box<[AtomicUsize]>,
-    /// Requests that each worker has. It alone changes its own, and adds to them only with `state` locked.
+    /// What each worker has. It alone changes its own, and adds requests only with `state` locked.
     held: Box<[Held]>,
     pub meters: Meters,
 }
 
-/// A count, in a cache line of its own: a worker changes it for each request.
+/// What a worker has, in a cache line of its own: it changes for each request.
 #[derive(Default)]
 #[repr(align(128))]
-struct Held(AtomicUsize);
+struct Held {
+    requests: AtomicUsize,
+    /// Those of them that run again aside.
+    aside: AtomicUsize,
+}
 
 impl Held {
-    fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    fn all(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Those that new ones would share the device with, and wait for. Of the two counts one may be known a moment before
+    /// the other.
+    fn usual(&self) -> usize {
+        self.all().saturating_sub(self.aside.load(Ordering::Relaxed))
     }
 
     fn add(&self, requests: usize) {
-        self.0.fetch_add(requests, Ordering::Relaxed);
+        self.requests.fetch_add(requests, Ordering::Relaxed);
     }
 
     fn less(&self, requests: usize) {
-        self.0.fetch_sub(requests, Ordering::Relaxed);
+        self.requests.fetch_sub(requests, Ordering::Relaxed);
     }
 
     fn clear(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.requests.store(0, Ordering::Relaxed);
+        self.aside.store(0, Ordering::Relaxed);
     }
 }
 
@@ -305,7 +316,7 @@ impl Queue {
         let worth = self.worth();
         let idle = |begins: bool| -> Vec<Waker> {
             let told = state.workers.iter().enumerate().filter_map(|(number, worker)| match worker {
-                Worker::Runs { waker, asked: Some(least) } if self.held[number].get() == 0 => {
+                Worker::Runs { waker, asked: Some(least) } if self.held[number].usual() == 0 => {
                     let told = if begins { self.begins(state, number) } else { state.waiting >= *least };
                     told.then(|| waker.clone())
                 }
@@ -325,14 +336,14 @@ impl Queue {
 
     /// Whether a worker takes some of what waits at once: it has none, and they are many or its device has nothing to do.
     fn begins(&self, state: &State, worker: usize) -> bool {
-        let idle = |worker: usize| self.held[worker].get() == 0;
+        let idle = |worker: usize| self.held[worker].usual() == 0;
         let mut device = (0..self.held.len()).filter(|other| self.devices[*other] == self.devices[worker]);
         idle(worker) && (state.waiting >= self.worth() || device.all(idle))
     }
 
     /// How many of those that wait a worker takes, so that all have about as many.
     fn part(&self, state: &State, worker: usize) -> usize {
-        let held = |worker: usize| self.held[worker].get();
+        let held = |worker: usize| self.held[worker].usual();
         let asks = |i: &usize| matches!(state.workers[*i], Worker::Runs { asked: Some(_), .. });
         let level = level((0..self.held.len()).filter(asks).map(held).collect(), state.waiting);
         let part = level.saturating_sub(held(worker));
@@ -491,7 +502,7 @@ impl Queue {
     }
 
     fn all_ended(&self, state: &State) -> bool {
-        state.closed && state.waiting == 0 && self.held.iter().all(|held| held.get() == 0)
+        state.closed && state.waiting == 0 && self.held.iter().all(|held| held.all() == 0)
     }
 }
 
@@ -605,6 +616,7 @@ impl<'a, 'q> Packets<'a, 'q> {
         let (turn, waited) = (VecDeque::with_capacity(TURN), queue.meters.waited.local());
         let full = (vms / PACKETS).max(1);
         queue.full[worker].store(full.min(WORTH), Ordering::Relaxed);
+        queue.held[worker].aside.store(0, Ordering::Relaxed);
         Self { queue, worker, running, tuner, vms, full, part: 0, turn, now: Instant::now(), waited }
     }
 
@@ -666,7 +678,7 @@ impl<'a, 'q> Packets<'a, 'q> {
         state.last = next;
         if let Some(line) = state.lines.get_mut(&next) {
             // No more than there may be VMs for: another worker may have some.
-            let free = self.vms.saturating_sub(held.get()).max(1);
+            let free = self.vms.saturating_sub(held.all()).max(1);
             self.turn.extend(line.drain(..line.len().min(TURN).min(self.part).min(free)));
             if line.is_empty() {
                 state.lines.remove(&next);
@@ -708,11 +720,15 @@ impl Source<Input> for Packets<'_, '_> {
     fn settled(&mut self) {
         self.running.borrow_mut().settled();
     }
+
+    fn aside(&mut self, inputs: usize) {
+        self.queue.held[self.worker].aside.store(inputs, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, Queue, WORTH, Worker};
+    use super::{Limits, Ordering, Queue, WORTH, Worker};
     use crate::metrics::Metrics;
     use vectorvisor::{CachePolicy, Drivers, Engine, Fleet, FleetOptions, Program, ProgramOptions, Quirks};
 
@@ -741,6 +757,9 @@ mod tests {
         queue.held[0].add(1);
         assert_eq!(begin(1), [false, false, true], "the other of the device leaves it to the first");
         assert_eq!(begin(WORTH), [false, true, true]);
+        queue.held[0].aside.store(1, Ordering::Relaxed);
+        assert_eq!(begin(1), [true; 3], "nobody waits for what runs again aside");
+        queue.held[0].aside.store(0, Ordering::Relaxed);
         queue.held[2].add(1);
         assert_eq!(begin(1), [false; 3]);
     }

@@ -231,6 +231,10 @@ impl Source<Job> for Served<'_> {
     fn settled(&mut self) {
         self.source.settled();
     }
+
+    fn aside(&mut self, inputs: usize) {
+        self.source.aside(inputs);
+    }
 }
 
 /// What an occupied VM waits for.

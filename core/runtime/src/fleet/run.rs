@@ -71,6 +71,8 @@ pub struct Run<'a> {
     /// The source had nothing for a while, so somebody waits for each input: those that run again do that aside, and
     /// change nothing for others.
     pub serves: bool,
+    /// How many do so, as the source was told.
+    told_aside: usize,
     /// How long inputs take.
     pub patience: Patience,
     /// Of the inputs that ended of late, how many needed more than the others have, and all.
@@ -143,6 +145,7 @@ impl<'a> Run<'a> {
             retry: VecDeque::new(),
             retry_waits: None,
             serves: false,
+            told_aside: 0,
             patience: Patience::default(),
             needed_more: [0; 2],
             solo: VecDeque::new(),
@@ -198,7 +201,7 @@ impl<'a> Run<'a> {
     /// Whether all have ended, or the run was cancelled; otherwise those left are for the compiled program.
     fn all(&mut self) -> Result<bool> {
         loop {
-            self.source.settled();
+            self.settled();
             if self.fleet.cancel.cancelled() {
                 self.summary.cancelled = true;
                 self.await_flying()?;
@@ -241,7 +244,7 @@ impl<'a> Run<'a> {
                 }
             }
             // What could not run at all was delivered meanwhile.
-            self.source.settled();
+            self.settled();
             let next = self.next_step();
             // Of a source that several devices share, that was exhausted, one may give something back, and nobody is
             // woken.
@@ -276,6 +279,19 @@ impl<'a> Run<'a> {
     /// Whether some VM could be launched.
     fn ready(&self) -> bool {
         self.fleet.groups.iter().any(Group::ready)
+    }
+
+    /// Tells the source what has become of its inputs.
+    fn settled(&mut self) {
+        self.source.settled();
+        let groups = &self.fleet.groups;
+        let usual: usize = groups.iter().filter(|group| group.reruns.is_none()).map(|group| group.occupied).sum();
+        let others = self.summary.delivered + usual + usize::from(self.waiting.is_some());
+        let free = self.serves && groups.iter().any(|group| !group.in_flight);
+        let aside = if free { self.summary.inputs.saturating_sub(others) } else { 0 };
+        if std::mem::replace(&mut self.told_aside, aside) != aside {
+            self.source.aside(aside);
+        }
     }
 
     pub fn deliver(&mut self, outcome: Outcome) {

@@ -134,4 +134,8 @@ impl Source<Job> for Rest<'_> {
     fn settled(&mut self) {
         self.source.settled();
     }
+
+    fn aside(&mut self, inputs: usize) {
+        self.source.aside(inputs);
+    }
 }
