@@ -424,6 +424,7 @@ VV_INLINE u32 vv_charge(VM *vm, u32 units) {
     vm->fuel -= units;
     return 0;
 }
+#define VV_MOVED 128u
 #define VV_WORK(bytes) ((bytes) >> 4) /* what moving them costs: about as long as an iteration of a loop */
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
@@ -569,6 +570,12 @@ VV_INLINE u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     u32 end = vv_charge(vm, VV_WORK(n));
     if (end) return end;
     if (VV_UNLIKELY(n > VV_PIECE)) return vv_copy_long(vm, m, to, from, n);
+#if VV_LINEAR && defined(VV_HOST)
+    if (__builtin_constant_p(n) && n <= VV_MOVED) { /* some moves of registers: compilers give structures so */
+        memmove(m + to, m + from, n);
+        return 0;
+    }
+#endif
     vv_copy_short(m, to, from, n);
     return 0;
 }
