@@ -43,15 +43,25 @@ func Serve(room int, handle func(request []byte) []byte) {
 		return func(writer http.ResponseWriter, _ *http.Request) { io.WriteString(writer, text) }
 	}
 	many := func(writer http.ResponseWriter, request *http.Request) { many(writer, request, room, handler) }
+	// Its name may be what a pattern cannot have.
 	name := filepath.Base(os.Args[0])
+	named := func(handle http.HandlerFunc) http.HandlerFunc {
+		return func(writer http.ResponseWriter, request *http.Request) {
+			if request.PathValue("name") != name {
+				http.NotFound(writer, request)
+				return
+			}
+			handle(writer, request)
+		}
+	}
 	http.HandleFunc("POST /{$}", one)
-	http.HandleFunc("POST /"+name, one)
-	http.HandleFunc("/batch_submit/", one)
-	http.HandleFunc("GET /is_active/", tell("true"))
+	http.HandleFunc("POST /{name}", named(one))
+	http.HandleFunc("/batch_submit/{$}", one)
+	http.HandleFunc("GET /is_active/{$}", tell("true"))
 	http.HandleFunc("GET /healthz", tell("ok\n"))
 	http.HandleFunc("GET /readyz", tell("ready\n"))
 	http.HandleFunc("POST /batch", many)
-	http.HandleFunc("POST /"+name+"/batch", many)
+	http.HandleFunc("POST /{name}/batch", named(many))
 	listener, err := net.Listen("tcp", address)
 	if err == nil {
 		fmt.Fprintf(os.Stderr, "listening on http://%s; POST /%s\n", listener.Addr(), name)
