@@ -424,7 +424,7 @@ VV_INLINE u32 vv_charge(VM *vm, u32 units) {
     vm->fuel -= units;
     return 0;
 }
-#define VV_MOVED 128u
+#define VV_MOVED 128u /* bytes of a copy that a processor does in its registers, if their number is constant */
 #define VV_WORK(bytes) ((bytes) >> 4) /* what moving them costs: about as long as an iteration of a loop */
 
 /* memory.copy, memory.fill, memory.init on checked ranges. */
@@ -571,7 +571,7 @@ VV_INLINE u32 vv_copy(VM *vm, vv_gp m, u32 to, u32 from, u32 n) {
     if (end) return end;
     if (VV_UNLIKELY(n > VV_PIECE)) return vv_copy_long(vm, m, to, from, n);
 #if VV_LINEAR && defined(VV_HOST)
-    if (__builtin_constant_p(n) && n <= VV_MOVED) { /* some moves of registers: compilers give structures so */
+    if (__builtin_constant_p(n) && n <= VV_MOVED) {
         memmove(m + to, m + from, n);
         return 0;
     }
