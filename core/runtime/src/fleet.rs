@@ -16,6 +16,7 @@ mod key;
 mod launch;
 mod learn;
 mod patience;
+mod punctual;
 mod run;
 mod settle;
 mod sizes;

@@ -5,12 +5,14 @@
 use clap::Parser;
 use std::collections::BTreeMap;
 use std::process::exit;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
+use tokio::task::{LocalSet, spawn_local};
 
 /// A load for a server.
 #[derive(Debug, Clone, Parser)]
@@ -27,6 +29,9 @@ struct Args {
     warm: f64,
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// Threads, which share the connections; default: half of the processors, as the server needs some, too.
+    #[arg(long)]
+    threads: Option<usize>,
     /// Bytes of a request.
     #[arg(long, default_value_t = 1024)]
     bytes: usize,
@@ -210,8 +215,9 @@ impl<'a> Client<'a> {
 fn body(args: &Args, number: usize) -> Vec<u8> {
     // Its first two bytes tell the guest what to do; and no two bodies are alike.
     let work = args.work.map_or(' ', |work| char::from(b'0' + work));
-    let mut text = format!("a{work}request {number} ").into_bytes();
-    let unit = text.clone();
+    let unit = format!("a{work}request {number} ").into_bytes();
+    let mut text = Vec::with_capacity(args.bytes.max(unit.len()));
+    text.extend_from_slice(&unit);
     while text.len() < args.bytes {
         let more = unit.len().min(args.bytes - text.len());
         text.extend_from_slice(&unit[..more]);
@@ -224,7 +230,7 @@ const TIMER: Duration = Duration::from_millis(2);
 
 /// Sends requests one after another: as they are answered, or as `--rate` says. What the server delays counts from when
 /// a request was due, and what the timer delays does not.
-async fn singles(args: &Args, worker: usize, next: &AtomicUsize, span: Span, figures: &Mutex<Figures>) {
+async fn singles(args: &Args, worker: usize, next: &AtomicUsize, span: Span) -> Figures {
     let mut client = Client::new(args);
     let mut own = Figures::default();
     let apart = args.rate.map(|rate| args.connections as f64 / rate);
@@ -255,11 +261,11 @@ async fn singles(args: &Args, worker: usize, next: &AtomicUsize, span: Span, fig
             Err(_) => own.lost += 1,
         }
     }
-    merge(&mut *figures.lock().await, own);
+    own
 }
 
 /// Sends batches one after another.
-async fn batches(args: &Args, span: Span, figures: &Mutex<Figures>) {
+async fn batches(args: &Args, span: Span) -> Figures {
     let (mut client, mut own) = (Client::new(args), Figures::default());
     let mut text = Vec::new();
     let bodies: Vec<Vec<u8>> = (0..args.batch).map(|number| body(args, number)).collect();
@@ -303,18 +309,20 @@ async fn batches(args: &Args, span: Span, figures: &Mutex<Figures>) {
         }
         own.lost += found.iter().filter(|found| !**found).count();
     }
-    merge(&mut *figures.lock().await, own);
+    own
 }
 
 const KINDS: [&str; 8] = ["too long", "empty", "slow", "hang up", "trap", "loop", "output", "recursion"];
 
-/// Sends hostile requests, each kind in its turn, each by a connection of its own: as `--rate` says, or when so many good
-/// ones, of which `next` counts, were sent.
-async fn hostile(args: &Arc<Args>, next: &AtomicUsize, span: Span, figures: &Arc<Mutex<Figures>>) {
+/// Sends every `threads`th of the hostile requests, each kind in its turn, each by a connection of its own: as `--rate`
+/// says, or when so many good ones, of which `next` counts, were sent.
+async fn hostile(args: Rc<Args>, thread: usize, threads: usize, next: &AtomicUsize, span: Span) -> Figures {
     let mut tasks = Vec::new();
     let every = 1000.0 / f64::from(args.hostile);
-    for turn in 0.. {
-        let good = f64::from(turn) * every;
+    let kinds: Vec<_> =
+        KINDS.iter().filter(|kind| args.kind.is_empty() || args.kind.iter().any(|k| k == *kind)).collect();
+    for turn in (thread..).step_by(threads) {
+        let good = turn as f64 * every;
         let mut due = Instant::now();
         if let Some(rate) = args.rate {
             due = span.begin + Duration::from_secs_f64(good / rate);
@@ -328,24 +336,22 @@ async fn hostile(args: &Arc<Args>, next: &AtomicUsize, span: Span, figures: &Arc
         if due >= span.end {
             break;
         }
-        let kinds: Vec<_> =
-            KINDS.iter().filter(|kind| args.kind.is_empty() || args.kind.iter().any(|k| k == *kind)).collect();
-        let kind = *kinds[turn as usize % kinds.len()];
-        let (args, figures) = (args.clone(), figures.clone());
-        tasks.push(tokio::spawn(async move {
+        let (args, kind) = (args.clone(), *kinds[turn % kinds.len()]);
+        tasks.push(spawn_local(async move {
             let what = match attack(&args, kind).await {
                 Ok(status) => status.to_string(),
                 Err(error) => error.kind().to_string(),
             };
-            if due < span.from {
-                return;
-            }
-            *figures.lock().await.hostile.entry(kind).or_default().entry(what).or_default() += 1;
+            (due >= span.from).then_some((kind, what))
         }));
     }
+    let mut own = Figures::default();
     for task in tasks {
-        _ = task.await;
+        if let Some((kind, what)) = task.await.unwrap_or_default() {
+            *own.hostile.entry(kind).or_default().entry(what).or_default() += 1;
+        }
     }
+    own
 }
 
 async fn attack(args: &Args, kind: &str) -> std::io::Result<u16> {
@@ -390,15 +396,22 @@ async fn attack(args: &Args, kind: &str) -> std::io::Result<u16> {
     Ok(client.ask(&args.path, "text/plain", body).await?.0)
 }
 
-fn merge(all: &mut Figures, own: Figures) {
-    all.right += own.right;
-    all.wrong += own.wrong;
-    all.lost += own.lost;
-    for (all, own) in all.microseconds.iter_mut().zip(own.microseconds) {
-        all.extend(own);
-    }
-    for (status, count) in own.others {
-        *all.others.entry(status).or_default() += count;
+impl Figures {
+    fn add(&mut self, other: Self) {
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.lost += other.lost;
+        for (all, own) in self.microseconds.iter_mut().zip(other.microseconds) {
+            all.extend(own);
+        }
+        for (status, count) in other.others {
+            *self.others.entry(status).or_default() += count;
+        }
+        for (kind, ends) in other.hostile {
+            for (end, count) in ends {
+                *self.hostile.entry(kind).or_default().entry(end).or_default() += count;
+            }
+        }
     }
 }
 
@@ -407,45 +420,70 @@ fn milliseconds(all: &[u32], part: f64) -> f64 {
     all.get((all.len() as f64 * part) as usize).or(all.last()).map_or(0.0, |us| f64::from(*us) / 1000.0)
 }
 
+/// What one of the threads sends and gets, and the seconds until its good requests were answered. Each has a runtime of
+/// its own, so that they wait neither for each other's timers nor for each other's connections.
+fn one(args: Args, thread: usize, threads: usize, next: &Arc<AtomicUsize>, span: Span) -> (Figures, f64) {
+    let args = Rc::new(args);
+    let own = async {
+        let connections = (thread..args.connections).step_by(threads).map(|worker| {
+            let (args, next) = (args.clone(), next.clone());
+            spawn_local(async move {
+                match args.batch {
+                    0 => singles(&args, worker, &next, span).await,
+                    _ => batches(&args, span).await,
+                }
+            })
+        });
+        let connections: Vec<_> = connections.collect();
+        let (own, sent) = (args.clone(), next.clone());
+        let attackers =
+            (args.hostile > 0).then(|| spawn_local(async move { hostile(own, thread, threads, &sent, span).await }));
+        let mut figures = Figures::default();
+        for connection in connections {
+            figures.add(connection.await.expect("a connection's task ended"));
+        }
+        // The last of the slow clients take longer.
+        let elapsed = span.from.elapsed().as_secs_f64();
+        if let Some(attackers) = attackers {
+            figures.add(attackers.await.expect("the attackers' task ended"));
+        }
+        (figures, elapsed)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("no runtime");
+    runtime.block_on(LocalSet::new().run_until(own))
+}
+
 /// Sends what `args` say, and gives the figures as JSON, and whether all answers were right.
-async fn load(args: Args) -> (serde_json::Value, bool) {
-    let args = Arc::new(args);
-    let (figures, next, span) =
-        (Arc::new(Mutex::new(Figures::default())), Arc::new(AtomicUsize::new(0)), Span::new(&args));
-    let mut tasks = Vec::new();
-    for worker in 0..args.connections {
-        let (args, figures, next) = (args.clone(), figures.clone(), next.clone());
-        tasks.push(tokio::spawn(async move {
-            match args.batch {
-                0 => singles(&args, worker, &next, span, &figures).await,
-                _ => batches(&args, span, &figures).await,
-            }
-        }));
-    }
-    let (own, sent, all) = (args.clone(), next.clone(), figures.clone());
-    let attackers = tokio::spawn(async move {
-        if own.hostile > 0 {
-            hostile(&own, &sent, span, &all).await;
+fn load(args: &Args) -> (serde_json::Value, bool) {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.unwrap_or(cores / 2).clamp(1, args.connections.max(1));
+    let (next, span) = (Arc::new(AtomicUsize::new(0)), Span::new(args));
+    let (mut figures, mut elapsed) = (Figures::default(), 0.0_f64);
+    thread::scope(|scope| {
+        let begin = |thread| {
+            let next = &next;
+            scope.spawn(move || one(args.clone(), thread, threads, next, span))
+        };
+        let all: Vec<_> = (0..threads).map(begin).collect();
+        for one in all {
+            let (own, seconds) = one.join().expect("a thread ended");
+            figures.add(own);
+            elapsed = elapsed.max(seconds);
         }
     });
-    for task in tasks {
-        _ = task.await;
-    }
-    // The last of the slow clients take longer.
-    let elapsed = span.from.elapsed().as_secs_f64();
-    _ = attackers.await;
-    let mut figures = figures.lock().await;
     figures.microseconds.iter_mut().for_each(|window| window.sort_unstable());
     let mut all = figures.microseconds.concat();
     all.sort_unstable();
     let at = |part: f64| milliseconds(&all, part);
     let windows = figures.microseconds.iter().enumerate().map(|(number, window)| {
         let at = |part: f64| milliseconds(window, part);
-        let seconds = args.seconds * number as f64 / WINDOWS as f64;
-        serde_json::json!({ "seconds": seconds, "p50": at(0.5), "p99": at(0.99), "most": at(1.0) })
+        let length = args.seconds / WINDOWS as f64;
+        let right = (window.len() * args.batch.max(1)) as f64 / length;
+        let (p50, p99, most) = (at(0.5), at(0.99), at(1.0));
+        serde_json::json!({ "seconds": length * number as f64, "per_second": right, "p50": p50, "p99": p99, "most": most })
     });
     let windows: Vec<_> = windows.collect();
-    let Figures { right, wrong, lost, others, hostile, .. } = &*figures;
+    let Figures { right, wrong, lost, others, hostile, .. } = &figures;
     let per_second = *right as f64 / elapsed;
     let json = serde_json::json!({
         "right": right, "wrong": wrong, "lost": lost, "others": others, "hostile": hostile, "seconds": elapsed,
@@ -457,16 +495,15 @@ async fn load(args: Args) -> (serde_json::Value, bool) {
     (json, *wrong + *lost == 0 && others.is_empty())
 }
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let args = Args::parse();
     let (json, right) = if args.sizes.is_empty() {
-        load(args).await
+        load(&args)
     } else {
         let (mut list, mut all) = (Vec::new(), true);
         for &bytes in &args.sizes {
             let batch = if args.batch == 0 { ((10 << 20) / bytes.max(1)).clamp(1, 10_000) } else { args.batch };
-            let (json, right) = load(Args { bytes, batch, ..args.clone() }).await;
+            let (json, right) = load(&Args { bytes, batch, ..args.clone() });
             list.push(json);
             all &= right;
         }

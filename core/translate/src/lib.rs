@@ -297,6 +297,8 @@ pub struct Meta {
     pub events: bool,
     /// Its VMs keep their state from one request to the next.
     pub keeps: bool,
+    /// Its functions recurse on the device's own stack, so that VMs may end with [`abi::Status::Deep`].
+    pub recurses: bool,
     /// It may ask for random numbers.
     pub draws: bool,
     /// The program may use files.
@@ -592,6 +594,7 @@ fn meta(
         remote: facts.remote,
         events: makes(host::Call::ServerlessInvoke),
         keeps: facts.keeps,
+        recurses: facts.recurse(),
         draws: makes(host::Call::RandomGet),
         opens_files: calls.iter().any(|call| call.opens_files()),
         files: facts.files,

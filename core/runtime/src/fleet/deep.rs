@@ -130,8 +130,8 @@ impl Source<Job> for Incoming<'_> {
 }
 
 impl Run<'_> {
-    /// Runs an input where there is more stack.
-    pub fn deeper(&mut self, mut job: Box<Job>) {
+    /// Makes the fleet for deep recursion, if there is none for what this one runs.
+    pub fn make_deep(&mut self) -> Result<()> {
         let fleet = &mut *self.fleet;
         // What an earlier run of another export left has no inputs.
         if fleet.deep.as_ref().is_none_or(|deep| deep.entry != self.entry.name) {
@@ -146,12 +146,17 @@ impl Run<'_> {
                 ..fleet.options.clone()
             };
             let (program, entry) = (fleet.made.clone(), self.entry.name.clone());
-            match Deep::new(program, options, entry, fleet.waker()) {
-                Ok(deep) => fleet.deep = Some(deep),
-                Err(error) => return self.fail(job.index, too_deep(&error)),
-            }
+            fleet.deep = Some(Deep::new(program, options, entry, fleet.waker())?);
         }
-        let Some(deep) = &mut fleet.deep else { return };
+        Ok(())
+    }
+
+    /// Runs an input where there is more stack.
+    pub fn deeper(&mut self, mut job: Box<Job>) {
+        if let Err(error) = self.make_deep() {
+            return self.fail(job.index, too_deep(&error));
+        }
+        let Some(deep) = &mut self.fleet.deep else { return };
         // Its frames are others.
         (job.quota.frames, job.most_frames) = (0, None);
         job.solo = false;

@@ -22,6 +22,10 @@ use vectorvisor_wasi::Open;
 const FUEL_SLICE: (u64, u64) = (1 << 14, 1 << 16);
 /// The longest time limit in nanoseconds: a century.
 const LONGEST: u64 = 1 << 62;
+/// It is noticed that a launch has ended when it has taken that part of its time more; so long is waited at least, and
+/// at most.
+const ASKS: u32 = 4;
+const PAUSE: (Duration, Duration) = (Duration::from_micros(10), Duration::from_micros(500));
 /// How long a launch goes on before VMs that have ended are settled without waiting for the others, and the least time
 /// between two looks, which is a quarter of what the launch has taken so far.
 const EARLY: Duration = Duration::from_millis(1);
@@ -154,6 +158,8 @@ pub struct Group {
     /// They run again: in warps of their own (`true`), or with more room.
     pub reruns: Option<bool>,
     begun: Instant,
+    /// When it is worth while to ask whether it has ended.
+    ask: Instant,
     /// When to look for VMs that have ended before the launch has, on a device where the host can.
     look: Option<Instant>,
     /// After what time no more than half of the VMs were left.
@@ -220,6 +226,7 @@ impl Group {
             outgrew: 0,
             reruns: None,
             begun: Instant::now(),
+            ask: Instant::now(),
             look: None,
             few: None,
             sent: None,
@@ -481,6 +488,7 @@ impl Group {
         self.in_flight = true;
         self.program = common.program.clone();
         (self.began_with, self.outgrew, self.begun) = (self.launched.clone(), 0, Instant::now());
+        self.ask = self.begun;
         self.few = None;
         self.note_few();
         if let Some(timekeeper) = &self.timekeeper {
@@ -525,10 +533,18 @@ impl Group {
         self.program.is(program)
     }
 
-    /// Whether the launch has ended, so that `finish` need not wait.
-    pub fn ended(&self) -> bool {
-        // What went wrong `finish` tells.
-        self.run.as_ref().is_none_or(|event| event.reached().unwrap_or(true))
+    /// Whether the launch has ended, so that `finish` need not wait; or when to ask again: each time takes a call of the
+    /// driver, so those that run for long are asked rarely.
+    pub fn ended(&mut self) -> std::result::Result<(), Instant> {
+        let now = Instant::now();
+        if now >= self.ask {
+            // What went wrong `finish` tells.
+            if self.run.as_ref().is_none_or(|event| event.reached().unwrap_or(true)) {
+                return Ok(());
+            }
+            self.ask = now + ((now - self.begun) / ASKS).clamp(PAUSE.0, PAUSE.1);
+        }
+        Err(self.ask)
     }
 
     /// Whether the host can look for VMs that have ended while others go on.

@@ -6,6 +6,7 @@ use super::group::{Group, Limit, Start};
 use super::image::own_environment;
 use super::job::{Job, Phase, Quota};
 use super::patience::Patience;
+use super::punctual::Punctual;
 use super::settle::{Fate, message, too_much_memory};
 use super::start::Init;
 use super::{Fleet, now};
@@ -73,6 +74,8 @@ pub struct Run<'a> {
     pub serves: bool,
     /// How many do so, as the source was told.
     told_aside: usize,
+    /// All is there that a server may need.
+    prepared: bool,
     /// How long inputs take.
     pub patience: Patience,
     /// Of the inputs that ended of late, how many needed more than the others have, and all.
@@ -146,6 +149,7 @@ impl<'a> Run<'a> {
             retry_waits: None,
             serves: false,
             told_aside: 0,
+            prepared: false,
             patience: Patience::default(),
             needed_more: [0; 2],
             solo: VecDeque::new(),
@@ -169,6 +173,7 @@ impl<'a> Run<'a> {
     /// Runs everything; after an error or a cancellation no input is left in the VMs.
     pub fn until_all_ended(mut self) -> Result<(Summary, Option<Vec<Job>>)> {
         let begin = Instant::now();
+        let _punctual = Punctual::new();
         self.groups = self.fleet.groups.len();
         // Not if the caller chose the number of VMs, nor where they keep a state.
         self.extends = self.fleet.options.vms.is_none() && !self.fleet.common.program.meta().keeps;
@@ -668,8 +673,7 @@ impl<'a> Run<'a> {
 
     /// Waits until one of the launches in flight has ended (the oldest may take much longer than others), or there is
     /// something to do before. `None` if there is none, or once the source may have inputs for a group that is idle.
-    fn next_step(&self) -> Option<Step> {
-        let mut pause = Duration::from_micros(10);
+    fn next_step(&mut self) -> Option<Step> {
         // An idle group also waits for its sleepers.
         let idle = self.flying.len() < self.fleet.groups.len();
         let asks = match (self.not_yet, self.next_wake()) {
@@ -677,7 +681,8 @@ impl<'a> Run<'a> {
             (None, wake) => wake.map(Some),
             (Some(until), wake) => Some(until.into_iter().chain(wake).min()),
         };
-        let group = |g: &usize| &self.fleet.groups[*g];
+        let groups = &self.fleet.groups;
+        let group = |g: &usize| &groups[*g];
         let looks = self.fleet.common.limit != Limit::Fuel && self.flying.iter().any(|g| group(g).looks());
         let grows = self.extends && self.flying.iter().any(|g| group(g).may_linger());
         let next_tier = self.next_tier.as_ref().and_then(Program::next_tier).filter(|_| !self.closing);
@@ -686,20 +691,23 @@ impl<'a> Run<'a> {
             if next_tier.is_some_and(|next| next.compiled().is_some()) {
                 return None;
             }
-            if let Some(g) = self.flying.iter().find(|g| group(g).ended()) {
-                return Some(Step::Complete(*g));
+            let mut again = Instant::now() + LOOK;
+            for &g in &self.flying {
+                match self.fleet.groups[g].ended() {
+                    Ok(()) => return Some(Step::Complete(g)),
+                    Err(ask) => again = again.min(ask),
+                }
             }
-            if looks && let Some(g) = self.flying.iter().find(|g| group(g).may_look()) {
+            if looks && let Some(g) = self.flying.iter().find(|g| self.fleet.groups[**g].may_look()) {
                 return Some(Step::Look(*g));
             }
             if grows && self.may_extend() {
                 return Some(Step::Extend);
             }
             match asks {
-                None => std::thread::sleep(pause),
+                None => std::thread::sleep(again.saturating_duration_since(Instant::now())),
                 Some(until) => {
-                    let next = Instant::now() + pause;
-                    let woken = self.fleet.cancel.sleep_until(Some(until.map_or(next, |until| until.min(next))));
+                    let woken = self.fleet.cancel.sleep_until(Some(until.map_or(again, |until| until.min(again))));
                     if self.fleet.cancel.cancelled() {
                         break;
                     }
@@ -708,7 +716,6 @@ impl<'a> Run<'a> {
                     }
                 }
             }
-            pause = (pause * 2).min(Duration::from_micros(500));
         }
         self.flying.front().copied().map(Step::Complete)
     }
@@ -773,16 +780,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes all groups that a server may need on a GPU before anything runs: page-locked memory may be there only when
-    /// all kernels have ended.
+    /// Makes all that a server may need on a GPU before anything runs: groups, and the fleet for deep recursion. Memory
+    /// may be there, and another program loaded, only when all kernels have ended, and one that loops takes all its time.
     fn prepare(&mut self) {
-        while self.aside()
-            && self.extends
-            && !self.on_cpu()
-            && self.flying.is_empty()
-            && self.fleet.groups.len() < self.most_groups()
-        {
+        if !self.serves || self.on_cpu() || !self.flying.is_empty() {
+            return;
+        }
+        while self.aside() && self.extends && self.fleet.groups.len() < self.most_groups() {
             self.extend();
+        }
+        if !std::mem::replace(&mut self.prepared, true) && self.fleet.common.program.meta().recurses {
+            // Else the first that recurses deep says why not.
+            _ = self.make_deep();
         }
     }
 

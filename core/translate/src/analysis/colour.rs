@@ -180,6 +180,11 @@ impl Colours {
         colours
     }
 
+    /// Whether functions recurse on the device's own stack.
+    pub fn recurse(&self) -> bool {
+        self.native && !self.cuts.is_empty()
+    }
+
     /// Whether a call asks for a flush where the output buffer is full, so that it suspends.
     pub fn flushes(&self, call: usize) -> bool {
         self.answered_by(call) != AnsweredBy::Host && flushes(call, self.remote, self.keeps)

@@ -345,9 +345,8 @@ impl Writer<'_> {
         flag(self.o.target.cheap_branches, "VV_BRANCHY");
         flag(self.o.target.resets_together(plan), "VV_RESET_TOGETHER");
         flag(self.stray_stops(), "VV_STRAY_STOPS");
-        let deepens = self.c.native && !self.c.cuts.is_empty();
-        flag(deepens, "VV_RECURSES");
-        flag(deepens && again, "VV_DEEP_AGAIN");
+        flag(self.c.recurse(), "VV_RECURSES");
+        flag(self.c.recurse() && again, "VV_DEEP_AGAIN");
         flag(self.l.natural, "VV_NATURAL");
         flag(self.o.profile, "VV_PROFILE");
         flag(self.o.force_framed, "VV_FORCE");
