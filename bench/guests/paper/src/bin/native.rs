@@ -1,5 +1,12 @@
 //! All programs as native servers, in one file: `native PROGRAM`.
 
+/// The sine that `image` takes its weights from. WASI's C library has musl's, of which `libm` is a port; glibc's rounds
+/// some arguments otherwise, and then four hashes of a thousand have another bit.
+#[unsafe(no_mangle)]
+extern "C" fn sinf(angle: f32) -> f32 {
+    libm::sinf(angle)
+}
+
 fn main() {
     let wanted = std::env::args().nth(1).unwrap_or_default();
     match paper::PROGRAMS.iter().find(|(name, _)| *name == wanted) {
