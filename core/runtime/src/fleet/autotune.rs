@@ -291,14 +291,21 @@ pub struct Tuner {
     work: Work,
     ended: usize,
     begun: Option<Instant>,
+    /// When the first input had ended, since then.
+    first: Option<Duration>,
     others: Option<Compiling>,
     /// It does not pay.
     over: bool,
 }
 
-/// Most bytes of a tuner's sample, and the longest that it may take: whoever asks meanwhile waits.
+/// Most bytes of a tuner's sample.
 const SAMPLE: usize = 256 << 20;
-const PAUSE: Duration = Duration::from_secs(3);
+
+/// The longest that a sample may take, since whoever asks meanwhile waits: three seconds, or twice as long as the first
+/// input took anyway, as far as that is bearable.
+fn longest_pause(first: Duration) -> Duration {
+    (first * 2).clamp(Duration::from_secs(3), Duration::from_secs(30))
+}
 
 impl Tuner {
     /// An input begins.
@@ -320,11 +327,12 @@ impl Tuner {
         }
         self.work = self.work.and(outcome.fuel_used);
         self.ended += 1;
+        let ran = self.begun.map(|begun| begun.elapsed()).unwrap_or_default();
+        let first = *self.first.get_or_insert(ran);
         // The first ones are not alone responsible for what is decided.
         if self.ended >= 2 * self.wanted && self.sample.len() == self.wanted {
-            let ran = self.begun.map(|begun| begun.elapsed()).unwrap_or_default();
             let once = Pace { ran, done: self.ended, total: None }.of(self.wanted);
-            if self.work.is_alike() && once <= PAUSE {
+            if self.work.is_alike() && once <= longest_pause(first) {
                 self.others = Some(Compiling::begin(&self.made, &self.now, &self.candidates[1..]));
             } else {
                 self.give_up();
@@ -359,6 +367,7 @@ impl Fleet {
             work: Work::default(),
             ended: 0,
             begun: None,
+            first: None,
             others: None,
             over: false,
         })
