@@ -341,6 +341,23 @@ impl Fleet {
         Ok(())
     }
 
+    /// As [`Self::drop_assumption`], for a server: the other program compiles beside the run, which goes on with it as soon
+    /// as it is there. `true` if the input has to run elsewhere meanwhile.
+    fn drop_assumption_beside(&self, g: usize) -> bool {
+        self.groups[g].ran(&self.common.program) && self.common.program.begin_weaker().is_some()
+    }
+
+    /// Goes on with the program that [`Self::drop_assumption_beside`] began to compile, if it is compiled.
+    fn take_weaker(&mut self) {
+        if let Some(next) = self.common.program.weaker()
+            && next.compiled() == Some(true)
+            // Else it stays as it is, and those that violate its assumptions run elsewhere.
+            && let Ok(Some(program)) = next.load()
+        {
+            self.common.program = program;
+        }
+    }
+
     /// Whether what the host tells guests is logged: not what it says of files that they cannot change on a disk, which
     /// it is asked once more.
     fn logs(&self) -> bool {

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
+use vectorvisor_driver::threads;
 use vectorvisor_driver::{DeviceInfo, DeviceKind, KernelId, Module, Source};
 use vectorvisor_translate::abi::Plan;
 use vectorvisor_translate::host::FilesAt;
@@ -185,6 +186,8 @@ struct Inner {
     cached: bool,
     /// It is interpreted until this is there.
     next_tier: Option<NextTier>,
+    /// The same without an assumption, once a server's input violated it; `None` if it cannot be made.
+    weaker: OnceLock<Option<NextTier>>,
     // Keeps the kernels alive.
     _module: Module,
 }
@@ -431,17 +434,40 @@ impl Program {
     /// The assumptions are that nothing stores into shared data and that accesses are aligned. A VM does not say which
     /// one it violated, so shared data is dropped first; the alignment follows if a VM violates an assumption again.
     pub(crate) fn without_assumption(&self) -> Result<Option<Self>> {
-        let (kind, next) = if matches!(self.0.meta.shared, Some(Ok(_))) {
-            let mut options = self.0.options.clone();
-            options.with.remove(&Opt::SharedData);
-            (UNSHARED, Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?)
-        } else if self.0.options.alignment == Some(Alignment::Natural) {
-            (UNALIGNED, self.unaligned()?)
-        } else {
-            return Ok(None);
-        };
+        let Some((kind, options)) = self.weaker_options() else { return Ok(None) };
+        let next = Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
         self.remember(kind, &violated_key(kind, &self.0.wasm), &[]);
         Ok(Some(next))
+    }
+
+    /// The options of [`Self::without_assumption`], and what is remembered then.
+    fn weaker_options(&self) -> Option<(&'static str, ProgramOptions)> {
+        let mut options = self.0.options.clone();
+        if matches!(self.0.meta.shared, Some(Ok(_))) {
+            options.with.remove(&Opt::SharedData);
+            Some((UNSHARED, options))
+        } else if options.alignment == Some(Alignment::Natural) {
+            options.alignment = Some(Alignment::Any);
+            Some((UNALIGNED, options))
+        } else {
+            None
+        }
+    }
+
+    /// Begins to compile, beside what runs, what [`Self::without_assumption`] gives; clones share it.
+    pub(crate) fn begin_weaker(&self) -> Option<&NextTier> {
+        let begin = || {
+            let (kind, options) = self.weaker_options()?;
+            let next = NextTier::begin(&self.0.engine, &self.0.wasm, &options, threads::LOW).ok()?;
+            self.remember(kind, &violated_key(kind, &self.0.wasm), &[]);
+            Some(next)
+        };
+        self.0.weaker.get_or_init(begin).as_ref()
+    }
+
+    /// What [`Self::begin_weaker`] began, if it was called.
+    pub(crate) fn weaker(&self) -> Option<&NextTier> {
+        self.0.weaker.get()?.as_ref()
     }
 
     /// The same program, with the same memory layout and states, without any assumption; `None` if it makes none.
@@ -705,6 +731,7 @@ impl Compiled {
             kernels,
             cached,
             next_tier: None,
+            weaker: OnceLock::new(),
             _module: module,
         })))
     }

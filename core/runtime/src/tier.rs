@@ -6,6 +6,7 @@ use crate::{Engine, Error, Program, ProgramOptions, Result, Stage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle, available_parallelism, sleep};
 use std::time::Duration;
+use vectorvisor_driver::threads::{self, lower_priority};
 use vectorvisor_driver::{DeviceInfo, DeviceKind, Language};
 use vectorvisor_translate::code_size;
 
@@ -39,10 +40,15 @@ enum State {
 }
 
 impl NextTier {
-    /// Begins to compile it.
-    fn begin(engine: &Engine, wasm: &[u8], options: &ProgramOptions) -> Result<Self> {
+    /// Begins to compile it, at this priority (0 is that of other threads).
+    pub(crate) fn begin(engine: &Engine, wasm: &[u8], options: &ProgramOptions, nice: i32) -> Result<Self> {
         let (engine, wasm, options) = (engine.clone(), wasm.to_vec(), options.clone());
-        let compile = move || Compiled::new(&engine, &wasm, &options, &mut |_| {});
+        let compile = move || {
+            if nice > 0 {
+                lower_priority(threads::number(), nice);
+            }
+            Compiled::new(&engine, &wasm, &options, &mut |_| {})
+        };
         let thread = Builder::new().name("vv-compile".into()).spawn(compile);
         let thread =
             thread.map_err(|e| Error::System { what: "cannot start a thread that compiles", reason: e.to_string() })?;
@@ -154,7 +160,7 @@ impl Program {
             Err(error) => Err(error),
             Ok(program) => {
                 progress(Stage::Interpreting);
-                Ok(program.with_next_tier(NextTier::begin(engine, &wasm, options)?))
+                Ok(program.with_next_tier(NextTier::begin(engine, &wasm, options, 0)?))
             }
         }
     }

@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use vectorvisor::{
-    CachePolicy, DeviceKind, End, Engine, Fleet, FleetOptions, Input, Outcome, Polled, Program, ProgramOptions, Source,
-    Summary, Value,
+    Alignment, CachePolicy, DeviceKind, End, Engine, Fleet, FleetOptions, Input, Outcome, Polled, Program,
+    ProgramOptions, Source, Summary, Value,
 };
 
 /// Counts down from its argument in as many steps, and returns it.
@@ -112,6 +112,36 @@ fn a_long_one_does_not_hold_back_those_that_come_later() {
     let mut deliver = |outcome| answer.send(outcome).expect("a client");
     fleet.serve("count", &mut Channel(inputs), &mut deliver).expect("a run");
     client.join().expect("all answers");
+}
+
+/// Nobody waits while a program compiles without an assumption that one input violated; then it runs that.
+#[test]
+fn what_violates_an_assumption_runs_elsewhere_until_the_program_is_without_it() {
+    const LOAD: &str = r#"(module (memory 1) (data (i32.const 0) "\01\02\03\04\05\06\07\08")
+      (func (export "load") (param i64) (result i64) (i64.load32_u (i32.wrap_i64 (local.get 0)))))"#;
+    let cache = tempfile::tempdir().expect("a folder");
+    let options = ProgramOptions {
+        alignment: Some(Alignment::Natural),
+        cache: CachePolicy::Dir(cache.path().into()),
+        ..Default::default()
+    };
+    let make = || Program::new(&common::engine(|_| ()).0, LOAD.as_bytes(), &options, &mut |_| {}).expect("a program");
+    let mut fleet = Fleet::new(&make(), &FleetOptions::default(), None).expect("room");
+    let mut serve = || {
+        let summary = answered(&mut fleet, "load", |ask| {
+            for (n, value) in [(0, 0x0403_0201), (1, 0x0504_0302), (4, 0x0807_0605), (3, 0x0706_0504)] {
+                assert_eq!(ask(n).values, [Value::I64(value)]);
+            }
+        });
+        summary.reruns
+    };
+    assert!(serve() > 0, "the program is for aligned accesses");
+    let begin = Instant::now();
+    while serve() > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the other program is never taken");
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(make().options().alignment, Some(Alignment::Any), "later programs begin so");
 }
 
 /// Also where all VMs are one group, which then waits for nothing else.

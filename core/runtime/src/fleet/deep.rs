@@ -1,4 +1,5 @@
-//! Inputs that recursed deeper than the device's own stack allows: they run beside the others, in a fleet of their own.
+//! Inputs that recursed deeper than the device's own stack allows, and those of a server that violated an assumption of
+//! its program, while it compiles without that: they run beside the others, in a fleet of their own.
 //! Its program is interpreted, where every call has a frame in the VM's memory: that compiles in a second or two. If
 //! more than a few come to their end there, it is translated, with frames for what recurses.
 
@@ -27,8 +28,8 @@ pub struct Deep {
     entry: String,
     jobs: Sender<Job>,
     outcomes: Receiver<Result<Outcome>>,
-    /// The inputs that it has, each with its bytes, and the bytes of all.
-    holds: BTreeMap<usize, usize>,
+    /// The inputs that it has, each with its bytes and whether it recursed too deep, and the bytes of all.
+    holds: BTreeMap<usize, (usize, bool)>,
     bytes: usize,
     cancel: CancelHandle,
 }
@@ -151,21 +152,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Runs an input where there is more stack.
-    pub fn deeper(&mut self, mut job: Box<Job>) {
+    /// Runs an input there, which recursed too `deep` or violated an assumption.
+    pub fn interpret(&mut self, mut job: Box<Job>, deep: bool) {
         if let Err(error) = self.make_deep() {
-            return self.fail(job.index, too_deep(&error));
+            return self.fail(job.index, not_there(deep, &error));
         }
-        let Some(deep) = &mut self.fleet.deep else { return };
+        let Some(fleet) = &mut self.fleet.deep else { return };
         // Its frames are others.
         (job.quota.frames, job.most_frames) = (0, None);
         job.solo = false;
         let bytes = EACH + job.bytes();
-        deep.holds.insert(job.index, bytes);
-        deep.bytes += bytes;
+        fleet.holds.insert(job.index, (bytes, deep));
+        fleet.bytes += bytes;
         // If the thread has ended, `take_deep` says why.
-        _ = deep.jobs.send(*job);
-        deep.cancel.waker().wake();
+        _ = fleet.jobs.send(*job);
+        fleet.cancel.waker().wake();
     }
 
     /// Delivers what has ended there. If the device failed, so does the run: what is there then counts as lost.
@@ -174,8 +175,9 @@ impl Run<'_> {
             let Some(deep) = &mut self.fleet.deep else { return Ok(()) };
             let error = match deep.outcomes.try_recv() {
                 Ok(Ok(outcome)) => {
-                    deep.bytes -= deep.holds.remove(&outcome.index).unwrap_or(0);
-                    self.deep += usize::from(matches!(outcome.end, End::Exit(_)));
+                    let (bytes, recursed) = deep.holds.remove(&outcome.index).unwrap_or_default();
+                    deep.bytes -= bytes;
+                    self.deep += usize::from(recursed && matches!(outcome.end, End::Exit(_)));
                     self.deliver(outcome);
                     continue;
                 }
@@ -195,8 +197,8 @@ impl Run<'_> {
             }
             let left = std::mem::take(&mut deep.holds);
             self.fleet.deep = None;
-            for index in left.into_keys() {
-                self.fail(index, too_deep(&error));
+            for (index, (_, recursed)) in left {
+                self.fail(index, not_there(recursed, &error));
             }
         }
     }
@@ -212,6 +214,10 @@ impl Run<'_> {
     }
 }
 
-fn too_deep(error: &Error) -> String {
-    format!("it recurses deeper than the device's own stack allows, and elsewhere it could not run: {error}")
+fn not_there(recursed: bool, error: &Error) -> String {
+    let why = match recursed {
+        true => "recurses deeper than the device's own stack allows",
+        false => "does what the program was compiled not to expect, as accesses that are not aligned",
+    };
+    format!("it {why}, and elsewhere it could not run: {error}")
 }

@@ -230,6 +230,7 @@ impl<'a> Run<'a> {
                 self.shrink();
             }
             self.take_deep()?;
+            self.fleet.take_weaker();
             self.wake()?;
             if self.wants_another() {
                 self.extend();

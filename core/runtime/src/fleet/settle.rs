@@ -338,15 +338,19 @@ impl Run<'_> {
                     }
                 }
                 Fate::Violated => {
-                    self.fleet.drop_assumption(g)?;
-                    if let Some(job) = self.again(g, vm) {
-                        self.retry.push_back(job);
+                    let beside = self.serves && !self.for_image && self.fleet.drop_assumption_beside(g);
+                    if !beside {
+                        self.fleet.drop_assumption(g)?;
+                    }
+                    match self.again(g, vm) {
+                        Some(job) if beside => self.interpret(job, false),
+                        job => self.retry.extend(job),
                     }
                 }
                 Fate::Deep if self.for_image => _ = self.vacate(g, vm),
                 Fate::Deep => {
                     if let Some(job) = self.again(g, vm) {
-                        self.deeper(job);
+                        self.interpret(job, true);
                     }
                 }
                 Fate::Longer(slice) => {
