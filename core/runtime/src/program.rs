@@ -188,6 +188,8 @@ struct Inner {
     next_tier: Option<NextTier>,
     /// The same without an assumption, once a server's input violated it; `None` if it cannot be made.
     weaker: OnceLock<Option<NextTier>>,
+    /// See [`Program::exact`].
+    exact: Mutex<Option<Program>>,
     // Keeps the kernels alive.
     _module: Module,
 }
@@ -390,8 +392,13 @@ impl Program {
     }
 
     /// The same program for tiles of one VM, stopping at each bad access, and each function under its own name.
-    /// Interpreted, since nobody wants to wait for a whole program to be compiled once more for the place of a trap.
+    /// Interpreted, since nobody wants to wait for a whole program to be compiled once more for the place of a trap. Clones
+    /// share it.
     pub(crate) fn exact(&self) -> Result<Self> {
+        let mut exact = self.0.exact.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = &*exact {
+            return Ok(program.clone());
+        }
         // For one VM: a whole tile would need its memory for nothing.
         let (lanes, interleave, alignment) = (Some(1), Some(0), Some(Alignment::Any));
         let mut options = ProgramOptions {
@@ -404,7 +411,13 @@ impl Program {
             ..self.0.options.clone()
         };
         options.without.insert(Opt::MergeFunctions);
-        Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})
+        let program = Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
+        Ok(exact.insert(program).clone())
+    }
+
+    /// Whether a VM may recurse too deep or violate an assumption, so that its input has to run in another program.
+    pub(crate) fn may_go_elsewhere(&self) -> bool {
+        !self.0.options.interpret && (self.0.meta.recurses || self.weaker_options().is_some())
     }
 
     /// The same program for VMs that cannot run again: it makes no assumption that one might violate.
@@ -732,6 +745,7 @@ impl Compiled {
             cached,
             next_tier: None,
             weaker: OnceLock::new(),
+            exact: Mutex::default(),
             _module: module,
         })))
     }

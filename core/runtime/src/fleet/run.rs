@@ -781,8 +781,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes all that a server may need on a GPU before anything runs: groups, and the fleet for deep recursion. Memory
-    /// may be there, and another program loaded, only when all kernels have ended, and one that loops takes all its time.
+    /// Makes all that a server may need on a GPU before anything runs: groups, and the fleet for inputs that recurse deep.
+    /// Memory may be there, and another program loaded, only when all kernels have ended, and one that loops takes all its
+    /// time.
     fn prepare(&mut self) {
         if !self.serves || self.on_cpu() || !self.flying.is_empty() {
             return;
@@ -790,8 +791,8 @@ impl<'a> Run<'a> {
         while self.aside() && self.extends && self.fleet.groups.len() < self.most_groups() {
             self.extend();
         }
-        if !std::mem::replace(&mut self.prepared, true) && self.fleet.common.program.meta().recurses {
-            // Else the first that recurses deep says why not.
+        if !std::mem::replace(&mut self.prepared, true) && self.fleet.common.program.may_go_elsewhere() {
+            // Else the first that runs there says why not.
             _ = self.make_deep();
         }
     }
