@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vectorvisor_driver::threads;
 use vectorvisor_driver::{DeviceInfo, DeviceKind, KernelId, Module, Source};
 use vectorvisor_translate::abi::Plan;
@@ -121,7 +121,8 @@ impl Choice {
             tuning.apply(&mut options);
         }
         let mut translation = options.for_device(info);
-        let violated = |kind| found(kind, &violated_key(kind, wasm)).is_some();
+        let violated =
+            |kind| found(kind, &violated_key(kind, backend, info, wasm)).is_some_and(|mark| is_fresh(&mark, now()));
         let unaligned = translation.alignment == Alignment::Natural && violated(UNALIGNED);
         if unaligned {
             translation.alignment = Alignment::Any;
@@ -449,7 +450,7 @@ impl Program {
     pub(crate) fn without_assumption(&self) -> Result<Option<Self>> {
         let Some((kind, options)) = self.weaker_options() else { return Ok(None) };
         let next = Self::new(&self.0.engine, &self.0.wasm, &options, &mut |_| {})?;
-        self.remember(kind, &violated_key(kind, &self.0.wasm), &[]);
+        self.remember_violated(kind);
         Ok(Some(next))
     }
 
@@ -472,7 +473,7 @@ impl Program {
         let begin = || {
             let (kind, options) = self.weaker_options()?;
             let next = NextTier::begin(&self.0.engine, &self.0.wasm, &options, threads::LOW).ok()?;
-            self.remember(kind, &violated_key(kind, &self.0.wasm), &[]);
+            self.remember_violated(kind);
             Some(next)
         };
         self.0.weaker.get_or_init(begin).as_ref()
@@ -548,6 +549,13 @@ impl Program {
     }
 
     /// Writes a finding to the cache; `false` if that is impossible, and later runs find it out again.
+    /// Later programs begin without an assumption that was violated, for a while.
+    fn remember_violated(&self, kind: &str) {
+        let engine = &self.0.engine;
+        let key = violated_key(kind, engine.backend(), engine.info(), &self.0.wasm);
+        self.remember(kind, &key, &now().to_le_bytes());
+    }
+
     fn remember(&self, kind: &str, key: &Key, bytes: &[u8]) -> bool {
         self.cache().is_some_and(|cache| cache.put(kind, key, bytes).is_ok())
     }
@@ -573,8 +581,24 @@ fn first_memory(plan: &Plan, learnt: Option<Learnt>) -> u64 {
 
 /// What a program violates depends neither on options nor on the device; the export that is entered is left out for
 /// simplicity.
-fn violated_key(kind: &str, wasm: &[u8]) -> Key {
-    key(&[kind.as_bytes(), wasm])
+fn violated_key(kind: &str, backend: &str, info: &DeviceInfo, wasm: &[u8]) -> Key {
+    let translator = env!("VECTORVISOR_TRANSLATOR").as_bytes();
+    key(&[kind.as_bytes(), wasm, translator, backend.as_bytes(), info.identity.as_bytes()])
+}
+
+/// For so many seconds an assumption is not made again that an input violated: a week, since that may have been one of
+/// millions, and the program is slower without it.
+const FRESH: u64 = 7 * 24 * 3600;
+
+/// Whether a mark of that kind, which has when it was made, still counts.
+fn is_fresh(mark: &[u8], now: u64) -> bool {
+    let made = mark.try_into().map(u64::from_le_bytes);
+    made.is_ok_and(|made| now.saturating_sub(made) < FRESH)
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Measurements hold for the code that was measured, so this is the key of the program with the default tuning.
@@ -748,5 +772,17 @@ impl Compiled {
             exact: Mutex::default(),
             _module: module,
         })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_counts_for_a_week() {
+        let mark = 1_000_000_u64.to_le_bytes();
+        assert!(is_fresh(&mark, 1_000_000) && is_fresh(&mark, 999_999) && is_fresh(&mark, 1_000_000 + FRESH - 1));
+        assert!(!is_fresh(&mark, 1_000_000 + FRESH) && !is_fresh(&[], 1_000_000));
     }
 }
