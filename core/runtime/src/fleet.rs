@@ -347,13 +347,10 @@ impl Fleet {
         self.groups[g].ran(&self.common.program) && self.common.program.begin_weaker().is_some()
     }
 
-    /// Goes on with the program that [`Self::drop_assumption_beside`] began to compile, if it is compiled.
+    /// Goes on with the program that [`Self::drop_assumption_beside`] began to compile, if it is there. Else those that
+    /// violate an assumption run elsewhere.
     fn take_weaker(&mut self) {
-        if let Some(next) = self.common.program.weaker()
-            && next.compiled() == Some(true)
-            // Else it stays as it is, and those that violate its assumptions run elsewhere.
-            && let Ok(Some(program)) = next.load()
-        {
+        if let Some(program) = self.common.program.take_weaker() {
             self.common.program = program;
         }
     }

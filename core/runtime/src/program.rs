@@ -471,17 +471,22 @@ impl Program {
     /// Begins to compile, beside what runs, what [`Self::without_assumption`] gives; clones share it.
     pub(crate) fn begin_weaker(&self) -> Option<&NextTier> {
         let begin = || {
-            let (kind, options) = self.weaker_options()?;
-            let next = NextTier::begin(&self.0.engine, &self.0.wasm, &options, threads::LOW).ok()?;
-            self.remember_violated(kind);
-            Some(next)
+            let (_, options) = self.weaker_options()?;
+            NextTier::begin(&self.0.engine, &self.0.wasm, &options, threads::LOW).ok()
         };
         self.0.weaker.get_or_init(begin).as_ref()
     }
 
-    /// What [`Self::begin_weaker`] began, if it was called.
-    pub(crate) fn weaker(&self) -> Option<&NextTier> {
-        self.0.weaker.get()?.as_ref()
+    /// What [`Self::begin_weaker`] began, once it is compiled and loaded; the cache remembers it then. If that failed, there
+    /// is none.
+    pub(crate) fn take_weaker(&self) -> Option<Self> {
+        let next = self.0.weaker.get()?.as_ref()?;
+        if next.compiled() != Some(true) {
+            return None;
+        }
+        let program = next.load().ok()??;
+        self.remember_violated(self.weaker_options()?.0);
+        Some(program)
     }
 
     /// The same program, with the same memory layout and states, without any assumption; `None` if it makes none.

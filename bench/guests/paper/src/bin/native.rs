@@ -1,7 +1,7 @@
 //! All programs as native servers, in one file: `native PROGRAM`.
 
 /// The sine that `image` takes its weights from. WASI's C library has musl's, of which `libm` is a port; glibc's rounds
-/// some arguments otherwise, and then four hashes of a thousand have another bit.
+/// some arguments otherwise, and then three hashes of a thousand have another bit.
 #[unsafe(no_mangle)]
 extern "C" fn sinf(angle: f32) -> f32 {
     libm::sinf(angle)
