@@ -179,6 +179,9 @@ impl Device for CpuDevice {
         let pointer = memory.pointer();
         Ok((BufferId(self.buffers.insert(memory)), pointer))
     }
+    fn alloc_mapped(&self, bytes: usize) -> Result<Option<(BufferId, *mut u8)>> {
+        self.alloc_shared(bytes).map(Some)
+    }
 
     fn queue(&self, _: bool) -> Result<QueueId> {
         Ok(QueueId(self.queues.insert(Arc::new(Queue::new(self.pool.clone())?))))

@@ -90,9 +90,11 @@ typedef struct {
     int32_t (*wait)(vv_device device, uint64_t event, const vv_why *why);
     int32_t (*times)(vv_device device, uint64_t event, uint64_t *begin, uint64_t *end, const vv_why *why);
     int32_t (*free_event)(vv_device device, uint64_t event, const vv_why *why);
-    /* A table may end before this entry, and it may be null. */
+    /* A table may end before each of these entries, and they may be null. */
     int32_t (*examine)(const void *driver, vv_bytes architecture, vv_bytes header, const vv_bytes *units, size_t count,
                        uint32_t registers, vv_costs *costs, void *context, const vv_why *why);
+    /* The buffer 0 if the device has no such memory. */
+    int32_t (*alloc_mapped)(vv_device device, size_t bytes, uint64_t *buffer, uint8_t **pointer, const vv_why *why);
 } vv_table;
 
 /* The query function: the table, or null if the plugin needs a newer host than `highest`. */

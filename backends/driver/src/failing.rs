@@ -76,6 +76,9 @@ impl Device for Failing {
     fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
         self.alive()?.alloc_shared(bytes)
     }
+    fn alloc_mapped(&self, bytes: usize) -> Result<Option<(BufferId, *mut u8)>> {
+        self.alive()?.alloc_mapped(bytes)
+    }
     fn publish(&self, shared: BufferId) -> Result<()> {
         // A kernel that runs still wants to be told to stop.
         self.inner.publish(shared).and(self.alive().map(drop))

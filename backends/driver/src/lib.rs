@@ -16,7 +16,7 @@ pub mod plugin;
 pub mod temporary;
 pub mod threads;
 pub mod trust;
-pub use owned::{Buffer, Event, HostVisible, Module, Pinned, Queue};
+pub use owned::{Buffer, Event, HostVisible, Mapped, Module, Pinned, Queue};
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -266,7 +266,7 @@ pub trait Device: Send + Sync {
 
     /// Device memory, aligned to 256 bytes at least; zeroed if [`DeviceInfo::zeroed`].
     fn alloc(&self, bytes: u64) -> Result<BufferId>;
-    /// Frees device memory or shared memory. Work that uses it must have ended.
+    /// Frees device memory, shared or mapped memory. Work that uses it must have ended.
     fn free(&self, buffer: BufferId);
     /// Page-locked host memory, zeroed.
     fn alloc_pinned(&self, bytes: usize) -> Result<(PinnedId, *mut u8)>;
@@ -279,6 +279,13 @@ pub trait Device: Send + Sync {
     /// [`DeviceInfo::live_shared`]. Does nothing where host and device use the same memory.
     fn publish(&self, _shared: BufferId) -> Result<()> {
         Ok(())
+    }
+    /// Mapped memory: page-locked memory of the host, zeroed, which kernels load from and store to over the bus, without
+    /// a copy; `None` where they cannot (the default). A kernel sees what the host stored before its launch. The host
+    /// sees what it stored when the launch has ended, and before that once the kernel has passed a fence for the host.
+    /// The handle is passed to kernels, the pointer is the host's view. Freed by [`Device::free`].
+    fn alloc_mapped(&self, _bytes: usize) -> Result<Option<(BufferId, *mut u8)>> {
+        Ok(None)
     }
 
     /// A new in-order queue. Different queues may overlap. Kernels of an `urgent` one run before those of others that

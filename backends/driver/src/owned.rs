@@ -3,7 +3,8 @@
 use crate::{BufferId, Device, Error, EventId, KernelId, ModuleId, PinnedId, QueueId, Result, Source};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Bytes of a [`HostVisible`].
 const PAGE: usize = 4096;
@@ -80,32 +81,50 @@ impl Drop for Pinned {
     }
 }
 
-/// A page of words that the host stores and kernels read, as the stop word: shared memory ([`Device::alloc_shared`]).
-pub struct HostVisible {
+/// 64-bit words of the host that kernels see; all access goes through atomics.
+struct Words {
     device: Arc<dyn Device>,
     id: BufferId,
     ptr: *mut u8,
+    count: usize,
 }
 
 // SAFETY: all access goes through atomics.
-unsafe impl Send for HostVisible {}
+unsafe impl Send for Words {}
 // SAFETY: all access goes through atomics.
-unsafe impl Sync for HostVisible {}
+unsafe impl Sync for Words {}
+
+impl Words {
+    fn word(&self, n: usize) -> &AtomicU64 {
+        assert!(n < self.count, "of {} words there is none of number {n}", self.count);
+        // SAFETY: the word lies in the allocation, which is aligned to more than that and lives until `drop`.
+        unsafe { &*self.ptr.cast::<AtomicU64>().add(n) }
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        self.device.free(self.id);
+    }
+}
+
+/// A page of words that the host stores and kernels read, as the stop word: shared memory ([`Device::alloc_shared`]).
+pub struct HostVisible(Words);
 
 impl HostVisible {
     /// A zeroed page, of which [`Self::store`] sets the first word.
     pub fn new(device: &Arc<dyn Device>) -> Result<Self> {
         let (id, ptr) = device.alloc_shared(PAGE)?;
-        Ok(Self { device: device.clone(), id, ptr })
+        Ok(Self(Words { device: device.clone(), id, ptr, count: PAGE / 8 }))
     }
     /// The handle for [`Queue::launch`].
     pub fn id(&self) -> BufferId {
-        self.id
+        self.0.id
     }
     /// Stores into the first word and publishes it; a running kernel sees it if [`crate::DeviceInfo::live_shared`].
     pub fn store(&self, value: u32) {
         // SAFETY: the allocation is page aligned, at least four bytes, and lives until `drop`.
-        let before = unsafe { &*(self.ptr as *const AtomicU32) }.swap(value, SeqCst);
+        let before = unsafe { &*self.0.ptr.cast::<AtomicU32>() }.swap(value, SeqCst);
         if value != before {
             self.publish();
         }
@@ -115,20 +134,59 @@ impl HostVisible {
     /// # Panics
     /// There is no such word.
     pub fn store_word(&self, n: usize, value: u64) {
-        assert!(n < PAGE / 8, "a page has no word {n}");
-        // SAFETY: the word lies in the allocation, which is page aligned and lives until `drop`.
-        unsafe { &*(self.ptr as *const AtomicU64).add(n) }.store(value, SeqCst);
+        self.0.word(n).store(value, SeqCst);
         self.publish();
     }
     fn publish(&self) {
         // A device that fails here fails the launch too, and says so there.
-        _ = self.device.publish(self.id);
+        _ = self.0.device.publish(self.0.id);
     }
 }
 
-impl Drop for HostVisible {
-    fn drop(&mut self) {
-        self.device.free(self.id);
+/// Words that the host and kernels both load and store, without a copy: mapped memory ([`Device::alloc_mapped`]).
+pub struct Mapped(Words);
+
+impl Mapped {
+    /// Zeroed words, of so many `bytes`; `None` on a device without such memory.
+    pub fn new(device: &Arc<dyn Device>, bytes: usize) -> Result<Option<Self>> {
+        let count = bytes.div_ceil(8).max(1);
+        let memory = device.alloc_mapped(count * 8)?;
+        Ok(memory.map(|(id, ptr)| Self(Words { device: device.clone(), id, ptr, count })))
+    }
+    /// The handle for [`Queue::launch`].
+    pub fn id(&self) -> BufferId {
+        self.0.id
+    }
+    /// Its size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.count * 8
+    }
+    /// The `n`-th word. What a kernel stored before a fence and this word, the host sees after it has seen this.
+    ///
+    /// # Panics
+    /// There is no such word.
+    pub fn load(&self, n: usize) -> u64 {
+        self.0.word(n).load(Acquire)
+    }
+    /// Stores the `n`-th word, for launches that follow.
+    ///
+    /// # Panics
+    /// There is no such word.
+    pub fn store(&self, n: usize, value: u64) {
+        self.0.word(n).store(value, Relaxed);
+    }
+    /// Appends bytes `at..at + bytes` to `to`, where `at` is a multiple of 8.
+    ///
+    /// # Panics
+    /// There are no such bytes.
+    pub fn read(&self, at: usize, bytes: usize, to: &mut Vec<u8>) {
+        assert!(at.is_multiple_of(8), "byte {at} begins no word");
+        let end = to.len() + bytes;
+        to.reserve(bytes.next_multiple_of(8));
+        for n in at / 8..(at + bytes).div_ceil(8) {
+            to.extend_from_slice(&self.0.word(n).load(Relaxed).to_ne_bytes());
+        }
+        to.truncate(end);
     }
 }
 

@@ -74,6 +74,7 @@ pub const CASES: &[Case] = &[
     Case::new("a missing kernel is refused", objects::missing_kernel),
     Case::new("an unloaded module is gone", objects::unload),
     Case::new("a running kernel sees the host's store", order::live_shared),
+    Case::new("kernels use mapped memory without a copy", order::mapped),
     Case::new("the same device opened twice", order::opened_twice),
     Case::new("two threads with a queue each", order::two_threads).threads(),
     Case::new("two devices and two threads at once", order::two_devices).threads(),

@@ -1,7 +1,7 @@
 //! Order, events and their times, threads.
 
 use super::{Fixture, Outcome, ensure, launch, read_words, to_bytes};
-use crate::{Buffer, Device, HostVisible, KernelId, Pinned, Queue};
+use crate::{Buffer, Device, HostVisible, KernelId, Mapped, Pinned, Queue};
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -125,6 +125,36 @@ pub fn live_shared(fixture: &Fixture) -> Outcome {
     event.wait()?;
     let seen = fixture.read(&seen)?;
     ensure!(seen == [5; 8], "the kernel saw {seen:?}");
+    Ok(())
+}
+
+/// Launches and the host see what the other stored, between launches that use other memory.
+pub fn mapped(fixture: &Fixture) -> Outcome {
+    let count = 1 << 10;
+    let Some(words) = Mapped::new(&fixture.device, count * 8)? else { return Ok(()) };
+    let mut bytes = Vec::new();
+    words.read(0, count * 8, &mut bytes);
+    ensure!(bytes.iter().all(|byte| *byte == 0), "mapped memory is not zeroed");
+    let kernel = fixture.kernel("advance")?;
+    let there = fixture.words(&vec![0; count * 2])?;
+    for round in 0..20 {
+        for n in 0..count {
+            words.store(n, (n as u64 + round) << 32 | n as u64);
+        }
+        let tiles = count as u32 * 2 / 32;
+        fixture.queue.launch(kernel, &[Some(there.id()), Some(words.id()), None], tiles, 32)?;
+        let event = fixture.queue.launch(kernel, &[Some(words.id()), Some(there.id()), None], tiles, 32)?;
+        if round % 2 == 0 {
+            event.wait()?
+        } else {
+            fixture.queue.finish()?
+        }
+        for n in 0..count {
+            let twice = |word: u64| (word * 9 + 4) & u64::from(u32::MAX);
+            let expected = twice(n as u64 + round) << 32 | twice(n as u64);
+            ensure!(words.load(n) == expected, "word {n} is {:#x} after two steps, not {expected:#x}", words.load(n));
+        }
+    }
     Ok(())
 }
 

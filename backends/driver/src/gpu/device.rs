@@ -123,6 +123,11 @@ impl Device for GpuDevice {
         let pointer = memory.pointer();
         Ok((BufferId(self.buffers.insert(Arc::new(memory))), pointer))
     }
+    fn alloc_mapped(&self, bytes: usize) -> Result<Option<(BufferId, *mut u8)>> {
+        let memory = Memory::host(&self.setup.vendor, bytes.max(1))?;
+        let pointer = memory.pointer();
+        Ok(Some((BufferId(self.buffers.insert(Arc::new(memory))), pointer)))
+    }
     fn publish(&self, shared: BufferId) -> Result<()> {
         self.buffers.get(shared.0)?.publish()
     }

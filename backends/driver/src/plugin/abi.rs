@@ -134,6 +134,15 @@ pub type Examine = unsafe extern "C" fn(
     why: *const Why,
 ) -> i32;
 
+/// [`Device::alloc_mapped`](crate::Device::alloc_mapped); the buffer 0 if the device has no such memory.
+pub type AllocMapped = unsafe extern "C" fn(
+    device: *const c_void,
+    bytes: usize,
+    buffer: *mut u64,
+    pointer: *mut *mut u8,
+    why: *const Why,
+) -> i32;
+
 /// Two bits each for `nvidia` (low) and `patch`: 0 the driver decides, 1 off, 2 on.
 pub type QuirkBits = u32;
 
@@ -156,6 +165,8 @@ macro_rules! entries {
             $($(#[$doc])* pub $name: Option<unsafe extern "C" fn($($argument: $type),*) -> i32>,)*
             /// Added after this version began, and may be null: [`Driver::examine`](crate::Driver::examine).
             pub examine: Option<Examine>,
+            /// Likewise: [`Device::alloc_mapped`](crate::Device::alloc_mapped).
+            pub alloc_mapped: Option<AllocMapped>,
         }
         /// A table's entries, none of them missing.
         #[derive(Clone, Copy)]
@@ -198,7 +209,7 @@ entries! {
     resident(device: *const c_void, kernel: u64, lanes: u32, tiles: *mut u32, why: *const Why);
     /// Allocates device memory.
     alloc(device: *const c_void, bytes: u64, buffer: *mut u64, why: *const Why);
-    /// Frees device memory or shared memory.
+    /// Frees device memory, shared or mapped memory.
     free(device: *const c_void, buffer: u64, why: *const Why);
     /// Allocates page-locked memory.
     alloc_pinned(device: *const c_void, bytes: usize, pinned: *mut u64, pointer: *mut *mut u8, why: *const Why);

@@ -15,7 +15,7 @@ pub struct PluginDevice {
     modules: LiveHandles<()>,
     /// Each with its module's handle.
     kernels: LiveHandles<u64>,
-    /// Each with the address of the host's view if it is shared memory.
+    /// Each with the address of the host's view if it is shared or mapped memory.
     buffers: LiveHandles<Option<usize>>,
     /// Each with its address.
     pinned: LiveHandles<usize>,
@@ -81,6 +81,15 @@ impl PluginDevice {
     /// A checked value, or its violation as an error that names the driver.
     fn accept<T>(&self, checked: std::result::Result<T, Violation>) -> Result<T> {
         checked.map_err(|violation| checked::error(self.name(), &violation))
+    }
+    /// Takes over memory that the host sees, too.
+    fn visible(&self, id: u64, pointer: *mut u8, bytes: usize) -> Result<(BufferId, *mut u8)> {
+        self.accept(self.buffers.add(id, Some(pointer.addr())))?;
+        let taken = self.accept(self.ranges.add(pointer, bytes));
+        taken.map(|()| (BufferId(id), pointer)).inspect_err(|_| {
+            self.buffers.remove(id);
+            _ = call!(self, free, id);
+        })
     }
     /// The event of work that was just enqueued. If its handle is refused, this waits for the work first, because after
     /// an error the caller frees the memory that the work uses.
@@ -183,12 +192,14 @@ impl Device for PluginDevice {
     fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
         let (mut id, mut pointer) = (0, null_mut());
         call!(self, alloc_shared, bytes, &mut id, &mut pointer)?;
-        self.accept(self.buffers.add(id, Some(pointer.addr())))?;
-        let taken = self.accept(self.ranges.add(pointer, bytes));
-        taken.map(|()| (BufferId(id), pointer)).inspect_err(|_| {
-            self.buffers.remove(id);
-            _ = call!(self, free, id);
-        })
+        self.visible(id, pointer, bytes)
+    }
+    fn alloc_mapped(&self, bytes: usize) -> Result<Option<(BufferId, *mut u8)>> {
+        let Some(alloc_mapped) = self.raw.opened.alloc_mapped else { return Ok(None) };
+        let (mut id, mut pointer) = (0, null_mut());
+        // SAFETY: the device is open, and all pointers are valid during the call.
+        self.raw.opened.call(|why| unsafe { alloc_mapped(self.raw.device, bytes, &mut id, &mut pointer, why) })?;
+        (id != 0).then(|| self.visible(id, pointer, bytes)).transpose()
     }
     fn publish(&self, shared: BufferId) -> Result<()> {
         self.buffers.check(shared.0, self.name())?;

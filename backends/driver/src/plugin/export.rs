@@ -99,6 +99,7 @@ fn table(driver: *const c_void, name: &'static str) -> Table {
         times: Some(times),
         free_event: Some(free_event),
         examine: Some(examine),
+        alloc_mapped: Some(alloc_mapped),
     }
 }
 
@@ -285,6 +286,10 @@ entries! {
     alloc_shared(device, bytes: usize, buffer: *mut u64, pointer: *mut *mut u8) {
         let (id, memory) = device.alloc_shared(bytes)?;
         (*buffer, *pointer) = (id.0, memory);
+    }
+    alloc_mapped(device, bytes: usize, buffer: *mut u64, pointer: *mut *mut u8) {
+        let (id, memory) = device.alloc_mapped(bytes)?.map_or((0, std::ptr::null_mut()), |(id, memory)| (id.0, memory));
+        (*buffer, *pointer) = (id, memory);
     }
     publish(device, shared: u64) { device.publish(BufferId(shared))? }
     queue(device, urgent: u32, queue: *mut u64) { *queue = device.queue(urgent != 0)?.0 }

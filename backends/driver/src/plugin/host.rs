@@ -1,6 +1,6 @@
 //! The host's side: a plugin's file as a [`Driver`].
 
-use super::abi::{self, Bytes, Cost, Entries, Examine, Info, Query, Table, Why};
+use super::abi::{self, AllocMapped, Bytes, Cost, Entries, Examine, Info, Query, Table, Why};
 use super::checked::{self, Callback, Violation};
 use super::device::PluginDevice;
 use super::info::{from_abi, quirks_to_abi};
@@ -28,6 +28,7 @@ pub struct Plugin {
 pub(super) struct Opened {
     pub entries: Entries,
     examine: Option<Examine>,
+    pub alloc_mapped: Option<AllocMapped>,
     driver: *const c_void,
     /// The entry `publish` does something.
     pub publish: bool,
@@ -136,6 +137,7 @@ fn open(path: &Path, name: &'static str) -> Result<Opened> {
     Ok(Opened {
         entries,
         examine: table.examine,
+        alloc_mapped: table.alloc_mapped,
         driver: table.driver,
         publish: table.features & abi::PUBLISH != 0,
         name,

@@ -1,11 +1,12 @@
-//! Fetching pieces of VM memory and output: the device packs them, and one transfer reads the pack.
+//! Fetching pieces of VM memory and output: the device packs them, and one transfer reads the pack. A small pack it makes in
+//! mapped memory, where it has that, and no transfer is needed.
 
 use super::spread::spread;
 use super::staging::lasted;
 use crate::Result;
 use std::sync::Arc;
 use std::time::Duration;
-use vectorvisor_driver::{Buffer, BufferId, Device, DeviceKind, Event, KernelId, Pinned, Queue};
+use vectorvisor_driver::{Buffer, BufferId, Device, DeviceKind, Event, KernelId, Mapped, Pinned, Queue};
 use vectorvisor_translate::abi::{ARGS, Area, Arg, Segment};
 
 /// Bytes that one thread copies at most, so that a long piece is shared among threads: where neighbouring VMs lie
@@ -15,6 +16,8 @@ const SEGMENT: u64 = 4096;
 const APART: u64 = 128;
 /// The most that is packed at once; more goes in several rounds.
 const PACK: u64 = 32 << 20;
+/// Most bytes of a small pack, and of its segments.
+const SMALL: (usize, usize) = (256 << 10, 128 << 10);
 /// What there is room for at first: bytes in all, and bytes and pieces of each VM.
 const LEAST: u64 = 64 << 10;
 const USUAL_BYTES: u64 = 64 << 10;
@@ -90,8 +93,22 @@ pub struct Gather {
     segments_host: Pinned,
     pack: Buffer,
     pack_host: Pinned,
+    /// The same of small packs.
+    small: Option<Small>,
     /// Time of transfers that have ended, until it is taken.
     pub transfers: Duration,
+}
+
+struct Small {
+    segments: Mapped,
+    pack: Mapped,
+}
+
+impl Small {
+    fn new(device: &Arc<dyn Device>) -> Result<Option<Self>> {
+        let Some(pack) = Mapped::new(device, SMALL.0)? else { return Ok(None) };
+        Ok(Mapped::new(device, SMALL.1)?.map(|segments| Self { segments, pack }))
+    }
 }
 
 impl Gather {
@@ -106,13 +123,15 @@ impl Gather {
             segments_host: Pinned::new(device, segments)?,
             pack: Buffer::new(device, bytes as u64)?,
             pack_host: Pinned::new(device, bytes)?,
+            small: Small::new(device)?,
             transfers: Duration::ZERO,
         })
     }
 
     /// Bytes of page-locked memory.
     pub fn pinned_bytes(&self) -> usize {
-        self.segments_host.len() + self.pack_host.len()
+        let small = self.small.as_ref().map_or(0, |small| small.segments.bytes() + small.pack.bytes());
+        self.segments_host.len() + self.pack_host.len() + small
     }
 
     /// Reads the first bytes of a buffer, while launches may go on.
@@ -135,14 +154,34 @@ impl Gather {
         if total == 0 {
             return Ok(fetched);
         }
+        let most = if interleaved || self.device.info().kind == DeviceKind::Cpu { SEGMENT } else { APART };
+        let mut rounds = Rounds { pieces, most, next: 0, done: 0 };
+        let (mut segments, mut spans) = (Vec::new(), Vec::new());
+        let some = total / most + pieces.len() as u64 + u64::from(lanes);
+        if let Some(small) = &self.small
+            && total <= SMALL.0 as u64
+            && some * Segment::BYTES as u64 <= SMALL.1 as u64
+        {
+            rounds.round(total, &mut segments, &mut spans);
+            let tiles = segments.len().div_ceil(lanes as usize);
+            segments.resize(tiles * lanes as usize, Segment::NONE);
+            for (n, word) in segments.iter().flat_map(Segment::words).enumerate() {
+                small.segments.store(n, word);
+            }
+            args[Arg::Input as usize] = Some(small.segments.id());
+            args[Arg::Pack as usize] = Some(small.pack.id());
+            self.queue.launch(kernel, &args, tiles as u32, lanes)?;
+            self.queue.finish()?;
+            for span in spans {
+                small.pack.read(span.at, span.bytes, &mut fetched[span.piece]);
+            }
+            return Ok(fetched);
+        }
         let capacity = total.min(PACK).next_power_of_two();
         if self.pack.bytes() < capacity {
             self.pack_host = Pinned::new(&self.device, capacity as usize)?;
             self.pack = Buffer::new(&self.device, capacity)?;
         }
-        let most = if interleaved || self.device.info().kind == DeviceKind::Cpu { SEGMENT } else { APART };
-        let mut rounds = Rounds { pieces, most, next: 0, done: 0 };
-        let (mut segments, mut spans) = (Vec::new(), Vec::new());
         loop {
             let packed = rounds.round(self.pack.bytes(), &mut segments, &mut spans) as usize;
             if segments.is_empty() {

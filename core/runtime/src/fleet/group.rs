@@ -8,7 +8,7 @@ use super::now;
 use super::sizes::{APART, Limits, MAX_OUT};
 use super::staging::{Staging, lasted, padded};
 use super::timekeeper::Timekeeper;
-use super::words::Words;
+use super::words::{Words, goes_on};
 use crate::{DeviceKind, Error, Program, Result, Visits};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,8 +27,11 @@ const LONGEST: u64 = 1 << 62;
 const ASKS: u32 = 4;
 const PAUSE: (Duration, Duration) = (Duration::from_micros(10), Duration::from_micros(500));
 /// How long a launch goes on before VMs that have ended are settled without waiting for the others, and the least time
-/// between two looks, which is a quarter of what the launch has taken so far.
-const EARLY: Duration = Duration::from_millis(1);
+/// between two looks, which is a quarter of what the launch has taken so far: where the host sees the words, and where it
+/// has to copy them. (On a processor settling takes it from the VMs.)
+const EARLY: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(1));
+/// The driver is asked so often about a launch of which the host sees which VMs have ended: it may have failed.
+const FAILED: Duration = Duration::from_millis(2);
 /// How much longer than twice the time of most of its VMs a launch goes on before another group takes the next inputs.
 const LINGER: Duration = Duration::from_millis(20);
 /// Most bytes of the points' counters that are sent or fetched at once, unless a VM has more.
@@ -122,6 +125,8 @@ pub struct Group {
     with_output: usize,
     words_device: Buffer,
     pub words: Words,
+    /// The present or last launch has its words in mapped memory.
+    near: bool,
     input: Buffer,
     /// Bytes of `input` in use.
     input_used: u64,
@@ -158,8 +163,9 @@ pub struct Group {
     /// They run again: in warps of their own (`true`), or with more room.
     pub reruns: Option<bool>,
     begun: Instant,
-    /// When it is worth while to ask whether it has ended.
+    /// When it is worth while to ask whether it has ended, and then also the driver.
     ask: Instant,
+    ask_driver: Instant,
     /// When to look for VMs that have ended before the launch has, on a device where the host can.
     look: Option<Instant>,
     /// After what time no more than half of the VMs were left.
@@ -184,7 +190,7 @@ impl Group {
         let plan = &common.program.meta().plan;
         let vms = vms as usize;
         let early = sees_early(&device.info().language);
-        let words = Words::new(device, vms, early)?;
+        let words = Words::new(device, vms, plan.lanes as usize, early)?;
         let words_device = Buffer::new(device, 8 * u64::from(plan.words) * vms as u64)?;
         let stop = Arc::new(HostVisible::new(device)?);
         let kept = matches!(common.limit, Limit::Time(_)) && !device.info().timer;
@@ -203,6 +209,7 @@ impl Group {
             with_output: 0,
             words_device,
             words,
+            near: false,
             input: Buffer::new(device, INPUT as u64 + SLACK)?,
             input_used: 0,
             output: None,
@@ -227,6 +234,7 @@ impl Group {
             reruns: None,
             begun: Instant::now(),
             ask: Instant::now(),
+            ask_driver: Instant::now(),
             look: None,
             few: None,
             sent: None,
@@ -243,7 +251,7 @@ impl Group {
 
     fn par(&self, common: &Common) -> [u64; Par::COUNT] {
         let mut par = [0; Par::COUNT];
-        par[Par::Vms as usize] = self.vms as u64;
+        par[Par::Vms as usize] = self.near().map_or(self.vms, |(vms, _)| vms) as u64;
         debug_assert!(self.quota.output.is_multiple_of(64), "a processor would not notice");
         par[Par::OutCapacity as usize] = self.quota.output;
         par[Par::Segments as usize] = u32::MAX.into();
@@ -275,6 +283,11 @@ impl Group {
     /// Where the results of an entry lie in a VM's region.
     pub fn results_at(&self, common: &Common) -> u64 {
         common.program.meta().plan.frames_at(self.quota.memory) + 8
+    }
+
+    /// Of mapped memory, if the present or last launch has its words there: for how many VMs, and what kernels know it by.
+    fn near(&self) -> Option<(usize, BufferId)> {
+        self.words.near().filter(|_| self.near)
     }
 
     /// Tells the device the parameters; needed after a change of the image.
@@ -466,8 +479,10 @@ impl Group {
         let alone = self.launched.iter().any(|&vm| self.slots[vm as usize].as_ref().is_some_and(|slot| slot.job.solo));
         let warps = if self.warps == 0 { free } else { self.warps.min(free) };
         let width = if alone { 1 } else { common.width(last + 1, warps, first) };
-        if (width, limit) != (self.width, self.limit) {
-            (self.width, self.limit) = (width, limit);
+        let profile = common.program.options().profile;
+        let near = !profile && self.words.near().is_some_and(|(vms, _)| (last as usize) < vms);
+        if (width, limit, near) != (self.width, self.limit, self.near) {
+            (self.width, self.limit, self.near) = (width, limit, near);
             self.write_par(common)?;
         }
         for &vm in &self.launched {
@@ -477,7 +492,9 @@ impl Group {
             }
         }
         let reset = self.launched.iter().any(|&vm| self.words.get(Word::Reset, vm as usize) != 0);
-        let profile = common.program.options().profile;
+        if near {
+            self.words.lend(&self.launched);
+        }
         if profile {
             self.words.clear(Word::Visits);
             self.words.clear(Word::WarpVisits);
@@ -489,6 +506,7 @@ impl Group {
         self.program = common.program.clone();
         (self.began_with, self.outgrew, self.begun) = (self.launched.clone(), 0, Instant::now());
         self.ask = self.begun;
+        self.ask_driver = self.begun + if self.sees_near() { FAILED } else { Duration::ZERO };
         self.few = None;
         self.note_few();
         if let Some(timekeeper) = &self.timekeeper {
@@ -498,16 +516,21 @@ impl Group {
         // while `in_flight` is set, and so does `drop`. Before that code touches them only after `look` has found VMs that
         // have ended: then they were sent, and what comes goes to another buffer, `arriving`.
         unsafe {
-            let sent = self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
-            self.sent = Some(sent);
+            if !near {
+                let sent = self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
+                self.sent = Some(sent);
+            }
             if sees_early(&self.device.info().language) {
-                self.look = self.begun.checked_add(EARLY);
+                self.look = self.begun.checked_add(self.early());
             }
             if reset {
                 let tiles = if common.program.meta().resets_together { last + 1 } else { last / self.lanes + 1 };
                 self.queue.launch(kernels.reset, &args, tiles, self.lanes)?;
             }
             self.run = Some(self.queue.launch(kernels.run, &args, last / width + 1, self.lanes)?);
+            if near {
+                return Ok(());
+            }
             let bytes = self.words.changed_bytes(profile);
             self.received = Some(self.queue.read_async(&self.words_device, 0, self.words.arriving(), bytes)?);
         }
@@ -538,13 +561,29 @@ impl Group {
     pub fn ended(&mut self) -> std::result::Result<(), Instant> {
         let now = Instant::now();
         if now >= self.ask {
-            // What went wrong `finish` tells.
-            if self.run.as_ref().is_none_or(|event| event.reached().unwrap_or(true)) {
+            if self.sees_near() && !self.words.any_goes_on(&self.launched) {
                 return Ok(());
+            }
+            // What went wrong `finish` tells.
+            if now >= self.ask_driver && self.run.as_ref().is_none_or(|event| event.reached().unwrap_or(true)) {
+                return Ok(());
+            }
+            if self.sees_near() && now >= self.ask_driver {
+                self.ask_driver = now + FAILED;
             }
             self.ask = now + ((now - self.begun) / ASKS).clamp(PAUSE.0, PAUSE.1);
         }
         Err(self.ask)
+    }
+
+    /// Whether the host sees without the driver which VMs of the present or last launch have ended.
+    fn sees_near(&self) -> bool {
+        self.near && sees_early(&self.device.info().language)
+    }
+
+    /// How long it goes on before VMs that have ended are settled early.
+    fn early(&self) -> Duration {
+        if self.sees_near() && self.device.info().kind != DeviceKind::Cpu { EARLY.0 } else { EARLY.1 }
     }
 
     /// Whether the host can look for VMs that have ended while others go on.
@@ -590,27 +629,35 @@ impl Group {
 
     /// Looks for VMs of `launched` that have ended while others go on, and takes their words.
     pub fn look(&mut self, gather: &Gather) -> Result<Vec<u32>> {
-        self.look = Instant::now().checked_add((self.begun.elapsed() / 4).max(EARLY));
+        self.look = Instant::now().checked_add((self.begun.elapsed() / 4).max(self.early()));
+        if self.near {
+            let ended = self.words.ended_near(&self.launched);
+            self.words.take_near(&ended);
+            self.forget_reset(&ended);
+            return Ok(ended);
+        }
         if !self.sent.as_ref().is_some_and(|sent| sent.reached().unwrap_or(false)) {
             return Ok(Vec::new());
         }
         let profile = self.program.options().profile;
         let mut rows = vec![0; self.vms * 8];
         gather.read(&self.words_device, &mut rows)?;
-        let goes_on =
-            |word: &[u8; 8]| matches!(Status::of(u64::from_le_bytes(*word)), Some(Status::Start | Status::Run));
         let words = rows.as_chunks::<8>().0;
-        let ended: Vec<u32> = self.launched.iter().copied().filter(|vm| !goes_on(&words[*vm as usize])).collect();
+        let word = |vm: &u32| u64::from_le_bytes(words[*vm as usize]);
+        let ended: Vec<u32> = self.launched.iter().copied().filter(|vm| !goes_on(word(vm))).collect();
         if !ended.is_empty() {
             // Read after the status, the others are those of the end.
             rows.resize(self.words.changed_bytes(profile), 0);
             gather.read(&self.words_device, &mut rows)?;
             self.words.take(&ended, &rows);
-            for &vm in &ended {
-                self.words.set(Word::Reset, vm as usize, 0);
-            }
+            self.forget_reset(&ended);
         }
         Ok(ended)
+    }
+
+    /// The memory of these VMs was restored.
+    fn forget_reset(&mut self, vms: &[u32]) {
+        vms.iter().for_each(|vm| self.words.set(Word::Reset, *vm as usize, 0));
     }
 
     /// Counts the visits of VMs that have come back.
@@ -665,7 +712,11 @@ impl Group {
         if ended.is_ok() {
             self.transfers += transfers.iter().flatten().map(lasted).sum::<Duration>();
             let profile = self.program.options().profile;
-            self.words.arrived(&self.launched, profile);
+            if self.near {
+                self.words.take_near(&self.launched);
+            } else {
+                self.words.arrived(&self.launched, profile);
+            }
             if profile {
                 let launched = std::mem::take(&mut self.launched);
                 self.count_visits(launched.iter().copied());
@@ -673,9 +724,9 @@ impl Group {
             }
         }
         // Others, which wait for a launch of their own, may lie in tiles that this one did not reach.
-        for &vm in &self.launched {
-            self.words.set(Word::Reset, vm as usize, 0);
-        }
+        let launched = std::mem::take(&mut self.launched);
+        self.forget_reset(&launched);
+        self.launched = launched;
         // A driver may be unable to measure the kernel's time.
         let times = self.run.take().and_then(|event| event.times().ok());
         ended?;
@@ -739,7 +790,7 @@ impl Group {
         };
         let mut args = [None; ARGS];
         args[Arg::Memory as usize] = Some(memory.id());
-        args[Arg::Words as usize] = Some(self.words_device.id());
+        args[Arg::Words as usize] = Some(self.near().map_or(self.words_device.id(), |(_, id)| id));
         args[Arg::Input as usize] = Some(self.input.id());
         args[Arg::Output as usize] = Some(output.id());
         args[Arg::Image as usize] = Some(common.image.buffer.id());

@@ -169,6 +169,9 @@ impl Device for ChangedDevice {
     fn alloc_shared(&self, bytes: usize) -> Result<(BufferId, *mut u8)> {
         self.inner.alloc_shared(bytes)
     }
+    fn alloc_mapped(&self, bytes: usize) -> Result<Option<(BufferId, *mut u8)>> {
+        self.inner.alloc_mapped(bytes)
+    }
     fn queue(&self, urgent: bool) -> Result<QueueId> {
         self.inner.queue(urgent)
     }
