@@ -130,12 +130,11 @@ pub fn live_shared(fixture: &Fixture) -> Outcome {
 
 /// Launches and the host see what the other stored, between launches that use other memory.
 pub fn mapped(fixture: &Fixture) -> Outcome {
-    let count = 1 << 10;
+    let (kernel, count) = (fixture.kernel("advance")?, 1 << 10);
     let Some(words) = Mapped::new(&fixture.device, count * 8)? else { return Ok(()) };
     let mut bytes = Vec::new();
     words.read(0, count * 8, &mut bytes);
     ensure!(bytes.iter().all(|byte| *byte == 0), "mapped memory is not zeroed");
-    let kernel = fixture.kernel("advance")?;
     let there = fixture.words(&vec![0; count * 2])?;
     for round in 0..20 {
         for n in 0..count {

@@ -576,9 +576,10 @@ impl Group {
         Err(self.ask)
     }
 
-    /// Whether the host sees without the driver which VMs of the present or last launch have ended.
+    /// Whether the host sees without the driver which VMs of the present or last launch have ended. (Those of a program
+    /// whose functions are all framed stop for the next launch and say that they go on.)
     fn sees_near(&self) -> bool {
-        self.near && sees_early(&self.device.info().language)
+        self.near && sees_early(&self.device.info().language) && !self.program.options().force_framed
     }
 
     /// How long it goes on before VMs that have ended are settled early.
