@@ -163,7 +163,7 @@ pub struct Group {
     /// They run again: in warps of their own (`true`), or with more room.
     pub reruns: Option<bool>,
     begun: Instant,
-    /// When it is worth while to ask whether it has ended, and then also the driver.
+    /// When it is worth while to look whether it has ended, and from when on the driver is asked, too.
     ask: Instant,
     ask_driver: Instant,
     /// When to look for VMs that have ended before the launch has, on a device where the host can.
@@ -514,7 +514,7 @@ impl Group {
         }
         // SAFETY: no transfer uses `words` any more after `finish`, which every path out of here reaches: the owner calls it
         // while `in_flight` is set, and so does `drop`. Before that code touches them only after `look` has found VMs that
-        // have ended: then they were sent, and what comes goes to another buffer, `arriving`.
+        // have ended: then they were sent, and what comes goes to another buffer, `arriving`. Mapped memory is used by atomics.
         unsafe {
             if !near {
                 let sent = self.queue.write_async(&self.words_device, 0, &self.words.pinned, self.words.bytes())?;
