@@ -541,6 +541,10 @@ pub struct ServeArgs {
     /// every three cores of each, unless --vms says how many VMs it has; else 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub fleets: Option<u32>,
+    /// Threads that read requests and write answers, beside those of fleets [default: one for every two cores, and at least
+    /// two].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
     /// While all devices are busy, a request waits so long for others that share its launch. While one is idle none
     /// waits.
     #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = parse_duration)]
