@@ -21,6 +21,7 @@ mod metrics;
 mod page;
 mod queue;
 mod sending;
+mod threads;
 mod tls;
 mod window;
 mod worker;
@@ -55,6 +56,8 @@ pub struct Options {
     /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked
     /// by any method.
     pub cgi: bool,
+    /// Threads that read requests and write answers; by itself one for every two cores, and at least two.
+    pub threads: usize,
     /// Programs are autotuned with their first requests, if those are about the same work ([`vectorvisor::Tuner`]).
     pub autotune: bool,
     /// Where the parts of requests are recorded: reading the body, waiting for a VM, running, writing the answer. Those
@@ -71,6 +74,7 @@ impl Default for Options {
             content_type: "application/octet-stream".into(),
             tls: None,
             cgi: false,
+            threads: threads::usual(),
             autotune: false,
             trace: None,
         }
@@ -263,7 +267,7 @@ impl Server {
     /// Serves until `stop`, and then answers what was accepted, however long that takes.
     ///
     /// # Errors
-    /// [`Error::Device`], if a device failed and does not come back.
+    /// [`Error::Device`], if a device failed and does not come back, and [`Error::Thread`].
     pub async fn serve(self, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let (broken, server) = (self.broken.clone(), Arc::new(self));
         let stop = async {
@@ -272,12 +276,13 @@ impl Server {
                 () = broken.1.notified() => {}
             }
         };
-        http::serve(server.clone(), listener, stop).await;
+        let served = http::serve(server.clone(), listener, stop).await;
         // What clients that have gone left behind may run on; then the threads end.
         let ended = tokio::task::spawn_blocking(move || drop(server)).await;
         if let Err(error) = ended {
             tracing::error!(%error, "a thread panicked");
         }
+        served?;
         let broken = broken.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         broken.map_or(Ok(()), |name| Err(Error::Device(name)))
     }
