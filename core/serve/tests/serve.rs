@@ -161,6 +161,14 @@ fn a_batch_is_many_runs() {
             }
             assert_eq!(indexes, (0..5000).collect::<Vec<_>>());
         }
+        // So large that it is taken apart in a thread of its own.
+        let line = |n: usize| format!("{n}{}", ".".repeat(1000));
+        let lines: String = (0..5000).map(|n| line(n) + "\n").collect();
+        let (_, text) = server.post_as("application/x-ndjson", "/batch", lines).await;
+        for (n, answer) in text.lines().enumerate() {
+            assert!(answer.contains(&line(n)), "{n}: {answer}");
+        }
+        assert_eq!(text.lines().count(), 5000);
         let (_, text) = server.post_as("application/x-ndjson", "/batch", "{\"stdin\":\"u\",\"id\":9}\nok\n").await;
         let first = text.lines().next().unwrap_or_default();
         assert!(first.contains(r#""id":9"#) && first.contains("unreachable"), "{text}");
