@@ -4,7 +4,8 @@
 //! [`Stmt::Check`] and accesses at constant offsets from its result, which a kernel compiler folds into the
 //! instructions. A check covers the accesses that surely follow it: one behind a branch or a call gets its own.
 //! Addresses `a + 4` and `a + 8` are neighbours too: the check begins at the lowest, so if that is in memory, none of
-//! the others has wrapped around. In `exact` mode each access is tested by itself, so this pass is not run.
+//! the others has wrapped around; and a variable that was set to `a + 4` is taken for that, as long as neither changes:
+//! what a function has on its stack lies at such addresses, also behind references that it gives to inlined ones. In `exact` mode each access is tested by itself, so this pass is not run.
 
 use super::facts::Facts;
 use crate::abi::TrapKind;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 pub const WINDOW: u64 = 256;
 /// Checks and loads remembered at a time, so that the pass stays linear.
 const REMEMBERED: usize = 32;
+const SUMS: usize = 128;
 /// Statements that are searched for accesses which a new check can cover, for the same reason.
 const AHEAD: usize = 256;
 /// Bytes of a word: what is aligned to less may be bytes, of which a program tests whether it can take them by words.
@@ -52,6 +54,8 @@ struct Pass<'a> {
 struct Seen {
     checks: Vec<Checked>,
     loads: Vec<Loaded>,
+    /// What variables are: others plus constants.
+    sums: Vec<(Var, Base)>,
 }
 
 /// An address that was checked: the bytes from `low` to `high` above `var + residue` are in memory.
@@ -137,7 +141,7 @@ impl Pass<'_> {
         while let Some(mut stmt) = rest.next() {
             if let Some((mem, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
                 let (addr, offset) = (mem.addr, mem.offset);
-                let mut place = self.base(addr);
+                let mut place = self.base(addr, seen);
                 place.plus = place.plus.wrapping_add(offset);
                 let end = u64::from(offset) + u64::from(bytes);
                 if end > self.memory.limit {
@@ -194,16 +198,8 @@ impl Pass<'_> {
         }
     }
 
-    fn base(&self, addr: ExprId) -> Base {
-        let constant = |e| if let Expr::Const(_, n) = self.body.expr(e) { Some(n as u32) } else { None };
-        if let Expr::Binary(BinOp::I32Add, a, b) = self.body.expr(addr) {
-            for (root, plus) in [(a, constant(b)), (b, constant(a))] {
-                if let Some(plus) = plus {
-                    return Base { root, plus };
-                }
-            }
-        }
-        Base { root: addr, plus: 0 }
+    fn base(&self, addr: ExprId, seen: &Seen) -> Base {
+        seen.resolved(self.body, Base::of(self.body, addr))
     }
 
     /// How many bytes an address lies above another one that is known to differ from it by a constant.
@@ -247,7 +243,7 @@ impl Pass<'_> {
             mem.checked = true;
             return;
         }
-        let own = self.base(mem.addr);
+        let own = self.base(mem.addr, seen);
         let old = seen.checks.iter().rev().find(|c| {
             let low = self.above(own, c.base).and_then(|n| Some(u64::from(mem.offset) + u64::try_from(n).ok()?));
             low.is_some_and(|low| c.low <= low && low + u64::from(bytes) <= c.high) && c.align.bytes >= wanted
@@ -263,30 +259,33 @@ impl Pass<'_> {
         let mut sure = None;
         if self.options.has(Opt::MergeChecks) {
             let mut reads = BTreeSet::new();
-            self.body.reads(mem.addr, &mut |v| _ = reads.insert(v));
+            self.body.reads(own.root, &mut |v| _ = reads.insert(v));
             let mut window = Window { base, low, high, align, bounded };
+            let mut then = seen.clone_sums();
             for stmt in rest.iter().take(AHEAD) {
                 if let Some((other, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
-                    self.widen(&mut window, other, bytes, true);
+                    self.widen(&mut window, other, bytes, true, &then);
                 }
                 if !plain(stmt) || stmt.sets().iter().any(|v| reads.contains(v)) {
                     break;
                 }
+                then.sums_after(self.body, stmt);
             }
             let surely = window;
             if self.wide() && !window.bounded && !self.varies(&reads) {
-                self.may_follow(rest, &reads, &mut window, &mut { AHEAD });
+                self.may_follow(rest, &reads, &mut window, &mut { AHEAD }, &mut seen.clone_sums());
                 let down = u64::from(surely.base.plus.wrapping_sub(window.base.plus));
                 let whole = (window.low, window.high) == (surely.low + down, surely.high + down);
                 sure = (!whole).then_some((surely.low + down, surely.high - surely.low));
             }
             Window { base, low, high, align, bounded } = window;
         }
-        let addr = if base.plus == own.plus {
+        let addr = if base.plus == own.plus && Base::of(self.body, mem.addr).root == own.root {
             mem.addr
         } else {
+            let root = if let root @ Expr::Var(_) = self.body.expr(own.root) { self.body.add(root) } else { own.root };
             let plus = self.body.add(Expr::Const(ValType::I32, base.plus.into()));
-            self.body.add(Expr::Binary(BinOp::I32Add, own.root, plus))
+            self.body.add(Expr::Binary(BinOp::I32Add, root, plus))
         };
         let var = self.body.var(ValType::I32);
         let check = Checked { base, var, low, high, align };
@@ -312,8 +311,8 @@ impl Pass<'_> {
 
     /// Makes a window cover an access off the same address as well, if it then is not too large. If the access is not
     /// sure, only an address that is one of words already is taken to be aligned for it.
-    fn widen(&self, window: &mut Window, mem: &Access, bytes: u32, sure: bool) {
-        let Some(up) = self.above(self.base(mem.addr), window.base) else { return };
+    fn widen(&self, window: &mut Window, mem: &Access, bytes: u32, sure: bool, then: &Seen) {
+        let Some(up) = self.above(self.base(mem.addr, then), window.base) else { return };
         let (down, up) = (up.min(0).unsigned_abs(), up.max(0) as u32);
         let from = u64::from(mem.offset) + u64::from(up);
         let low = (window.low + u64::from(down)).min(from);
@@ -333,14 +332,22 @@ impl Pass<'_> {
 
     /// Makes a window cover the accesses that may follow, as long as the address stays the same; looks at so many
     /// statements. Whether it got to the end.
-    fn may_follow(&self, stmts: &[Stmt], reads: &BTreeSet<Var>, window: &mut Window, left: &mut usize) -> bool {
+    fn may_follow(
+        &self,
+        stmts: &[Stmt],
+        reads: &BTreeSet<Var>,
+        window: &mut Window,
+        left: &mut usize,
+        then: &mut Seen,
+    ) -> bool {
         stmts.iter().all(|stmt| {
             let Some(less) = left.checked_sub(1) else { return false };
             *left = less;
             if let Some((mem, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
-                self.widen(window, mem, bytes, false);
+                self.widen(window, mem, bytes, false, then);
             }
-            stmt.children().into_iter().all(|child| self.may_follow(child, reads, window, left))
+            then.sums_after(self.body, stmt);
+            stmt.children().into_iter().all(|child| self.may_follow(child, reads, window, left, then))
                 && !stmt.sets().iter().any(|var| reads.contains(var))
         })
     }
@@ -381,9 +388,66 @@ impl Pass<'_> {
     }
 }
 
+impl Base {
+    fn of(body: &Body, addr: ExprId) -> Self {
+        let constant = |e| if let Expr::Const(_, n) = body.expr(e) { Some(n as u32) } else { None };
+        let (mut root, mut plus) = (addr, 0u32);
+        loop {
+            let (next, more) = match body.expr(root) {
+                Expr::Binary(BinOp::I32Add, a, b) => match (constant(a), constant(b)) {
+                    (_, Some(more)) => (a, more),
+                    (Some(more), None) => (b, more),
+                    (None, None) => break,
+                },
+                Expr::Binary(BinOp::I32Sub, a, b) => match constant(b) {
+                    Some(less) => (a, less.wrapping_neg()),
+                    None => break,
+                },
+                _ => break,
+            };
+            (root, plus) = (next, plus.wrapping_add(more));
+        }
+        Self { root, plus }
+    }
+}
+
 impl Seen {
+    /// Only [`Self::sums`].
+    fn clone_sums(&self) -> Self {
+        Self { sums: self.sums.clone(), ..Self::default() }
+    }
+
+    /// An address off a variable, by what that is.
+    fn resolved(&self, body: &Body, base: Base) -> Base {
+        let Expr::Var(var) = body.expr(base.root) else { return base };
+        let sum = self.sums.iter().find(|(v, _)| *v == var);
+        sum.map_or(base, |(_, sum)| Base { root: sum.root, plus: sum.plus.wrapping_add(base.plus) })
+    }
+
+    /// Updates [`Self::sums`] after a statement.
+    fn sums_after(&mut self, body: &Body, stmt: &Stmt) {
+        let sets = BTreeSet::from_iter(stmt.sets());
+        if sets.is_empty() {
+            return;
+        }
+        let new = match stmt {
+            Stmt::Set { var, value } if body.vars[var.0 as usize] == ValType::I32 => {
+                let base = self.resolved(body, Base::of(body, *value));
+                let other = matches!(body.expr(base.root), Expr::Var(other) if other != *var);
+                other.then_some((*var, base))
+            }
+            _ => None,
+        };
+        self.sums.retain(|(var, sum)| !sets.contains(var) && !reads_any(body, sum.root, &sets));
+        if self.sums.len() == SUMS {
+            self.sums.remove(0);
+        }
+        self.sums.extend(new);
+    }
+
     /// Forgets what depends on variables that get new values.
     fn forget(&mut self, body: &Body, vars: &BTreeSet<Var>) {
+        self.sums.retain(|(var, sum)| !vars.contains(var) && !reads_any(body, sum.root, vars));
         self.checks.retain(|c| !reads_any(body, c.base.root, vars));
         self.loads.retain(|l| !vars.contains(&l.var) && !reads_any(body, l.place.root, vars));
     }
@@ -393,6 +457,7 @@ impl Seen {
         if !plain(stmt) {
             self.loads.clear();
         }
+        self.sums_after(body, stmt);
         let sets: BTreeSet<Var> = stmt.sets().into_iter().collect();
         if sets.is_empty() {
             return;

@@ -2,15 +2,18 @@
 //! between stores cost the latency of the memory each, and loads next to each other cost it once.
 //!
 //! A load moves up over the stores in front of it, in straight-line code. A store off another base may turn out to
-//! alias the load: that is tested once for each pair of bases, and then the load is repeated where it stood. Compilers
-//! do not do this: they cannot tell the addresses apart, nor know that a speculative load is harmless.
+//! alias the load: if the bases do not differ by a constant, that is tested once for each pair of them, and then the load
+//! is repeated where it stood. Compilers do not do this: they cannot tell the addresses apart, nor know that a
+//! speculative load is harmless.
 
 use crate::ValType;
 use crate::ir::{BinOp, Body, Expr, ExprId, Stmt, Var, walk};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// How far a load moves, in statements. Bounds the time of the pass, and the registers that hold loaded values.
 const REACH: usize = 96;
+/// In deeper nests nothing is known of what statements inside set, so that they are not walked once for each level.
+const DEEP: usize = 256;
 
 /// Moves the loads of a body whose accesses were checked.
 pub fn run(body: &mut Body) {
@@ -24,7 +27,7 @@ pub fn run(body: &mut Body) {
             }
         });
     }
-    let mut pass = Pass { body, windows };
+    let mut pass = Pass { body, windows, places: HashMap::new(), versions: HashMap::new(), epoch: 0, depth: 0 };
     for list in &mut lists {
         pass.list(list);
     }
@@ -35,6 +38,22 @@ struct Pass<'a> {
     body: &'a mut Body,
     /// What a checked address covers: bytes above it.
     windows: HashMap<Var, (u32, u32)>,
+    /// What checked addresses are.
+    places: HashMap<Var, Place>,
+    /// Numbers of the values that variables have now, where they are not those of the epoch's begin.
+    versions: HashMap<Var, u32>,
+    /// Another one: nothing is known of any variable.
+    epoch: u32,
+    depth: usize,
+}
+
+/// A variable's value plus a constant.
+#[derive(Clone, Copy)]
+struct Place {
+    root: Var,
+    /// Of the variable, in an epoch.
+    version: (u32, u32),
+    plus: u32,
 }
 
 /// Two checked addresses, and the variable that is nonzero if what they cover overlaps.
@@ -50,9 +69,8 @@ impl Pass<'_> {
         // Where the present straight-line code begins, and the overlaps that were tested in it.
         let (mut begin, mut known) = (0, Vec::new());
         for mut stmt in std::mem::take(stmts) {
-            for child in stmt.children_mut() {
-                self.list(child);
-            }
+            self.inside(&mut stmt);
+            self.passed(&stmt);
             if !stmt.straight() {
                 done.push(stmt);
                 (begin, known) = (done.len(), Vec::new());
@@ -64,6 +82,60 @@ impl Pass<'_> {
             }
         }
         *stmts = done;
+    }
+
+    /// Rewrites the statements inside a statement.
+    fn inside(&mut self, stmt: &mut Stmt) {
+        if stmt.children().is_empty() {
+            return;
+        }
+        let mut sets = BTreeSet::new();
+        if self.depth < DEEP {
+            stmt.children().into_iter().for_each(|child| walk(child, &mut |s| sets.extend(s.sets())));
+        }
+        if matches!(stmt, Stmt::Loop { .. }) {
+            self.change(&sets);
+        }
+        self.depth += 1;
+        stmt.children_mut().into_iter().for_each(|child| self.list(child));
+        self.depth -= 1;
+        self.change(&sets);
+    }
+
+    /// Variables get other values.
+    fn change(&mut self, vars: &BTreeSet<Var>) {
+        if self.depth >= DEEP {
+            self.epoch += 1;
+        }
+        for var in vars {
+            *self.versions.entry(*var).or_default() += 1;
+        }
+    }
+
+    /// A statement is passed: notes what checked addresses are, and what changes.
+    fn passed(&mut self, stmt: &Stmt) {
+        if let Stmt::Check { var, addr, residue, .. } = stmt {
+            let sum = match self.body.expr(*addr) {
+                Expr::Binary(BinOp::I32Add, a, b) => match (self.body.expr(a), self.body.expr(b)) {
+                    (Expr::Var(root), Expr::Const(_, plus)) => Some((root, plus as u32)),
+                    _ => None,
+                },
+                Expr::Var(root) => Some((root, 0)),
+                _ => None,
+            };
+            if let Some((root, plus)) = sum {
+                let version = (self.epoch, self.versions.get(&root).copied().unwrap_or_default());
+                self.places.insert(*var, Place { root, version, plus: plus.wrapping_sub(*residue) });
+            }
+        }
+        self.change(&stmt.sets().into_iter().collect());
+    }
+
+    /// How many bytes one checked address lies above another one, modulo 2^32, if that is known.
+    fn above(&self, one: Var, other: Var) -> Option<u32> {
+        let (one, other) = (self.places.get(&one)?, self.places.get(&other)?);
+        let same = one.root == other.root && one.version == other.version;
+        same.then(|| one.plus.wrapping_sub(other.plus))
     }
 
     /// How many statements a load can move up, and the bases of the stores on its way that may alias it. `None`: it has
@@ -84,11 +156,17 @@ impl Pass<'_> {
             }
             if let Stmt::Store { op, mem, .. } = other {
                 let Some(at) = self.base(mem.addr).filter(|at| self.windows.contains_key(at)) else { break };
-                let begin = u64::from(mem.offset);
-                if at != base && !stores.contains(&at) {
-                    stores.push(at);
-                } else if at == base && from < begin + u64::from(op.bytes()) && begin < to {
-                    break;
+                let bytes = u64::from(op.bytes());
+                match self.above(at, base).or((at == base).then_some(0)) {
+                    // Also where either wraps around.
+                    Some(above) => {
+                        let begin = above.wrapping_add(mem.offset).wrapping_sub(from as u32);
+                        if u64::from(begin) < to - from || u64::from(begin.wrapping_neg()) < bytes {
+                            break;
+                        }
+                    }
+                    None if !stores.contains(&at) => stores.push(at),
+                    None => {}
                 }
                 best = Some((steps + 1, stores.clone()));
             } else if let Some((most, _)) = &mut best {
