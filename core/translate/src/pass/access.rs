@@ -4,8 +4,9 @@
 //! [`Stmt::Check`] and accesses at constant offsets from its result, which a kernel compiler folds into the
 //! instructions. A check covers the accesses that surely follow it: one behind a branch or a call gets its own.
 //! Addresses `a + 4` and `a + 8` are neighbours too: the check begins at the lowest, so if that is in memory, none of
-//! the others has wrapped around; and a variable that was set to `a + 4` is taken for that, as long as neither changes:
-//! what a function has on its stack lies at such addresses, also behind references that it gives to inlined ones. In `exact` mode each access is tested by itself, so this pass is not run.
+//! the others has wrapped around. A variable that was set to `a + 4` is taken for that, as long as neither changes: what
+//! a function has on its stack lies at such addresses, also behind references that it gives to inlined ones. In `exact`
+//! mode each access is tested by itself, so this pass is not run.
 
 use super::facts::Facts;
 use crate::abi::TrapKind;
@@ -17,6 +18,7 @@ use std::collections::BTreeSet;
 pub const WINDOW: u64 = 256;
 /// Checks and loads remembered at a time, so that the pass stays linear.
 const REMEMBERED: usize = 32;
+/// Variables whose sums are remembered at a time.
 const SUMS: usize = 128;
 /// Statements that are searched for accesses which a new check can cover, for the same reason.
 const AHEAD: usize = 256;
@@ -54,9 +56,12 @@ struct Pass<'a> {
 struct Seen {
     checks: Vec<Checked>,
     loads: Vec<Loaded>,
-    /// What variables are: others plus constants.
-    sums: Vec<(Var, Base)>,
+    sums: Sums,
 }
+
+/// Variables that are others plus constants.
+#[derive(Clone, Default)]
+struct Sums(Vec<(Var, Base)>);
 
 /// An address that was checked: the bytes from `low` to `high` above `var + residue` are in memory.
 #[derive(Clone)]
@@ -141,7 +146,7 @@ impl Pass<'_> {
         while let Some(mut stmt) = rest.next() {
             if let Some((mem, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
                 let (addr, offset) = (mem.addr, mem.offset);
-                let mut place = self.base(addr, seen);
+                let mut place = seen.sums.base(self.body, addr);
                 place.plus = place.plus.wrapping_add(offset);
                 let end = u64::from(offset) + u64::from(bytes);
                 if end > self.memory.limit {
@@ -198,10 +203,6 @@ impl Pass<'_> {
         }
     }
 
-    fn base(&self, addr: ExprId, seen: &Seen) -> Base {
-        seen.resolved(self.body, Base::of(self.body, addr))
-    }
-
     /// How many bytes an address lies above another one that is known to differ from it by a constant.
     fn above(&self, addr: Base, other: Base) -> Option<i32> {
         self.body.same(addr.root, other.root).then(|| addr.plus.wrapping_sub(other.plus) as i32)
@@ -243,7 +244,7 @@ impl Pass<'_> {
             mem.checked = true;
             return;
         }
-        let own = self.base(mem.addr, seen);
+        let own = seen.sums.base(self.body, mem.addr);
         let old = seen.checks.iter().rev().find(|c| {
             let low = self.above(own, c.base).and_then(|n| Some(u64::from(mem.offset) + u64::try_from(n).ok()?));
             low.is_some_and(|low| c.low <= low && low + u64::from(bytes) <= c.high) && c.align.bytes >= wanted
@@ -261,19 +262,19 @@ impl Pass<'_> {
             let mut reads = BTreeSet::new();
             self.body.reads(own.root, &mut |v| _ = reads.insert(v));
             let mut window = Window { base, low, high, align, bounded };
-            let mut then = seen.clone_sums();
+            let mut sums = seen.sums.clone();
             for stmt in rest.iter().take(AHEAD) {
                 if let Some((other, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
-                    self.widen(&mut window, other, bytes, true, &then);
+                    self.widen(&mut window, other, bytes, true, &sums);
                 }
                 if !plain(stmt) || stmt.sets().iter().any(|v| reads.contains(v)) {
                     break;
                 }
-                then.sums_after(self.body, stmt);
+                sums.pass(self.body, stmt);
             }
             let surely = window;
             if self.wide() && !window.bounded && !self.varies(&reads) {
-                self.may_follow(rest, &reads, &mut window, &mut { AHEAD }, &mut seen.clone_sums());
+                self.may_follow(rest, &reads, &mut window, &mut { AHEAD }, &mut seen.sums.clone());
                 let down = u64::from(surely.base.plus.wrapping_sub(window.base.plus));
                 let whole = (window.low, window.high) == (surely.low + down, surely.high + down);
                 sure = (!whole).then_some((surely.low + down, surely.high - surely.low));
@@ -311,8 +312,8 @@ impl Pass<'_> {
 
     /// Makes a window cover an access off the same address as well, if it then is not too large. If the access is not
     /// sure, only an address that is one of words already is taken to be aligned for it.
-    fn widen(&self, window: &mut Window, mem: &Access, bytes: u32, sure: bool, then: &Seen) {
-        let Some(up) = self.above(self.base(mem.addr, then), window.base) else { return };
+    fn widen(&self, window: &mut Window, mem: &Access, bytes: u32, sure: bool, sums: &Sums) {
+        let Some(up) = self.above(sums.base(self.body, mem.addr), window.base) else { return };
         let (down, up) = (up.min(0).unsigned_abs(), up.max(0) as u32);
         let from = u64::from(mem.offset) + u64::from(up);
         let low = (window.low + u64::from(down)).min(from);
@@ -338,16 +339,16 @@ impl Pass<'_> {
         reads: &BTreeSet<Var>,
         window: &mut Window,
         left: &mut usize,
-        then: &mut Seen,
+        sums: &mut Sums,
     ) -> bool {
         stmts.iter().all(|stmt| {
             let Some(less) = left.checked_sub(1) else { return false };
             *left = less;
             if let Some((mem, bytes)) = stmt.access().filter(|(mem, _)| !mem.checked) {
-                self.widen(window, mem, bytes, false, then);
+                self.widen(window, mem, bytes, false, sums);
             }
-            then.sums_after(self.body, stmt);
-            stmt.children().into_iter().all(|child| self.may_follow(child, reads, window, left, then))
+            sums.forget(self.body, &stmt.sets().into_iter().collect());
+            stmt.children().into_iter().all(|child| self.may_follow(child, reads, window, left, sums))
                 && !stmt.sets().iter().any(|var| reads.contains(var))
         })
     }
@@ -411,43 +412,44 @@ impl Base {
     }
 }
 
-impl Seen {
-    /// Only [`Self::sums`].
-    fn clone_sums(&self) -> Self {
-        Self { sums: self.sums.clone(), ..Self::default() }
-    }
-
-    /// An address off a variable, by what that is.
-    fn resolved(&self, body: &Body, base: Base) -> Base {
+impl Sums {
+    /// An address, by what its variable is.
+    fn base(&self, body: &Body, addr: ExprId) -> Base {
+        let base = Base::of(body, addr);
         let Expr::Var(var) = body.expr(base.root) else { return base };
-        let sum = self.sums.iter().find(|(v, _)| *v == var);
+        let sum = self.0.iter().find(|(v, _)| *v == var);
         sum.map_or(base, |(_, sum)| Base { root: sum.root, plus: sum.plus.wrapping_add(base.plus) })
     }
 
-    /// Updates [`Self::sums`] after a statement.
-    fn sums_after(&mut self, body: &Body, stmt: &Stmt) {
-        let sets = BTreeSet::from_iter(stmt.sets());
-        if sets.is_empty() {
+    /// Variables get new values.
+    fn forget(&mut self, body: &Body, vars: &BTreeSet<Var>) {
+        if vars.is_empty() {
             return;
         }
+        self.0.retain(|(var, sum)| !vars.contains(var) && !reads_any(body, sum.root, vars));
+    }
+
+    /// A statement is passed.
+    fn pass(&mut self, body: &Body, stmt: &Stmt) {
         let new = match stmt {
             Stmt::Set { var, value } if body.vars[var.0 as usize] == ValType::I32 => {
-                let base = self.resolved(body, Base::of(body, *value));
-                let other = matches!(body.expr(base.root), Expr::Var(other) if other != *var);
-                other.then_some((*var, base))
+                let base = self.base(body, *value);
+                matches!(body.expr(base.root), Expr::Var(other) if other != *var).then_some((*var, base))
             }
             _ => None,
         };
-        self.sums.retain(|(var, sum)| !sets.contains(var) && !reads_any(body, sum.root, &sets));
-        if self.sums.len() == SUMS {
-            self.sums.remove(0);
+        self.forget(body, &stmt.sets().into_iter().collect());
+        if new.is_some() && self.0.len() == SUMS {
+            self.0.remove(0);
         }
-        self.sums.extend(new);
+        self.0.extend(new);
     }
+}
 
+impl Seen {
     /// Forgets what depends on variables that get new values.
     fn forget(&mut self, body: &Body, vars: &BTreeSet<Var>) {
-        self.sums.retain(|(var, sum)| !vars.contains(var) && !reads_any(body, sum.root, vars));
+        self.sums.forget(body, vars);
         self.checks.retain(|c| !reads_any(body, c.base.root, vars));
         self.loads.retain(|l| !vars.contains(&l.var) && !reads_any(body, l.place.root, vars));
     }
@@ -457,7 +459,7 @@ impl Seen {
         if !plain(stmt) {
             self.loads.clear();
         }
-        self.sums_after(body, stmt);
+        self.sums.pass(body, stmt);
         let sets: BTreeSet<Var> = stmt.sets().into_iter().collect();
         if sets.is_empty() {
             return;

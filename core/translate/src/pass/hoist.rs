@@ -8,12 +8,12 @@
 
 use crate::ValType;
 use crate::ir::{BinOp, Body, Expr, ExprId, Stmt, Var, walk};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// How far a load moves, in statements. Bounds the time of the pass, and the registers that hold loaded values.
 const REACH: usize = 96;
-/// In deeper nests nothing is known of what statements inside set, so that they are not walked once for each level.
-const DEEP: usize = 256;
+/// In deeper nests of loops nothing is known of what they set, so that they are not walked once for each level.
+const DEEP: usize = 64;
 
 /// Moves the loads of a body whose accesses were checked.
 pub fn run(body: &mut Body) {
@@ -27,7 +27,8 @@ pub fn run(body: &mut Body) {
             }
         });
     }
-    let mut pass = Pass { body, windows, places: HashMap::new(), versions: HashMap::new(), epoch: 0, depth: 0 };
+    let versions = vec![0; body.vars.len()];
+    let mut pass = Pass { body, windows, places: HashMap::new(), versions, epoch: 0, depth: 0 };
     for list in &mut lists {
         pass.list(list);
     }
@@ -38,12 +39,12 @@ struct Pass<'a> {
     body: &'a mut Body,
     /// What a checked address covers: bytes above it.
     windows: HashMap<Var, (u32, u32)>,
-    /// What checked addresses are.
+    /// What checked addresses are. They are used in the list of their check only, and in those inside it.
     places: HashMap<Var, Place>,
-    /// Numbers of the values that variables have now, where they are not those of the epoch's begin.
-    versions: HashMap<Var, u32>,
-    /// Another one: nothing is known of any variable.
+    /// Numbers of the values that variables have now. In another epoch each has another value.
+    versions: Vec<u32>,
     epoch: u32,
+    /// Loops around the present statement.
     depth: usize,
 }
 
@@ -86,29 +87,22 @@ impl Pass<'_> {
 
     /// Rewrites the statements inside a statement.
     fn inside(&mut self, stmt: &mut Stmt) {
-        if stmt.children().is_empty() {
-            return;
-        }
-        let mut sets = BTreeSet::new();
-        if self.depth < DEEP {
-            stmt.children().into_iter().for_each(|child| walk(child, &mut |s| sets.extend(s.sets())));
-        }
-        if matches!(stmt, Stmt::Loop { .. }) {
-            self.change(&sets);
-        }
-        self.depth += 1;
-        stmt.children_mut().into_iter().for_each(|child| self.list(child));
-        self.depth -= 1;
-        self.change(&sets);
-    }
-
-    /// Variables get other values.
-    fn change(&mut self, vars: &BTreeSet<Var>) {
-        if self.depth >= DEEP {
+        let repeats = matches!(stmt, Stmt::Loop { .. });
+        if repeats && self.depth < DEEP {
+            // At its head they have those of the iteration before.
+            stmt.children().into_iter().for_each(|child| walk(child, &mut |s| self.change(s)));
+        } else if repeats {
             self.epoch += 1;
         }
-        for var in vars {
-            *self.versions.entry(*var).or_default() += 1;
+        self.depth += usize::from(repeats);
+        stmt.children_mut().into_iter().for_each(|child| self.list(child));
+        self.depth -= usize::from(repeats);
+    }
+
+    /// A statement gives variables other values.
+    fn change(&mut self, stmt: &Stmt) {
+        for var in stmt.sets() {
+            self.versions.get_mut(var.0 as usize).into_iter().for_each(|version| *version += 1);
         }
     }
 
@@ -124,11 +118,11 @@ impl Pass<'_> {
                 _ => None,
             };
             if let Some((root, plus)) = sum {
-                let version = (self.epoch, self.versions.get(&root).copied().unwrap_or_default());
+                let version = (self.epoch, self.versions[root.0 as usize]);
                 self.places.insert(*var, Place { root, version, plus: plus.wrapping_sub(*residue) });
             }
         }
-        self.change(&stmt.sets().into_iter().collect());
+        self.change(stmt);
     }
 
     /// How many bytes one checked address lies above another one, modulo 2^32, if that is known.
