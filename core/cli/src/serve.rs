@@ -76,7 +76,6 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
         patience: args.client_timeout,
         content_type: args.content_type.clone(),
         cgi: args.cgi,
-        threads: args.threads.map_or(Options::default().threads, |threads| threads as usize),
         autotune: autotunes(args),
         tls,
         trace: trace.clone(),
@@ -104,8 +103,8 @@ pub fn serve(args: &ServeArgs) -> Result<i32> {
     let stop = Arc::new(Notify::new());
     let stopped = stop.clone();
     interrupt::on_signal(move || stopped.notify_one());
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot use the socket")?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(threads(args)).enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the socket")?;
         let address = listener.local_addr().context("cannot use the socket")?;
@@ -135,15 +134,24 @@ fn autotunes(args: &ServeArgs) -> bool {
 const FLEETS: usize = 5;
 const CORES: usize = 3;
 
+/// How many threads read requests and write answers. One for each core would leave those of fleets to wait for a core,
+/// with every request that they have, and answer no more requests a second.
+fn threads(args: &ServeArgs) -> usize {
+    args.threads.map_or_else(|| (cores() / 2).max(2), |threads| threads as usize)
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, Into::into)
+}
+
 /// How many fleets each device has.
 fn fleets_of_each(args: &ServeArgs, devices: &[(BackendSpec, Vec<Program>)]) -> u32 {
     let gpu = |program: &Program| program.engine().info().kind != DeviceKind::Cpu;
     let alone = args.programs.len() == 1 && args.vms.is_none();
-    let cores = thread::available_parallelism().map_or(1, Into::into);
     match args.fleets {
         Some(each) => each,
         None if alone && devices.iter().flat_map(|(_, programs)| programs).all(gpu) => {
-            (cores / CORES / devices.len().max(1)).clamp(1, FLEETS) as u32
+            (cores() / CORES / devices.len().max(1)).clamp(1, FLEETS) as u32
         }
         None => 1,
     }

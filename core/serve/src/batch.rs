@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::runtime::Handle;
 use vectorvisor::End;
 use vectorvisor_batch::{Format, Item, Items, lines};
 
@@ -21,27 +20,18 @@ const TOGETHER: usize = 512;
 const PIECE: usize = 256 << 10;
 const AT_ONCE: usize = 1024;
 
-/// Bytes of a batch that is taken apart in a thread of its own: others have connections in this one.
-const LARGE: usize = 4 << 20;
-
-/// Runs the requests of a body of so many `bytes`, and gives their answers: in their order, or as they end.
+/// Runs the requests, and gives their answers: in their order, or as they end.
 pub fn answers(
     window: Arc<Window>,
     queue: Arc<Queue>,
     format: Format,
-    (bytes, (items, head)): (usize, (Items, Bytes)),
+    (items, head): (Items, Bytes),
     any_order: bool,
     env: Env,
     failures: Failures,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     // Apart from the answers: these are not asked for while the client does not read.
-    let submitted = submit(window.clone(), queue.clone(), items, env);
-    if bytes < LARGE {
-        tokio::spawn(submitted);
-    } else {
-        let runtime = Handle::current();
-        tokio::task::spawn_blocking(move || runtime.block_on(submitted));
-    }
+    tokio::spawn(submit(window.clone(), queue.clone(), items, env));
     let answers = Answers { window, queue, format, any_order, taken: 0, sent: 0, ready: VecDeque::new(), failures };
     let head = stream::iter((!head.is_empty()).then_some(Ok(head)));
     head.chain(stream::unfold(answers, |mut answers| async move { Some((Ok(answers.next().await?), answers)) }))

@@ -4,7 +4,6 @@ use crate::metrics::Reason;
 use crate::page::page;
 use crate::queue::{Answer, Ended, Env, Failure, Refused};
 use crate::sending::{Sending, Watched};
-use crate::threads::Threads;
 use crate::window::Window;
 use crate::{Server, Service, Tls};
 use crate::{batch, cgi};
@@ -28,7 +27,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
@@ -125,8 +123,7 @@ impl Front {
 }
 
 /// Accepts connections until `stop`, and waits until those that there are have their answers.
-pub async fn serve(server: App, listener: TcpListener, stop: impl Future<Output = ()>) -> std::io::Result<()> {
-    let threads = Threads::new(server.options.threads)?;
+pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
     let (patience, tls) = (server.options.patience, server.options.tls.as_ref().map(Tls::acceptor));
     let (cgi, trace) = (server.options.cgi, server.options.trace.clone());
     let front = Arc::new(Front { router: router(server.clone()), server });
@@ -159,15 +156,12 @@ pub async fn serve(server: App, listener: TcpListener, stop: impl Future<Output 
             let front = front.clone();
             async move { Ok::<_, Infallible>(front.answer(request).await) }
         });
-        // Its thread waits for it, and not this one.
-        let Ok(stream) = stream.into_std() else { continue };
+        // A client that does not read its answer is cut off.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(patience));
         let (builder, watcher, tls, mut stopping) =
             (builder.clone(), graceful.watcher(), tls.clone(), stopping.clone());
-        threads.spawn(async move {
-            let Ok(stream) = TcpStream::from_std(stream) else { return };
-            // A client that does not read its answer is cut off.
-            let mut stream = TimeoutStream::new(stream);
-            stream.set_write_timeout(Some(patience));
+        tokio::spawn(async move {
             let stream = Box::pin(stream);
             let ended = match tls {
                 None => {
@@ -197,7 +191,6 @@ pub async fn serve(server: App, listener: TcpListener, stop: impl Future<Output 
     }
     drop((listener, stop_sender));
     graceful.shutdown().await;
-    Ok(())
 }
 
 /// A request's id, its client's or a number of the server's. It is in the log, in the answer, and on the page of
@@ -394,7 +387,7 @@ async fn many(
         let format = format.map_err(|why| Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &why, b"")))?;
         let id = request.extensions().get::<RequestId>().map(|id| id.text().to_owned()).unwrap_or_default();
         let (body, env, room) = body(&server, service, request, true).await?;
-        let requests = (body.len(), format.requests(body).map_err(bad)?);
+        let requests = format.requests(body).map_err(bad)?;
         let window = Window::new(queue.clone(), server.windows.clone(), room);
         let failures = batch::Failures { server: server.clone(), program: service.name.clone(), request: id, told: 0 };
         let answers = Body::from_stream(batch::answers(window, queue, format, requests, any, env, failures));

@@ -21,7 +21,6 @@ mod metrics;
 mod page;
 mod queue;
 mod sending;
-mod threads;
 mod tls;
 mod window;
 mod worker;
@@ -56,8 +55,6 @@ pub struct Options {
     /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked
     /// by any method.
     pub cgi: bool,
-    /// Threads that read requests and write answers; by itself one for every two cores, and at least two.
-    pub threads: usize,
     /// Programs are autotuned with their first requests, if those are about the same work ([`vectorvisor::Tuner`]).
     pub autotune: bool,
     /// Where the parts of requests are recorded: reading the body, waiting for a VM, running, writing the answer. Those
@@ -74,7 +71,6 @@ impl Default for Options {
             content_type: "application/octet-stream".into(),
             tls: None,
             cgi: false,
-            threads: threads::usual(),
             autotune: false,
             trace: None,
         }
@@ -267,7 +263,7 @@ impl Server {
     /// Serves until `stop`, and then answers what was accepted, however long that takes.
     ///
     /// # Errors
-    /// [`Error::Device`], if a device failed and does not come back, and [`Error::Thread`].
+    /// [`Error::Device`], if a device failed and does not come back.
     pub async fn serve(self, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let (broken, server) = (self.broken.clone(), Arc::new(self));
         let stop = async {
@@ -276,13 +272,12 @@ impl Server {
                 () = broken.1.notified() => {}
             }
         };
-        let served = http::serve(server.clone(), listener, stop).await;
+        http::serve(server.clone(), listener, stop).await;
         // What clients that have gone left behind may run on; then the threads end.
         let ended = tokio::task::spawn_blocking(move || drop(server)).await;
         if let Err(error) = ended {
             tracing::error!(%error, "a thread panicked");
         }
-        served?;
         let broken = broken.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         broken.map_or(Ok(()), |name| Err(Error::Device(name)))
     }

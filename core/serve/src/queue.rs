@@ -1,7 +1,7 @@
 //! Requests that wait for a VM: bounded, and handed to the fleet in packets.
 
 use crate::metrics::{Meters, Reason};
-use crate::window::{Answered, Ticket, Waits};
+use crate::window::{Answered, Ticket};
 use prometheus::local::LocalHistogram;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -60,7 +60,7 @@ impl Failure {
 
 /// Who waits for an answer.
 pub enum Reply {
-    One(Waits),
+    One(oneshot::Sender<Answer>),
     OfBatch(Ticket),
 }
 
@@ -68,7 +68,7 @@ impl Reply {
     /// Whether the client has gone.
     fn gone(&self) -> bool {
         match self {
-            Self::One(waits) => waits.gone(),
+            Self::One(sender) => sender.is_closed(),
             Self::OfBatch(ticket) => ticket.gone(),
         }
     }
@@ -78,10 +78,10 @@ impl Reply {
         matches!(self, Self::OfBatch(ticket) if ticket.held_back())
     }
 
-    /// Answers the request, with others that [`Answered::hand_over`] hands over.
+    /// Answers the request, one of a batch with others.
     fn send(self, answer: Answer, answers: &mut Answered) {
         match self {
-            Self::One(waits) => answers.answer_one(waits, answer),
+            Self::One(sender) => answers.gone += usize::from(sender.send(answer).is_err()),
             Self::OfBatch(ticket) => answers.answer(ticket, answer),
         }
     }
@@ -275,9 +275,9 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request of a task of tokio, if there is room.
+    /// Adds a request, if there is room.
     pub fn submit(&self, stdin: &[u8], env: Env) -> Result<oneshot::Receiver<Answer>, Refused> {
-        let (reply, answer) = Waits::here();
+        let (reply, answer) = oneshot::channel();
         self.push(ALONE, [Request::new(Bytes::copy_from_slice(stdin), env, Reply::One(reply), Instant::now())])?;
         Ok(answer)
     }

@@ -6,8 +6,7 @@ use crate::queue::{Answer, Failure, Queue};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// Bytes that a request or an answer takes beside what is in it.
 const OVERHEAD: usize = 256;
@@ -212,33 +211,8 @@ impl Drop for Ticket {
     }
 }
 
-/// Who waits for the answer of a single request, in a runtime.
-pub struct Waits {
-    sender: oneshot::Sender<Answer>,
-    runtime: Handle,
-}
-
-impl Waits {
-    /// And where the answer arrives, in the runtime of the caller.
-    pub fn here() -> (Self, oneshot::Receiver<Answer>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self { sender, runtime: Handle::current() }, receiver)
-    }
-
-    /// Whether the client has gone.
-    pub fn gone(&self) -> bool {
-        self.sender.is_closed()
-    }
-}
-
-/// A single request's answer, and where it goes.
-type One = (oneshot::Sender<Answer>, Answer);
-
-/// Answers that are handed over together: those of a batch, since each time takes a lock that its client's thread takes,
-/// too, and those of single requests of one thread, since each time takes a system call, and may wake it.
+/// Answers that batches get together: each time takes a lock that their clients' threads take, too.
 pub struct Answered {
-    /// Those of single requests, by their runtime.
-    ones: Vec<(Handle, Vec<One>)>,
     /// Those of one batch, and the bytes that they hold and that they were expected to.
     window: Option<Arc<Window>>,
     done: Vec<Done>,
@@ -253,22 +227,10 @@ pub struct Answered {
 impl Answered {
     /// For about so many answers of one batch.
     pub fn of(together: usize) -> Self {
-        Self { ones: Vec::new(), window: None, done: Vec::new(), held: 0, expected: 0, together, gone: 0 }
+        Self { window: None, done: Vec::new(), held: 0, expected: 0, together, gone: 0 }
     }
 
-    /// Answers a single request.
-    pub fn answer_one(&mut self, Waits { sender, runtime }: Waits, answer: Answer) {
-        if sender.is_closed() {
-            self.gone += 1;
-            return;
-        }
-        match self.ones.iter_mut().find(|(other, _)| other.id() == runtime.id()) {
-            Some((_, ones)) => ones.push((sender, answer)),
-            None => self.ones.push((runtime, vec![(sender, answer)])),
-        }
-    }
-
-    /// Answers a request of a batch.
+    /// Answers a request.
     pub fn answer(&mut self, mut ticket: Ticket, answer: Answer) {
         if let Some(tag) = ticket.tag.take() {
             self.add(ticket.window(), tag, ticket.expected, answer);
@@ -277,7 +239,7 @@ impl Answered {
 
     fn add(&mut self, window: &Arc<Window>, tag: Tag, expected: usize, answer: Answer) {
         if self.window.as_ref().is_none_or(|other| !Arc::ptr_eq(other, window)) {
-            self.hand_over_batch();
+            self.hand_over();
             self.window = Some(window.clone());
         }
         let bytes = answer.as_ref().map_or(0, |ended| ended.outcome.stdout.len() + ended.outcome.stderr.len());
@@ -293,16 +255,8 @@ impl Answered {
         self.expected += expected;
     }
 
-    /// Gives everybody what there is for them.
+    /// Gives the batch what there is for it.
     pub fn hand_over(&mut self) {
-        for (runtime, ones) in self.ones.drain(..) {
-            // A client that goes now is not counted.
-            runtime.spawn(async move { ones.into_iter().for_each(|(sender, answer)| _ = sender.send(answer)) });
-        }
-        self.hand_over_batch();
-    }
-
-    fn hand_over_batch(&mut self) {
         let (held, expected) = (std::mem::take(&mut self.held), std::mem::take(&mut self.expected));
         let (mut done, window) = (std::mem::take(&mut self.done), self.window.take());
         if done.len() * 2 < done.capacity() {
