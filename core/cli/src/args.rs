@@ -552,8 +552,9 @@ pub struct ServeArgs {
     /// Requests that may wait for a VM; more are answered with 503. Those of batches do not count: they wait for room.
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     pub max_queue: usize,
-    /// Most bytes of all bodies that were read and are not answered yet; more are answered with 503. Answers of batches
-    /// that are under way may take as much again.
+    /// Most bytes of all bodies that were read and are not answered yet: half for single requests, of which more are
+    /// answered with 503, and half for batches, which wait. Answers of batches that are under way may take as much again,
+    /// and those of single requests that were not read half, beyond which others are answered with 503.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub max_queue_bytes: u64,
     /// Most bytes of a request's body, or of a batch's; more are answered with 413.
@@ -562,8 +563,8 @@ pub struct ServeArgs {
     /// Most bytes that a program may write for a request, about; one that writes more is answered with 500.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     pub max_output: u64,
-    /// How long a client may take to send a request's head, and then its body, and how long it may read nothing of its
-    /// answer; then it is cut off.
+    /// How long a client may take to send a request's head, and then its body, and to read each 256 KiB of its answer;
+    /// then it is cut off. A connection on which nothing is asked for so long is closed.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub client_timeout: Duration,
     /// The content type of answers.
@@ -588,10 +589,9 @@ pub struct ServeArgs {
     /// The certificate's key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Programs find what a request is beside its body in their environment, as those of CGI do (REQUEST_METHOD,
-    /// QUERY_STRING, REMOTE_ADDR, CONTENT_TYPE, HTTP_...). Other methods than POST reach them, and longer paths
-    /// (/NAME/REST, with PATH_INFO=/REST), but for /NAME/batch. A program that serves requests in a loop then begins
-    /// anew for each.
+    /// Other methods than POST reach programs, and longer paths (/NAME/REST, with PATH_INFO=/REST), but for /NAME/batch;
+    /// and also requests of batches, and programs that serve requests in a loop, find what a request is beside its body in
+    /// their environment. Such a program then begins anew for each.
     #[arg(long)]
     pub cgi: bool,
     #[command(flatten)]
@@ -605,13 +605,14 @@ pub struct ServeArgs {
 const SERVE_HELP: &str = "\
 POST /NAME: the body is the program's standard input, and the answer what it writes to standard output, with status 200. Another exit
 code or a trap is status 500, a JSON object with `error` and `stderr`; out of time (--timeout, here 30s unless it is given) or fuel 504; no room in
-the queue, or no device, 503 with Retry-After. With one program POST / is the same.
+the queue, or no device, 503 with Retry-After. With one program POST / is the same. The program finds the request's query and headers in its
+environment, as those of CGI do (QUERY_STRING, REMOTE_ADDR, CONTENT_TYPE, HTTP_...).
 
 A program that serves requests in a loop (it imports serverless_invoke and serverless_response) is served alike: its answer is
 what it gives serverless_response. A request that is longer than it takes is answered with 413.
 
-POST /NAME/batch: many requests. application/x-ndjson: one a line, as for `vectorvisor map`; an object's `id` comes back; the answers are lines with
-`index`, `exit` and `stdout`, as those of map. application/octet-stream: for each request its length, 4 bytes, least significant first, and so
+POST /NAME/batch: many requests. application/x-ndjson: one a line, as for `vectorvisor map`, but for `args`, `env` and `files`; an object's `id`
+comes back; the answers are lines with `index`, `exit` and `stdout`, as those of map. application/octet-stream: for each request its length, 4 bytes, least significant first, and so
 many bytes; an answer is its request's number, a status as above and a length, 4 bytes each, and so many bytes. application/msgpack: an
 array of binaries or strings; the answers are an array of maps with the members of a line. Answers come in the order of the
 requests, or with ?order=any as they end.

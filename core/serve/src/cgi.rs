@@ -36,8 +36,12 @@ pub fn variables(name: &str, request: &Parts, body: usize) -> Arc<[(String, Stri
     let path = request.uri.path();
     // The script's name and the rest are the path together.
     let script = format!("/{name}");
-    let rest = path.strip_prefix(&script).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let (script, rest) = rest.map_or(("", path), |rest| (&script, rest));
+    let first = path.strip_prefix('/').unwrap_or_default();
+    let (first, rest) = first.split_at(first.find('/').unwrap_or(first.len()));
+    let (script, rest) = match percent_decode_str(first).eq(name.bytes()) {
+        true => (&script[..], rest),
+        false => ("", path),
+    };
     add("GATEWAY_INTERFACE", b"CGI/1.1");
     add("SERVER_SOFTWARE", concat!("vectorvisor/", env!("CARGO_PKG_VERSION")).as_bytes());
     add("SERVER_PROTOCOL", format!("{:?}", request.version).as_bytes());
@@ -106,6 +110,7 @@ mod tests {
         for (path, script, info) in [
             ("/echo", "/echo", None),
             ("/echo/", "/echo", Some("/")),
+            ("/ech%6f/x", "/echo", Some("/x")),
             ("/echo/a%20b/c?d=/", "/echo", Some("/a b/c")),
             ("/", "", Some("/")),
             ("/echoes", "", Some("/echoes")),

@@ -3,6 +3,7 @@
 use crate::metrics::Reason;
 use crate::page::page;
 use crate::queue::{Answer, Ended, Env, Failure, Refused};
+use crate::room::{Held, Unread};
 use crate::sending::{Sending, Watched};
 use crate::window::Window;
 use crate::{Server, Service, Tls};
@@ -14,7 +15,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, get, on, post};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
@@ -27,8 +27,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio_io_timeout::TimeoutStream;
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use vectorvisor::End;
@@ -36,9 +35,7 @@ use vectorvisor_batch::Format;
 
 type App = Arc<Server>;
 
-/// Bytes of bodies that are counted together.
-pub const UNIT: usize = 1 << 10;
-/// How long accepting waits when the system has no more connections.
+/// How long accepting waits when the system has no more connections, and goes on when the server ends.
 const PAUSE: Duration = Duration::from_millis(50);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -125,13 +122,18 @@ impl Front {
 /// Accepts connections until `stop`, and waits until those that there are have their answers.
 pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
     let (patience, tls) = (server.options.patience, server.options.tls.as_ref().map(Tls::acceptor));
-    let (cgi, trace) = (server.options.cgi, server.options.trace.clone());
+    let trace = server.options.trace.clone();
+    let variables = server.options.cgi || server.services.values().any(|service| service.variables);
     let front = Arc::new(Front { router: router(server.clone()), server });
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience);
     let (stop_sender, stopping) = watch::channel(());
-    let mut stop = pin!(stop);
+    // What the system has accepted by then is accepted here, too, and read.
+    let mut stop = pin!(async {
+        stop.await;
+        tokio::time::sleep(PAUSE).await;
+    });
     loop {
         let (stream, client) = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -146,7 +148,7 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
         };
         // Answers are small and written whole.
         _ = stream.set_nodelay(true);
-        let ends = cgi.then(|| stream.local_addr()).and_then(Result::ok);
+        let ends = variables.then(|| stream.local_addr()).and_then(Result::ok);
         let ends = ends.map(|own| cgi::Ends { client, server: own, tls: tls.is_some() });
         let sending = trace.as_ref().map(Sending::new);
         let (front, own) = (front.clone(), sending.clone());
@@ -156,16 +158,12 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
             let front = front.clone();
             async move { Ok::<_, Infallible>(front.answer(request).await) }
         });
-        // A client that does not read its answer is cut off.
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(patience));
         let (builder, watcher, tls, mut stopping) =
             (builder.clone(), graceful.watcher(), tls.clone(), stopping.clone());
         tokio::spawn(async move {
-            let stream = Box::pin(stream);
             let ended = match tls {
                 None => {
-                    let stream = TokioIo::new(Watched::new(stream, sending));
+                    let stream = TokioIo::new(Watched::new(stream, sending, patience));
                     watcher.watch(builder.serve_connection(stream, service)).await
                 }
                 Some(tls) => {
@@ -176,7 +174,7 @@ pub async fn serve(server: App, listener: tokio::net::TcpListener, stop: impl Fu
                     };
                     match begun {
                         Ok(Ok(stream)) => {
-                            let stream = TokioIo::new(Watched::new(stream, sending));
+                            let stream = TokioIo::new(Watched::new(stream, sending, patience));
                             watcher.watch(builder.serve_connection(stream, service)).await
                         }
                         Ok(Err(error)) => return tracing::debug!(%error, "a connection is not TLS"),
@@ -256,50 +254,34 @@ fn service<'a>(server: &'a Server, name: Option<&str>) -> Result<&'a Service, Bo
 }
 
 /// A request's whole body, its variables, and the room that it takes.
-type Given = (Bytes, Env, OwnedSemaphorePermit);
+type Given = (Bytes, Env, Held);
 
-/// Reads a request for a program. It waits for room if it may.
+/// Reads a request for a program, or a batch of them.
 async fn body<B>(
     server: &Server,
     service: &Service,
     request: hyper::Request<B>,
-    waits: bool,
+    batch: bool,
 ) -> Result<Given, Box<Response>>
 where
-    B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
     let (parts, body) = request.into_parts();
-    let length = body.size_hint().upper().and_then(|n| usize::try_from(n).ok());
-    let head = if server.options.cgi { cgi::bytes(&parts) } else { 0 };
-    let bytes = length.unwrap_or(usize::MAX).min(server.options.body) + head;
-    let units = bytes.div_ceil(UNIT).clamp(1, server.room());
-    let bodies = server.bodies.clone();
-    let room = match waits {
-        true => tokio::time::timeout(server.options.patience, bodies.acquire_many_owned(units as u32))
-            .await
-            .ok()
-            .and_then(Result::ok),
-        false => bodies.try_acquire_many_owned(units as u32).ok(),
-    };
-    let failed = |reason: Reason, text: &str| Err(Box::new(service.failed(reason, text, b"")));
-    let Some(room) = room else {
-        return failed(Reason::Refused, "too many bytes wait (--max-queue-bytes); try again later");
-    };
-    let large = || format!("the body is longer than {} bytes (--max-body)", server.options.body);
-    if body.size_hint().lower() > server.options.body as u64 {
-        return failed(Reason::Large, &large());
-    }
-    let limited = Limited::new(body, server.options.body);
-    match tokio::time::timeout(server.options.patience, limited.collect()).await {
-        Err(_) => failed(Reason::Slow, "the body did not arrive in time"),
-        Ok(Ok(body)) => {
-            let body = body.to_bytes();
-            let env = server.options.cgi.then(|| cgi::variables(&service.name, &parts, body.len()));
-            Ok((body, env, room))
+    let variables = server.options.cgi || service.variables && !batch;
+    let head = if variables { cgi::bytes(&parts) } else { 0 };
+    let (reason, text) = match server.room.read(body, head, batch).await {
+        Ok((body, held)) => {
+            let env = variables.then(|| cgi::variables(&service.name, &parts, body.len()));
+            return Ok((body, env, held));
         }
-        Ok(Err(why)) if why.is::<LengthLimitError>() => failed(Reason::Large, &large()),
-        Ok(Err(why)) => failed(Reason::Gone, &format!("the body ended early: {why}")),
-    }
+        Err(Unread::NoRoom) => (Reason::Refused, "too many bytes wait (--max-queue-bytes); try again later".to_owned()),
+        Err(Unread::Large) => {
+            (Reason::Large, format!("the body is longer than {} bytes (--max-body)", server.options.body))
+        }
+        Err(Unread::Slow) => (Reason::Slow, "the body did not arrive in time".to_owned()),
+        Err(Unread::Ended(why)) => (Reason::Gone, format!("the body ended early: {why}")),
+    };
+    Err(Box::new(service.failed(reason, &text, b"")))
 }
 
 async fn one(State(server): State<App>, name: Option<String>, request: Request) -> Response {
@@ -335,13 +317,13 @@ struct Times {
 
 async fn run<B>(server: &Server, name: Option<&str>, request: hyper::Request<B>) -> (Response, Times)
 where
-    B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
     let (came, mut times) = (Instant::now(), Times::default());
     let ended = async {
         let service = service(server, name)?;
         let sending = request.extensions().get::<Sending>().cloned();
-        let (stdin, env, _room) = body(server, service, request, false).await?;
+        let (stdin, env, _held) = body(server, service, request, false).await?;
         let begin = Instant::now();
         let answer = service.queue.submit(&stdin, env).map_err(|why| Box::new(service.refused(why)))?;
         // The queue has its own: this may be a part of a longer buffer of the connection's.
@@ -359,7 +341,7 @@ where
                 sending.begin(number);
             }
         }
-        Ok::<_, Box<Response>>(service.respond(answer, begin, &server.content_type))
+        Ok::<_, Box<Response>>(service.respond(answer, begin, server))
     };
     let response = ended.await.unwrap_or_else(|response| *response);
     (response, times)
@@ -386,9 +368,9 @@ async fn many(
         let format = Format::of(kind.unwrap_or_default());
         let format = format.map_err(|why| Box::new(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, &why, b"")))?;
         let id = request.extensions().get::<RequestId>().map(|id| id.text().to_owned()).unwrap_or_default();
-        let (body, env, room) = body(&server, service, request, true).await?;
+        let (body, env, held) = body(&server, service, request, true).await?;
         let requests = format.requests(body).map_err(bad)?;
-        let window = Window::new(queue.clone(), server.windows.clone(), room);
+        let window = Window::new(queue.clone(), server.windows.clone(), held);
         let failures = batch::Failures { server: server.clone(), program: service.name.clone(), request: id, told: 0 };
         let answers = Body::from_stream(batch::answers(window, queue, format, requests, any, env, failures));
         Ok(([(header::CONTENT_TYPE, format.content_type())], answers).into_response())
@@ -451,13 +433,14 @@ impl Service {
         self.failed(Reason::Refused, text, b"")
     }
 
-    fn respond(&self, answer: Answer, begin: Instant, content_type: &HeaderValue) -> Response {
+    fn respond(&self, answer: Answer, begin: Instant, server: &Server) -> Response {
         self.queue.meters.seconds.observe(begin.elapsed().as_secs_f64());
         let reason = reason(&answer);
         match answer.map(|ended| ended.outcome) {
             Ok(outcome) if reason == Reason::Ok => {
                 self.queue.meters.ended(reason);
-                ([(header::CONTENT_TYPE, content_type.clone())], outcome.stdout).into_response()
+                ([(header::CONTENT_TYPE, server.content_type.clone())], server.room.answer(outcome.stdout))
+                    .into_response()
             }
             Ok(outcome) => self.failed(reason, &outcome.end.to_string(), &outcome.stderr),
             Err(failure) => self.failed(reason, &failure.why, b""),

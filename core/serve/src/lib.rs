@@ -20,6 +20,7 @@ mod http;
 mod metrics;
 mod page;
 mod queue;
+mod room;
 mod sending;
 mod tls;
 mod window;
@@ -28,13 +29,14 @@ mod worker;
 use metrics::{Metrics, OnDevice};
 pub use queue::Limits;
 use queue::Queue;
+use room::Room;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 pub use tls::Tls;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use vectorvisor::{Fleet, FleetOptions, Program, Trace};
 use worker::Worker;
 
@@ -52,8 +54,8 @@ pub struct Options {
     pub content_type: String,
     /// Connections are encrypted.
     pub tls: Option<Tls>,
-    /// Programs find a request's method, query and headers in their environment, as those of CGI do, and may be asked
-    /// by any method.
+    /// Programs may be asked by any method, and all find the request's query and headers in their environment, as those of
+    /// CGI do. Else only commands do, and not those of batches.
     pub cgi: bool,
     /// Programs are autotuned with their first requests, if those are about the same work ([`vectorvisor::Tuner`]).
     pub autotune: bool,
@@ -114,8 +116,7 @@ pub struct Server {
     content_type: axum::http::HeaderValue,
     metrics: Metrics,
     services: BTreeMap<String, Service>,
-    /// Room for bodies, in units of [`http::UNIT`] bytes.
-    bodies: Arc<Semaphore>,
+    room: Room,
     /// Room for what batches have under way.
     windows: Arc<window::Pool>,
     errors: page::Errors,
@@ -128,6 +129,8 @@ pub struct Server {
 struct Service {
     name: String,
     queue: Arc<Queue>,
+    /// It is a command that reads its environment.
+    variables: bool,
     /// In the order of the queue's workers.
     devices: Vec<Member>,
 }
@@ -157,12 +160,12 @@ impl Server {
         if limits.requests == 0 {
             return Err(Error::Option("0 requests cannot wait (--max-queue)".into()));
         }
-        if options.body.div_ceil(http::UNIT) > limits.bytes / http::UNIT {
+        if options.body > limits.bytes {
             let (one, all) = (options.body, limits.bytes);
             let text = format!("a body of {one} bytes (--max-body) must fit into the {all} of all (--max-queue-bytes)");
             return Err(Error::Option(text));
         }
-        let bodies = Arc::new(Semaphore::new(units(limits)));
+        let room = Room::new(limits.bytes, options.body, options.patience);
         let windows = Arc::new(window::Pool::new(limits.bytes));
         let metrics = Metrics::new().map_err(|error| Error::Option(error.to_string()))?;
         Ok(Self {
@@ -170,7 +173,7 @@ impl Server {
             content_type,
             metrics,
             services: BTreeMap::new(),
-            bodies,
+            room,
             windows,
             errors: page::Errors::default(),
             begun: Instant::now(),
@@ -217,7 +220,8 @@ impl Server {
         let first = |(device, _): &(Device, Fleet)| ready.iter().position(|(other, _)| same(device, other));
         let devices: Box<[usize]> = ready.iter().map(|device| first(device).unwrap_or(0)).collect();
         let queue = Arc::new(Queue::new(self.options.limits, self.metrics.of(name), devices.clone()));
-        let mut service = Service { name: name.to_owned(), queue: queue.clone(), devices: Vec::new() };
+        let variables = ready.iter().any(|(device, _)| command_with_variables(&device.program));
+        let mut service = Service { name: name.to_owned(), queue: queue.clone(), variables, devices: Vec::new() };
         for (number, (Device { name: device, program, fleet: options }, fleet)) in ready.into_iter().enumerate() {
             let profiled = program.options().profile;
             let figures = self.metrics.on_device(name, &device, options.meter.clone(), profiled);
@@ -243,7 +247,7 @@ impl Server {
             // The exact place of a bad access is not worth a compilation that all others would wait for.
             device.fleet.exact_reruns = 0;
             device.fleet.output_of_failures = false;
-            device.fleet.own_arguments |= self.options.cgi;
+            device.fleet.own_arguments |= self.options.cgi || command_with_variables(&device.program);
             let fleet = Fleet::new(&device.program, &device.fleet, None);
             (device, fleet)
         };
@@ -253,11 +257,6 @@ impl Server {
             let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join();
             Ok(threads.into_iter().map(join).map(|made| made.unwrap_or_else(|panic| resume_unwind(panic))).collect())
         })
-    }
-
-    /// Units of the room for bodies.
-    fn room(&self) -> usize {
-        units(self.options.limits)
     }
 
     /// Serves until `stop`, and then answers what was accepted, however long that takes.
@@ -283,9 +282,9 @@ impl Server {
     }
 }
 
-/// How many times [`http::UNIT`] bytes the bodies may have.
-fn units(limits: Limits) -> usize {
-    (limits.bytes / http::UNIT).min(u32::MAX as usize >> 3)
+/// Whether a program is a command that may read its environment.
+fn command_with_variables(program: &Program) -> bool {
+    program.meta().reads_environment && !program.meta().events
 }
 
 impl Drop for Server {

@@ -17,8 +17,9 @@ use vectorvisor::{Bytes, Input, Outcome, Polled, Program, Source, Tuner, Waker};
 pub struct Limits {
     /// Requests of each program that wait for a VM, not counting those of batches.
     pub requests: usize,
-    /// Bytes of the bodies of all programs, from when they are read until they are answered. The answers of batches
-    /// that wait for their clients, and room for those of requests under way, may take as many again.
+    /// Bytes of the bodies of all programs, from when they arrive until they are answered: half for single requests, half
+    /// for batches. The answers of batches that wait for their clients, and room for those of requests under way, may take
+    /// as many again; those of single requests half.
     pub bytes: usize,
     /// How long a request waits for others to share a launch with, while another launch runs.
     pub delay: Duration,

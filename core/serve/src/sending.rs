@@ -1,11 +1,12 @@
-//! Tells the trace when an answer has gone out.
+//! Connections: tells the trace when an answer has gone out, and ends those whose clients do not read.
 
-use std::io::{IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 use vectorvisor::Trace;
 
 /// The answer that a connection is about to write: the number of its request, and since when.
@@ -32,22 +33,50 @@ impl Sending {
     }
 }
 
-/// A connection.
+/// Bytes of an answer that a client has to read in its time: one by one they would keep the answer for ever.
+const PACE: usize = 256 << 10;
+
+/// A connection, which ends when its client does not read.
 pub struct Watched<S> {
     stream: S,
     sending: Option<Sending>,
     /// Something was written since the last flush.
     wrote: bool,
+    patience: Duration,
+    /// Bytes that the client took since it was last fast enough; and when it has to be, if it does not take all.
+    taken: usize,
+    until: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Watched<S> {
-    pub fn new(stream: S, sending: Option<Sending>) -> Self {
-        Self { stream, sending, wrote: false }
+    pub fn new(stream: S, sending: Option<Sending>, patience: Duration) -> Self {
+        Self { stream, sending, wrote: false, patience, taken: 0, until: None }
     }
 
-    fn wrote(&mut self, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
-        self.wrote |= matches!(written, Poll::Ready(Ok(1..)));
-        written
+    fn wrote(&mut self, context: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.wrote |= bytes > 0;
+            self.taken += bytes;
+            if self.taken >= PACE {
+                self.in_time();
+            }
+        }
+        self.waits(context, written)
+    }
+
+    fn in_time(&mut self) {
+        (self.taken, self.until) = (0, None);
+    }
+
+    /// An error if the client is late.
+    fn waits<T>(&mut self, context: &mut Context<'_>, done: Poll<Result<T>>) -> Poll<Result<T>> {
+        if done.is_pending() {
+            let patience = self.patience;
+            let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            ready!(until.as_mut().poll(context));
+            return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+        }
+        done
     }
 }
 
@@ -60,7 +89,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(written)
+        self.wrote(context, written)
     }
 
     fn poll_write_vectored(
@@ -69,7 +98,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.wrote(written)
+        self.wrote(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -77,7 +106,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        ready!(self.waits(context, flushed))?;
+        self.in_time();
         if std::mem::take(&mut self.wrote)
             && let Some(sending) = &self.sending
         {
@@ -87,6 +118,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let ended = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.waits(context, ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    #[test]
+    fn a_client_that_reads_too_slowly_is_late() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let written = |bytes: usize| {
+            runtime.block_on(async move {
+                let (server, mut client) = duplex(16 << 10);
+                tokio::spawn(async move {
+                    let mut some = vec![0; bytes];
+                    while client.read(&mut some).await.is_ok_and(|bytes| bytes > 0) {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                });
+                let mut server = Watched::new(server, None, Duration::from_secs(1));
+                tokio::time::timeout(Duration::from_secs(30), server.write_all(&[0; PACE])).await.expect("it ends")
+            })
+        };
+        assert_eq!(written(100).map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+        assert_eq!(written(16 << 10).map_err(|error| error.kind()), Ok(()));
     }
 }

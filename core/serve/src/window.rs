@@ -3,10 +3,11 @@
 //! not one for each answer.
 
 use crate::queue::{Answer, Failure, Queue};
+use crate::room::Held;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 /// Bytes that a request or an answer takes beside what is in it.
 const OVERHEAD: usize = 256;
@@ -62,7 +63,7 @@ pub struct Window {
     answered: Notify,
     freed: Notify,
     /// The room of the batch's body.
-    _body: OwnedSemaphorePermit,
+    _body: Held,
 }
 
 #[derive(Default)]
@@ -77,7 +78,7 @@ struct State {
 }
 
 impl Window {
-    pub fn new(queue: Arc<Queue>, pool: Arc<Pool>, body: OwnedSemaphorePermit) -> Arc<Self> {
+    pub fn new(queue: Arc<Queue>, pool: Arc<Pool>, body: Held) -> Arc<Self> {
         pool.batches.fetch_add(1, Ordering::Relaxed);
         let (answered, freed) = (Notify::new(), Notify::new());
         let (state, done, gone) = (Mutex::default(), 0.into(), false.into());
@@ -292,13 +293,11 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::queue::Limits;
     use futures_util::FutureExt as _;
-    use tokio::sync::Semaphore;
 
     fn window(bytes: usize) -> Arc<Window> {
         let meters = Metrics::new().expect("figures").of("p");
-        let body = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("room");
         let pool = Arc::new(Pool::new(bytes));
-        Window::new(Arc::new(Queue::new(Limits::default(), meters, [0].into())), pool, body)
+        Window::new(Arc::new(Queue::new(Limits::default(), meters, [0].into())), pool, Held::default())
     }
 
     #[test]

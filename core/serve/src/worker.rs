@@ -40,9 +40,17 @@ impl Worker {
         // The server is ready as soon as it listens.
         self.queue.begin(self.number, fleet.waker());
         thread::Builder::new().name("vv-serve".into()).spawn(move || {
-            // Also if this thread panics, nobody waits for an answer.
-            let (queue, number) = (self.queue.clone(), self.number);
-            let end = OnDrop(|| _ = queue.leave(number));
+            // Also if this thread panics, nobody waits for an answer, or for a device.
+            let (queue, number, device) = (self.queue.clone(), self.number, self.device.clone());
+            let _end = OnDrop(Some(|| {
+                let last = queue.leave(number);
+                if !queue.closed() {
+                    tracing::error!("{device} is given up");
+                    if last {
+                        give_up();
+                    }
+                }
+            }));
             let mut fleet = Some(fleet);
             while let Some(mut ready) = fleet.take().or_else(|| self.again()) {
                 self.queue.begin(self.number, ready.waker());
@@ -70,14 +78,6 @@ impl Worker {
                         return;
                     }
                     // Else the one that tuned has just ended.
-                }
-            }
-            let last = queue.leave(number);
-            drop(end);
-            if !queue.closed() {
-                tracing::error!("{} is given up", self.device);
-                if last {
-                    give_up();
                 }
             }
         })
@@ -149,10 +149,12 @@ impl Worker {
     }
 }
 
-struct OnDrop<F: FnMut()>(F);
+struct OnDrop<F: FnOnce()>(Option<F>);
 
-impl<F: FnMut()> Drop for OnDrop<F> {
+impl<F: FnOnce()> Drop for OnDrop<F> {
     fn drop(&mut self) {
-        (self.0)();
+        if let Some(end) = self.0.take() {
+            end();
+        }
     }
 }

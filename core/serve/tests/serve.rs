@@ -161,7 +161,7 @@ fn a_batch_is_many_runs() {
             }
             assert_eq!(indexes, (0..5000).collect::<Vec<_>>());
         }
-        // So large that it is taken apart in a thread of its own.
+        // Of several pieces.
         let line = |n: usize| format!("{n}{}", ".".repeat(1000));
         let lines: String = (0..5000).map(|n| line(n) + "\n").collect();
         let (_, text) = server.post_as("application/x-ndjson", "/batch", lines).await;
@@ -173,6 +173,8 @@ fn a_batch_is_many_runs() {
         let first = text.lines().next().unwrap_or_default();
         assert!(first.contains(r#""id":9"#) && first.contains("unreachable"), "{text}");
         assert!(text.ends_with("{\"index\":1,\"exit\":0,\"stdout\":\"ok\"}\n"), "{text}");
+        let (_, text) = server.post_as("application/x-ndjson", "/batch", "{\"args\":[\"7\"],\"id\":9}\n").await;
+        assert!(text.contains(r#""id":9"#) && text.contains("are for `map`"), "{text}");
         let (status, text) = server.post_as("application/octet-stream", "/batch", &b"\x02\0\0\0ab"[..]).await;
         // 200 is no character.
         assert_eq!((status, text.as_str()), (200, "\0\0\0\0\u{fffd}\0\0\0\x02\0\0\0ab"));
@@ -416,6 +418,56 @@ fn bad_clients_disturb_nobody() {
     });
 }
 
+/// What is only announced takes no room from others.
+#[test]
+fn bodies_take_room_as_they_come() {
+    on_threads(async {
+        let limits = Limits { bytes: 1 << 20, ..Limits::default() };
+        let options = Options { limits, body: 1 << 19, ..Options::default() };
+        let server = start(options, FleetOptions::default()).await;
+        let mut announced = Vec::new();
+        for path in ["/echo", "/batch"] {
+            for length in ["content-length: 500000", "transfer-encoding: chunked"] {
+                for _ in 0..10 {
+                    let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+                    let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\n{length}\r\n");
+                    let head = head + "content-type: application/x-ndjson\r\n\r\n";
+                    stream.write_all(head.as_bytes()).await.expect("it reads");
+                    announced.push(stream);
+                }
+            }
+        }
+        for n in 0..10 {
+            let text = format!("{n}{}", ".".repeat(60_000));
+            assert_eq!(server.post("/echo", text.clone()).await, (200, text));
+            let (_, text) = server.post_as("application/x-ndjson", "/batch", "a\n".repeat(1000)).await;
+            assert_eq!(text.matches("\"exit\":0").count(), 1000);
+        }
+        drop(announced);
+        server.end().await;
+    });
+}
+
+#[test]
+fn who_has_asked_when_the_server_ends_is_answered() {
+    on_threads(async {
+        let server = start(Options::default(), FleetOptions::default()).await;
+        let mut asked = Vec::new();
+        for _ in 0..200 {
+            let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+            let request = "POST /echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi";
+            stream.write_all(request.as_bytes()).await.expect("it reads");
+            asked.push(stream);
+        }
+        server.end().await;
+        for mut stream in asked {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"), "{answer}");
+        }
+    });
+}
+
 #[test]
 fn what_was_accepted_is_answered_before_the_end() {
     on_threads(async {
@@ -475,7 +527,14 @@ fn clients_of_the_first_vectorvisor_are_served() {
         let request = server.client.get(format!("http://{}/batch_submit/", server.address)).body("this");
         let response = request.send().await.expect("an answer");
         let figure = |name: &str| -> Option<u64> { response.headers().get(name)?.to_str().ok()?.parse().ok() };
-        for name in ["queue_submit_time", "num_queue_submits", "num_unique_fns", "req_queue_time"] {
+        for name in [
+            "queue_submit_time",
+            "num_queue_submits",
+            "num_unique_fns",
+            "req_queue_time",
+            "overhead_time_ns",
+            "compile_time_ns",
+        ] {
             assert!(figure(name).is_some(), "{name}");
         }
         assert!(figure("device_time") > Some(0) && figure("on_device_time") > Some(0));
@@ -572,6 +631,9 @@ fn programs_find_what_is_beside_the_body() {
         server.end().await;
         let server = start_with(CGI, Options::default(), FleetOptions::default()).await;
         assert_eq!(server.get("/echo").await.0, 405);
+        assert!(server.post("/echo?a=b", "").await.1.contains("QUERY_STRING=a=b\n"));
+        let (_, text) = server.post_as("application/x-ndjson", "/batch?order=any", "1\n").await;
+        assert!(text.contains("\"exit\":0") && !text.contains("QUERY_STRING"), "{text}");
         server.end().await;
         // Headers count as bodies do.
         let limits = Limits { bytes: 1 << 16, ..Limits::default() };
@@ -581,7 +643,7 @@ fn programs_find_what_is_beside_the_body() {
         let ask = async |wait: u64| {
             tokio::time::sleep(Duration::from_millis(wait)).await;
             let request = server.client.post(format!("http://{}/echo", server.address));
-            let request = request.header("x-long", "a".repeat(40_000)).body("loop");
+            let request = request.header("x-long", "a".repeat(20_000)).body("loop");
             request.send().await.expect("an answer").status().as_u16()
         };
         assert_eq!(tokio::join!(ask(0), ask(300)), (504, 503));

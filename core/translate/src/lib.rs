@@ -301,6 +301,8 @@ pub struct Meta {
     pub recurses: bool,
     /// It may ask for random numbers.
     pub draws: bool,
+    /// It may read its environment.
+    pub reads_environment: bool,
     /// The program may use files.
     pub opens_files: bool,
     /// Where these are.
@@ -596,6 +598,7 @@ fn meta(
         keeps: facts.keeps,
         recurses: facts.recurse(),
         draws: makes(host::Call::RandomGet),
+        reads_environment: makes(host::Call::EnvironGet),
         opens_files: calls.iter().any(|call| call.opens_files()),
         files: facts.files,
         resets_together: options.target.resets_together(&layout.plan),

@@ -431,7 +431,7 @@ impl Iterator for Lines {
                             line.pop();
                         }
                     }
-                    lines::given_more(line).map(|(given, own)| {
+                    lines::given(line).map(|(given, own)| {
                         more = own;
                         given.stdin
                     })

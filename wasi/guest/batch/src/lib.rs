@@ -3,6 +3,7 @@
 pub mod lines;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use lines::{Given, More};
 use rmp::Marker;
 use rmp::decode::RmpRead as _;
 use rmp::encode::ValueWriteError;
@@ -18,8 +19,8 @@ pub fn error(text: &str, stderr: &[u8]) -> String {
 }
 
 /// The figures that clients of the first VectorVisor look for in the head of an answer, in nanoseconds, of a request that
-/// waited and ran so long. Those of launches, which belong to many requests, are 0.
-pub fn figures(waited: Duration, ran: Duration) -> [(&'static str, u64); 6] {
+/// waited and ran so long. Those of launches, which belong to many requests, and of compiling are 0.
+pub fn figures(waited: Duration, ran: Duration) -> [(&'static str, u64); 8] {
     let [waited, ran] = [waited, ran].map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     [
         ("on_device_time", ran),
@@ -28,6 +29,8 @@ pub fn figures(waited: Duration, ran: Duration) -> [(&'static str, u64); 6] {
         ("num_unique_fns", 0),
         ("req_queue_time", waited),
         ("device_time", ran),
+        ("overhead_time_ns", 0),
+        ("compile_time_ns", 0),
     ]
 }
 
@@ -101,7 +104,11 @@ impl Iterator for Items {
                     return Some(Item { index, id: None, stdin: Ok(line) });
                 }
                 match lines::given(line.to_vec()) {
-                    Ok(given) => Item { index, id: given.id, stdin: Ok(given.stdin.into()) },
+                    Ok((Given { id, .. }, more)) if more != More::default() => {
+                        let why = "a request has `stdin` or `stdin_base64`; `args`, `env` and `files` are for `map`";
+                        Item { index, id, stdin: Err(why.into()) }
+                    }
+                    Ok((given, _)) => Item { index, id: given.id, stdin: Ok(given.stdin.into()) },
                     Err(why) => Item { index, id: None, stdin: Err(why) },
                 }
             }

@@ -28,44 +28,52 @@ pub struct More {
 /// Reads a line, without its end, that may also give arguments, an environment and files.
 ///
 /// # Errors
-/// Those of [`given`]; or a member has another type.
-pub fn given_more(line: Vec<u8>) -> Result<(Given, More), String> {
-    let mut more = More::default();
-    if line.trim_ascii_start().first() == Some(&b'{')
-        && let Ok(Value::Object(mut object)) = serde_json::from_slice(&line)
-    {
-        let text = |what: &str, value| match value {
-            Value::String(text) => Ok(text),
-            _ => Err(format!("{what} of this line are not all strings")),
-        };
-        match object.remove("args") {
-            Some(Value::Array(args)) => {
-                more.args = args.into_iter().map(|arg| text("`args`", arg)).collect::<Result<_, _>>()?;
-            }
-            Some(_) => return Err("`args` of this line is not a list of strings".into()),
-            None => {}
-        }
-        match object.remove("env") {
-            Some(Value::Object(env)) => {
-                let pair = |(name, value)| Ok::<_, String>((name, text("the members of `env`", value)?));
-                more.env = env.into_iter().map(pair).collect::<Result<_, _>>()?;
-            }
-            Some(_) => return Err("`env` of this line is not an object of names and strings".into()),
-            None => {}
-        }
-        match object.remove("files") {
-            Some(Value::Object(files)) => {
-                more.files =
-                    files.into_iter().map(|(name, file)| Ok((name, bytes(file)?))).collect::<Result<_, String>>()?;
-            }
-            Some(_) => return Err("`files` of this line is not an object of names and contents".into()),
-            None => {}
-        }
-        if more != More::default() && !object.contains_key("stdin") && !object.contains_key("stdin_base64") {
-            return Ok((Given { id: object.remove("id"), stdin: Vec::new() }, more));
-        }
+/// A member has another type, or `stdin_base64` is not base64.
+pub fn given(line: Vec<u8>) -> Result<(Given, More), String> {
+    let plain = |line| Ok((Given { id: None, stdin: line }, More::default()));
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return plain(line);
     }
-    Ok((given(line)?, more))
+    let Ok(Value::Object(mut object)) = serde_json::from_slice(&line) else { return plain(line) };
+    let mut more = More::default();
+    let text = |what: &str, value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(format!("{what} of this line are not all strings")),
+    };
+    match object.remove("args") {
+        Some(Value::Array(args)) => {
+            more.args = args.into_iter().map(|arg| text("`args`", arg)).collect::<Result<_, _>>()?;
+        }
+        Some(_) => return Err("`args` of this line is not a list of strings".into()),
+        None => {}
+    }
+    match object.remove("env") {
+        Some(Value::Object(env)) => {
+            let pair = |(name, value)| Ok::<_, String>((name, text("the members of `env`", value)?));
+            more.env = env.into_iter().map(pair).collect::<Result<_, _>>()?;
+        }
+        Some(_) => return Err("`env` of this line is not an object of names and strings".into()),
+        None => {}
+    }
+    match object.remove("files") {
+        Some(Value::Object(files)) => {
+            more.files =
+                files.into_iter().map(|(name, file)| Ok((name, bytes(file)?))).collect::<Result<_, String>>()?;
+        }
+        Some(_) => return Err("`files` of this line is not an object of names and contents".into()),
+        None => {}
+    }
+    let stdin = match (object.remove("stdin"), object.remove("stdin_base64")) {
+        (Some(Value::String(text)), _) => text.into_bytes(),
+        (None, Some(Value::String(text))) => {
+            STANDARD.decode(text).map_err(|e| format!("`stdin_base64` of this line is not base64: {e}"))?
+        }
+        (Some(_), _) => return Err("`stdin` of this line is not a string".into()),
+        (None, Some(_)) => return Err("`stdin_base64` of this line is not a string".into()),
+        (None, None) if more != More::default() => Vec::new(),
+        (None, None) => return plain(line),
+    };
+    Ok((Given { id: object.remove("id"), stdin }, more))
 }
 
 /// What is in a file: text, or `{"base64": TEXT}`.
@@ -81,28 +89,6 @@ fn bytes(file: Value) -> Result<Vec<u8>, String> {
         },
         _ => Err(wrong.into()),
     }
-}
-
-/// Reads a line, without its end.
-///
-/// # Errors
-/// `stdin` is not a string, or `stdin_base64` not base64.
-pub fn given(line: Vec<u8>) -> Result<Given, String> {
-    let plain = |line| Ok(Given { id: None, stdin: line });
-    if line.trim_ascii_start().first() != Some(&b'{') {
-        return plain(line);
-    }
-    let Ok(Value::Object(mut object)) = serde_json::from_slice(&line) else { return plain(line) };
-    let stdin = match (object.remove("stdin"), object.remove("stdin_base64")) {
-        (Some(Value::String(text)), _) => text.into_bytes(),
-        (None, Some(Value::String(text))) => {
-            STANDARD.decode(text).map_err(|e| format!("`stdin_base64` of this line is not base64: {e}"))?
-        }
-        (Some(_), _) => return Err("`stdin` of this line is not a string".into()),
-        (None, Some(_)) => return Err("`stdin_base64` of this line is not a string".into()),
-        (None, None) => return plain(line),
-    };
-    Ok(Given { id: object.remove("id"), stdin })
 }
 
 /// A result. Members that are empty are left out.
@@ -180,7 +166,7 @@ impl Answer<'_> {
     }
 }
 
-/// A file as [`given_more`] reads it.
+/// A file as [`given`] reads it.
 fn file((name, bytes): &(String, Vec<u8>)) -> (String, Value) {
     let content = match std::str::from_utf8(bytes) {
         Ok(text) => Value::from(text),
@@ -195,7 +181,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let of = |s: &str| given(s.into()).map(|given| (given.id, given.stdin));
+        let of = |s: &str| given(s.into()).map(|(given, _)| (given.id, given.stdin));
         assert_eq!(of("plain text"), Ok((None, b"plain text".to_vec())));
         assert_eq!(of("\"quoted\""), Ok((None, b"\"quoted\"".to_vec())));
         assert_eq!(of(r#"{"stdin":"a\n","id":"7"}"#), Ok((Some("7".into()), b"a\n".to_vec())));
@@ -208,7 +194,7 @@ mod tests {
 
     #[test]
     fn lines_with_more() {
-        let of = |s: &str| given_more(s.into()).map(|(given, more)| (given.stdin, more));
+        let of = |s: &str| given(s.into()).map(|(given, more)| (given.stdin, more));
         assert_eq!(of("plain"), Ok((b"plain".to_vec(), More::default())));
         assert_eq!(of(r#"{"other":1}"#), Ok((br#"{"other":1}"#.to_vec(), More::default())));
         let text = r#"{"args":["a","b"],"env":{"K":"v"},"files":{"x/y":"text","z":{"base64":"/wA="}},"stdin":"in"}"#;

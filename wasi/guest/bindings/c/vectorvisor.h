@@ -8,7 +8,7 @@
 #define VECTORVISOR_IMPORT(name) __attribute__((import_module("env"), import_name(name)))
 
 /* Waits for the next request, copies it to `buffer`, and gives its length, which is at most `length`: a longer request is
-   refused to its sender. 0: there is none; give an answer of no bytes, and ask again. */
+   refused to its sender. 0: it is empty; in the first VectorVisor also that there is none. Answer with no bytes. */
 VECTORVISOR_IMPORT("serverless_invoke") size_t serverless_invoke(void *buffer, size_t length);
 
 /* Answers the request. */

@@ -115,7 +115,7 @@ fn both_servers_answer_alike() {
             assert_eq!(status, if request.len() > 1000 { 413 } else { 200 });
         }
         let (.., figures, _) = alike("/batch_submit/", "text/plain", b"{\"numbers\": [1]}").await;
-        assert_eq!(figures.len(), 6, "{figures:?}");
+        assert_eq!(figures.len(), 8, "{figures:?}");
         for kind in ["application/octet-stream", "application/x-ndjson; charset=utf-8", "application/msgpack"] {
             let body = batch(kind);
             for path in ["/batch", "/means/batch?order=in"] {
