@@ -186,8 +186,8 @@ pub struct VmArgs {
     /// Seed of the guests' random numbers, which makes a run repeatable [default: from the system].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Loop iterations and calls that a VM may make before it is stopped; 16 bytes of bulk memory or output (or one of
-    /// standard error) count as one more [default: no limit].
+    /// Loop iterations and calls that a VM may make before it is stopped, where calls of small functions do not count; 16
+    /// bytes of bulk memory or output (or one of standard error) count as one more [default: no limit].
     #[arg(long, value_name = "N")]
     pub fuel: Option<u64>,
     /// Time that one VM may take before it is stopped, as 500ms, 1s, 2m or seconds; on cpu it is processor time, so a

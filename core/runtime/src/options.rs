@@ -189,9 +189,9 @@ pub struct FleetOptions {
     pub env: Vec<(String, String)>,
     /// Makes random numbers the same in every run; `None` draws a seed for each run.
     pub seed: Option<u64>,
-    /// Loop iterations and calls that one input may use. Every 16 bytes of bulk memory, input and standard output count
-    /// as one more, and so does every byte of standard error, arguments, environment and random numbers. `None` is
-    /// unlimited.
+    /// Loop iterations and calls that one input may use; calls of small functions do not count. Every 16 bytes of bulk
+    /// memory, input and standard output count as one more, and so does every byte of standard error, arguments,
+    /// environment and random numbers. `None` is unlimited.
     pub fuel: Option<u64>,
     /// Time that one input may compute, over all its launches, and time that it may sleep. On `cpu` it is processor
     /// time.

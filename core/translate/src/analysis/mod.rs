@@ -1,6 +1,7 @@
 //! Facts about a program, computed once and read by passes and writers.
 
 mod adjacent;
+mod changes;
 mod colour;
 mod cuts;
 mod graph;
@@ -9,6 +10,7 @@ mod never;
 mod stops;
 
 pub use adjacent::Adjacent;
+pub use changes::{Changes, changes};
 pub use colour::{Colour, Colours, World};
 pub use cuts::Cuts;
 pub use graph::{Graph, post_order};

@@ -11,7 +11,7 @@
 use super::facts::Facts;
 use crate::abi::TrapKind;
 use crate::ir::{Access, BinOp, Body, Expr, ExprId, Memory, Stmt, Var, walk};
-use crate::{Bounds, Opt, Options, ValType};
+use crate::{Bounds, Language, Opt, Options, ValType};
 use std::collections::BTreeSet;
 
 /// Most bytes that one check covers; the guard behind the memory is longer.
@@ -161,7 +161,8 @@ impl Pass<'_> {
                     }
                     self.check(mem, bytes, rest.as_slice(), seen, &mut done);
                 }
-                if self.options.has(Opt::StoreAfterLoad) {
+                // On a processor nothing collapses.
+                if self.options.has(Opt::StoreAfterLoad) && self.options.target.language != Language::C {
                     self.wait(&mut stmt, place, bytes, seen);
                 }
             }

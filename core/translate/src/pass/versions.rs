@@ -20,6 +20,7 @@ pub struct Adapters {
 /// # Errors
 /// A function is too large to be cut into states.
 pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32) -> Result<Adapters, Error> {
+    let charged = charge::needed(program, colours);
     let mut lowered: Vec<Option<Body>> = program.functions.iter_mut().map(|f| f.body.take()).collect();
     let mut needs = Needs { colours, todo: BTreeSet::new(), seen: BTreeSet::new(), adapters: Adapters::default() };
     for f in program.entries.iter().map(|(_, f)| *f).chain(program.init) {
@@ -46,7 +47,9 @@ pub fn run(program: &mut Program, colours: &Colours, offset: impl Fn(u32) -> u32
             if !colours.native {
                 nest(&mut body.stmts, colours, f);
             }
-            charge::run(&mut body);
+            if charged[f as usize] {
+                charge::run(&mut body);
+            }
         }
         for stmts in body.states.iter().chain([&body.stmts]) {
             walk(stmts, &mut |s| needs.stmt(s, colours.world(f)));

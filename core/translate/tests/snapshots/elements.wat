@@ -48,13 +48,8 @@
 ;;= }
 ;;= VV_SMALL u32 fn2(VM *vm, u32 v0) { /* call */
 ;;=   u32 v1;
-;;=   u32 fuel = vm->fuel;
-;;=   VV_EDGE(2u, 90u, return 0)
-;;=   vm->fuel = fuel;
 ;;=   v1 = ci0(vm, v0, 2u, 90u);
 ;;=   if (VV_STOPPED(vm)) return 0;
-;;=   fuel = vm->fuel;
-;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
 ;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at) {

@@ -65,13 +65,8 @@
 ;;= }
 ;;= VV_SMALL u32 fn3(VM *vm, u32 v0) { /* f */
 ;;=   u32 v1;
-;;=   u32 fuel = vm->fuel;
-;;=   VV_EDGE(3u, 86u, return 0)
-;;=   vm->fuel = fuel;
 ;;=   v1 = ci0(vm, v0, 3u, 86u, 7u);
 ;;=   if (VV_STOPPED(vm)) return 0;
-;;=   fuel = vm->fuel;
-;;=   vm->fuel = fuel;
 ;;=   return v1;
 ;;= }
 ;;= VV_INLINE u32 vv_dispatch_nested(VM *vm, u32 state) {

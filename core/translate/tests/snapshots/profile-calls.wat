@@ -38,15 +38,10 @@
 ;;= }
 ;;= VV_SMALL u32 fn3(VM *vm, u32 v0, u32 v1) { /* f */
 ;;=   u32 v2;
-;;=   u32 fuel = vm->fuel;
 ;;=   vv_visit(vm, 3u);
-;;=   VV_EDGE(3u, 95u, return 0)
-;;=   vm->fuel = fuel;
 ;;=   ct0(vm, (v1 & 3u), 4u);
 ;;=   v2 = ci0(vm, (v1 & 3u), 3u, 95u, (v0 * v0));
 ;;=   if (VV_STOPPED(vm)) return 0;
-;;=   fuel = vm->fuel;
-;;=   vm->fuel = fuel;
 ;;=   return v2;
 ;;= }
 ;;= VV_SMALL void ct0(VM *vm, u32 i, u32 first) {

@@ -35,27 +35,18 @@
 ;;= }
 ;;= VV_SMALL u32 fn3(VM *vm, u32 v0, u32 v1) { /* f */
 ;;=   u32 v2, v3, v4;
-;;=   u32 fuel = vm->fuel;
-;;=   VV_EDGE(3u, 95u, return 0)
 ;;=   v3 = (v0 * v0);
 ;;=   v4 = (v1 & 3u);
 ;;=   if ((u32)(v4 == 2u)) {
-;;=     vm->fuel = fuel;
 ;;=     v2 = fn2(vm, v3);
-;;=     fuel = vm->fuel;
 ;;=   } else {
 ;;=     if ((u32)(v4 == 1u)) {
-;;=       vm->fuel = fuel;
 ;;=       v2 = fn1(vm, v3);
-;;=       fuel = vm->fuel;
 ;;=     } else {
-;;=       vm->fuel = fuel;
 ;;=       v2 = ci0(vm, v4, 3u, 95u, v3);
 ;;=       if (VV_STOPPED(vm)) return 0;
-;;=       fuel = vm->fuel;
 ;;=     }
 ;;=   }
-;;=   vm->fuel = fuel;
 ;;=   return v2;
 ;;= }
 ;;= VV_SMALL u32 ci0(VM *vm, u32 i, u32 func, u32 at, u32 v0) {

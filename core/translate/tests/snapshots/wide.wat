@@ -30,12 +30,9 @@
 ;;=   vv_gp const mem = VV_BASE(vm->mem);
 ;;=   u32 size = vm->size;
 ;;=   u32 fuel = vm->fuel;
-;;=   VV_EDGE(1u, 55u, return 0)
 ;;=   v4 = vv_check_wide(&fuel, size, v0, 0u, 36u, 4u, 0u, 8u, 4u);
 ;;=   vv_sa32(mem, v4, 8u, (v1));
-;;=   vm->fuel = fuel;
 ;;=   fn0(vm, v1);
-;;=   fuel = vm->fuel;
 ;;=   if (v1) {
 ;;=     v2 = vv_a32(mem, v4, 32u);
 ;;=     vv_sa32(mem, v4, 0u, (v2));

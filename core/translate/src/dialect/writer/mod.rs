@@ -6,7 +6,7 @@ use super::{Dialect, Printer};
 use crate::abi::{
     HAS_ANSWERED, HAS_REQUEST, Par, SAW_INPUT, STOP_AT_INVOKE, STOP_TIME, Status, TIME_STEP, TrapKind, Word, files,
 };
-use crate::analysis::{Colours, World, may_stop};
+use crate::analysis::{Changes, Colours, World, changes, may_stop};
 use crate::bytecode::Code;
 use crate::host::{CALLS, Call, FilesAt, HostCall};
 use crate::ir::{Body, Callee, Program, Stmt, walk};
@@ -43,7 +43,8 @@ pub fn write(
     most: usize,
 ) -> Result<(String, Vec<String>), Error> {
     let stops = may_stop(program, &colours.graph, options.traps);
-    let w = Writer { p: program, c: colours, l: layout, o: options, code, stops, most };
+    let changes = changes(program, &colours.graph, layout.natural || !stray_stops(options));
+    let w = Writer { p: program, c: colours, l: layout, o: options, code, stops, changes, most };
     w.all()
 }
 
@@ -55,7 +56,13 @@ struct Writer<'a> {
     /// For an interpreter: the program's code, and where it lies behind the data segments.
     code: Option<(&'a Code, u64)>,
     stops: Vec<bool>,
+    changes: Changes,
     most: usize,
+}
+
+/// A check that fails ends the VM at once, by a branch, instead of leading the access to the guard.
+fn stray_stops(options: &Options) -> bool {
+    options.target.thread_exit && options.target.cheap_branches
 }
 
 /// Printing one function or state.
@@ -441,9 +448,8 @@ impl Writer<'_> {
         }
     }
 
-    /// A check that fails ends the VM at once, by a branch, instead of leading the access to the guard.
     fn stray_stops(&self) -> bool {
-        self.o.target.thread_exit && self.o.target.cheap_branches
+        stray_stops(self.o)
     }
 
     fn leave(&self, ty: u32) -> &'static str {

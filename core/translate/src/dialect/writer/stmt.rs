@@ -129,6 +129,16 @@ impl Writer<'_> {
         }
     }
 
+    /// Whether other code reads the fuel there, or charges it.
+    fn takes_fuel(&self, s: &Scope<'_>, stmt: &Stmt) -> bool {
+        match stmt {
+            Stmt::Call { callee: callee @ Callee::Function(f), .. } => {
+                self.changes.fuel[*f as usize] || self.c.cuts.has(s.function, self.c.graph.node(callee))
+            }
+            _ => stmt.leaves(),
+        }
+    }
+
     /// Opens a block with the effective address of an access, and a trap in front of it.
     fn exactly(&self, s: &mut Scope<'_>, mem: &Access, bytes: u32, at: u32) {
         let (a, offset) = (self.e(s, mem.addr), mem.offset);
@@ -168,7 +178,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn stmt(&self, s: &mut Scope<'_>, stmt: &Stmt) {
-        if s.fuel && stmt.leaves() {
+        if s.fuel && self.takes_fuel(s, stmt) {
             line!(s, "vm->fuel = fuel;");
         }
         match stmt {
@@ -350,7 +360,12 @@ impl Writer<'_> {
                     let value = from_bits(s.body.vars[v.0 as usize], &format!("vm->r{i}"));
                     line!(s, "v{} = {value};", v.0);
                 }
-                self.back(s);
+                if self.takes_fuel(s, stmt) {
+                    self.refuel(s);
+                }
+                if self.changes.grows[self.c.graph.node(callee) as usize] {
+                    self.refresh(s);
+                }
             }
             Stmt::CallNested { callee, args, results, at } => {
                 line!(s, "{{");
